@@ -1,0 +1,107 @@
+"""Crop, flip and normalise a whole batch at once, from images that stay in memory as bytes.
+
+The published CIFAR training pads each image with 4 zeros a side, crops it back at a random place, flips half of them,
+and normalises:
+
+    x = (crop(pad(image)) / 255 - mean) / std         uint8 (C, H, W) -> float32 (C, H, W)
+
+Image by image that is four small operations, 128 times a batch. Here all images lie padded in one table with a row of
+C bytes per pixel, and a crop, flipped or not, is only a choice of rows: *one* ``index_select`` serves the whole batch.
+The result equals torchvision's ``pad``, ``crop``, ``hflip``, ``to_tensor`` and ``normalize`` on the same crops.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .errors import UsageError
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training images vary: ``pad`` pixels a side (0: no crop), ``flip`` left and right with probability 1/2."""
+
+    pad: int = 4
+    flip: bool = True
+
+    def __post_init__(self):
+        if not isinstance(self.pad, int) or self.pad < 0:
+            raise UsageError(f"pad={self.pad!r}: give a whole number of pixels, 0 or more")
+
+
+class Draws(NamedTuple):
+    """All random numbers of an epoch (or of a slice of it), one entry per crop, each of shape (N,)."""
+
+    image: Tensor  # which image: a permutation of 0 … N-1
+    top: Tensor  # first row of the crop in the padded image, 0 … 2·pad
+    left: Tensor  # first column, 0 … 2·pad
+    flip: Tensor  # bool
+
+    def to(self, device: torch.device | str) -> "Draws":
+        return Draws(*(values.to(device) for values in self))
+
+    def __getitem__(self, part: slice) -> "Draws":
+        return Draws(*(values[part] for values in self))
+
+
+def draw(images: int, augmentation: Augmentation, generator: torch.Generator) -> Draws:
+    """Every random number of one epoch over ``images`` images, from the CPU ``generator``.
+
+    The numbers are drawn also where ``augmentation`` doesn't use them, so that a run with and one without
+    augmentation see the images in the same order and leave the generator in the same state.
+    """
+    shifts = 2 * augmentation.pad + 1
+    order = torch.randperm(images, generator=generator)
+    top = torch.randint(shifts, (images,), generator=generator)
+    left = torch.randint(shifts, (images,), generator=generator)
+    flip = torch.rand(images, generator=generator) < 0.5
+    return Draws(order, top, left, flip & augmentation.flip)
+
+
+def pixel_table(images: Tensor, pad: int) -> Tensor:
+    """uint8 (N, C, H, W) -> (N, H + 2·pad, W + 2·pad, C): padded with the raw value 0, a pixel's C bytes together."""
+    n, c, h, w = images.shape
+    table = images.new_zeros(n, h + 2 * pad, w + 2 * pad, c)
+    table[:, pad : pad + h, pad : pad + w] = images.permute(0, 2, 3, 1)
+    return table
+
+
+def crop(table: Tensor, draws: Draws, pad: int) -> Tensor:
+    """The crops that ``draws`` (B each) describes: ``table`` (N, H + 2·pad, W + 2·pad, C) -> (B, C, H, W)."""
+    _, rows, columns, channels = table.shape
+    h, w = rows - 2 * pad, columns - 2 * pad
+    x = torch.arange(w, device=table.device)
+    x = torch.where(draws.flip[:, None], w - 1 - x, x) + draws.left[:, None]  # (B, W): mirrored in the crop, then moved
+    y = torch.arange(h, device=table.device) + (draws.image * rows + draws.top)[:, None]  # (B, H): row among all N·rows
+    pixel = y[:, :, None] * columns + x[:, None, :]  # (B, H, W)
+    chosen = table.view(-1, channels).index_select(0, pixel.view(-1))  # (B·H·W, C)
+    return chosen.view(-1, h, w, channels).permute(0, 3, 1, 2)
+
+
+def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """(x / 255 - mean) / std: uint8 (B, C, H, W) -> float32, contiguous; ``mean`` and ``std`` are float32 (C, 1, 1).
+
+    In torchvision's order of operations, so that the result is the same to the last bit.
+    """
+    x = images.to(torch.float32, memory_format=torch.contiguous_format)
+    return x.div_(255).sub_(mean).div_(std)
+
+
+def batch_slices(images: int, batch_size: int, start: int = 0, drop_lone: bool = True) -> list[slice]:
+    """The slices of 0 … images-1 that make the batches from number ``start`` on; the last may be smaller.
+
+    A last batch of exactly one image is left out with ``drop_lone`` (training): the variance that batch norm needs
+    doesn't exist there. ``batch_size=1`` is taken at its word.
+
+    Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of 0 … number of batches.
+    """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise UsageError(f"batch_size={batch_size!r}: give a whole number, 1 or more")
+    slices = [slice(low, min(low + batch_size, images)) for low in range(0, images, batch_size)]
+    if drop_lone and batch_size > 1 and images % batch_size == 1:
+        slices.pop()
+    if not 0 <= start <= len(slices):
+        raise UsageError(f"start={start!r}: an epoch of {images} images has batches 0 to {len(slices)}")
+    return slices[start:]

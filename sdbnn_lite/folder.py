@@ -1,0 +1,237 @@
+"""A tree of image files, ROOT/{train,test}/<class>/*: checked, decoded once, and cached with a checksum.
+
+Decoding 60,000 small JPEG files takes about as long as an epoch of a small network, so the pixels are kept in a
+safetensors file, ROOT/.sdbnn_cache/<size>px.safetensors (in the user's cache folder where ROOT can't be written). Its
+metadata holds a fingerprint of the tree (path, size and time of every file) and the SHA-256 of the pixels. Both are
+verified; a cache that doesn't fit is decoded again, with one line on stderr.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import functional as F
+from tqdm.auto import tqdm
+
+from .errors import UsageError
+
+CACHE = ".sdbnn_cache"
+FORMAT = "1"  # raise it when the same tree would be decoded to other pixels
+
+
+def read_image(path: str) -> Image.Image:
+    """The picture in ``path`` as RGB (grey, palette and CMYK are converted). Raises UsageError, naming the file."""
+    try:
+        with Image.open(path) as picture:
+            return picture.convert("RGB")
+    except Exception as error:  # PIL raises OSError, SyntaxError, ValueError, struct.error … on a broken file
+        raise UsageError(f"unreadable image {path}: replace or remove it ({_first_line(error)})") from error
+
+
+class Split(ImageFolder):
+    """torchvision's ImageFolder, except that hidden folders (a notebook's .ipynb_checkpoints) aren't classes."""
+
+    def __init__(self, root: Path):
+        super().__init__(str(root), loader=read_image, allow_empty=True)
+
+    def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
+        with os.scandir(directory) as entries:
+            classes = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        if not classes:
+            raise UsageError(f"{directory} has no class folder: the layout is {directory}/<class>/<image>")
+        return classes, {name: index for index, name in enumerate(classes)}
+
+    @property
+    def paths(self) -> list[str]:
+        return [path for path, _ in self.samples]
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 (N,)"""
+        return torch.tensor(self.targets)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The two splits of an image tree; both have the same classes, and every class has images."""
+
+    root: Path
+    train: Split
+    test: Split
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.train.classes)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over relative path, size and modification time of every image, in order."""
+        digest = hashlib.sha256()
+        for path in self.train.paths + self.test.paths:
+            try:
+                status = os.stat(path)
+            except OSError as error:
+                raise UsageError(f"unreadable image {path}: replace or remove it ({_first_line(error)})") from error
+            line = f"{os.path.relpath(path, self.root)}\0{status.st_size}\0{status.st_mtime_ns}\n"
+            digest.update(os.fsencode(line))
+        return digest.hexdigest()
+
+
+def open_tree(root: Path, test_names: tuple[str, ...], classes: int | None = None) -> Tree:
+    """The tree in ``root``, whose test images are in the first of the folders ``test_names`` that exists.
+
+    Raises UsageError, naming folder and remedy: no such folder, an empty one, no train or no test images, an empty
+    class folder, classes that differ between the two, or another number of them than ``classes``.
+    """
+    layout = f"the layout is {root}/{{train,{'|'.join(test_names)}}}/<class>/<image>"
+    if not root.is_dir():
+        raise UsageError(f"{root} is {'not a folder' if root.exists() else 'missing'}: {layout}")
+    test_name = next((name for name in test_names if (root / name).is_dir()), None)
+    if not (root / "train").is_dir():
+        raise UsageError(f"{root} has no folder 'train': {layout}")
+    if test_name is None:
+        raise UsageError(f"{root} has no folder {' or '.join(map(repr, test_names))}: {layout}")
+    try:
+        tree = Tree(root, Split(root / "train"), Split(root / test_name))
+    except OSError as error:
+        raise UsageError(f"{root} can't be read ({_first_line(error)})") from error
+
+    if only := sorted(set(tree.train.classes) ^ set(tree.test.classes)):
+        where = [f"{name} (only in {'train' if name in tree.train.classes else test_name})" for name in only]
+        raise UsageError(f"{root}: the class folders of train and {test_name} differ: {_some(where)}")
+    for split in (tree.train, tree.test):
+        empty = sorted(set(range(len(split.classes))) - set(split.targets))
+        if empty:
+            raise UsageError(f"{split.root} has class folders without an image: {_some(split.classes[i] for i in empty)}")
+    if classes is not None and len(tree.classes) != classes:
+        raise UsageError(f"{root} has {len(tree.classes)} class folders ({_some(tree.classes)}): it must have {classes}")
+    return tree
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """The pixels of a tree: uint8 (N, 3, size, size). ``native``: "WxH" where all its files have one size, else ""."""
+
+    train: Tensor
+    test: Tensor
+    native: str
+
+
+def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True) -> Decoded:
+    """All images of ``tree``, the shorter side resized to ``size`` (bilinear, antialiased), then cropped in the middle.
+
+    With ``exact`` nothing is resized: an image that isn't ``size`` x ``size`` pixels is refused.
+    Read from the cache where it fits; else decoded in threads, with a progress bar, and cached.
+    Raises UsageError, naming the file, for an unreadable image or (``exact``) one of another size.
+    """
+    facts = {"format": FORMAT, "size": str(size), "tree": tree.fingerprint()}
+    places = _cache_places(tree.root, size)
+    cached = _read_cache(places, facts)
+    if cached is not None:
+        return cached
+    sizes: set[tuple[int, int]] = set()
+    with tqdm(total=len(tree.train) + len(tree.test), desc=f"decoding {tree.root.name}", unit="image",
+              disable=not progress) as bar:  # fmt: skip
+        train, test = (_decode_split(split.paths, size, exact, sizes, bar) for split in (tree.train, tree.test))
+    native = "{}x{}".format(*sizes.pop()) if len(sizes) == 1 else ""
+    decoded = Decoded(train, test, native)
+    _write_cache(places, facts, decoded)
+    return decoded
+
+
+def _decode_split(paths: list[str], size: int, exact: bool, sizes: set, bar: tqdm) -> Tensor:
+    """uint8 (N, 3, size, size); adds every (width, height) met to ``sizes``."""
+    images = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
+
+    def one(index: int) -> tuple[int, int]:
+        picture = read_image(paths[index])
+        if exact and picture.size != (size, size):
+            width, height = picture.size
+            raise UsageError(f"{paths[index]} is {width}x{height} pixels: every image must be {size}x{size}")
+        images[index] = F.pil_to_tensor(F.center_crop(F.resize(picture, size), size))
+        return picture.size
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for found in pool.map(one, range(len(paths))):  # an error here cancels what hasn't begun
+            sizes.add(found)
+            bar.update()
+    return images
+
+
+def _cache_places(root: Path, size: int) -> tuple[Path, Path]:
+    """Where the cache may lie: beside the images or, if that can't be written, in the user's cache folder."""
+    user = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "sdbnn_lite"
+    key = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+    return root / CACHE / f"{size}px.safetensors", user / f"{key}-{size}px.safetensors"
+
+
+def _checksum(decoded: Decoded, facts: dict[str, str]) -> str:
+    """SHA-256 over the pixels and all that is said about them."""
+    digest = hashlib.sha256(json.dumps([facts, decoded.native], sort_keys=True).encode())
+    for images in (decoded.train, decoded.test):
+        digest.update(f"{images.dtype}{tuple(images.shape)}".encode())
+        digest.update(images.reshape(-1).numpy())
+    return digest.hexdigest()
+
+
+def _read_cache(places: tuple[Path, ...], facts: dict[str, str]) -> Decoded | None:
+    """The first cache that fits ``facts`` and its own checksum; None, after a line on stderr if there was a bad one."""
+    notice = ""
+    for path in places:
+        try:
+            if not path.exists():
+                continue
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata()
+                decoded = Decoded(file.get_tensor("train"), file.get_tensor("test"), metadata["native"])
+            if any(metadata[key] != value for key, value in facts.items()):
+                notice = f"{path} is outdated (the images changed): decoding them again"
+            elif metadata["sha256"] != _checksum(decoded, facts):
+                notice = f"{path} is damaged (wrong checksum): decoding the images again"
+            else:
+                return decoded
+        except Exception as error:  # a damaged header can fail in any way; none of them may stop a run
+            notice = f"{path} is damaged ({_first_line(error)}): decoding the images again"
+    if notice:
+        print(notice, file=sys.stderr)
+    return None
+
+
+def _write_cache(places: tuple[Path, ...], facts: dict[str, str], decoded: Decoded) -> None:
+    """Write to the first of ``places`` that takes it: a temporary file first, so that no half of one is ever found."""
+    metadata = facts | {"native": decoded.native, "sha256": _checksum(decoded, facts)}
+    for path in places:
+        temporary = path.with_name(f"{uuid.uuid4().hex}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"train": decoded.train, "test": decoded.test}, temporary, metadata)
+            os.replace(temporary, path)
+            return
+        except (OSError, SafetensorError) as error:
+            problem = f"{path} can't be written ({_first_line(error)})"
+        finally:
+            try:
+                temporary.unlink(missing_ok=True)
+            except OSError:  # no folder, or one that can't be written: nothing was left there
+                pass
+    print(f"{problem}: the images will be decoded again next time", file=sys.stderr)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _some(names, most: int = 5) -> str:
+    """The first few names and how many more there are."""
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
