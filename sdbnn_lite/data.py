@@ -88,9 +88,7 @@ class ImageSet(_Described):
         names = ("train_images", "train_labels", "test_images", "test_labels")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
-    def epoch(
-        self, batch_size: int, generator: torch.Generator, augmentation: Augmentation = Augmentation(), start: int = 0
-    ) -> Batches:
+    def epoch(self, batch_size: int, generator: torch.Generator, augmentation: Augmentation, start: int = 0) -> Batches:
         """The training batches of one epoch, shuffled and augmented, from batch number ``start`` on.
 
         All random numbers are drawn here, at once, from the CPU ``generator``: with the generator in the same state,
@@ -144,9 +142,7 @@ class StreamedImageSet(_Described):
         """The same set, whose batches will be on ``device``."""
         return replace(self, device=device)
 
-    def epoch(
-        self, batch_size: int, generator: torch.Generator, augmentation: Augmentation = Augmentation(), start: int = 0
-    ) -> Batches:
+    def epoch(self, batch_size: int, generator: torch.Generator, augmentation: Augmentation, start: int = 0) -> Batches:
         """As :meth:`ImageSet.epoch`; any ``pad`` above 0 stands for RandomResizedCrop, 0 for the test images' crop.
 
         Each image has its own seed, drawn here, so neither ``start`` nor the number of workers changes a pixel.

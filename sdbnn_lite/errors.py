@@ -1,11 +1,15 @@
-"""The one exception for wrong use: its message names the argument, what was given and what is allowed."""
+"""The two exceptions: for wrong use, and for a run that can't go on."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UsageError(ValueError):
-    """Wrong use by the caller; the command line prints the message and exits with code 2."""
+    """Wrong use by the caller: names the argument, what was given, what is allowed. The command line exits with 2."""
+
+
+class RunError(RuntimeError):
+    """A run that can't go on (disk full, loss not finite): says what was kept. The command line exits with 1."""
 
 
 def unknown(kind: str, given: object, choices: Iterable[str]) -> UsageError:

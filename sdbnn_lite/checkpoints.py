@@ -1,0 +1,134 @@
+"""Weights and checkpoints, both safetensors: tensors and one JSON text, nothing that could run when it is read.
+
+    weights      model's state dict                                     + how the network was built
+    checkpoint   model/…, optimizer/<parameter>/<entry>, random/epoch   + that, and where the run stands
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from .errors import UsageError
+from .files import write_atomic
+from .models import BinaryNet, build
+
+_KEY = "sdbnn_lite"  # one key: safetensors keeps several in no fixed order, and files should be equal byte for byte
+CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
+    """Tensors and a JSON-able dict in one file, atomically; raises RunError where it can't be written."""
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    write_atomic(path, save(tensors, {_KEY: json.dumps(about)}))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """What :func:`write_tensors` wrote. Raises UsageError, naming the file, for anything else: missing, truncated,
+    a pickle (it is never unpickled), or a safetensors file of another program."""
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict
+            about = json.loads((file.metadata() or {})[_KEY])
+    except KeyError as error:
+        raise UsageError(f"{path}: a safetensors file, but not one of sdbnn_lite") from error
+    except (SafetensorError, ValueError, OSError) as error:
+        raise UsageError(f"{path}: not a safetensors file, or a damaged one ({error}); nothing was read") from error
+    return tensors, about
+
+
+def describe(net: BinaryNet) -> dict:
+    """How ``net`` was built: what :func:`rebuild` needs."""
+    return {"network": net.name, "options": net.options}
+
+
+def rebuild(state: dict[str, Tensor], about: dict, source: object = "weights") -> BinaryNet:
+    """The network that ``about`` describes with the weights ``state``; raises UsageError where they don't fit."""
+    try:
+        net = build(about["network"], **about["options"])
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{source}: doesn't say which network it holds ({error})") from error
+    load_state(net, state, source)
+    return net.eval()
+
+
+def load_state(net: nn.Module, state: dict[str, Tensor], source: object) -> None:
+    """``net.load_state_dict``, strict, as one sentence where it fails."""
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:]]
+        raise UsageError(f"{source}: weights of another network: {' '.join(lines)[:600]}") from error
+
+
+def save_weights(path: Path, net: BinaryNet, **about: object) -> None:
+    """The network's state dict and how it was built, plus ``about`` (data set, recipe, …)."""
+    write_tensors(path, net.state_dict(), {**describe(net), **about})
+
+
+def save_checkpoint(
+    path: Path, net: BinaryNet, optimizer: torch.optim.Optimizer, random: Tensor, about: dict
+) -> None:
+    """All that a run needs to go on exactly: ``random`` is the data generator's state at the start of the epoch."""
+    tensors = {f"model/{k}": v for k, v in net.state_dict().items()}
+    for index, entries in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{k}": torch.as_tensor(v) for k, v in entries.items() if v is not None}
+    write_tensors(path, tensors | {"random/epoch": random}, {**describe(net), **about})
+
+
+def restore(
+    tensors: dict[str, Tensor], net: BinaryNet, optimizer: torch.optim.Optimizer, source: object
+) -> Tensor:
+    """Put what :func:`save_checkpoint` wrote back into ``net`` and ``optimizer``; return the generator's state."""
+    load_state(net, {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}, source)
+    state: dict[int, dict] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer/"):
+            _, index, entry = key.split("/")
+            state.setdefault(int(index), {})[entry] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    return tensors["random/epoch"]
+
+
+ZOO = Path(__file__).parent / "zoo"
+
+
+def zoo_names() -> list[str]:
+    """Names of the trained networks that come with the package."""
+    return sorted(p.stem for p in ZOO.glob("*.safetensors"))
+
+
+def find_weights(weights: str | Path) -> Path:
+    """The file that ``weights`` means: a file, a run's folder (its last checkpoint or final weights), a zoo name."""
+    path = Path(weights)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        for name in (WEIGHTS, CHECKPOINT):
+            if (path / name).is_file():
+                return path / name
+        raise UsageError(f"{path}: a folder without {WEIGHTS} or {CHECKPOINT}; is it a run's folder?")
+    if (ZOO / f"{weights}.safetensors").is_file():
+        return ZOO / f"{weights}.safetensors"
+    zoo = f"zoo names are {', '.join(zoo_names())}" if zoo_names() else "the zoo is empty"
+    raise UsageError(f"weights {str(weights)!r}: no such file, run folder or zoo network; {zoo}")
+
+
+def load(weights: str | Path) -> BinaryNet:
+    """A trained network in evaluation mode, float32 on the CPU, from a file, a run's folder, or a zoo name.
+
+    ``net.about`` holds what the file says of itself (recipe, data set, seed, …). Raises UsageError for anything else.
+    """
+    path = find_weights(weights)
+    tensors, about = read_tensors(path)
+    if any(k.startswith("model/") for k in tensors):
+        tensors = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
+    net = rebuild(tensors, about, path)
+    net.about = about
+    return net

@@ -1,0 +1,46 @@
+"""Score a network on all test images."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .data import ImageSet, StreamedImageSet
+from .errors import UsageError
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean cross-entropy, shares of test images whose class is the first / among the first five, and their number."""
+
+    loss: float
+    top1: float
+    top5: float
+    images: int
+
+
+@torch.no_grad()
+def evaluate(net: nn.Module, images: ImageSet | StreamedImageSet, batch_size: int = 500) -> Score:
+    """Run *all* test images, in order, nothing dropped, through ``net`` in evaluation mode; its mode stays as it was.
+
+    Raises UsageError where the network has another number of classes than the set.
+    """
+    was_training = net.training
+    net.eval()
+    device = next(net.parameters()).device
+    loss, first, five, seen = 0.0, 0, 0, 0
+    try:
+        for x, y in images.test_batches(batch_size):
+            x, y = x.to(device), y.to(device)
+            logits = net(x)
+            if logits.shape[1] != images.num_classes:
+                raise UsageError(f"net: {logits.shape[1]} classes, but {images.label} has {images.num_classes}")
+            loss += F.cross_entropy(logits, y, reduction="sum").item()
+            hits = logits.topk(min(5, logits.shape[1]), dim=1).indices == y[:, None]  # (N, 5)
+            first += hits[:, 0].sum().item()
+            five += hits.sum().item()
+            seen += len(y)
+    finally:
+        net.train(was_training)
+    return Score(loss / seen, first / seen, five / seen, seen)

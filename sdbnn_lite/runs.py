@@ -1,0 +1,53 @@
+"""A run's folder: what it holds, what it may be resumed with.
+
+    log.csv                  a row per epoch: t, learning rate, losses, accuracies, seconds, images/s
+    signs.csv                a row per epoch and binary layer: the signs of the first test images
+    run.json                 recipe, method, seed, data set, hardware, versions, command, and in the end the result
+    checkpoint.safetensors   everything the run needs to go on, after every epoch
+    weights.safetensors      the network of the last epoch
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from .checkpoints import CHECKPOINT, read_tensors
+from .errors import UsageError
+from .files import read_csv, writable_folder
+from .recipes import Recipe
+
+LOG, SIGNS, RUN = "log.csv", "signs.csv", "run.json"
+
+
+def identity(recipe: Recipe, method: str, seed: int) -> dict:
+    """What has to be the same for a run to be resumed, ready for JSON."""
+    fields = dataclasses.asdict(recipe)
+    del fields["about"]
+    return json.loads(json.dumps({**fields, "recipe": fields.pop("name"), "method": method, "seed": seed}))
+
+
+def open_folder(out: str | Path, wanted: dict, resume: bool) -> tuple[Path, tuple | None]:
+    """The run's folder and, with ``resume``, what its checkpoint holds: (tensors, about).
+
+    Raises UsageError, and touches nothing, where the folder can't be written, holds a run already (no ``resume``),
+    has nothing to resume, or a run of another recipe, method, seed or number of epochs (it names each difference).
+    """
+    out = Path(out)
+    checkpoint = out / CHECKPOINT
+    if not resume:
+        if checkpoint.exists() or (out / RUN).exists():
+            raise UsageError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
+        return writable_folder(out), None
+    if not checkpoint.exists():
+        raise UsageError(f"{out}: nothing to resume, there is no {CHECKPOINT}; start without --resume")
+    tensors, about = read_tensors(checkpoint)
+    found = about.get("identity", {})
+    differences = [f"{k} is {found.get(k)!r} there, {v!r} here" for k, v in wanted.items() if found.get(k) != v]
+    if differences:
+        raise UsageError(f"{out}: another run can't be resumed with these settings: {'; '.join(differences)}")
+    return writable_folder(out), (tensors, about)
+
+
+def rows_until(path: Path, epoch: int) -> list[dict]:
+    """The rows of a log up to and with ``epoch``: a kill may have left rows of an epoch that has to be run again."""
+    return [row for row in read_csv(path) if int(row["epoch"]) <= epoch]
