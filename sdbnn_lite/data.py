@@ -25,7 +25,7 @@ from torchvision.transforms import v2
 
 from .augment import Augmentation, Draws, batch_slices, crop, draw, normalise, pixel_table
 from .errors import UsageError, unknown
-from .folder import Split, decode, open_tree
+from .folder import Decoded, Split, Tree, decode, open_tree
 
 DATASETS = ("digits", "cifar10", "imagenet", "imagenette")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the published CIFAR training uses them too
@@ -286,13 +286,9 @@ def _cifar10(folder: Path, download: bool, progress: bool) -> ImageSet:
     if root or download:
         return _cifar10_original(root or folder, download)
     tree = open_tree(folder, ("test", "val"), classes=10)
-    pixels = decode(tree, 32, exact=True, progress=progress)
     lossy = any(path.lower().endswith((".jpg", ".jpeg")) for path in tree.train.paths + tree.test.paths)
-    return ImageSet(
-        name="cifar10", label="CIFAR-10 (JPEG copy)" if lossy else "CIFAR-10 (image tree)", classes=tree.classes,
-        train_images=pixels.train, train_labels=tree.train.labels,
-        test_images=pixels.test, test_labels=tree.test.labels,
-    )  # fmt: skip
+    label = "CIFAR-10 (JPEG copy)" if lossy else "CIFAR-10 (image tree)"
+    return _from_tree("cifar10", label, tree, decode(tree, 32, exact=True, progress=progress))
 
 
 def _cifar10_original(root: Path, download: bool) -> ImageSet:
@@ -315,8 +311,12 @@ def _imagenette(folder: Path, image_size: int, progress: bool) -> ImageSet:
     tree = open_tree(folder, ("val", "test"), classes=10)
     pixels = decode(tree, image_size, progress=progress)
     native = f", {pixels.native}" if pixels.native else ""
+    return _from_tree("imagenette", f"Imagenette (image tree{native})", tree, pixels)
+
+
+def _from_tree(name: str, label: str, tree: Tree, pixels: Decoded) -> ImageSet:
     return ImageSet(
-        name="imagenette", label=f"Imagenette (image tree{native})", classes=tree.classes,
+        name=name, label=label, classes=tree.classes,
         train_images=pixels.train, train_labels=tree.train.labels,
         test_images=pixels.test, test_labels=tree.test.labels,
     )  # fmt: skip

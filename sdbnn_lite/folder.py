@@ -152,8 +152,8 @@ def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True) ->
 
 def _decode_split(paths: list[str], size: int, exact: bool, sizes: set, bar: tqdm) -> Tensor:
     """uint8 (N, 3, size, size); adds every (width, height) met to ``sizes``."""
-    # Written through numpy: torch would wake its own threads for each of these small copies. Handed out in chunks, since
-    # for small images passing the interpreter's lock to and fro costs more than decoding them.
+    # Written through numpy: torch would wake its own threads for each of these small copies. Handed out in chunks: for
+    # small images, passing the interpreter's lock to and fro would cost more than decoding them.
     images, chunk = np.empty((len(paths), 3, size, size), np.uint8), 64
 
     def one(index: int) -> tuple[int, int]:
@@ -207,7 +207,7 @@ def _read_cache(places: tuple[Path, ...], facts: dict[str, str]) -> Decoded | No
             else:
                 return decoded
         except Exception as error:  # a damaged header can fail in any way; none of them may stop a run
-            notice = f"{path} is damaged ({_first_line(error)}): decoding the images again"
+            notice = f"{path} is damaged or unreadable ({_first_line(error)}): decoding the images again"
     if notice:
         print(notice, file=sys.stderr)
     return None

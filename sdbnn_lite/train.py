@@ -49,6 +49,7 @@ class Result:
 
     net: BinaryNet
     score: Score | None
+    label: str  # what a figure on these images may be called
     out: Path
     finished: bool
     log: list[dict] = field(default_factory=list)
@@ -276,9 +277,9 @@ def train(
     write_json(folder / runs.RUN, {**about, "result": None})
     score = trainer.run(folder, progress)
     if score is None:
-        return Result(trainer.net, None, folder, False, trainer.log)
+        return Result(trainer.net, None, images.label, folder, False, trainer.log)
     result = {"protocol": "last epoch, all test images", "test_accuracy": score.top1, "test_top5": score.top5}
     result |= {"test_loss": score.loss, "test_images": score.images}
     save_weights(folder / WEIGHTS, trainer.net, dataset=recipe.dataset, identity=wanted, data=images.label, result=result)
     write_json(folder / runs.RUN, {**about, "result": result})
-    return Result(trainer.net.eval(), score, folder, True, trainer.log)
+    return Result(trainer.net.eval(), score, images.label, folder, True, trainer.log)

@@ -1,0 +1,221 @@
+"""The command ``sdbnn-lite`` (= ``python -m sdbnn_lite``)."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from .errors import RunError, UsageError
+
+DESCRIPTION = """\
+Self-Distribution Binary Neural Networks: learn, test and reproduce them.
+
+New here?    sdbnn-lite walkthrough      everything on embedded images, about five minutes
+Train one:   sdbnn-lite train digits     under a minute on a laptop
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong use is one line and exit code 2."""
+
+    def error(self, message: str) -> None:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = Parser("sdbnn-lite", description=DESCRIPTION, formatter_class=raw)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+
+    def command(name: str, run, summary: str, epilog: str = "") -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=summary, description=summary, epilog=epilog, formatter_class=raw)
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command("walkthrough", walkthrough, "run the whole notebook chain on embedded images, draw the figures")
+    sub.add_argument("--out", default="walkthrough", metavar="DIR", help="where to (default: %(default)s)")
+
+    sub = command("train", run_train, "train one network by a recipe", epilog=recipe_list())
+    sub.add_argument("recipe", metavar="RECIPE", help="one of the recipes below")
+    sub.add_argument("--method", default="sdbnn", metavar="M", help=f"one of {method_list()} (default: %(default)s)")
+    sub.add_argument("--seed", type=int, default=0, metavar="S", help="initial weights, order of images (default: 0)")
+    sub.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/RECIPE-METHOD-seedS)")
+    sub.add_argument("--resume", action="store_true", help="go on with the run in that folder, exactly where it was")
+    sub.add_argument("--init", metavar="WEIGHTS", help="first weights from a trained network (stage 2 from stage 1)")
+    add_training_options(sub)
+
+    sub = command("study", study, "train several methods with several seeds and gather their tables")
+    sub.add_argument("recipe", metavar="RECIPE", help="a recipe of `sdbnn-lite train --help`")
+    sub.add_argument("--methods", metavar="A,B", help="comma-separated (default: all)")
+    sub.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 … N-1 (default: 3)")
+    sub.add_argument("--out", metavar="DIR", help="the runs' folder (default: runs/RECIPE-study); goes on where it was")
+    sub.add_argument("--publish", action="store_true", help="put tables and seed-0 weights into the package itself")
+    add_training_options(sub)
+
+    sub = command("evaluate", run_evaluate, "score a trained network on all test images")
+    sub.add_argument("weights", metavar="WEIGHTS", help="a zoo name, a run's folder, or a weights or checkpoint file")
+    sub.add_argument("--dataset", metavar="NAME", help="default: the one it was trained on")
+    add_data_options(sub)
+
+    sub = command("import-original", import_original, "turn a checkpoint of the published code into our weights")
+    sub.add_argument("file", metavar="FILE", help="what the published trainer saved (read without running any code)")
+    sub.add_argument("network", metavar="NETWORK", help="which network it is, for example cifar10_resnet20")
+    sub.add_argument("out", metavar="OUT", help="the safetensors file to write")
+
+    sub = command("figures", figures, "draw the figures again from the committed results")
+    sub.add_argument("--out", default="figures", metavar="DIR", help="where to (default: %(default)s)")
+    return parser
+
+
+def add_data_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--data", metavar="DIR", help="folder with the image sets, DIR/<set>/… (or SDBNN_DATA)")
+    sub.add_argument("--download", action="store_true", help="fetch CIFAR-10 into --data first, with its checksum")
+    sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda", help="default: CUDA where there is one")
+
+
+def add_training_options(sub: argparse.ArgumentParser) -> None:
+    add_data_options(sub)
+    sub.add_argument("--epochs", type=int, metavar="N", help="compress or stretch the recipe's schedules to N epochs")
+    sub.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def method_list() -> str:
+    from .methods import METHODS
+
+    return ", ".join(METHODS)
+
+
+def recipe_list() -> str:
+    from .recipes import RECIPES
+
+    width = max(map(len, RECIPES))
+    lines = [f"  {r.name:{width}}  {r.about}{'; as published' if r.published else ''}" for r in RECIPES.values()]
+    return "recipes:\n" + "\n".join(lines)
+
+
+def training_options(args: argparse.Namespace) -> dict:
+    return {
+        "data_dir": args.data,
+        "device": args.device,
+        "download": args.download,
+        "progress": not args.quiet,
+        "command": args.typed,
+    }
+
+
+def describe_score(score, label: str) -> str:
+    """Accuracy as it may be quoted: of which images, and how many."""
+    top5 = f", top-5 {100 * score.top5:.2f} %" if score.top5 < 1 else ""
+    return f"test accuracy {100 * score.top1:.2f} %{top5} on all {score.images:,} test images of {label}"
+
+
+def run_train(args: argparse.Namespace) -> int:
+    from .machine import describe_machine
+    from .recipes import get_recipe
+    from .train import train
+
+    recipe = get_recipe(args.recipe).with_epochs(args.epochs)
+    out = Path(args.out or f"runs/{recipe.name}-{args.method}-seed{args.seed}")
+    options = {"method": args.method, "seed": args.seed, "resume": args.resume, "init": args.init}
+    result = train(recipe, out, **options, **training_options(args))
+    if not result.finished:
+        typed = args.typed if args.resume else f"{args.typed} --resume"
+        print(f"stopped; the state is saved in {out}. Go on with:\n  {typed}")
+        return 130
+    machine = describe_machine(next(result.net.parameters()).device)
+    print(f"{describe_score(result.score, result.label)}")
+    print(
+        f"({recipe.network}, method {args.method}, {recipe.epochs} epochs, seed {args.seed}, n = 1, last epoch, "
+        f"{machine['gpu'] or machine['cpu']}, {machine['threads']} threads)"
+    )
+    print(f"run: {out}    evaluate it again: sdbnn-lite evaluate {shlex.quote(str(out))}")
+    return 0
+
+
+def study(args: argparse.Namespace) -> int:
+    from . import study as studies
+    from .checkpoints import ZOO
+    from .methods import METHODS
+    from .recipes import get_recipe
+
+    recipe = get_recipe(args.recipe).with_epochs(args.epochs)
+    out = Path(args.out or f"runs/{recipe.name}-study")
+    methods = args.methods.split(",") if args.methods else list(METHODS)
+    rows = studies.run_study(recipe, out, methods, args.seeds, **training_options(args))
+    tables = studies.RESULTS / recipe.name if args.publish else out
+    studies.gather(out, rows, tables, args.typed)
+    if args.publish:
+        studies.publish(out, rows, ZOO, recipe.name.replace("-", "_"))
+    import pandas as pd
+
+    table = studies.summary(pd.DataFrame(rows)) * [1, 100, 100]
+    print(table.rename(columns={"mean": "mean %", "std": "std %"}).round(2).to_string())
+    print(f"tables: {tables}")
+    return 0
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    from . import data
+    from .checkpoints import load
+    from .evaluate import evaluate
+    from .machine import pick_device
+
+    device = pick_device(args.device)
+    net = load(args.weights)
+    dataset = args.dataset or net.about.get("dataset")
+    if dataset is None:
+        raise UsageError(f"{args.weights}: doesn't say which images it was trained on; give --dataset")
+    wanted = net.about.get("identity", {}).get("image_size") or net.options.get("image_size")
+    channels = net.options["in_channels"]
+    images = data.load(dataset, args.data, image_size=wanted, channels=channels, download=args.download)
+    score = evaluate(net.to(device), images.to(device))
+    print(f"{args.weights} ({net.name}, method {net.method.name}): {describe_score(score, images.label)}")
+    return 0
+
+
+def import_original(args: argparse.Namespace) -> int:
+    from .checkpoints import rebuild, save_weights
+    from .original import from_original, read_original, stored_options
+
+    state = from_original(read_original(args.file), args.network)
+    about = {"network": args.network, "options": stored_options(state, args.network)}
+    net = rebuild(state, about, args.file)
+    save_weights(Path(args.out), net, dataset=args.network.split("_")[0], imported=Path(args.file).name)
+    print(f"{args.out}: {args.network}, {sum(p.numel() for p in net.parameters()):,} parameters, every key fitted")
+    return 0
+
+
+def figures(args: argparse.Namespace) -> int:
+    from .figures import draw_all
+
+    for path in draw_all(args.out):
+        print(path)
+    return 0
+
+
+def walkthrough(args: argparse.Namespace) -> int:
+    from .walkthrough import walk
+
+    walk(args.out)
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0, 1 (a run failed), 2 (wrong use), 130 (Ctrl-C)."""
+    argv = sys.argv[1:] if argv is None else argv
+    args = make_parser().parse_args(argv)
+    args.typed = shlex.join(["sdbnn-lite", *argv])
+    try:
+        return args.run(args)
+    except UsageError as error:
+        print(f"sdbnn-lite {args.command}: {error}", file=sys.stderr)
+        return 2
+    except RunError as error:
+        print(f"sdbnn-lite {args.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"sdbnn-lite {args.command}: stopped; the same command goes on where it was saved", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe (`| head`) has gone
+        sys.stderr.close()
+        return 0
