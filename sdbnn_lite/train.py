@@ -23,7 +23,7 @@ from .layers import binary_layers, set_ede
 from .machine import describe_machine, pick_device
 from .models import BinaryNet, build
 from .recipes import Recipe
-from .record import record_signs
+from .record import record_signs, summary_row
 
 SIGN_IMAGES = 256  # test images whose signs are recorded after every epoch
 
@@ -189,7 +189,8 @@ class Trainer:
         )
         if binary_layers(self.net):
             x, _ = next(iter(self.images.test_batches(SIGN_IMAGES)))
-            self.signs += [sign_row(now.epoch + 1, name, layer) for name, layer in record_signs(self.net, x).items()]
+            recorded = record_signs(self.net, x)
+            self.signs += [{"epoch": now.epoch + 1, "layer": name, **summary_row(s)} for name, s in recorded.items()]
         now.finish_epoch()
         self.epoch_start = self.generator.get_state()
         return score
@@ -212,24 +213,6 @@ class Trainer:
                 if stop() and now.epoch < recipe.epochs:
                     return None
         return score or evaluate(self.net, self.images)
-
-
-def sign_row(epoch: int, name: str, layer) -> dict:
-    """One row of signs.csv: means over the layer's channels, and how many output channels are dead."""
-    return {
-        "epoch": epoch,
-        "layer": name,
-        "input_before": layer.input_before.mean(),
-        "input_after": layer.input_after.mean(),
-        "input_flips": layer.input_flips,
-        "weight_before": layer.weight_before.mean(),
-        "weight_after": layer.weight_after.mean(),
-        "weight_flips": layer.weight_flips,
-        "output": layer.output.mean(),
-        "entropy": layer.entropy.mean(),
-        "sign_difference": layer.sign_difference.mean(),
-        "dead_channels": int(layer.dead.sum()),
-    }
 
 
 def train(
