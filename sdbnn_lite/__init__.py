@@ -1,8 +1,11 @@
 """Self-Distribution Binary Neural Networks (SD-BNN): learn, test and reproduce them."""
 
-__version__ = "0.1.0"
+__version__ = "0.1.0"  # before the imports: the JSON beside every result quotes it
 
+from .checkpoints import load
 from .layers import binary_layers, set_ede
 from .models import build
 from .original import from_original
 from .record import record_signs
+
+__all__ = ["binary_layers", "build", "from_original", "load", "record_signs", "set_ede"]

@@ -21,9 +21,10 @@ LOG, SIGNS, RUN = "log.csv", "signs.csv", "run.json"
 
 def identity(recipe: Recipe, method: str, seed: int) -> dict:
     """What has to be the same for a run to be resumed, ready for JSON."""
-    fields = dataclasses.asdict(recipe)
-    del fields["about"]
-    return json.loads(json.dumps({**fields, "recipe": fields.pop("name"), "method": method, "seed": seed}))
+    settings = dataclasses.asdict(recipe)
+    name = settings.pop("name")
+    del settings["about"]
+    return json.loads(json.dumps({"recipe": name, "method": method, "seed": seed, **settings}))  # tuples become lists
 
 
 def open_folder(out: str | Path, wanted: dict, resume: bool) -> tuple[Path, tuple | None]:
@@ -45,9 +46,20 @@ def open_folder(out: str | Path, wanted: dict, resume: bool) -> tuple[Path, tupl
     differences = [f"{k} is {found.get(k)!r} there, {v!r} here" for k, v in wanted.items() if found.get(k) != v]
     if differences:
         raise UsageError(f"{out}: another run can't be resumed with these settings: {'; '.join(differences)}")
+    for leftover in out.glob(".*.tmp"):  # of a process that was killed while it wrote
+        leftover.unlink(missing_ok=True)
     return writable_folder(out), (tensors, about)
 
 
 def rows_until(path: Path, epoch: int) -> list[dict]:
     """The rows of a log up to and with ``epoch``: a kill may have left rows of an epoch that has to be run again."""
     return [row for row in read_csv(path) if int(row["epoch"]) <= epoch]
+
+
+def origin(out: Path) -> dict:
+    """When and by which command the run in ``out`` was begun, so that resuming doesn't rewrite it."""
+    try:
+        begun = json.loads((out / RUN).read_text())
+        return {key: begun[key] for key in ("command", "started")}
+    except (OSError, ValueError, KeyError):
+        return {}

@@ -240,11 +240,9 @@ def train(
         raise UsageError(f"seed={seed!r}: a whole number from 0 to 2^63-1 is needed")
     wanted = runs.identity(recipe, method, seed)
     chosen = pick_device(device)
-    images = data.load(
-        recipe.dataset, data_dir, image_size=recipe.image_size, download=download, progress=progress
-    )
-    trainer = Trainer(recipe, method, seed, images, chosen, init)
     folder, found = runs.open_folder(out, wanted, resume)
+    images = data.load(recipe.dataset, data_dir, image_size=recipe.image_size, download=download, progress=progress)
+    trainer = Trainer(recipe, method, seed, images, chosen, init)
     if found:
         trainer.resume(*found, folder)
 
@@ -255,6 +253,7 @@ def train(
         "test_images": images.num_test,
         "command": command,
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        **(runs.origin(folder) if found else {}),
         "machine": describe_machine(chosen),
     }
     write_json(folder / runs.RUN, {**about, "result": None})

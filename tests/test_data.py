@@ -315,6 +315,7 @@ def test_imagenet_scores_as_torchvision_does(streamed, tmp_path):
     x, y = (torch.cat(parts) for parts in zip(*streamed.test_batches(5)))
     assert (x - torch.stack([image for image, _ in theirs])).abs().max() < 5e-7
     assert y.tolist() == theirs.targets and x.dtype == torch.float32 and y.dtype == torch.int64
+    assert [len(y) for _, y in streamed.test_batches(11)] == [11, 1]
 
 
 def test_imagenet_trains_on_torchvisions_crops(streamed):

@@ -142,6 +142,14 @@ def touch(root):
     os.utime(root / "val" / "dog" / "2.png", ns=(1, 1))
 
 
+def grow(root):
+    """Another size, but the time is put back."""
+    picture = root / "val" / "dog" / "2.png"
+    before = picture.stat().st_mtime_ns
+    picture.write_bytes(picture.read_bytes() + b"x")
+    os.utime(picture, ns=(before, before))
+
+
 def add(root):
     save(root / "val" / "cat" / "new.png")
 
@@ -154,7 +162,7 @@ def rename(root):
     (root / "train" / "dog" / "0.png").rename(root / "train" / "dog" / "9.png")
 
 
-@pytest.mark.parametrize("edit", [change, touch, add, remove, rename])
+@pytest.mark.parametrize("edit", [change, touch, grow, add, remove, rename])
 def test_a_changed_tree_is_decoded_again(root, edit, capsys, monkeypatch):
     decode(root)
     edit(root)

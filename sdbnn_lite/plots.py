@@ -1,0 +1,224 @@
+"""The figures: data in, matplotlib ``Figure`` out. No file is read or written here, and pyplot knows nothing of them.
+
+    method_table       one row a method, one dot a seed
+    output_signs       how often each channel's outputs are +1, method under method
+    sign_summary       the same for one network, with its inputs before and after ASD
+    learning_curves    test accuracy over the epochs
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from . import signs
+from .errors import UsageError
+from .methods import METHODS
+from .record import LayerSigns
+from .study import summary
+from .theme import BLACK, COLOURS, GREY, MARKERS, MINUS, PLUS, new_figure, theme
+
+INK = "#444444"  # for what is said in passing: 9.7:1 on white
+SMALL = 9.5
+STACK_BINS = 40  # dots within 2.5 points of a share stand on each other
+
+
+def title_lines(method: str) -> str:
+    """A method's title on two lines: its name, then what stands in brackets."""
+    name, _, detail = METHODS[method].title.partition(" (")
+    return f"{name}\n{detail.removesuffix(')')}" if detail else name
+
+
+def hardware(facts: Mapping) -> str:
+    """What a study ran on, as a caption says it."""
+    machine = facts["machine"]
+    where = machine["gpu"] or f"{machine['cpu']}, {machine['threads']} thread{'s' * (machine['threads'] != 1)}"
+    return where.replace("(R)", "").replace("(TM)", "")
+
+
+def _in_order(methods: Sequence[str]) -> list[str]:
+    """In the order of ``METHODS``. Raises UsageError where there are none."""
+    if not len(methods):
+        raise UsageError("nothing to draw: no method given")
+    return [m for m in METHODS if m in set(methods)]
+
+
+def _finish(figure: Figure) -> Figure:
+    """Ticks are made when they are first drawn, so draw them here, while the theme is on."""
+    figure.draw_without_rendering()
+    return figure
+
+
+# --- the table of methods --------------------------------------------------------------------------------------------
+
+
+def method_table(runs: pd.DataFrame, facts: Mapping) -> Figure:
+    """Test accuracy per method: every seed a dot, mean ± sample standard deviation as a bar and in numbers.
+
+    ``runs`` has a row per run (``method``, ``test_accuracy`` from 0 to 1); ``facts`` is the study's study.json.
+    """
+    methods = _in_order(runs["method"])
+    table = summary(runs) * [1, 100, 100]
+    with theme():
+        figure = new_figure(8.3, 1.7 + 0.38 * len(methods))
+        ax = figure.subplots()
+        for row, method in enumerate(methods):
+            percent = 100 * runs.loc[runs["method"] == method, "test_accuracy"].to_numpy()
+            n, mean, std = table.loc[method]
+            # Seeds that come out equal would hide each other: spread them over the row's height.
+            height = row + np.linspace(0.22, -0.22, len(percent)) if len(percent) > 1 else np.array([row])
+            ax.errorbar(mean, row, xerr=std if n > 1 else None, color=BLACK, lw=1.6, capsize=5, zorder=2)
+            ax.plot(mean, row, "|", color=BLACK, ms=17, mew=2.2, zorder=2)
+            ax.scatter(percent, height, s=34, c=COLOURS[method], edgecolors=BLACK, linewidths=0.8, zorder=3)
+            spread = f" ± {std:.2f}" if n > 1 else ""
+            ax.annotate(f"{mean:.2f}{spread}", (1, row), (10, 0), ax.get_yaxis_transform(), "offset points", va="center")
+        ax.annotate("mean ± std", (1, -0.75), (10, 0), ax.get_yaxis_transform(), "offset points", va="center", color=INK)
+        ax.set_yticks(range(len(methods)), [METHODS[m].title for m in methods])
+        ax.set_ylim(len(methods) - 0.45, -0.55)
+        ax.grid(axis="y", visible=False)
+        ax.set_xlabel("test accuracy (%)")
+        counts = sorted({int(n) for n in table["n"]})
+        seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+        figure.suptitle(f"How well each method does on {facts['dataset']}: a dot is one trained network",
+                        x=0.01, ha="left", weight="bold", size=13)  # fmt: skip
+        figure.supxlabel(
+            f"{facts['data']}; {facts['network']}, {facts['epochs']} epochs, n = {seeds}; last epoch, all "
+            f"{facts['test_images']:,} test images (one image is {100 / facts['test_images']:.2f} points);\n{hardware(facts)}",
+            x=0.01, ha="left", size=SMALL, color=INK,
+        )  # fmt: skip
+        return _finish(figure)
+
+
+# --- shares of +1, a dot per channel ---------------------------------------------------------------------------------
+
+
+def output_signs(
+    net_signs: Mapping[str, Mapping[str, LayerSigns]], accuracy: Mapping[str, float] | None = None
+) -> Figure:
+    """How often each output channel says +1, per layer, method under method; every dot is one channel.
+
+    ``net_signs``: method -> layer -> what ``record_signs`` gave. ``accuracy`` (0 to 1) is written under a method's name.
+    """
+    methods = _in_order(list(net_signs))
+    labels = {m: title_lines(m) for m in methods}
+    for method, value in (accuracy or {}).items():
+        if method in labels:
+            labels[method] = f"{METHODS[method].title.partition(' (')[0]}\n{100 * value:.1f} % correct"
+    layers = net_signs[methods[0]]
+    rows = {labels[m]: {layer: net_signs[m][layer].output for layer in layers} for m in methods}
+    titles = {name: f"layer {name}: {len(s.output)} channels, {s.fan_in} products each" for name, s in layers.items()}
+    title = "How often does a channel say +1? Every dot is one channel of a trained network"
+    return _share_rows(rows, titles, title, "share of +1 among the channel's outputs")
+
+
+def sign_summary(layers: Mapping[str, LayerSigns]) -> Figure:
+    """One network: per layer, the share of +1 of each input channel before and after ASD, and of each output channel."""
+    if not layers:
+        raise UsageError("nothing to draw: no layer given")
+    rows = {
+        "inputs,\nbefore the shift": {name: s.input_before for name, s in layers.items()},
+        "inputs,\nafter the shift": {name: s.input_after for name, s in layers.items()},
+        "outputs": {name: s.output for name, s in layers.items()},
+    }
+    titles = {name: f"layer {name}: {len(s.input_before)} → {len(s.output)} channels" for name, s in layers.items()}
+    title = "How often is a sign +1? Every dot is one channel"
+    return _share_rows(rows, titles, title, "share of +1 in the channel")
+
+
+def _share_rows(rows: Mapping[str, Mapping[str, np.ndarray]], titles: Mapping[str, str], title: str, xlabel: str) -> Figure:
+    """A column per layer, a row per label: the channels' shares of +1 as stacks of dots, with their mean entropy.
+
+    With more than two layers, three stand side by side and the rest below.
+    """
+    columns = len(titles) if len(titles) <= 2 else 3
+    bands = -(-len(titles) // columns)
+    tallest = 1 + max(_stack(shares[layer])[1].max() for shares in rows.values() for layer in titles)
+    with theme():
+        figure = new_figure(8.3, 0.9 + bands * (0.7 + 0.68 * len(rows)))
+        grid = figure.subplots(bands, columns, sharex=True, sharey=True, squeeze=False)
+        for ax, (layer, heading) in zip(grid.flat, titles.items()):
+            ax.axvline(50, color=BLACK, lw=1.2, ls=(0, (4, 3)), zorder=1)
+            ax.annotate("entropy", (1, len(rows)), (6, 0), ax.get_yaxis_transform(), "offset points",
+                        size=SMALL, color=INK, va="center")  # fmt: skip
+            for number, shares in enumerate(rows.values()):
+                _share_row(ax, len(rows) - 1 - number, shares[layer], tallest)
+            ax.set_title(heading, size=11)
+            ax.set_xlim(-2, 102)
+            ax.set_ylim(-0.12, len(rows))
+            ax.set_yticks(np.arange(len(rows)) + 0.35, list(rows)[::-1], size=10)
+            ax.set_xticks([0, 25, 50, 75, 100], ["0 %\nalways −1", "", "50 %\nboth alike", "", "100 %\nalways +1"], size=SMALL)
+            for label, side in zip(ax.get_xticklabels()[::4], ("left", "right")):
+                label.set_horizontalalignment(side)  # else neighbouring layers' labels would meet
+            ax.grid(axis="y", visible=False)
+            ax.tick_params(labelbottom=True)
+        for ax in grid.flat[len(titles) :]:
+            ax.remove()
+        figure.supxlabel(xlabel, size=11)
+        figure.suptitle(title, x=0.01, ha="left", weight="bold", size=13)
+        return _finish(figure)
+
+
+def _stack(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each channel's dot stands: the middle of its bin in percent, and how many are below it."""
+    bins = np.minimum((np.asarray(shares) * STACK_BINS).astype(int), STACK_BINS - 1)
+    below = np.array([np.sum(bins[:k] == b) for k, b in enumerate(bins)])
+    return (bins + 0.5) * 100 / STACK_BINS, below
+
+
+def _share_row(ax: Axes, baseline: float, shares: np.ndarray, tallest: int) -> None:
+    """One row of dots. A channel that leans to +1 is a filled dot, one that leans to -1 a ring, a dead one a cross."""
+    shares = np.asarray(shares)
+    x, below = _stack(shares)
+    y = baseline + 0.06 + below * 0.8 / max(tallest, 8)
+    ax.axhline(baseline, color=GREY, lw=0.8, zorder=1)
+    dead = (shares == 0) | (shares == 1)
+    kinds = (
+        (~dead & (shares >= 0.5), {"marker": "o", "s": 17, "c": PLUS, "edgecolors": BLACK, "linewidths": 0.6}),
+        (~dead & (shares < 0.5), {"marker": "o", "s": 15, "c": "white", "edgecolors": MINUS, "linewidths": 1.3}),
+        (dead, {"marker": "x", "s": 20, "c": BLACK, "linewidths": 1.5}),
+    )
+    for chosen, look in kinds:
+        if chosen.any():
+            ax.scatter(x[chosen], y[chosen], clip_on=False, zorder=3, **look)
+    note = f"{np.mean(signs.entropy(shares)):.3f} bit"
+    if dead.any():
+        note += f"\n{dead.sum()} dead"
+    ax.annotate(note, (1, baseline + 0.35), (6, 0), ax.get_yaxis_transform(), "offset points", va="center", size=SMALL)
+
+
+# --- learning curves -------------------------------------------------------------------------------------------------
+
+
+def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None, lowest: float = 80) -> Figure:
+    """Test accuracy after each epoch: the mean over the seeds as a line, their range as a band, a label at its end.
+
+    ``epochs`` has a row per run and epoch (``method``, ``seed``, ``epoch``, ``test_accuracy`` from 0 to 1); more than
+    six methods are hard to tell apart. The axis begins at ``lowest`` percent, or lower where a method ends below it.
+    """
+    methods = _in_order(epochs["method"])
+    percent = epochs.assign(percent=100 * epochs["test_accuracy"]).groupby(["method", "epoch"])["percent"]
+    table = percent.agg(["min", "mean", "max"])
+    last = int(epochs["epoch"].max())
+    ends = {m: table.loc[m, "mean"].iloc[-1] for m in methods}
+    bottom, top = min(lowest, min(ends.values()) - 5), 100.5
+    with theme():
+        figure = new_figure(8.3, 4.8)
+        ax = figure.subplots()
+        for method in methods:
+            curve, colour = table.loc[method], COLOURS[method]
+            ax.fill_between(curve.index, curve["min"], curve["max"], color=colour, alpha=0.22, lw=0)
+            # A dark rim, since the lighter colours hardly stand out from white.
+            ax.plot(curve.index, curve["mean"], color=colour, lw=2, marker=MARKERS[method], ms=6, mec=BLACK, mew=0.7,
+                    markevery=max(last // 8, 1), label=method,
+                    path_effects=[patheffects.withStroke(linewidth=3, foreground=BLACK)])  # fmt: skip
+        _end_labels(ax, ends, last, (top - bottom) * 0.062, (bottom, top))
+        ax.set_xlim(1, last)
+        ax.set_ylim(bottom, top)
+        ax.set_xlabel("epoch")
+        ax.set_ylabel("test accuracy (%)")
+        seeds = epochs["seed"].nunique()
+        figure.suptitle("Test accuracy while the networks learn", x=0.01, ha="left", weight="bold", size=13)
+        return _finish(figure)
