@@ -1,7 +1,7 @@
 """Weights and checkpoints, both safetensors: tensors and one JSON text, nothing that could run when it is read.
 
-    weights      model's state dict                                     + how the network was built
-    checkpoint   model/…, optimizer/<parameter>/<entry>, random/epoch   + that, and where the run stands
+weights      model's state dict                                     + how the network was built
+checkpoint   model/…, optimizer/<parameter>/<entry>, random/epoch   + that, and where the run stands
 """
 
 import json
@@ -72,9 +72,7 @@ def save_weights(path: Path, net: BinaryNet, **about: object) -> None:
     write_tensors(path, net.state_dict(), {**describe(net), **about})
 
 
-def save_checkpoint(
-    path: Path, net: BinaryNet, optimizer: torch.optim.Optimizer, random: Tensor, about: dict
-) -> None:
+def save_checkpoint(path: Path, net: BinaryNet, optimizer: torch.optim.Optimizer, random: Tensor, about: dict) -> None:
     """All that a run needs to go on exactly: ``random`` is the data generator's state at the start of the epoch."""
     tensors = {f"model/{k}": v for k, v in net.state_dict().items()}
     for index, entries in optimizer.state_dict()["state"].items():
@@ -82,9 +80,7 @@ def save_checkpoint(
     write_tensors(path, tensors | {"random/epoch": random}, {**describe(net), **about})
 
 
-def restore(
-    tensors: dict[str, Tensor], net: BinaryNet, optimizer: torch.optim.Optimizer, source: object
-) -> Tensor:
+def restore(tensors: dict[str, Tensor], net: BinaryNet, optimizer: torch.optim.Optimizer, source: object) -> Tensor:
     """Put what :func:`save_checkpoint` wrote back into ``net`` and ``optimizer``; return the generator's state."""
     load_state(net, {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}, source)
     state: dict[int, dict] = {}

@@ -11,198 +11,20 @@ doesn't: a :class:`StreamedImageSet`, which has the same attributes and methods 
 """
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import CIFAR10
-from torchvision.transforms import v2
 
-from .augment import Augmentation, Draws, batch_slices, crop, draw, normalise, pixel_table
 from .errors import UsageError, unknown
-from .folder import Decoded, Split, Tree, decode, open_tree
+from .folder import Decoded, Tree, decode, open_tree
+from .imageset import ImageSet
+from .stream import StreamedImageSet
 
 DATASETS = ("digits", "cifar10", "imagenet", "imagenette")
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the published CIFAR training uses them too
 SPLIT_SEED = 0  # which digits are test images: the same ones whatever the seed of a training run
-
-Batches = Iterator[tuple[Tensor, Tensor]]  # (float32 (B, C, H, W), int64 (B,))
-
-
-@dataclass(kw_only=True, eq=False)
-class _Described:
-    """What both kinds of set have: names, and the statistics that normalise, x = (pixel / 255 - mean) / std."""
-
-    name: str
-    label: str  # what a figure measured on this set may be called
-    classes: tuple[str, ...]
-    mean: tuple[float, ...] = IMAGENET_MEAN  # per channel
-    std: tuple[float, ...] = IMAGENET_STD
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.classes)
-
-    @property
-    def channels(self) -> int:
-        return len(self.mean)
-
-    def num_batches(self, batch_size: int) -> int:
-        """Batches in one epoch of training: the last may be smaller, but one of a single image is left out."""
-        return len(batch_slices(self.num_train, batch_size))
-
-    def _statistics(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
-        mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std))
-        return mean, std
-
-
-@dataclass(kw_only=True, eq=False)
-class ImageSet(_Described):
-    """A set that lives in memory (the CPU's or a GPU's): images uint8 (N, C, H, W), labels int64 (N,)."""
-
-    train_images: Tensor
-    train_labels: Tensor
-    test_images: Tensor
-    test_labels: Tensor
-    _table: tuple[int, Tensor] | None = field(default=None, init=False, repr=False)  # the last pad and its pixel table
-
-    @property
-    def num_train(self) -> int:
-        return len(self.train_images)
-
-    @property
-    def num_test(self) -> int:
-        return len(self.test_images)
-
-    @property
-    def image_size(self) -> int:
-        return self.train_images.shape[-1]
-
-    def to(self, device: torch.device | str) -> "ImageSet":
-        """The same set with its images and labels on ``device``, where its batches will be made."""
-        names = ("train_images", "train_labels", "test_images", "test_labels")
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
-
-    def epoch(self, batch_size: int, generator: torch.Generator, augmentation: Augmentation, start: int = 0) -> Batches:
-        """The training batches of one epoch, shuffled and augmented, from batch number ``start`` on.
-
-        All random numbers are drawn here, at once, from the CPU ``generator``: with the generator in the same state,
-        ``start=k`` yields exactly what follows the first k batches. That is how a run resumes within an epoch.
-
-        Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of 0 … ``num_batches(batch_size)``.
-        """
-        slices = batch_slices(self.num_train, batch_size, start)
-        draws = draw(self.num_train, augmentation, generator)
-        return self._epoch(slices, draws, augmentation.pad)
-
-    def _epoch(self, slices: list[slice], draws: Draws, pad: int) -> Batches:
-        device = self.train_images.device
-        if self._table is None or self._table[0] != pad:
-            self._table = pad, pixel_table(self.train_images, pad)
-        table, draws, statistics = self._table[1], draws.to(device), self._statistics(device)
-        for part in slices:
-            batch = draws[part]
-            yield normalise(crop(table, batch, pad), *statistics), self.train_labels[batch.image]
-
-    def test_batches(self, batch_size: int) -> Batches:
-        """All test images in order, normalised; none is left out."""
-        statistics = self._statistics(self.test_images.device)
-        for part in batch_slices(self.num_test, batch_size, drop_lone=False):
-            yield normalise(self.test_images[part], *statistics), self.test_labels[part]
-
-
-@dataclass(kw_only=True, eq=False)
-class StreamedImageSet(_Described):
-    """A set too large for memory: its files are decoded by ``workers`` processes while the network trains.
-
-    Training images are cut by RandomResizedCrop (area 8-100 %, aspect 3/4-4/3), test images resized to 256/224 of
-    ``image_size`` and cut in the middle: the usual ImageNet protocol (Szegedy et al. 2015; torchvision's reference).
-    """
-
-    train: Split
-    test: Split
-    image_size: int = 224
-    device: torch.device | str = "cpu"
-    workers: int = min(8, os.cpu_count() or 1)
-
-    @property
-    def num_train(self) -> int:
-        return len(self.train)
-
-    @property
-    def num_test(self) -> int:
-        return len(self.test)
-
-    def to(self, device: torch.device | str) -> "StreamedImageSet":
-        """The same set, whose batches will be on ``device``."""
-        return replace(self, device=device)
-
-    def epoch(self, batch_size: int, generator: torch.Generator, augmentation: Augmentation, start: int = 0) -> Batches:
-        """As :meth:`ImageSet.epoch`; any ``pad`` above 0 stands for RandomResizedCrop, 0 for the test images' crop.
-
-        Each image has its own seed, drawn here, so neither ``start`` nor the number of workers changes a pixel.
-        """
-        slices = batch_slices(self.num_train, batch_size, start)
-        order = torch.randperm(self.num_train, generator=generator)
-        seeds = torch.randint(2**32, (self.num_train,), generator=generator)  # torch's generator takes 32 bits
-        cut = [v2.RandomResizedCrop(self.image_size)] if augmentation.pad else self._middle()
-        flip = [v2.RandomHorizontalFlip()] if augmentation.flip else []
-        return self._batches(_Seeded(self.train, cut + flip), slices, order, seeds)
-
-    def test_batches(self, batch_size: int) -> Batches:
-        """All test images in order, normalised; none is left out."""
-        slices = batch_slices(self.num_test, batch_size, drop_lone=False)
-        order = torch.arange(self.num_test)
-        return self._batches(_Seeded(self.test, self._middle()), slices, order, seeds=order)
-
-    def _middle(self) -> list[v2.Transform]:
-        return [v2.Resize(round(self.image_size * 256 / 224)), v2.CenterCrop(self.image_size)]
-
-    def _batches(self, images: Dataset, slices: list[slice], order: Tensor, seeds: Tensor) -> Batches:
-        statistics = self._statistics(self.device)
-        loader = DataLoader(
-            images,
-            batch_sampler=(list(zip(order[part].tolist(), seeds[part].tolist())) for part in slices),
-            num_workers=self.workers,
-            collate_fn=_collate,
-            pin_memory=torch.device(self.device).type == "cuda",
-            generator=torch.Generator(),  # else the loader would draw a number from the global one
-        )
-        for batch in loader:
-            if isinstance(batch, UsageError):
-                raise batch
-            x, y = (part.to(self.device, non_blocking=True) for part in batch)
-            yield normalise(x, *statistics), y
-
-
-class _Seeded(Dataset):
-    """``images[(index, seed)]``: image ``index``, transformed with torch's generator set to ``seed`` for it alone."""
-
-    def __init__(self, split: Split, transforms: list[v2.Transform]):
-        self.split, self.transform = split, v2.Compose([*transforms, v2.PILToTensor()])
-
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | UsageError:
-        index, seed = key
-        try:
-            picture, label = self.split[index]
-        except UsageError as error:
-            return error  # raised in a worker process it would come out wrapped in that process's traceback
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            return self.transform(picture), label
-
-
-def _collate(samples: list) -> tuple[Tensor, Tensor] | UsageError:
-    error = next((sample for sample in samples if isinstance(sample, UsageError)), None)
-    if error:
-        return error
-    images, labels = zip(*samples)
-    return torch.stack(images), torch.tensor(labels)
 
 
 def load(

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .data import ImageSet, StreamedImageSet
 from .errors import UsageError
+from .imageset import ImageSet
+from .stream import StreamedImageSet
 
 
 @dataclass(frozen=True)

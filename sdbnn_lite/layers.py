@@ -80,7 +80,9 @@ class BinaryConv2d(nn.Module):
             return None
         if self.method.scale == "learned":
             return self.learned_scale()
-        return analytic_scale(self.weight) if self.method.scale == "analytic" else power_of_two_scale(self.shifted_weight())
+        if self.method.scale == "analytic":
+            return analytic_scale(self.weight)
+        return power_of_two_scale(self.shifted_weight())
 
     def unscaled(self, a: Tensor) -> Tensor:
         """conv2d(â, ŵ), before any scaling factor: integers where both are binary."""
@@ -104,9 +106,7 @@ class BinaryConv2d(nn.Module):
 def binary_layers(net: nn.Module) -> dict[str, BinaryConv2d]:
     """The binary convolutions of ``net`` by their dotted name, in order; empty for the float twin."""
     return {
-        name: layer
-        for name, layer in net.named_modules()
-        if isinstance(layer, BinaryConv2d) and layer.method.binary
+        name: layer for name, layer in net.named_modules() if isinstance(layer, BinaryConv2d) and layer.method.binary
     }
 
 

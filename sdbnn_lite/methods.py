@@ -12,7 +12,7 @@ class Method:
     activation_gradient, weight_gradient   one of ``binarize.GRADIENTS``
     activation_shift                       None, "static" (RSign) or "asd"
     weight_shift                           None, "wsd" or "balance" (IR-Net)
-    scale                                  None, "analytic" (XNOR-Net), "learned" (XNOR-Net++) or "power_of_two" (IR-Net)
+    scale                                  None, "analytic" (XNOR-Net), "learned" (XNOR-Net++), "power_of_two" (IR-Net)
     binary                                 False: real weights and activations, the float twin
     """
 

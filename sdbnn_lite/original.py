@@ -118,4 +118,3 @@ def read_original(path: str | Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise UsageError(f"{path}: holds no state dict; a file written by the published trainer is needed")
     return dict(state)
-

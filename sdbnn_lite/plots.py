@@ -39,11 +39,27 @@ def hardware(facts: Mapping) -> str:
     return where.replace("(R)", "").replace("(TM)", "")
 
 
+def study_line(facts: Mapping, n: Sequence[int]) -> str:
+    """What a study's figure was measured on: data set, network, epochs, how many seeds, which images."""
+    seeds = " to ".join(dict.fromkeys((f"{min(n):.0f}", f"{max(n):.0f}")))
+    return (
+        f"{facts['data']}; {facts['network']}, {facts['epochs']} epochs, n = {seeds}; "
+        f"last epoch, all {facts['test_images']:,} test images"
+    )
+
+
 def _in_order(methods: Sequence[str]) -> list[str]:
     """In the order of ``METHODS``. Raises UsageError where there are none."""
     if not len(methods):
         raise UsageError("nothing to draw: no method given")
     return [m for m in METHODS if m in set(methods)]
+
+
+def _frame(figure: Figure, title: str, caption: str = "") -> None:
+    """What is seen, above; what it was measured on, below."""
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", size=13)
+    if caption:
+        figure.supxlabel(caption, x=0.01, ha="left", size=SMALL, color=INK)
 
 
 def _finish(figure: Figure) -> Figure:
@@ -80,15 +96,10 @@ def method_table(runs: pd.DataFrame, facts: Mapping) -> Figure:
         ax.set_ylim(len(methods) - 0.45, -0.55)
         ax.grid(axis="y", visible=False)
         ax.set_xlabel("test accuracy (%)")
-        counts = sorted({int(n) for n in table["n"]})
-        seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
-        figure.suptitle(f"How well each method does on {facts['dataset']}: a dot is one trained network",
-                        x=0.01, ha="left", weight="bold", size=13)  # fmt: skip
-        figure.supxlabel(
-            f"{facts['data']}; {facts['network']}, {facts['epochs']} epochs, n = {seeds}; last epoch, all "
-            f"{facts['test_images']:,} test images (one image is {100 / facts['test_images']:.2f} points);\n{hardware(facts)}",
-            x=0.01, ha="left", size=SMALL, color=INK,
-        )  # fmt: skip
+        caption = (
+            f"{study_line(facts, table['n'])}\n{hardware(facts)}; one image is {100 / facts['test_images']:.2f} points"
+        )
+        _frame(figure, f"How well each method does on {facts['dataset']}: each dot is one trained network", caption)
         return _finish(figure)
 
 
@@ -96,22 +107,26 @@ def method_table(runs: pd.DataFrame, facts: Mapping) -> Figure:
 
 
 def output_signs(
-    net_signs: Mapping[str, Mapping[str, LayerSigns]], accuracy: Mapping[str, float] | None = None
+    net_signs: Mapping[str, Mapping[str, LayerSigns]],
+    notes: Mapping[str, str] | None = None,
+    title: str = "How often does a channel say +1? Each dot is one channel of a trained network",
+    caption: str = "",
 ) -> Figure:
     """How often each output channel says +1, per layer, method under method; every dot is one channel.
 
-    ``net_signs``: method -> layer -> what ``record_signs`` gave. ``accuracy`` (0 to 1) is written under a method's name.
+    ``net_signs``: method -> layer -> what ``record_signs`` gave. ``notes`` stand under the methods' names, instead of
+    what the method does; ``caption`` below it all.
     """
     methods = _in_order(list(net_signs))
-    labels = {m: title_lines(m) for m in methods}
-    for method, value in (accuracy or {}).items():
-        if method in labels:
-            labels[method] = f"{METHODS[method].title.partition(' (')[0]}\n{100 * value:.1f} % correct"
     layers = net_signs[methods[0]]
+    for method in methods:
+        if set(net_signs[method]) != set(layers):
+            raise UsageError(f"{method} and {methods[0]} have other layers: draw methods of the same network")
+    labels = {m: title_lines(m) for m in methods}
+    labels |= {m: f"{title_lines(m).splitlines()[0]}\n{note}" for m, note in (notes or {}).items() if m in labels}
     rows = {labels[m]: {layer: net_signs[m][layer].output for layer in layers} for m in methods}
-    titles = {name: f"layer {name}: {len(s.output)} channels, {s.fan_in} products each" for name, s in layers.items()}
-    title = "How often does a channel say +1? Every dot is one channel of a trained network"
-    return _share_rows(rows, titles, title, "share of +1 among the channel's outputs")
+    titles = {name: f"layer {name}: {len(s.output)} channels" for name, s in layers.items()}
+    return _share_rows(rows, titles, title, "share of +1 among the channel's outputs", caption)
 
 
 def sign_summary(layers: Mapping[str, LayerSigns]) -> Figure:
@@ -128,7 +143,9 @@ def sign_summary(layers: Mapping[str, LayerSigns]) -> Figure:
     return _share_rows(rows, titles, title, "share of +1 in the channel")
 
 
-def _share_rows(rows: Mapping[str, Mapping[str, np.ndarray]], titles: Mapping[str, str], title: str, xlabel: str) -> Figure:
+def _share_rows(
+    rows: Mapping[str, Mapping[str, np.ndarray]], titles: Mapping[str, str], title: str, xlabel: str, caption: str = ""
+) -> Figure:
     """A column per layer, a row per label: the channels' shares of +1 as stacks of dots, with their mean entropy.
 
     With more than two layers, three stand side by side and the rest below.
@@ -149,15 +166,16 @@ def _share_rows(rows: Mapping[str, Mapping[str, np.ndarray]], titles: Mapping[st
             ax.set_xlim(-2, 102)
             ax.set_ylim(-0.12, len(rows))
             ax.set_yticks(np.arange(len(rows)) + 0.35, list(rows)[::-1], size=10)
-            ax.set_xticks([0, 25, 50, 75, 100], ["0 %\nalways −1", "", "50 %\nboth alike", "", "100 %\nalways +1"], size=SMALL)
+            ax.set_xticks([0, 25, 50, 75, 100], ["0 %\nalways −1", "", "50 %\nbalanced", "", "100 %\nalways +1"], size=SMALL)
             for label, side in zip(ax.get_xticklabels()[::4], ("left", "right")):
                 label.set_horizontalalignment(side)  # else neighbouring layers' labels would meet
             ax.grid(axis="y", visible=False)
             ax.tick_params(labelbottom=True)
         for ax in grid.flat[len(titles) :]:
             ax.remove()
-        figure.supxlabel(xlabel, size=11)
-        figure.suptitle(title, x=0.01, ha="left", weight="bold", size=13)
+        for ax in grid[-1]:
+            ax.set_xlabel(xlabel)
+        _frame(figure, title, caption)
         return _finish(figure)
 
 
@@ -203,7 +221,8 @@ def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None, lowest: 
     table = percent.agg(["min", "mean", "max"])
     last = int(epochs["epoch"].max())
     ends = {m: table.loc[m, "mean"].iloc[-1] for m in methods}
-    bottom, top = min(lowest, min(ends.values()) - 5), 100.5
+    bottom = min(lowest, min(ends.values()) - 5)
+    top = 100 + 0.02 * (100 - bottom)  # room for the markers at 100 %
     with theme():
         figure = new_figure(8.3, 4.8)
         ax = figure.subplots()
@@ -211,14 +230,43 @@ def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None, lowest: 
             curve, colour = table.loc[method], COLOURS[method]
             ax.fill_between(curve.index, curve["min"], curve["max"], color=colour, alpha=0.22, lw=0)
             # A dark rim, since the lighter colours hardly stand out from white.
-            ax.plot(curve.index, curve["mean"], color=colour, lw=2, marker=MARKERS[method], ms=6, mec=BLACK, mew=0.7,
-                    markevery=max(last // 8, 1), label=method,
-                    path_effects=[patheffects.withStroke(linewidth=3, foreground=BLACK)])  # fmt: skip
-        _end_labels(ax, ends, last, (top - bottom) * 0.062, (bottom, top))
-        ax.set_xlim(1, last)
+            rim = [patheffects.withStroke(linewidth=2.8, foreground=BLACK)]
+            ax.plot(curve.index, curve["mean"], color=colour, lw=1.8, path_effects=rim, label=method)
+        ax.set_xlim(1, max(last, 2))
         ax.set_ylim(bottom, top)
+        _end_labels(ax, ends, last)
         ax.set_xlabel("epoch")
         ax.set_ylabel("test accuracy (%)")
-        seeds = epochs["seed"].nunique()
-        figure.suptitle("Test accuracy while the networks learn", x=0.01, ha="left", weight="bold", size=13)
+        n = epochs.groupby("method")["seed"].nunique()
+        _frame(figure, "Test accuracy while the networks learn: line = mean, band = lowest to highest seed",
+               study_line(facts, n) if facts else "")  # fmt: skip
         return _finish(figure)
+
+
+def _end_labels(ax: Axes, ends: Mapping[str, float], last: int) -> None:
+    """Each method's marker, name and last value to the right of the axes, no nearer to each other than a line."""
+    bottom, top = ax.get_ylim()
+    methods = sorted(ends, key=ends.get)
+    heights = spread_out([ends[m] for m in methods], 0.065 * (top - bottom), bottom, top)
+    for method, height in zip(methods, heights):
+        ax.annotate("", (1, ends[method]), (1.05, height), ax.get_yaxis_transform(), ax.get_yaxis_transform(),
+                    arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.8, "shrinkA": 0, "shrinkB": 0})  # fmt: skip
+        ax.plot(1.05, height, MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8, ms=8, clip_on=False,
+                transform=ax.get_yaxis_transform())  # fmt: skip
+        name = METHODS[method].title.partition(" (")[0]
+        ax.annotate(f"{name}  {ends[method]:.1f} %", (1.05, height), (9, 0), ax.get_yaxis_transform(), "offset points",
+                    va="center", size=10.5)  # fmt: skip
+
+
+def spread_out(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """``values`` (ascending), moved apart as little as keeps ``gap`` between neighbours, up from ``low``, below ``high``."""
+    places = list(values)
+    for _ in range(200):  # push neighbours apart, half each, until none is too near
+        for k in range(len(places) - 1):
+            missing = gap - (places[k + 1] - places[k])
+            if missing > 1e-9:
+                places[k], places[k + 1] = places[k] - missing / 2, places[k + 1] + missing / 2
+        over = max(places[-1] - high, 0) if places else 0
+        places = [p - over if k == len(places) - 1 else p for k, p in enumerate(places)]
+    under = max(low - places[0], 0) if places else 0
+    return [p + under for p in places]

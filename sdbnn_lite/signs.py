@@ -107,7 +107,8 @@ def fixed_filter(p: float, q: float, n: int) -> SumOfSigns:
     m = round(q * n)
     plus = binom.pmf(np.arange(m + 1), m, p)  # +1 inputs under +1 weights
     minus = binom.pmf(np.arange(n - m + 1), n - m, 1 - p)  # -1 inputs under -1 weights: products of +1 as well
-    return SumOfSigns(2 * np.arange(n + 1) - n, np.convolve(plus, minus), (2 * m - n) * (2 * p - 1), 4 * n * p * (1 - p))
+    values = 2 * np.arange(n + 1) - n
+    return SumOfSigns(values, np.convolve(plus, minus), (2 * m - n) * (2 * p - 1), 4 * n * p * (1 - p))
 
 
 def _check(p: float, q: float, n: int) -> None:

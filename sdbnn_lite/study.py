@@ -1,7 +1,7 @@
 """Compare methods: train each with several seeds, then gather what the figures and notebooks read.
 
-    OUT/<method>-seed<k>/    a run's folder each (see ``runs``); a study that was stopped goes on where it was
-    results/<recipe>/        runs.csv, epochs.csv, signs.csv (a row per run / epoch / epoch and layer), study.json
+OUT/<method>-seed<k>/    a run's folder each (see ``runs``); a study that was stopped goes on where it was
+results/<recipe>/        runs.csv, epochs.csv, signs.csv (a row per run / epoch / epoch and layer), study.json
 """
 
 import json

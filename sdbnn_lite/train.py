@@ -262,6 +262,7 @@ def train(
         return Result(trainer.net, None, images.label, folder, False, trainer.log)
     result = {"protocol": "last epoch, all test images", "test_accuracy": score.top1, "test_top5": score.top5}
     result |= {"test_loss": score.loss, "test_images": score.images}
-    save_weights(folder / WEIGHTS, trainer.net, dataset=recipe.dataset, identity=wanted, data=images.label, result=result)
+    named = {"dataset": recipe.dataset, "data": images.label, "identity": wanted, "result": result}
+    save_weights(folder / WEIGHTS, trainer.net, **named)
     write_json(folder / runs.RUN, {**about, "result": result})
     return Result(trainer.net.eval(), score, images.label, folder, True, trainer.log)

@@ -39,7 +39,9 @@ def test_the_same_weights_make_the_same_bytes(tmp_path):
 
 def trained_a_step(optimizer_class):
     net = sd.build("digits_convnet")
-    optimizer = optimizer_class(net.parameters(), lr=0.1, **({"momentum": 0.9} if optimizer_class is torch.optim.SGD else {}))
+    optimizer = optimizer_class(
+        net.parameters(), lr=0.1, **({"momentum": 0.9} if optimizer_class is torch.optim.SGD else {})
+    )
     net(torch.randn(4, 1, 8, 8)).sum().backward()
     optimizer.step()
     return net, optimizer
@@ -109,7 +111,9 @@ def test_files_of_others_are_refused(tmp_path):
     with pytest.raises(UsageError, match="without weights.safetensors or checkpoint.safetensors"):
         load(tmp_path)
     net = sd.build("digits_convnet", "bnn")
-    checkpoints.write_tensors(tmp_path / "x", net.state_dict(), {"network": "digits_convnet", "options": {"method": "asd"}})
+    checkpoints.write_tensors(
+        tmp_path / "x", net.state_dict(), {"network": "digits_convnet", "options": {"method": "asd"}}
+    )
     with pytest.raises(UsageError, match="weights of another network: Missing key.*asd.squeeze"):
         load(tmp_path / "x")
     checkpoints.write_tensors(tmp_path / "y", net.state_dict(), {"nothing": 1})

@@ -91,7 +91,9 @@ def test_cifar_from_a_tree(run, cifar_tree, tmp_path):
 
 
 def test_study_prints_its_table(run):
-    code, out, _ = run("study", "digits", "--methods", "bnn,sdbnn", "--seeds", 2, "--epochs", 1, "--quiet", "--out", "s")
+    code, out, _ = run(
+        "study", "digits", "--methods", "bnn,sdbnn", "--seeds", 2, "--epochs", 1, "--quiet", "--out", "s"
+    )
     assert code == 0 and "mean %" in out and out.count("seed ") == 4
 
 

@@ -25,7 +25,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
 
 
 def test_csv_and_json_come_back(tmp_path):
-    rows = [{"a": 0.1 + 0.2, "b": "x,\"y\""}, {"a": 1e-300, "b": ""}]
+    rows = [{"a": 0.1 + 0.2, "b": 'x,"y"'}, {"a": 1e-300, "b": ""}]
     write_csv(tmp_path / "t.csv", rows)
     assert [{"a": float(r["a"]), "b": r["b"]} for r in read_csv(tmp_path / "t.csv")] == rows
     assert read_csv(tmp_path / "absent.csv") == []

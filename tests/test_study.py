@@ -32,7 +32,10 @@ def test_a_study_from_training_to_tables(tmp_path, capsys):
     assert sum(map(int, signs.share_histogram[0].split())) == 64
 
     study.publish(tmp_path / "runs", rows, tmp_path / "zoo", "digits")
-    assert sorted(p.name for p in (tmp_path / "zoo").iterdir()) == ["digits_bnn.safetensors", "digits_float.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "zoo").iterdir()) == [
+        "digits_bnn.safetensors",
+        "digits_float.safetensors",
+    ]
 
 
 def test_summary_is_mean_and_sample_deviation():

@@ -1,0 +1,95 @@
+"""An image set in memory: images, labels, and normalised batches of them, augmented or not."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from .augment import Augmentation, Draws, batch_slices, crop, draw, normalise, pixel_table
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the published CIFAR training uses them too
+
+Batches = Iterator[tuple[Tensor, Tensor]]  # (float32 (B, C, H, W), int64 (B,))
+
+
+@dataclass(kw_only=True, eq=False)
+class Described:
+    """What both kinds of set have: names, and the statistics that normalise, x = (pixel / 255 - mean) / std."""
+
+    name: str
+    label: str  # what a figure measured on this set may be called
+    classes: tuple[str, ...]
+    mean: tuple[float, ...] = IMAGENET_MEAN  # per channel
+    std: tuple[float, ...] = IMAGENET_STD
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    @property
+    def channels(self) -> int:
+        return len(self.mean)
+
+    def num_batches(self, batch_size: int) -> int:
+        """Batches in one epoch of training: the last may be smaller, but one of a single image is left out."""
+        return len(batch_slices(self.num_train, batch_size))
+
+    def _statistics(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
+        mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std))
+        return mean, std
+
+
+@dataclass(kw_only=True, eq=False)
+class ImageSet(Described):
+    """A set that lives in memory (the CPU's or a GPU's): images uint8 (N, C, H, W), labels int64 (N,)."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    _table: tuple[int, Tensor] | None = field(default=None, init=False, repr=False)  # the last pad and its pixel table
+
+    @property
+    def num_train(self) -> int:
+        return len(self.train_images)
+
+    @property
+    def num_test(self) -> int:
+        return len(self.test_images)
+
+    @property
+    def image_size(self) -> int:
+        return self.train_images.shape[-1]
+
+    def to(self, device: torch.device | str) -> "ImageSet":
+        """The same set with its images and labels on ``device``, where its batches will be made."""
+        names = ("train_images", "train_labels", "test_images", "test_labels")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+    def epoch(self, batch_size: int, generator: torch.Generator, augmentation: Augmentation, start: int = 0) -> Batches:
+        """The training batches of one epoch, shuffled and augmented, from batch number ``start`` on.
+
+        All random numbers are drawn here, at once, from the CPU ``generator``: with the generator in the same state,
+        ``start=k`` yields exactly what follows the first k batches. That is how a run resumes within an epoch.
+
+        Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of 0 … ``num_batches(batch_size)``.
+        """
+        slices = batch_slices(self.num_train, batch_size, start)
+        draws = draw(self.num_train, augmentation, generator)
+        return self._epoch(slices, draws, augmentation.pad)
+
+    def _epoch(self, slices: list[slice], draws: Draws, pad: int) -> Batches:
+        device = self.train_images.device
+        if self._table is None or self._table[0] != pad:
+            self._table = pad, pixel_table(self.train_images, pad)
+        table, draws, statistics = self._table[1], draws.to(device), self._statistics(device)
+        for part in slices:
+            batch = draws[part]
+            yield normalise(crop(table, batch, pad), *statistics), self.train_labels[batch.image]
+
+    def test_batches(self, batch_size: int) -> Batches:
+        """All test images in order, normalised; none is left out."""
+        statistics = self._statistics(self.test_images.device)
+        for part in batch_slices(self.num_test, batch_size, drop_lone=False):
+            yield normalise(self.test_images[part], *statistics), self.test_labels[part]
