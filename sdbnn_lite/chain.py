@@ -12,30 +12,20 @@ import argparse
 import ast
 import importlib
 import os
-import re
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .errors import UsageError, unknown
+from .hygiene import EXPLORER, IGNORE_OUTPUT, WIDGET_VIEW, check_hygiene, tags
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 CHAIN = tuple(sorted(path.name for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")))
 LAX = ("05_", "06_")  # these need data that not everyone has: their cells have to run, their text may differ
 
-MIN_COMPARED = 0.6  # share of the code cells that aren't plots whose text nbval compares
-
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-IGNORE_OUTPUT = "nbval-ignore-output"
-EXPLORER = "explorer"  # the tag that clean() leaves on a cell whose widget it took away
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-
-EMBEDDED = re.compile(r"data:[\w/+.-]+;base64,[\w+/=]*|https?://\S+")  # slashes that aren't paths of this machine
-ABSOLUTE_PATH = re.compile(r"file:/|(?<![\w./~)\]-])/[\w.@+-]+/|(?<!\w)[A-Z]:[\\/]+\w")
-ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 
 
 class NotebookFailed(RuntimeError):
@@ -108,7 +98,7 @@ def set_parameters(nb: Any, parameters: dict[str, Any]) -> None:
     """Replace, in the cell tagged ``parameters``, the value of each ``NAME = value``; its comments stay."""
     if not parameters:
         return
-    cell = next((cell for cell in nb.cells if cell.cell_type == "code" and "parameters" in _tags(cell)), None)
+    cell = next((cell for cell in nb.cells if cell.cell_type == "code" and "parameters" in tags(cell)), None)
     if cell is None:
         raise UsageError(f"no cell is tagged 'parameters', so nothing can set {', '.join(parameters)}")
     try:
@@ -160,105 +150,8 @@ def clean(nb: Any) -> Any:
         kept = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
         if len(kept) < len(cell.outputs):
             cell.outputs = kept
-            cell.metadata["tags"] = list(dict.fromkeys([*_tags(cell), EXPLORER, IGNORE_OUTPUT]))
+            cell.metadata["tags"] = list(dict.fromkeys([*tags(cell), EXPLORER, IGNORE_OUTPUT]))
     return nb
-
-
-# --- check -----------------------------------------------------------------------------------------------------------
-
-
-def check_hygiene(nb: Any) -> list[str]:
-    """What keeps ``nb`` from being committed, a sentence each; cells are counted from 1 as a reader sees them."""
-    complaints = []
-    code = list(_code_cells(nb))
-    first = code[0][1] if code else None
-    if first is None or "parameters" not in _tags(first):
-        complaints.append("the first code cell isn't tagged 'parameters'")
-    counts = [cell.execution_count for _, cell in code]
-    if counts != list(range(1, len(code) + 1)):
-        complaints.append(f"execution counts are {counts}, not 1 to {len(code)}: run the whole notebook top to bottom")
-    if "widgets" in nb.metadata:
-        complaints.append("the metadata hold widget state")
-    for number, cell in code:
-        for output in cell.outputs:
-            complaints += [f"cell {number}: {complaint}" for complaint in _output_complaints(output)]
-    complaints += _heading_complaints(nb)
-
-    texts = [cell for _, cell in code if not _is_plot(cell)]
-    compared = sum(_has_compared_text(cell) for cell in texts)
-    if compared < MIN_COMPARED * len(texts):
-        complaints.append(
-            f"only {compared} of the {len(texts)} code cells that aren't plots show text that a re-run compares; "
-            f"{MIN_COMPARED:.0%} have to"
-        )
-    return complaints
-
-
-def _output_complaints(output: Any) -> Iterator[str]:
-    if output.output_type == "error":
-        yield f"ends in an error ({output.ename})"
-    if output.output_type == "stream" and output.name == "stderr":
-        yield "writes to stderr"
-    if WIDGET_VIEW in output.get("data", {}):
-        yield "holds a widget view"
-    text = EMBEDDED.sub("", _readable(output))
-    if found := ABSOLUTE_PATH.search(text):
-        yield f"shows an absolute path: {text[found.start() :].split()[0]}"
-    if ADDRESS.search(text):
-        yield "shows a memory address, which differs in every run"
-
-
-def _heading_complaints(nb: Any) -> Iterator[str]:
-    level = 0
-    for number, cell in enumerate(nb.cells, 1):
-        if cell.cell_type != "markdown":
-            continue
-        prose = re.sub(r"^```.*?^```", "", cell.source, flags=re.MULTILINE | re.DOTALL)  # a # there is a comment
-        for found in re.finditer(r"^(#{1,6}) +(\S.*)", prose, flags=re.MULTILINE):
-            deeper = len(found[1])
-            if deeper > level + 1:
-                yield f"cell {number}: heading {found[2]!r} is level {deeper}, after level {level}"
-            level = deeper
-    if level == 0:
-        yield "there is no heading"
-
-
-def _has_compared_text(cell: Any) -> bool:
-    """Whether nbval compares something that says something (a figure's ``<Figure size ...>`` doesn't)."""
-    if IGNORE_OUTPUT in _tags(cell) or "NBVAL_IGNORE_OUTPUT" in cell.source:
-        return False
-    return any(
-        (output.output_type == "stream" and output.name == "stdout" and output.text.strip())
-        or ("text/plain" in output.get("data", {}) and not _is_picture(output))
-        for output in cell.outputs
-    )
-
-
-def _is_plot(cell: Any) -> bool:
-    """Whether the cell shows only pictures or a widget."""
-    shown = cell.outputs or EXPLORER in _tags(cell)
-    return bool(shown) and all(_is_picture(output) for output in cell.outputs)
-
-
-def _is_picture(output: Any) -> bool:
-    return any(kind == WIDGET_VIEW or kind.startswith("image/") for kind in output.get("data", {}))
-
-
-def _readable(output: Any) -> str:
-    """All the text of an output, without its pictures' bytes."""
-    data = output.get("data", {}).items()
-    return output.get("text", "") + "\n".join(
-        str(value) for kind, value in data if kind.startswith("text/") or kind.endswith(("+xml", "json"))
-    )
-
-
-def _code_cells(nb: Any) -> Iterator[tuple[int, Any]]:
-    """The code cells that hold code, with their position in the notebook."""
-    return ((n, cell) for n, cell in enumerate(nb.cells, 1) if cell.cell_type == "code" and cell.source.strip())
-
-
-def _tags(cell: Any) -> list[str]:
-    return cell.metadata.get("tags", [])
 
 
 # --- files and the command -------------------------------------------------------------------------------------------
@@ -303,7 +196,7 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
     """For pytest: nbval's ``--nbval-lax`` for the ``LAX`` notebooks alone, so that one pytest run covers the chain."""
     for item in items:
         if item.path.suffix == ".ipynb" and item.path.name.startswith(LAX):
-            asked_for = "NBVAL_CHECK_OUTPUT" in item.cell.source or "nbval-check-output" in _tags(item.cell)
+            asked_for = "NBVAL_CHECK_OUTPUT" in item.cell.source or "nbval-check-output" in tags(item.cell)
             item.options["check"] = asked_for
 
 

@@ -76,6 +76,7 @@ def add_data_options(sub: argparse.ArgumentParser) -> None:
 def add_training_options(sub: argparse.ArgumentParser) -> None:
     add_data_options(sub)
     sub.add_argument("--epochs", type=int, metavar="N", help="compress or stretch the recipe's schedules to N epochs")
+    sub.add_argument("--threads", type=int, metavar="N", help="CPU threads; the same number gives the same bits")
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -94,6 +95,10 @@ def recipe_list() -> str:
 
 
 def training_options(args: argparse.Namespace) -> dict:
+    from .machine import set_threads
+
+    if args.threads is not None:
+        set_threads(args.threads)
     return {
         "data_dir": args.data,
         "device": args.device,
@@ -143,7 +148,7 @@ def study(args: argparse.Namespace) -> int:
     methods = args.methods.split(",") if args.methods else list(METHODS)
     rows = studies.run_study(recipe, out, methods, args.seeds, **training_options(args))
     tables = studies.RESULTS / recipe.name if args.publish else out
-    studies.gather(out, rows, tables, args.typed)
+    studies.gather(out, rows, tables, again_command(args))
     if args.publish:
         studies.publish(out, rows, ZOO, recipe.name.replace("-", "_"))
     import pandas as pd
@@ -152,6 +157,15 @@ def study(args: argparse.Namespace) -> int:
     print(table.rename(columns={"mean": "mean %", "std": "std %"}).round(2).to_string())
     print(f"tables: {tables}")
     return 0
+
+
+def again_command(args: argparse.Namespace) -> str:
+    """What makes a study's tables again anywhere: as typed, without the folders of this machine."""
+    kept = ["sdbnn-lite", "study", args.recipe, "--seeds", str(args.seeds)]
+    kept += ["--methods", args.methods] if args.methods else []
+    kept += ["--epochs", str(args.epochs)] if args.epochs else []
+    kept += ["--threads", str(args.threads)] if args.threads else []
+    return shlex.join(kept + (["--publish"] if args.publish else []))
 
 
 def run_evaluate(args: argparse.Namespace) -> int:

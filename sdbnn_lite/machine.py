@@ -24,6 +24,16 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
+def set_threads(threads: int) -> None:
+    """Let torch compute with ``threads`` CPU threads; sums round differently with another number of them.
+
+    Raises UsageError for a number outside 1 … 1024.
+    """
+    if not 1 <= threads <= 1024:
+        raise UsageError(f"threads={threads}: a whole number from 1 to 1024 is needed")
+    torch.set_num_threads(threads)
+
+
 def cpu_name() -> str:
     """The processor's name as the system tells it."""
     info = Path("/proc/cpuinfo")

@@ -13,6 +13,8 @@ import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from sklearn.isotonic import isotonic_regression
 
 from . import signs
 from .errors import UsageError
@@ -62,6 +64,11 @@ def _frame(figure: Figure, title: str, caption: str = "") -> None:
         figure.supxlabel(caption, x=0.01, ha="left", size=SMALL, color=INK)
 
 
+def _note(ax: Axes, y: float, text: str, size: float = SMALL, **look) -> None:
+    """A text to the right of the axes, at the height ``y`` of its data."""
+    ax.annotate(text, (1, y), (7, 0), ax.get_yaxis_transform(), "offset points", size=size, **{"va": "center", **look})
+
+
 def _finish(figure: Figure) -> Figure:
     """Ticks are made when they are first drawn, so draw them here, while the theme is on."""
     figure.draw_without_rendering()
@@ -89,9 +96,8 @@ def method_table(runs: pd.DataFrame, facts: Mapping) -> Figure:
             ax.errorbar(mean, row, xerr=std if n > 1 else None, color=BLACK, lw=1.6, capsize=5, zorder=2)
             ax.plot(mean, row, "|", color=BLACK, ms=17, mew=2.2, zorder=2)
             ax.scatter(percent, height, s=34, c=COLOURS[method], edgecolors=BLACK, linewidths=0.8, zorder=3)
-            spread = f" ± {std:.2f}" if n > 1 else ""
-            ax.annotate(f"{mean:.2f}{spread}", (1, row), (10, 0), ax.get_yaxis_transform(), "offset points", va="center")
-        ax.annotate("mean ± std", (1, -0.75), (10, 0), ax.get_yaxis_transform(), "offset points", va="center", color=INK)
+            _note(ax, row, f"{mean:.2f} ± {std:.2f}" if n > 1 else f"{mean:.2f}", size=11)
+        _note(ax, -0.75, "mean ± std (%)", color=INK)
         ax.set_yticks(range(len(methods)), [METHODS[m].title for m in methods])
         ax.set_ylim(len(methods) - 0.45, -0.55)
         ax.grid(axis="y", visible=False)
@@ -126,21 +132,24 @@ def output_signs(
     labels |= {m: f"{title_lines(m).splitlines()[0]}\n{note}" for m, note in (notes or {}).items() if m in labels}
     rows = {labels[m]: {layer: net_signs[m][layer].output for layer in layers} for m in methods}
     titles = {name: f"layer {name}: {len(s.output)} channels" for name, s in layers.items()}
-    return _share_rows(rows, titles, title, "share of +1 among the channel's outputs", caption)
+    return _share_rows(rows, titles, title, "share of +1 among its outputs", caption)
 
 
 def sign_summary(layers: Mapping[str, LayerSigns]) -> Figure:
-    """One network: per layer, the share of +1 of each input channel before and after ASD, and of each output channel."""
+    """One network: per layer, how often each input channel is +1 before and after ASD, and each output channel.
+
+    A network that doesn't shift its activations has one row of inputs.
+    """
     if not layers:
         raise UsageError("nothing to draw: no layer given")
-    rows = {
-        "inputs,\nbefore the shift": {name: s.input_before for name, s in layers.items()},
-        "inputs,\nafter the shift": {name: s.input_after for name, s in layers.items()},
-        "outputs": {name: s.output for name, s in layers.items()},
-    }
+    before = {name: s.input_before for name, s in layers.items()}
+    after = {name: s.input_after for name, s in layers.items()}
+    shifted = any(s.input_flips > 0 for s in layers.values())
+    rows = {"inputs,\nbefore the shift": before, "inputs,\nafter the shift": after} if shifted else {"inputs": before}
+    rows["outputs"] = {name: s.output for name, s in layers.items()}
     titles = {name: f"layer {name}: {len(s.input_before)} → {len(s.output)} channels" for name, s in layers.items()}
     title = "How often is a sign +1? Every dot is one channel"
-    return _share_rows(rows, titles, title, "share of +1 in the channel")
+    return _share_rows(rows, titles, title, "share of +1")
 
 
 def _share_rows(
@@ -158,15 +167,15 @@ def _share_rows(
         grid = figure.subplots(bands, columns, sharex=True, sharey=True, squeeze=False)
         for ax, (layer, heading) in zip(grid.flat, titles.items()):
             ax.axvline(50, color=BLACK, lw=1.2, ls=(0, (4, 3)), zorder=1)
-            ax.annotate("entropy", (1, len(rows)), (6, 0), ax.get_yaxis_transform(), "offset points",
-                        size=SMALL, color=INK, va="center")  # fmt: skip
+            _note(ax, len(rows) - 0.02, "entropy", color=INK, va="top")
             for number, shares in enumerate(rows.values()):
                 _share_row(ax, len(rows) - 1 - number, shares[layer], tallest)
-            ax.set_title(heading, size=11)
+            ax.set_title(heading if columns < 3 else heading.replace(": ", "\n"), size=11)
             ax.set_xlim(-2, 102)
             ax.set_ylim(-0.12, len(rows))
             ax.set_yticks(np.arange(len(rows)) + 0.35, list(rows)[::-1], size=10)
-            ax.set_xticks([0, 25, 50, 75, 100], ["0 %\nalways −1", "", "50 %\nbalanced", "", "100 %\nalways +1"], size=SMALL)
+            ends = ("0 %\nalways −1", "", "50 %\nbalanced", "", "100 %\nalways +1")
+            ax.set_xticks([0, 25, 50, 75, 100], ends, size=SMALL)
             for label, side in zip(ax.get_xticklabels()[::4], ("left", "right")):
                 label.set_horizontalalignment(side)  # else neighbouring layers' labels would meet
             ax.grid(axis="y", visible=False)
@@ -201,16 +210,14 @@ def _share_row(ax: Axes, baseline: float, shares: np.ndarray, tallest: int) -> N
     for chosen, look in kinds:
         if chosen.any():
             ax.scatter(x[chosen], y[chosen], clip_on=False, zorder=3, **look)
-    note = f"{np.mean(signs.entropy(shares)):.3f} bit"
-    if dead.any():
-        note += f"\n{dead.sum()} dead"
-    ax.annotate(note, (1, baseline + 0.35), (6, 0), ax.get_yaxis_transform(), "offset points", va="center", size=SMALL)
+    silent = f"\n{dead.sum()} dead" if dead.any() else ""
+    _note(ax, baseline + 0.35, f"{np.mean(signs.entropy(shares)):.3f} bit{silent}")
 
 
 # --- learning curves -------------------------------------------------------------------------------------------------
 
 
-def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None, lowest: float = 80) -> Figure:
+def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None, lowest: float = 90) -> Figure:
     """Test accuracy after each epoch: the mean over the seeds as a line, their range as a band, a label at its end.
 
     ``epochs`` has a row per run and epoch (``method``, ``seed``, ``epoch``, ``test_accuracy`` from 0 to 1); more than
@@ -226,19 +233,22 @@ def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None, lowest: 
     with theme():
         figure = new_figure(8.3, 4.8)
         ax = figure.subplots()
-        for method in methods:
+        for number, method in enumerate(methods):
             curve, colour = table.loc[method], COLOURS[method]
             ax.fill_between(curve.index, curve["min"], curve["max"], color=colour, alpha=0.22, lw=0)
             # A dark rim, since the lighter colours hardly stand out from white.
             rim = [patheffects.withStroke(linewidth=2.8, foreground=BLACK)]
             ax.plot(curve.index, curve["mean"], color=colour, lw=1.8, path_effects=rim, label=method)
+            every = slice(number, None, max(last // 6, 1))  # from another epoch on for each, so that none hides another
+            ax.plot(curve.index[every], curve["mean"][every], MARKERS[method], color=colour, mec=BLACK, mew=0.8, ms=7)
         ax.set_xlim(1, max(last, 2))
         ax.set_ylim(bottom, top)
         _end_labels(ax, ends, last)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlabel("epoch")
         ax.set_ylabel("test accuracy (%)")
         n = epochs.groupby("method")["seed"].nunique()
-        _frame(figure, "Test accuracy while the networks learn: line = mean, band = lowest to highest seed",
+        _frame(figure, "Test accuracy while learning: line = mean, band = range of the seeds",
                study_line(facts, n) if facts else "")  # fmt: skip
         return _finish(figure)
 
@@ -254,19 +264,11 @@ def _end_labels(ax: Axes, ends: Mapping[str, float], last: int) -> None:
         ax.plot(1.05, height, MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8, ms=8, clip_on=False,
                 transform=ax.get_yaxis_transform())  # fmt: skip
         name = METHODS[method].title.partition(" (")[0]
-        ax.annotate(f"{name}  {ends[method]:.1f} %", (1.05, height), (9, 0), ax.get_yaxis_transform(), "offset points",
-                    va="center", size=10.5)  # fmt: skip
+        label = f"{name}  {ends[method]:.1f} %"
+        ax.text(1.08, height, label, transform=ax.get_yaxis_transform(), va="center", size=10.5)
 
 
-def spread_out(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """``values`` (ascending), moved apart as little as keeps ``gap`` between neighbours, up from ``low``, below ``high``."""
-    places = list(values)
-    for _ in range(200):  # push neighbours apart, half each, until none is too near
-        for k in range(len(places) - 1):
-            missing = gap - (places[k + 1] - places[k])
-            if missing > 1e-9:
-                places[k], places[k + 1] = places[k] - missing / 2, places[k + 1] + missing / 2
-        over = max(places[-1] - high, 0) if places else 0
-        places = [p - over if k == len(places) - 1 else p for k, p in enumerate(places)]
-    under = max(low - places[0], 0) if places else 0
-    return [p + under for p in places]
+def spread_out(values: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
+    """``values`` (ascending), moved as little as possible (least squares): ``gap`` apart, from ``low`` to ``high``."""
+    steps = gap * np.arange(len(values))
+    return isotonic_regression(np.asarray(values) - steps, y_min=low, y_max=high - steps[-1]) + steps

@@ -8,19 +8,22 @@ An explorer is three pure functions and its controls; :func:`explorer` puts slid
 """
 
 import html
+import io
 import math
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .errors import UsageError, unknown
-from .theme import data_uri
 
 NEEDED = "the sliders need ipywidgets: pip install 'sdbnn-lite[notebooks]'"
 OWN = "my own values"  # what the list of presets shows when none of them fits
 HINT = "Tab moves to the next control, the arrow keys change it. The picture follows when you let go."
+DPI = 90  # of the pictures
 LABEL_WIDTH, WIDTH = "17em", "44em"
 
 
@@ -134,118 +137,122 @@ def explorer(
         import ipywidgets
     except ImportError:
         return Sentence(NEEDED)
+    return _Explorer(ipywidgets, compute, draw, say, controls, presets or {}, start).box
 
-    presets = presets or {}
-    for values in presets.values():
-        _, notes = clamp(controls, values)
-        if notes:
-            raise UsageError(f"preset: {notes[0]}")
-    first, notes = clamp(controls, start)
 
-    picture, sentence = ipywidgets.HTML(), ipywidgets.HTML()
-    busy = False  # while several values change, or the list of presets follows them
+class _Explorer:
+    """The widgets of one explorer and what happens when one of them changes."""
 
-    def redraw() -> None:
-        try:
-            stats = compute(**{name: widget.value for name, widget in widgets.items()})
-            said = say(stats)
-            picture.value = image(draw(stats), alt=said)
-        except UsageError as error:
-            said = f"Nothing to draw: {error}"
-        sentence.value = f'<p role="status" aria-live="polite">{html.escape(" ".join([*notes, said]))}</p>'
-        notes.clear()
+    def __init__(self, ipywidgets: Any, compute, draw, say, controls, presets, start):
+        self.compute, self.draw, self.say = compute, draw, say
+        self.controls, self.presets = {control.name: control for control in controls}, presets
+        for values in presets.values():
+            if found := clamp(controls, values)[1]:
+                raise UsageError(f"preset: {found[0]}")
+        first, self.notes = clamp(controls, start)
+        self.busy = False  # while several values change at once
 
-    def note(text: str) -> None:
-        """A widget was given ``text``'s value. Where clamping leaves it as it is, nothing else would say so."""
-        notes.append(text)
+        self.widgets = {name: self._widget(ipywidgets, c, first[name]) for name, c in self.controls.items()}
+        self.preset = None
+        if presets:
+            self.preset = ipywidgets.Dropdown(options=[OWN, *presets], description="preset", **_look(ipywidgets))
+            self.preset.observe(self._on_preset, "value")
+        for widget in self.widgets.values():
+            widget.observe(self._on_value, "value")
+        self.picture, self.sentence = ipywidgets.HTML(), ipywidgets.HTML()
+        self._changed()
 
-    def assign(values: Mapping[str, Any]) -> None:
-        nonlocal busy
-        busy = True
+        above = [self.preset] if presets else []
+        hint = ipywidgets.HTML(f"<small>{HINT}</small>")
+        self.box = ipywidgets.VBox([*above, *self.widgets.values(), hint, self.picture, self.sentence])
+        self.box.controls, self.box.preset, self.box.set = self.widgets, self.preset, self.set
+        self.box.picture, self.box.sentence = self.picture, self.sentence
+
+    def set(self, **values: Any) -> None:
+        """Change several values with one redraw; those out of range are clamped, and the sentence says so."""
+        clamped, found = clamp(list(self.controls.values()), values)
+        self.notes += found
+        self._assign({name: clamped[name] for name in values})
+
+    def _assign(self, values: Mapping[str, Any]) -> None:
+        self.busy = True
         try:
             for name, value in values.items():
-                widgets[name].value = value
+                self.widgets[name].value = value
         finally:
-            busy = False
-        follow()
+            self.busy = False
+        self._changed()
 
-    def follow(_: Any = None) -> None:
-        """After a value has changed: name the preset that it belongs to, and draw."""
-        nonlocal busy
-        if busy:
-            return
-        if preset is not None:
-            busy = True
-            preset.value = next((name for name in presets if fits(presets[name])), OWN)
-            busy = False
-        redraw()
+    def _on_value(self, _: Any) -> None:
+        if not self.busy:
+            self._changed()
 
-    def fits(values: Mapping[str, Any]) -> bool:
-        return all(widgets[name].value == value for name, value in values.items())
+    def _on_preset(self, change: Any) -> None:
+        if not self.busy and change["new"] != OWN:
+            self._assign(self.presets[change["new"]])
 
-    def on_preset(change: Any) -> None:
-        if not busy and change["new"] != OWN:
-            assign(presets[change["new"]])
+    def _changed(self) -> None:
+        """Name the preset that the values belong to, and draw."""
+        if self.preset is not None:
+            self.busy = True
+            self.preset.value = next((name for name in self.presets if self._shows(name)), OWN)
+            self.busy = False
+        try:
+            stats = self.compute(**{name: widget.value for name, widget in self.widgets.items()})
+            said = self.say(stats)
+            self.picture.value = image(self.draw(stats), alt=said)
+        except UsageError as error:
+            said = f"Nothing to draw: {error}"
+        self.sentence.value = f'<p role="status" aria-live="polite">{html.escape(" ".join([*self.notes, said]))}</p>'
+        self.notes.clear()
 
-    def set_values(**values: Any) -> None:
-        """Change several values at once."""
-        known = {control.name: control for control in controls}
-        clamped, found = clamp([known[name] for name in values if name in known], values)
-        notes.extend(found)
-        assign(clamped)
+    def _shows(self, preset: str) -> bool:
+        return all(self.widgets[name].value == value for name, value in self.presets[preset].items())
 
-    widgets = {c.name: _widget(ipywidgets, c, first[c.name], note, follow) for c in controls}
-    preset = None
-    if presets:
-        preset = ipywidgets.Dropdown(options=[OWN, *presets], description="preset", **_look(ipywidgets))
-        preset.observe(on_preset, "value")
-    for widget in widgets.values():
-        widget.observe(follow, "value")
-    follow()
+    def _widget(self, ipywidgets: Any, control: Control, value: Any) -> Any:
+        unit = f" [{control.unit}]" if control.unit else ""
+        look = {"description": control.label + unit, **_look(ipywidgets)}
+        if control.choices is not None:
+            kind = ipywidgets.ToggleButtons if control.buttons else ipywidgets.Dropdown
+            return kind(options=control.pairs, value=value, **look)
+        look |= {"value": value, "step": control.step, "readout": True, "continuous_update": False}
+        if control.log:
+            look |= {"base": 10, "readout_format": ".3g"}
+            kind, ends = ipywidgets.FloatLogSlider, (math.log10(control.min), math.log10(control.max))
+        else:
+            kind, ends = (ipywidgets.IntSlider if control.whole else ipywidgets.FloatSlider), (control.min, control.max)
+            if not control.whole:
+                look["readout_format"] = f".{max(0, math.ceil(-math.log10(control.step) - 1e-9))}f"
+        return _telling(kind, control, self._on_clamped)(min=ends[0], max=ends[1], **look)
 
-    hint = ipywidgets.HTML(f"<small>{HINT}</small>")
-    box = ipywidgets.VBox([*([preset] if preset else []), *widgets.values(), hint, picture, sentence])
-    box.controls, box.preset, box.picture, box.sentence, box.set = widgets, preset, picture, sentence, set_values
-    return box
+    def _on_clamped(self, note: str, unchanged: bool) -> None:
+        self.notes.append(note)
+        if unchanged:  # no value changes, so nothing else would show the note
+            self._changed()
+
+
+def _telling(kind: type, control: Control, on_clamped: Callable[[str, bool], None]) -> type:
+    """ipywidgets' own ``kind`` of slider, which clamps in silence, made to tell ``on_clamped``."""
+    from traitlets import validate
+
+    class Slider(kind):
+        @validate("value")
+        def _validate_value(self, proposal: Any) -> Any:
+            kept, note = control.clamp(proposal["value"])
+            if note:
+                on_clamped(note, kept == self.value)
+            return kept
+
+    return Slider
 
 
 def image(figure: Figure, alt: str) -> str:
     """``<img>`` with the figure in it, never wider than the page."""
-    return f'<img alt="{html.escape(alt)}" src="{data_uri(figure)}" style="max-width: 100%">'
-
-
-def _widget(ipywidgets: Any, control: Control, value: Any, note: Callable[[str], None], follow: Callable[[], None]):
-    """The widget of one control; a slider tells ``note`` when it had to clamp."""
-    unit = f" [{control.unit}]" if control.unit else ""
-    look = {"description": control.label + unit, **_look(ipywidgets)}
-    if control.choices is not None:
-        kind = ipywidgets.ToggleButtons if control.buttons else ipywidgets.Dropdown
-        return kind(options=control.pairs, value=value, **look)
-
-    from traitlets import validate
-
-    if control.log:
-        kind, ends = ipywidgets.FloatLogSlider, {"min": math.log10(control.min), "max": math.log10(control.max)}
-        look |= {"base": 10, "readout_format": ".3g"}
-    else:
-        kind = ipywidgets.IntSlider if control.whole else ipywidgets.FloatSlider
-        ends = {"min": control.min, "max": control.max}
-        if not control.whole:
-            look["readout_format"] = f".{max(0, -math.floor(math.log10(control.step) + 1e-9))}f"
-
-    class Slider(kind):
-        """ipywidgets' own slider, which clamps in silence; this one says so."""
-
-        @validate("value")
-        def _validate_value(self, proposal: Any) -> Any:
-            kept, text = control.clamp(proposal["value"])
-            if text:
-                note(text)
-                if kept == self.value:  # no change, so nobody would be told
-                    follow()
-            return kept
-
-    return Slider(value=value, **ends, step=control.step, readout=True, continuous_update=False, **look)
+    figure.dpi = DPI
+    png = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # savefig would draw everything twice
+    source = "data:image/png;base64," + b64encode(png.getvalue()).decode()
+    return f'<img alt="{html.escape(alt)}" src="{source}" style="max-width: 100%">'
 
 
 def _look(ipywidgets: Any) -> dict[str, Any]:

@@ -137,6 +137,7 @@ def test_import_says_what_does_not_fit(run, tmp_path):
         (["train", "digits", "--epochs", "0"], "epochs=0: a whole number from 1 up"),
         (["train", "digits", "--epochs", "two"], "invalid int value: 'two'"),
         (["train", "digits", "--seed", "-1"], "seed=-1"),
+        (["train", "digits", "--threads", "0"], "threads=0"),
         (["train", "digits", "--resume", "--out", "none"], "nothing to resume"),
         (["train", "digits", "--out", "/dev/null/x"], "not a folder that can be written"),
         (["train", "digits", "--device", "tpu"], "unknown device 'tpu'"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.signs import entropy, fixed_filter, flip_ratio, positive_share, random_signs, sign_difference
 
-SHARES = st.floats(0, 1)
+SHARES = st.integers(0, 10**6).map(lambda i: i / 10**6)
 VALUES = st.lists(st.floats(-5, 5) | st.sampled_from([0.0, -0.0]), min_size=1, max_size=40)
 
 

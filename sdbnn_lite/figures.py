@@ -1,0 +1,112 @@
+"""Draw everything that the README shows, from the results and networks that come with the package.
+
+    digits_methods.csv/.png/.svg    every method's test accuracy
+    output_signs.png/.svg           how often each output channel says +1
+    digits_curves.png/.svg          test accuracy over the epochs
+"""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from . import checkpoints, data, plots, study, theme
+from .errors import UsageError
+from .files import writable_folder, write_csv
+from .methods import METHODS
+from .record import LayerSigns, record_signs
+from .study import read_study, study_facts, summary
+
+STUDY = "digits"
+SIGN_METHODS = ("bnn", "xnor", "irnet", "asd", "wsd", "sdbnn")
+CURVE_METHODS = ("float", "bnn", "irnet", "ede", "sdbnn")  # more would cover each other
+# What one sees in output_signs; test_figures holds it to the numbers.
+SIGN_TITLE = "Shifting its inputs (ASD) drives a layer's channels (the dots) apart"
+
+
+def draw_all(out: str | Path) -> list[Path]:
+    """Write every figure into the folder ``out``; the same bytes each time. Returns the files.
+
+    Raises UsageError, and writes nothing, where the study's tables or networks aren't in the package.
+    """
+    check_results()
+    runs, epochs, facts = read_study(STUDY), read_study(STUDY, "epochs.csv"), study_facts(STUDY)
+    recorded = {method: zoo_signs(method) for method in SIGN_METHODS}
+    out = writable_folder(out)
+    table = out / "digits_methods.csv"
+    write_csv(table, method_rows(runs, facts))
+    percent = summary(runs) * [1, 100, 100]
+    notes = {m: f"{percent['mean'][m]:.1f} ± {percent['std'][m]:.1f} % correct" for m in SIGN_METHODS}
+    curves = epochs[epochs["method"].isin(CURVE_METHODS)]
+    figures = {
+        "digits_methods": plots.method_table(runs, facts),
+        "output_signs": plots.output_signs(recorded, notes, SIGN_TITLE, sign_caption(runs, facts)),
+        "digits_curves": plots.learning_curves(curves, facts),
+    }
+    return [table] + [path for name, figure in figures.items() for path in theme.save(figure, out, name)]
+
+
+def check_results() -> None:
+    """Raise UsageError, saying what is missing and which command makes it, unless all that is drawn from is there."""
+    needed = [study.RESULTS / STUDY / name for name in ("runs.csv", "epochs.csv", "study.json")]
+    needed += [checkpoints.ZOO / f"{STUDY}_{method}.safetensors" for method in SIGN_METHODS]
+    missing = [path.name for path in needed if not path.is_file()]
+    if missing:
+        raise UsageError(
+            f"the figures need {', '.join(missing)} in the package; make it with: sdbnn-lite study {STUDY} --publish"
+        )
+
+
+def digit_images() -> torch.Tensor:
+    """All test images of the digits, as the networks take them: (360, 1, 8, 8)."""
+    return torch.cat([x for x, _ in data.load(STUDY).test_batches(500)])
+
+
+def zoo_signs(method: str) -> dict[str, LayerSigns]:
+    """The signs of the zoo's network of ``method`` on all test images."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums in another order could tip an activation next to 0
+    try:
+        return record_signs(checkpoints.load(f"{STUDY}_{method}"), digit_images())
+    finally:
+        torch.set_num_threads(threads)
+
+
+def method_rows(runs: pd.DataFrame, facts: Mapping) -> list[dict]:
+    """The rows of digits_methods.csv: each with all that has to be said where one of its numbers is quoted."""
+    about = {
+        "epochs": facts["epochs"],
+        "images": facts["test_images"],
+        "data": facts["data"],
+        "hardware": plots.hardware(facts),
+        "command": shared_command(facts["command"]),
+    }
+    return [
+        {
+            "method": method,
+            "title": METHODS[method].title,
+            "n": int(row["n"]),
+            "mean_percent": f"{100 * row['mean']:.2f}",
+            "std_percent": f"{100 * row['std']:.2f}" if row["n"] > 1 else "",
+            **about,
+        }
+        for method, row in summary(runs).iterrows()
+    ]
+
+
+def shared_command(command: str) -> str:
+    """The command without what belongs to one person's machine: where its runs went, whether it drew a bar."""
+    words = shlex.split(command)
+    kept = [w for k, w in enumerate(words) if w not in ("--out", "--quiet") and (k == 0 or words[k - 1] != "--out")]
+    return shlex.join(w for w in kept if not w.startswith("--out="))
+
+
+def sign_caption(runs: pd.DataFrame, facts: Mapping) -> str:
+    """What output_signs was measured on."""
+    n = summary(runs)["n"]
+    return (
+        f"{plots.study_line(facts, n)}; {plots.hardware(facts)}.\n"
+        "A dot: one output channel of seed 0's network. % correct: mean ± std over the seeds."
+    )
