@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from .checkpoints import zoo_names
 from .errors import UsageError
 from .methods import METHODS
 from .study import RESULTS
-from .theme import png_bytes
+from .theme import png_bytes, theme
 
 THREADS = 2  # torch's, always: sums in another order differ in their last digits, and committed text would with them
 OLDEST_TORCH = "2.4"
@@ -43,21 +43,20 @@ def notebook_setup(
     Raises UsageError, shown as one sentence without a traceback, where something is missing.
     """
     torch.set_num_threads(THREADS)
-    for problem in _problems(data, list(needs), study):
+    problem = next(_problems(data, list(needs), study), None)
+    if problem:
         error = UsageError(problem)
-        error._render_traceback_ = lambda: [problem]  # IPython asks an exception for this
+        error._render_traceback_ = lambda: [problem]  # IPython shows this in place of a traceback
         raise error
     given = "the embedded digits" if data is None else "the embedded digits and the images in DATA"
     print(f"Ready: {given}, FAST = {bool(fast)}, {THREADS} threads.")
 
 
-def _problems(data: str | Path | None, needs: list[str], study: str | None) -> Iterable[str]:
-    if sys.version_info < (3, 10):
-        yield f"Python {sys.version.split()[0]} is too old: 3.10 or newer is needed."
+def _problems(data: str | Path | None, needs: list[str], study: str | None) -> Iterator[str]:
     if torch.__version__ < OLDEST_TORCH:
         yield f"torch {torch.__version__} is too old: pip install 'torch>={OLDEST_TORCH}'."
     if data is not None and not Path(data).expanduser().is_dir():
-        yield f"DATA = {str(data)!r} is no folder: give the one that holds the image sets, or None for the digits alone."
+        yield f"DATA = {str(data)!r} is no folder: give the one with the image sets, or None for the digits alone."
     if missing := [name for name in needs if name not in zoo_names()]:
         yield f"Trained networks are missing ({', '.join(missing)}): {GET_ZOO}."
     if study is not None and not (RESULTS / study / "runs.csv").is_file():
@@ -91,7 +90,8 @@ def show(figure: Figure, alt: str) -> None:
     from IPython.display import display  # the library itself does without IPython
 
     size = {"alt": alt, "width": round(100 * figure.get_figwidth())}  # pixels of the page; the picture has more
-    content = {"image/png": png_bytes(figure, dpi=160), "text/plain": f"[picture] {alt}"}
+    with theme():  # ticks are made when they are first drawn
+        content = {"image/png": png_bytes(figure, dpi=160), "text/plain": f"[picture] {alt}"}
     display(content, raw=True, metadata={"image/png": size})
 
 
@@ -99,7 +99,7 @@ def table(rows: Iterable[Sequence[Any]], header: Sequence[str] | None = None, di
     """Print rows as aligned text: numbers to the right, floats with ``digits`` decimals, a rule under the header."""
     rows = [list(row) for row in rows]
     texts = [[_cell(value, digits) for value in row] for row in rows]
-    numeric = [all(isinstance(value, Real) for value in column) for column in zip(*rows)]
+    numeric = [all(_is_number(text) for text in column) for column in zip(*texts)]
     lines = [list(header)] + texts if header else texts
     if not lines or len({len(line) for line in lines}) > 1:
         raise UsageError("table: every row, and the header, needs the same number of cells, at least one row")
@@ -110,6 +110,14 @@ def table(rows: Iterable[Sequence[Any]], header: Sequence[str] | None = None, di
     for line in lines:
         cells = [c.rjust(w) if right else c.ljust(w) for c, w, right in zip(line, widths, numeric)]
         print("  ".join(cells).rstrip())
+
+
+def _is_number(text: str) -> bool:
+    """Whether ``text`` is a number, or the "-" that stands for none."""
+    try:
+        return text == "-" or float(text.replace(",", "")) is not None
+    except ValueError:
+        return False
 
 
 def _cell(value: Any, digits: int) -> str:

@@ -70,8 +70,11 @@ def _note(ax: Axes, y: float, text: str, size: float = SMALL, **look) -> None:
 
 
 def _finish(figure: Figure) -> Figure:
-    """Ticks are made when they are first drawn, so draw them here, while the theme is on."""
+    """Lay the figure out once and for all, while the theme is on: ticks are made when they are first drawn, and each
+    further draw would move things a little, so that a PNG would depend on what was drawn before it."""
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # inches: letters are a little wider at another dpi
     figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     return figure
 
 
@@ -157,9 +160,9 @@ def _share_rows(
 ) -> Figure:
     """A column per layer, a row per label: the channels' shares of +1 as stacks of dots, with their mean entropy.
 
-    With more than two layers, three stand side by side and the rest below.
+    Two layers stand side by side, more of them below.
     """
-    columns = len(titles) if len(titles) <= 2 else 3
+    columns = min(len(titles), 2)
     bands = -(-len(titles) // columns)
     tallest = 1 + max(_stack(shares[layer])[1].max() for shares in rows.values() for layer in titles)
     with theme():
@@ -170,7 +173,7 @@ def _share_rows(
             _note(ax, len(rows) - 0.02, "entropy", color=INK, va="top")
             for number, shares in enumerate(rows.values()):
                 _share_row(ax, len(rows) - 1 - number, shares[layer], tallest)
-            ax.set_title(heading if columns < 3 else heading.replace(": ", "\n"), size=11)
+            ax.set_title(heading, size=11)
             ax.set_xlim(-2, 102)
             ax.set_ylim(-0.12, len(rows))
             ax.set_yticks(np.arange(len(rows)) + 0.35, list(rows)[::-1], size=10)

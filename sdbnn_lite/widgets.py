@@ -19,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .errors import UsageError, unknown
+from .theme import theme
 
 NEEDED = "the sliders need ipywidgets: pip install 'sdbnn-lite[notebooks]'"
 OWN = "my own values"  # what the list of presets shows when none of them fits
@@ -78,7 +79,7 @@ class Control:
         return f"isn't one of {', '.join(label for label, _ in self.pairs)}"
 
     def clamp(self, value: Any) -> tuple[Any, str]:
-        """The nearest value that is allowed (the starting value for a choice or a NaN), and a sentence if it differs."""
+        """The nearest allowed value (for a choice or a NaN the starting one), and a sentence where that differs."""
         if self.choices is not None:
             kept = value if any(value == choice for _, choice in self.pairs) else self.value
             label = next(label for label, choice in self.pairs if choice == kept)
@@ -250,7 +251,8 @@ def image(figure: Figure, alt: str) -> str:
     """``<img>`` with the figure in it, never wider than the page."""
     figure.dpi = DPI
     png = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # savefig would draw everything twice
+    with theme():  # ticks are made when they are first drawn
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # savefig would draw everything twice
     source = "data:image/png;base64," + b64encode(png.getvalue()).decode()
     return f'<img alt="{html.escape(alt)}" src="{source}" style="max-width: 100%">'
 

@@ -103,7 +103,7 @@ def test_structure_lists_all_networks():
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_trains_with_every_method(name, method):
-    """Forward and backward with 7 classes: logits' shape, and a finite gradient for every parameter."""
+    """7 classes: logits' shape, a finite gradient for every parameter; finite logits in bfloat16 and float64 too."""
     torch.manual_seed(0)
     net = sd.build(name, method, num_classes=7, **SMALL[name][1])
     logits = net(images_for(name))
@@ -112,13 +112,7 @@ def test_every_network_trains_with_every_method(name, method):
     for key, p in net.named_parameters():
         assert p.grad is not None and torch.isfinite(p.grad).all(), key
     assert sum(bool(p.grad.any()) for p in net.parameters()) > 0.8 * len(list(net.parameters()))
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "imagenet_resnet34"])  # the blocks of ..._resnet18
-def test_every_network_computes_in_bfloat16_and_float64(name, method):
-    """Finite logits of that dtype."""
-    net = sd.build(name, method, num_classes=7, **SMALL[name][1]).eval()
+    net.eval().zero_grad()
     with torch.no_grad():
         for dtype in (torch.bfloat16, torch.float64):
             logits = net.to(dtype)(images_for(name, 1, dtype, size=min(SMALL[name][0], 32)))

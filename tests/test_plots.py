@@ -72,8 +72,9 @@ def visible_texts(figure):
     return [t for t in texts if t.get_visible() and t.get_text().strip()]
 
 
-def boxes(figure):
+def boxes(figure, dpi=100):
     """Each visible text with its box in pixels."""
+    figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
@@ -92,12 +93,14 @@ def contrast_to_white(colour):
 
 def assert_readable(figure):
     """No text covers another or leaves the figure, none is small or pale; the width is a README's."""
-    found = boxes(figure)
-    for (a, box_a), (b, box_b) in itertools.combinations(found, 2):
-        inner = box_a.padded(-1)  # a pixel of antialiasing
-        assert not inner.overlaps(box_b), f"{a!r} covers {b!r}"
-    for text, box in found:
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1, f"{text!r} is cut"
+    for dpi in (100, 150):  # in a notebook; as a file
+        found = boxes(figure, dpi)
+        for (a, box_a), (b, box_b) in itertools.combinations(found, 2):
+            inner = box_a.padded(-1)  # a pixel of antialiasing
+            assert not inner.overlaps(box_b), f"{a!r} covers {b!r}"
+        width, height = figure.bbox.size
+        for text, box in found:
+            assert 0 <= box.x0 and box.x1 <= width and 0 <= box.y0 and box.y1 <= height, f"{text!r} is cut"
     for text in visible_texts(figure):
         assert text.get_fontsize() >= 9, text
         assert contrast_to_white(text.get_color()) >= 4.5, text
@@ -116,11 +119,11 @@ def note_texts(ax):
 def dots(ax, number, rows):
     """Places in percent of the dots in row ``number`` from the top of ``rows``, ascending."""
     baseline = rows - 1 - number
-    places = np.concatenate([c.get_offsets() for c in scatters(ax)])
+    places = np.concatenate([np.asarray(c.get_offsets()) for c in scatters(ax)])
     return np.sort(places[(places[:, 1] > baseline) & (places[:, 1] < baseline + 1), 0])
 
 
-MANY = [f"layers.{k}.block.conv1" for k in range(7)]
+MANY = [f"layers.{k}.0.conv1" for k in range(7)]
 DRAWN = {
     "method_table": lambda: plots.method_table(made_runs(), FACTS),
     "method_table of one seed": lambda: plots.method_table(made_runs(seeds=1), FACTS),
@@ -176,7 +179,7 @@ def test_the_table_shows_every_seed_and_the_mean_in_the_order_of_methods(drawn):
     assert len(scatters(ax)) == len(METHODS)
     for row, (method, circles) in enumerate(zip(METHODS, scatters(ax))):
         percent = 100 * runs.loc[runs["method"] == method, "test_accuracy"].to_numpy()
-        assert circles.get_offsets()[:, 0] == pytest.approx(percent)
+        assert np.asarray(circles.get_offsets())[:, 0] == pytest.approx(percent)
         assert np.abs(circles.get_offsets()[:, 1] - row).max() < 0.5
         mean, std = percent.mean(), np.sqrt(np.sum((percent - percent.mean()) ** 2) / (len(percent) - 1))
         assert note_texts(ax)[row] == f"{mean:.2f} ± {std:.2f}"
@@ -266,7 +269,7 @@ def test_without_a_shift_the_inputs_are_drawn_once():
 
 def test_many_layers_stand_in_several_bands(drawn):
     figure = drawn["output_signs of many layers"]
-    assert [ax.get_title(loc="left") for ax in figure.axes] == [f"layer {name}\n64 channels" for name in MANY]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == [f"layer {name}: 64 channels" for name in MANY]
 
 
 # --- learning curves -------------------------------------------------------------------------------------------------

@@ -131,13 +131,15 @@ def small_multiples(values: Sequence[float] = VALUES, q: float = 0.55, fan_in: i
 
 def compare(panels: dict[str, tuple[np.ndarray, np.ndarray]], predicted: str = "predicted share of +1") -> Figure:
     """Predicted against measured share of +1, a dot per channel; ``panels``: title -> (predicted, measured)."""
+    every = np.concatenate([np.concatenate(pair) for pair in panels.values()])
+    low, high = np.floor(10 * every.min()) / 10, np.ceil(10 * every.max()) / 10
     with theme():
-        figure = new_figure(3.6 * len(panels) + 0.4, 3.8)
+        figure = new_figure(3.0 * len(panels) + 0.6, 3.9)
         axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for ax, (title, (x, y)) in zip(axes, panels.items()):
             ax.plot([0, 1], [0, 1], color=BLACK, lw=1, ls="--", label="predicted = measured")
             ax.plot(x, y, "o", color=MINUS, mec="white", mew=0.5, ms=6, label="one channel")
-            ax.set(title=title, xlabel=predicted, xlim=(0, 1), ylim=(0, 1), aspect="equal")
+            ax.set(title=title, xlabel=predicted, xlim=(low, high), ylim=(low, high), aspect="equal")
         axes[0].set_ylabel("measured share of +1")
         axes[0].legend(loc="upper left", fontsize=9)
     return figure

@@ -1,0 +1,180 @@
+"""The figures of the committed results: what they claim is in the numbers, and every run writes the same bytes."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from test_plots import assert_readable
+
+from sdbnn_lite import checkpoints, cli, figures, plots, study, theme
+from sdbnn_lite.errors import UsageError
+from sdbnn_lite.methods import METHODS
+
+ROOT = Path(figures.__file__).parent.parent
+NAMES = ["digits_methods.csv"] + [
+    f"{name}.{kind}" for name in ("digits_methods", "output_signs", "digits_curves") for kind in ("png", "svg")
+]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """The folder of all figures, drawn once, and the Figures themselves by name."""
+    out, kept, save = tmp_path_factory.mktemp("figures"), {}, theme.save
+
+    def keep(figure, folder, name):
+        kept[name] = figure
+        return save(figure, folder, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(theme, "save", keep)
+        paths = figures.draw_all(out)
+    assert [p.name for p in paths] == NAMES and sorted(p.name for p in out.iterdir()) == sorted(NAMES)
+    return out, kept
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of the package's results and zoo, to be damaged."""
+    for module, attribute in ((study, "RESULTS"), (checkpoints, "ZOO")):
+        copy = tmp_path / "package" / attribute
+        shutil.copytree(getattr(module, attribute), copy)
+        monkeypatch.setattr(module, attribute, copy)
+    return tmp_path / "package"
+
+
+def test_every_text_can_be_read(drawn):
+    for figure in drawn[1].values():
+        assert_readable(figure)
+
+
+def test_the_csv_holds_the_runs_numbers(drawn):
+    with open(drawn[0] / "digits_methods.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == "method title n mean_percent std_percent epochs images data hardware command".split()
+    assert [row["method"] for row in rows] == list(METHODS)
+    with open(study.RESULTS / "digits" / "runs.csv", newline="", encoding="utf-8") as file:
+        runs = list(csv.DictReader(file))
+    for row in rows:
+        percent = [100 * float(run["test_accuracy"]) for run in runs if run["method"] == row["method"]]
+        assert int(row["n"]) == len(percent) >= 3
+        assert float(row["mean_percent"]) == pytest.approx(np.mean(percent), abs=0.0051)
+        assert float(row["std_percent"]) == pytest.approx(np.std(percent, ddof=1), abs=0.0051)
+        assert row["title"] == METHODS[row["method"]].title and row["images"] == "360"
+        assert row["command"].startswith("sdbnn-lite study digits") and row["hardware"] and row["data"]
+
+
+def test_the_title_of_the_signs_is_what_the_numbers_say(drawn):
+    """"Shifting its inputs drives a layer's channels apart": in what is drawn, and for each seed ASD against no ASD."""
+    assert drawn[1]["output_signs"]._suptitle.get_text() == figures.SIGN_TITLE
+    recorded = {method: figures.zoo_signs(method) for method in figures.SIGN_METHODS}
+    for layer in recorded["bnn"]:
+        spread = {method: layers[layer].output.std() for method, layers in recorded.items()}
+        shifted = [spread.pop("asd"), spread.pop("sdbnn")]
+        assert min(shifted) > max(spread.values())
+    signs = study.read_study("digits", "signs.csv")
+    last = signs[signs["epoch"] == signs["epoch"].max()].set_index(["method", "seed", "layer"])["entropy"]
+    for with_asd, without in (("asd", "ede"), ("sdbnn", "wsd")):
+        assert len(last[with_asd]) >= 6 and (last[with_asd] < last[without]).all()
+
+
+def test_the_signs_drawn_are_those_of_all_test_images(drawn):
+    """Against a straight recount: one convolution by hand for the plain BNN's first binary layer."""
+    net = checkpoints.load("digits_bnn")
+    images = figures.digit_images()
+    assert images.shape == (360, 1, 8, 8)
+    with torch.no_grad():
+        a = torch.nn.functional.hardtanh(net.bn1(net.conv1(images)))
+        signs = [torch.where(x >= 0, 1.0, -1.0) for x in (a, net.conv2.weight)]
+        y = torch.nn.functional.conv2d(*signs, padding=1)
+    share = (y >= 0).float().mean(dim=(0, 2, 3)).numpy()
+    assert figures.zoo_signs("bnn")["conv2"].output == pytest.approx(share, abs=1e-4)
+    ax = drawn[1]["output_signs"].axes[0]
+    entropy = np.mean([-p * np.log2(p) - (1 - p) * np.log2(1 - p) for p in share])
+    assert f"{entropy:.3f} bit" in [t.get_text() for t in ax.texts]
+
+
+def test_threads_are_as_they_were():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        figures.zoo_signs("sdbnn")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_drawn_twice_the_bytes_are_equal(drawn, tmp_path):
+    for path in figures.draw_all(tmp_path):
+        assert path.read_bytes() == (drawn[0] / path.name).read_bytes(), path.name
+
+
+@pytest.mark.slow
+def test_another_process_draws_the_same_bytes(drawn, tmp_path):
+    """One that was started afresh, with other hashes of strings and more threads."""
+    command = [sys.executable, "-m", "sdbnn_lite", "figures", "--out", str(tmp_path)]
+    environment = {**os.environ, "PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "") and len(done.stdout.splitlines()) == len(NAMES)
+    for name in NAMES:
+        assert (tmp_path / name).read_bytes() == (drawn[0] / name).read_bytes(), name
+
+
+def test_pictures_hold_no_date_and_no_path(drawn):
+    for name in NAMES[1:]:
+        content = (drawn[0] / name).read_bytes()
+        assert b"<dc:date>" not in content and b"Creation" not in content and b"/home" not in content
+        assert len(content) < 500_000, name
+
+
+def test_one_seed_of_some_methods_can_be_drawn(package, tmp_path):
+    for name in ("runs.csv", "epochs.csv"):
+        table = pd.read_csv(package / "RESULTS" / "digits" / name)
+        chosen = table[(table["seed"] == 0) & table["method"].isin(["bnn", "sdbnn"])]
+        chosen.to_csv(package / "RESULTS" / "digits" / name, index=False)
+    figures.draw_all(tmp_path / "out")
+    rows = (tmp_path / "out" / "digits_methods.csv").read_text().splitlines()
+    assert len(rows) == 3 and ",1," in rows[1] and ",,40,360," in rows[1]  # no spread
+    notes = figures.accuracy_notes(study.read_study("digits"))
+    assert list(notes) == ["bnn", "sdbnn"] and "±" not in notes["bnn"]
+
+
+# --- wrong use -------------------------------------------------------------------------------------------------------
+
+
+MISSING = ["RESULTS/digits/epochs.csv", "RESULTS/digits/study.json", "ZOO/digits_xnor.safetensors"]
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_missing_results_are_named_with_the_command_that_makes_them(package, tmp_path, missing):
+    (package / missing).unlink()
+    with pytest.raises(UsageError, match="sdbnn-lite study digits --publish") as error:
+        figures.draw_all(tmp_path / "out")
+    assert missing.rpartition("/")[2] in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_package_without_any_results(package, tmp_path, capsys):
+    shutil.rmtree(package / "RESULTS")
+    assert cli.main(["figures", "--out", str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and "runs.csv, epochs.csv, study.json" in message
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="can be written"):
+        figures.draw_all(tmp_path / "file")
+
+
+def test_the_caption_names_the_hardware():
+    facts = json.loads((study.RESULTS / "digits" / "study.json").read_text())
+    caption = figures.sign_caption(study.read_study("digits"), facts)
+    assert plots.hardware(facts) in caption and "n = 3" in caption and "all 360 test images" in caption
