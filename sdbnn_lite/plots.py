@@ -18,7 +18,7 @@ from sklearn.isotonic import isotonic_regression
 
 from . import signs
 from .errors import UsageError
-from .methods import METHODS
+from .methods import METHODS, get_method
 from .record import LayerSigns
 from .study import summary
 from .theme import BLACK, COLOURS, GREY, MARKERS, MINUS, PLUS, new_figure, theme
@@ -51,7 +51,9 @@ def study_line(facts: Mapping, n: Sequence[int]) -> str:
 
 
 def _in_order(methods: Sequence[str]) -> list[str]:
-    """In the order of ``METHODS``. Raises UsageError where there are none."""
+    """In the order of ``METHODS``. Raises UsageError where there are none, and for one that isn't among them."""
+    for method in set(methods):
+        get_method(method)
     if not len(methods):
         raise UsageError("nothing to draw: no method given")
     return [m for m in METHODS if m in set(methods)]
@@ -246,17 +248,17 @@ def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None, lowest: 
             ax.plot(curve.index[every], curve["mean"][every], MARKERS[method], color=colour, mec=BLACK, mew=0.8, ms=7)
         ax.set_xlim(1, max(last, 2))
         ax.set_ylim(bottom, top)
-        _end_labels(ax, ends, last)
+        _end_labels(ax, ends)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlabel("epoch")
         ax.set_ylabel("test accuracy (%)")
         n = epochs.groupby("method")["seed"].nunique()
         _frame(figure, "Test accuracy while learning: line = mean, band = range of the seeds",
-               study_line(facts, n) if facts else "")  # fmt: skip
+               f"{study_line(facts, n)}\n{hardware(facts)}" if facts else "")  # fmt: skip
         return _finish(figure)
 
 
-def _end_labels(ax: Axes, ends: Mapping[str, float], last: int) -> None:
+def _end_labels(ax: Axes, ends: Mapping[str, float]) -> None:
     """Each method's marker, name and last value to the right of the axes, no nearer to each other than a line."""
     bottom, top = ax.get_ylim()
     methods = sorted(ends, key=ends.get)

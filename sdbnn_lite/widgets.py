@@ -81,9 +81,10 @@ class Control:
     def clamp(self, value: Any) -> tuple[Any, str]:
         """The nearest allowed value (for a choice or a NaN the starting one), and a sentence where that differs."""
         if self.choices is not None:
-            kept = value if any(value == choice for _, choice in self.pairs) else self.value
-            label = next(label for label, choice in self.pairs if choice == kept)
-            return kept, "" if value == kept else f"{self.label}: {value!r} {self.allowed}, so {label} is used."
+            if any(value == choice for _, choice in self.pairs):
+                return value, ""
+            start = next((label for label, choice in self.pairs if choice == self.value), None)
+            return self.value, f"{self.label}: {value!r} {self.allowed}, so {start} is used."
         try:
             number = float(value)
         except (TypeError, ValueError):
@@ -204,7 +205,8 @@ class _Explorer:
             self.picture.value = image(self.draw(stats), alt=said)
         except UsageError as error:
             said = f"Nothing to draw: {error}"
-        self.sentence.value = f'<p role="status" aria-live="polite">{html.escape(" ".join([*self.notes, said]))}</p>'
+        text = html.escape(" ".join([*self.notes, said]), quote=False)
+        self.sentence.value = f'<p role="status" aria-live="polite">{text}</p>'
         self.notes.clear()
 
     def _shows(self, preset: str) -> bool:

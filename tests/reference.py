@@ -220,8 +220,12 @@ def published_name(ours, network):
     """What the published code calls our parameter ``ours``: sdbnn_lite.original's map, written backwards by hand."""
     head, *rest = ours.split(".")
     if network == "cifar10_vgg_small":
-        number = {"conv1": "conv0", "linear": "fc"}
-        head = number[head] if head in number else f"conv{int(rest.pop(0)) + 1}" if head == "convs" else f"bn{rest.pop(0)}"
+        if head == "convs":
+            head = f"conv{int(rest.pop(0)) + 1}"
+        elif head == "bns":
+            head = f"bn{rest.pop(0)}"
+        else:
+            head = {"conv1": "conv0", "linear": "fc"}[head]
     elif head == "layers":
         head = f"layer{int(rest[0]) + 1}.{rest[1]}"
         rest = rest[2:]
@@ -231,8 +235,8 @@ def published_name(ours, network):
     elif head == "linear" and network.startswith("imagenet"):
         head = "fc"
     gate = "beta" if network.startswith("imagenet") else "dybeta"
-    tail = ".".join(rest)
-    tail = tail.replace("asd.squeeze", f"{gate}.fc.0").replace("asd.expand", f"{gate}.fc.2").replace("wsd.alpha", "alpha")
+    tail = ".".join(rest).replace("wsd.alpha", "alpha")
+    tail = tail.replace("asd.squeeze", f"{gate}.fc.0").replace("asd.expand", f"{gate}.fc.2")
     return f"{head}.{tail}"
 
 

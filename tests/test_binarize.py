@@ -122,7 +122,8 @@ def test_binarize_picks_by_name():
     """Each name leads to its own gradient; k and t reach EDE alone."""
     x = points()
     assert set(GRADIENTS) == {"ste", "polynomial", "ede"}
-    for name, function in [("ste", sign_ste), ("polynomial", sign_polynomial), ("ede", lambda x: sign_ede(x, 2.0, 0.5))]:
+    own = {"ste": sign_ste, "polynomial": sign_polynomial, "ede": lambda x: sign_ede(x, 2.0, 0.5)}
+    for name, function in own.items():
         assert torch.equal(derivative(lambda x, n=name: binarize(x, n, 2.0, 0.5), x), derivative(function, x))
     with pytest.raises(UsageError, match="unknown gradient 'polinomial'.*ste, polynomial, ede.*mean 'polynomial'"):
         binarize(x, "polinomial")

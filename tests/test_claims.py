@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdbnn_lite import binary_layers, build, checkpoints, claims, figures, study
@@ -47,7 +47,7 @@ def test_there_are_five_each_with_all_that_a_reader_needs(measured):
 
 def test_the_verdicts(measured):
     """If one of these changes, so has what the README and notebook 04 have to say."""
-    assert [c.holds for c in measured] == ["yes", "partly", "partly", "partly", "not decided here"]
+    assert [c.holds for c in measured] == ["yes", "yes", "partly", "partly", "not decided here"]
 
 
 def test_a_verdict_is_one_of_four(measured):
@@ -100,9 +100,8 @@ def test_links_in_the_table_follow_the_folder(measured):
     assert f"]({measured[0].where})" in claims.markdown(measured, folder="")
 
 
-@pytest.mark.parametrize("number", [0, 1, 4])
-def test_the_notebooks_exist(measured, number):
-    assert (NOTEBOOKS / measured[number].where).is_file()
+def test_the_notebooks_exist(measured):
+    assert [c.where for c in measured if not (NOTEBOOKS / c.where).is_file()] == []
 
 
 # --- 1: scaling factors ----------------------------------------------------------------------------------------------
@@ -124,10 +123,11 @@ def test_scaling_counted_with_hooks_of_our_own(measured):
                     torch.where(seen["a"] >= 0, 1.0, -1.0), torch.where(w >= 0, 1.0, -1.0), stride=1, padding=1
                 )
             handle.remove()
-            assert not torch.equal(plain, seen["y"]), f"{method} {name}: no factor at work"
+            assert torch.equal(plain, seen["y"]) == (method == "irnet"), name  # whose factors are all 1
             flips += ((plain >= 0) != (seen["y"] >= 0)).sum().item()
             outputs += plain.numel()
     assert flips == measured[0].numbers["flips"] == 0
+    assert measured[0].numbers["smallest_factor"] > 0 and "IR-Net (all of them 1)" in measured[0].measured
     assert outputs == measured[0].numbers["outputs"] == 3 * 360 * 64 * (8 * 8 + 4 * 4)
 
 
@@ -143,11 +143,12 @@ def exact_share(w, p):
     return total
 
 
+@settings(max_examples=10)
 @given(st.integers(0, 2**32 - 1))
 def test_the_prediction_is_near_the_exact_probability(seed):
     random = np.random.default_rng(seed)
-    w = random.choice((-1, 1), size=(3, 12, 1, 1))
-    p = random.uniform(0.2, 0.8, 12)
+    w = random.choice((-1, 1), size=(3, 10, 1, 1))
+    p = random.uniform(0.2, 0.8, 10)
     exact = [exact_share(row.ravel(), p) for row in w]
     np.testing.assert_allclose(claims.predicted_share(w, p), exact, atol=0.03)
 

@@ -73,7 +73,9 @@ def test_values_and_all_gradients_on_imagenet(method):
     assert compare(layer, method, imagenet=True, k=1 / 0.3, t=0.3) == {"input", "weight", *EXTRA.get(method, {})}
 
 
-@pytest.mark.parametrize("kernel_size, stride, padding", [(3, 2, 1), (3, 1, 0), (1, 1, 0), (1, 2, 0), (5, 2, 2), (3, 3, 3)])
+@pytest.mark.parametrize(
+    "kernel_size, stride, padding", [(3, 2, 1), (3, 1, 0), (1, 1, 0), (1, 2, 0), (5, 2, 2), (3, 3, 3)]
+)
 @pytest.mark.parametrize("method", ["bnn", "sdbnn", "irnet"])
 def test_other_kernels_strides_and_paddings(method, kernel_size, stride, padding):
     layer = layer_with(method, kernel_size=kernel_size, stride=stride, padding=padding)

@@ -14,8 +14,9 @@ from sdbnn_lite.models import NETWORKS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-# Pixels that are quick, and options that allow them. ImageNet's latent weights start positive, so all ŵ are +1: where an
-# image is as small as the kernel, as at 32 pixels, all outputs are the same sum and batch norm has no variance to divide by.
+# Pixels that are quick, and options that allow them. ImageNet's latent weights start positive, so all ŵ are +1: where
+# the 3×3 kernel covers the whole image, as at 32 pixels, all outputs are one and the same sum, and batch norm is left
+# without a variance.
 SMALL = {
     "cifar10_resnet20": (8, {}),
     "cifar10_resnet18": (8, {}),
@@ -97,7 +98,7 @@ def test_structure_lists_all_networks():
     assert list(STRUCTURE) == list(NETWORKS) == list(SMALL)
 
 
-# ------------------------------------------------------------------------------------------- every network with every method
+# ----------------------------------------------------------------------------------------- every network, every method
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -176,7 +177,8 @@ def test_binary_layers_by_hand(name):
 def test_parameters_counted_by_hand(name, method):
     """Real-valued part + 9·C·O a convolution + what the method adds: O scales or α, C β, 2·C·(C // r) of ASD."""
     rows, r, real = STRUCTURE[name]
-    added = {"xnor_pp": sum(o for _, o, _ in rows), "rsign": sum(c for c, _, _ in rows), "wsd": sum(o for _, o, _ in rows)}
+    inputs, outputs = sum(c for c, _, _ in rows), sum(o for _, o, _ in rows)
+    added = {"xnor_pp": outputs, "rsign": inputs, "wsd": outputs}
     added["asd"] = sum(2 * c * max(c // r, 1) for c, _, _ in rows)
     added["sdbnn"] = added["asd"] + added["wsd"]
     assert count(build_empty(name, method)) == real + sum(9 * c * o for c, o, _ in rows) + added.get(method, 0)
@@ -309,7 +311,7 @@ def test_same_seed_same_network():
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
-# --------------------------------------------------------------------------------------------------------- what is refused
+# ----------------------------------------------------------------------------------------------------- what is refused
 
 
 @pytest.mark.parametrize(
@@ -346,7 +348,8 @@ def test_one_nan_pixel_is_enough():
 @pytest.mark.parametrize(
     "arguments, options, message",
     [
-        (("cifar10_resnet2",), {}, "unknown network 'cifar10_resnet2'.*" + ", ".join(NETWORKS) + ".*mean 'cifar10_resnet20'"),
+        (("cifar10_resnet2",), {}, "unknown network 'cifar10_resnet2': .*" + ", ".join(NETWORKS)),
+        (("cifar10_resnet2",), {}, "did you mean 'cifar10_resnet20'"),
         (("digits_convnet", "xnorr"), {}, "unknown method 'xnorr'.*" + ", ".join(METHODS) + ".*mean 'xnor'"),
         (("digits_convnet",), {"num_classes": 0}, "num_classes=0"),
         (("digits_convnet",), {"num_classes": 2.5}, "num_classes=2.5"),

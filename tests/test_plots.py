@@ -325,6 +325,8 @@ def test_nothing_to_draw_is_said():
         plots.output_signs({})
     with pytest.raises(UsageError, match="no method"):
         plots.method_table(made_runs().iloc[:0], FACTS)
+    with pytest.raises(UsageError, match="unknown method 'bnm'.*did you mean 'bnn'"):
+        plots.output_signs({"bnm": {"conv2": made_layer()}})
     with pytest.raises(UsageError, match="no layer"):
         plots.sign_summary({})
 

@@ -16,11 +16,11 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def network(method="sdbnn", name="digits_convnet", **options):
-    """float64, in training mode; α, β and scales of both signs, and statistics of real activations, so that signs move."""
+    """float64, in training mode; α, β, scales of both signs and fitting batch-norm statistics, so that signs move."""
     torch.manual_seed(0)
     net = sd.build(name, method, **options).double()
     for layer in sd.binary_layers(net).values():
-        for key, parameter in layer.named_parameters():
+        for parameter in layer.parameters():
             if parameter.ndim == 1:
                 torch.nn.init.normal_(parameter)
         layer.weight.data += 0.3 * torch.randn(layer.out_channels, 1, 1, 1, dtype=torch.float64) * layer.weight.std()
@@ -48,10 +48,12 @@ def differing(x, y):
 
 @torch.no_grad()
 def naive_records(net, x, method, stage=2):
-    """{layer: {field: value}}: inputs and outputs of each layer from hooks of our own; signs, sums and counts by loops."""
-    seen, handles = {}, []
-    for name, layer in sd.binary_layers(net).items():
-        handles.append(layer.register_forward_hook(lambda _, i, o, name=name: seen.update({name: (i[0].clone(), o.clone())})))
+    """{layer: {field: value}}: inputs and outputs caught with hooks; signs, sums and counts by loops."""
+    seen = {}
+    handles = [
+        layer.register_forward_hook(lambda _, i, o, name=name: seen.update({name: (i[0].clone(), o.clone())}))
+        for name, layer in sd.binary_layers(net).items()
+    ]
     net.eval()(x)
     net.train()
     for handle in handles:
@@ -74,6 +76,7 @@ def naive_records(net, x, method, stage=2):
         channels, filters = range(a.shape[1]), range(y.shape[1])
         values = [y[:, o].flatten().tolist() for o in filters]
         means = [math.fsum(v) / len(v) for v in values]
+        variances = [math.fsum((u - m) ** 2 for u in v) / len(v) for v, m in zip(values, means, strict=True)]
         records[name] = {
             "fan_in": w.shape[1] * 9,
             "input_before": [share(a[:, c]) for c in channels],
@@ -85,7 +88,7 @@ def naive_records(net, x, method, stage=2):
             "output": [share(y[:, o]) for o in filters],
             "output_zeros": [sum(u == 0 for u in v) / len(v) for v in values],
             "output_mean": means,
-            "output_std": [math.sqrt(math.fsum((u - m) ** 2 for u in v) / len(v)) for v, m in zip(values, means, strict=True)],
+            "output_std": [math.sqrt(v) for v in variances],
             "scale_flips": differing(y, output),
             "outputs": y.numel(),
         }

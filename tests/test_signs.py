@@ -173,7 +173,9 @@ def test_distributions_are_distributions(p, q, n):
 
 
 @pytest.mark.parametrize("function", [random_signs, fixed_filter])
-@pytest.mark.parametrize("arguments", [(-0.1, 0.5, 9), (0.5, 1.1, 9), (0.5, 0.5, 0), (0.5, 0.5, 2.5), (math.nan, 0.5, 9)])
+@pytest.mark.parametrize(
+    "arguments", [(-0.1, 0.5, 9), (0.5, 1.1, 9), (0.5, 0.5, 0), (0.5, 0.5, 2.5), (math.nan, 0.5, 9)]
+)
 def test_closed_forms_refuse(function, arguments):
     with pytest.raises(UsageError):
         function(*arguments)

@@ -24,7 +24,8 @@ def wsd(*alpha, **options):
 def test_shift_equals_the_loop():
     """σ(α_o) · 0.01 · mean(w_o), filter by filter."""
     w, alpha = weights(3, 4, 3, 3, mean=0.5), (-2.0, 0.0, 1.5)
-    expected = [0.01 / (1 + math.exp(-x)) * statistics.fmean(f.flatten().tolist()) for x, f in zip(alpha, w, strict=True)]
+    means = [statistics.fmean(f.flatten().tolist()) for f in w]
+    expected = [0.01 / (1 + math.exp(-x)) * mean for x, mean in zip(alpha, means, strict=True)]
     shift = wsd(*alpha)(w)
     assert shift.shape == (3, 1, 1, 1)
     assert shift.flatten().tolist() == pytest.approx(expected, rel=1e-12)

@@ -1,6 +1,6 @@
 """Explorer: one feature map on its way through a trained layer with ASD, and what its shift does to the signs.
 
-    a  →  + shift  →  â = sign(a + shift)  →  sign(conv2d(â, ŵ));  the threshold on a is at -shift
+a  →  + shift  →  â = sign(a + shift)  →  sign(conv2d(â, ŵ));  the threshold on a is at -shift
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from .. import data, widgets
 from ..checkpoints import load
 from ..errors import UsageError, unknown
 from ..layers import BinaryConv2d, binary_layers
-from ..theme import BLACK, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH, new_figure, theme
+from ..theme import BLACK, GREY, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH, new_figure, theme
 from ..widgets import Control
 
 NETWORK = "digits_asd"  # the trained network that is looked into
@@ -29,7 +29,7 @@ MODES = (("ASD on", "asd"), ("ASD off", "off"), ("my own shift", "own"))
 CONTROLS = (
     Control("image", "test image", 4, unit="number", min=0, max=359, step=1),
     Control("layer", "binary layer", "conv2", choices=LAYERS, buttons=True),
-    Control("channel", "input channel", 1, unit="number", min=0, max=63, step=1),
+    Control("channel", "input channel", 0, unit="number", min=0, max=63, step=1),
     Control("filter", "filter (output channel)", 0, unit="number", min=0, max=63, step=1),
     Control("mode", "shift", "asd", choices=MODES, buttons=True),
     Control("own_shift", "my own shift, all channels", 0.5, unit="added to a", min=-1.0, max=1.0, step=0.01),
@@ -41,7 +41,7 @@ PRESETS = {
     "towards -1, where ASD never goes": {"mode": "own", "own_shift": -0.5},
     "so far that every sign is +1": {"mode": "own", "own_shift": 1.0},
 }
-VALUES = (-0.5, 0.0, 0.25, 0.5, 0.75)  # of the shift, in the static version
+VALUES = (-0.5, 0.0, 0.25, 0.5, 0.9)  # of the shift, in the static version
 
 EDGES = np.linspace(-1.05, 1.05, 22)  # of the histogram: -1 and +1, where Hardtanh collects values, get their own bins
 SIGNS = ListedColormap([MINUS, PLUS])
@@ -207,8 +207,9 @@ def _unsigned_zero(value: float) -> float:
 
 # --- drawing ---------------------------------------------------------------------------------------------------------
 
-WIDTH, HEIGHT, MAP = 10.0, 3.1, 1.7  # inches: the figure, and a map's side
-BELOW, ABOVE = 0.62, 0.1  # a map's lower edge; from its upper edge to its title
+WIDTH, HEIGHT, SIDE = 10.0, 2.9, 1.65  # inches: the figure, and a map's side
+BELOW, GAP = 0.58, 0.09  # inches: a map's lower edge, and from a map to its texts
+IMAGE, ACTIVATIONS, HISTOGRAM, SIGN, OUTPUT = 0.12, 2.05, 4.4, 6.45, 8.23  # inches: left edges
 
 
 def draw(stats: Stats) -> Figure:
@@ -220,61 +221,55 @@ def draw(stats: Stats) -> Figure:
         # All maps share one empty axes, measured in inches: an axes each would take half of the time.
         board = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, HEIGHT))
         board.set_axis_off()
-        places = [(left, BELOW) for left in (0.1, 2.0, 6.45, 8.2)]
-        _grey_map(board, stats.pixels, (255, 0), places[0], MAP)
-        _grey_map(board, stats.a, (-1, 1), places[1], MAP)
-        _sign_map(board, stats.after, stats.turned, places[2], MAP)
-        _sign_map(board, stats.output_after, turned, places[3], MAP)
-        texts = (
-            (f"image {stats.image},\na {stats.label}", "grey: ink"),
-            (f"activations a,\nchannel {stats.channel}", "black −1, white +1"),
-            (f"its signs:\n{stats.after.mean():.0%} are +1", f"ring: turned, {stats.turned.sum()}"),
-            (f"output, filter {stats.filter}:\n{stats.output_after.mean():.0%} are +1", f"ring: turned, {turned.sum()}"),
-        )
-        for (left, _), (title, below) in zip(places, texts):
-            board.text(left, BELOW + MAP + ABOVE, title, weight="bold", size=12)
-            board.text(left + MAP / 2, BELOW - ABOVE, below, ha="center", va="top", size=11)
-        ax = figure.add_axes((4.4 / WIDTH, BELOW / HEIGHT, 1.85 / WIDTH, MAP / HEIGHT))
+        _grey_map(board, stats.pixels, (255, 0), (IMAGE, BELOW), SIDE)
+        _grey_map(board, stats.a, (-1, 1), (ACTIVATIONS, BELOW), SIDE)
+        _sign_map(board, stats.after, stats.turned, (SIGN, BELOW), SIDE)
+        _sign_map(board, stats.output_after, turned, (OUTPUT, BELOW), SIDE)
+        ax = figure.add_axes((HISTOGRAM / WIDTH, BELOW / HEIGHT, 1.8 / WIDTH, SIDE / HEIGHT))
         _histogram(ax, stats)
-        board.text(4.4, BELOW + MAP + ABOVE, f"before the sign:\nshift {stats.shift:+.2f}", weight="bold", size=12)
-        ax.set_xlabel("activation a", labelpad=1)
+        ax.set_xlabel("activation a", labelpad=0)
         ax.set_ylabel("share of pixels [%]", labelpad=1)
+        for left, title, below in (
+            (IMAGE, f"image {stats.image}:\na {stats.label}", "black: ink"),
+            (ACTIVATIONS, f"activations a,\nchannel {stats.channel}", "black −1, white +1"),
+            (HISTOGRAM, f"before the sign:\nshift {_signed(stats.shift)}", ""),
+            (SIGN, f"its signs:\n{stats.after.mean():.0%} are +1", f"{stats.turned.sum()} turned (rings)"),
+            (OUTPUT, f"output, filter {stats.filter}:\n{stats.output_after.mean():.0%} are +1",
+             f"{turned.sum()} turned (rings)"),
+        ):  # fmt: skip
+            board.text(left, BELOW + SIDE + GAP, title, weight="bold", size=12)
+            board.text(left + SIDE / 2, BELOW - GAP, below, ha="center", va="top", size=11)
     return figure
 
 
 def small_multiples(
-    values: Sequence[float] = VALUES, image: int = 4, layer: str = "conv2", channel: int = 1, filter: int = 0
+    values: Sequence[float] = VALUES, image: int = 4, layer: str = "conv2", channel: int = 0, filter: int = 0
 ) -> Figure:
     """The explorer without its sliders: a column per value of the shift, the same for every channel of the layer."""
     if not len(values):
         raise UsageError("values: empty; at least one shift is needed")
     every = [compute(image, layer, channel, filter, "own", value) for value in values]
     with theme():
-        figure = new_figure(1.65 * (len(values) + 1) + 0.1, 5.4)
+        figure = new_figure(1.6 * (len(values) + 1) + 0.4, 5.6)
         axes = figure.subplots(3, len(values) + 1)
         _grey_map(axes[0, 0], every[0].pixels, (255, 0))
+        axes[0, 0].set_title(f"image: a {every[0].label}")
         _grey_map(axes[1, 0], every[0].a, (-1, 1))
-        for ax, title, below in (
-            (axes[0, 0], f"image: a {every[0].label}", ""),
-            (axes[1, 0], "activations a", "black −1, white +1"),
-            (axes[2, 0], "", ""),
-        ):
-            ax.set_title(title)
-            ax.set_xlabel(below)
-        axes[2, 0].axis("off")
-        axes[2, 0].text(0, 0.95, "in the maps:\n+  is +1\n−  is −1\nring: turned\nby the shift", va="top", size=11)
-        for stats, column in zip(every, axes[:, 1:].T):
-            _histogram(column[0], stats)
-            column[0].set_title(f"shift {stats.shift:+.2f}")
-            column[0].set_xlabel("activation a")
-            _sign_map(column[1], stats.after, stats.turned)
-            column[1].set_title(f"signs: {stats.after.mean():.0%} +1")
-            _sign_map(column[2], stats.output_after, stats.output_after != stats.output_before)
-            column[2].set_title(f"outputs: {stats.output_after.mean():.0%} +1")
-        axes[0, 1].set_ylabel("share of pixels [%]")
+        axes[1, 0].set(title=f"channel {every[0].channel}: a", xlabel="black −1, white +1")
+        key = "in the maps:\n+  is +1\n−  is −1\nring: turned\nby the shift"
+        axes[2, 0].text(0.1, 0.9, key, va="top", size=11)
+        for stats, (top, middle, bottom) in zip(every, axes[:, 1:].T):
+            _histogram(top, stats)
+            top.set(title=f"shift {_signed(stats.shift)}", xlabel="activation a")
+            _sign_map(middle, stats.after, stats.turned)
+            middle.set_title(f"{stats.after.mean():.0%} are +1")
+            _sign_map(bottom, stats.output_after, stats.output_after != stats.output_before)
+            bottom.set_title(f"{stats.output_after.mean():.0%} are +1")
+        for ax, name in zip(axes[:, 1], ("share of pixels [%]", "its signs", f"output, filter {filter}")):
+            ax.set_ylabel(name)
         for ax in axes[0, 2:]:
             ax.tick_params(labelleft=False)
-        for ax in (*axes[:2, 0], *axes[1:, 1:].flat):
+        for ax in (*axes[:, 0], *axes[1:, 1:].flat):
             ax.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[], aspect="equal")
             for spine in ax.spines.values():
                 spine.set_visible(False)
@@ -290,18 +285,20 @@ def _histogram(ax: Axes, stats: Stats) -> None:
     ax.stairs(minus + plus, EDGES, baseline=minus, facecolor=PLUS, hatch=PLUS_HATCH, **look)
     ax.stairs(100 * stats.usual, EDGES, color=BLACK, lw=1.2, ls=":")
     ax.axvline(-stats.shift, color=BLACK, ls="--", lw=1.8)
-    ax.set(xlim=(-1.1, 1.1), xticks=(-1, 0, 1), ylim=(0, 100), yticks=(0, 50, 100))
+    top = 20 * np.ceil(max((minus + plus).max(), 100 * stats.usual.max()) / 20)
+    ax.set(xlim=(-1.1, 1.1), xticks=(-1, 0, 1), ylim=(0, top), yticks=(0, top / 2, top))
     ax.grid(visible=False)
 
 
 def _grey_map(
     ax: Axes, values: np.ndarray, ends: tuple[float, float], at: tuple[float, float] = (0, 0), side: float = 1
 ) -> None:
-    """``ends``: the values that are black and white."""
-    low, high = sorted(ends)
+    """``ends``: which value is black, which is white."""
+    black, white = ends
     x, y = at
-    ax.imshow(values, cmap="gray" if ends[0] < ends[1] else "gray_r", vmin=low, vmax=high, interpolation="nearest",
-              extent=(x, x + side, y, y + side), aspect="auto")  # fmt: skip
+    ax.imshow(values, cmap="gray" if black < white else "gray_r", vmin=min(ends), vmax=max(ends),
+              interpolation="nearest", extent=(x, x + side, y, y + side), aspect="auto")  # fmt: skip
+    ax.plot((x, x + side, x + side, x, x), (y, y, y + side, y + side, y), color=GREY, lw=1, clip_on=False)
 
 
 def _sign_map(
@@ -315,10 +312,15 @@ def _sign_map(
     for chosen, look in (
         (plus, {"marker": "+", "color": BLACK, "ms": 5, "mew": 1}),
         (~plus, {"marker": "_", "color": "white", "ms": 5, "mew": 1}),
-        (turned, {"marker": "o", "mfc": "none", "mec": "white", "ms": 9.5, "mew": 1.8}),
+        (turned & plus, {"marker": "o", "mfc": "none", "mec": BLACK, "ms": 10, "mew": 1.5}),
+        (turned & ~plus, {"marker": "o", "mfc": "none", "mec": "white", "ms": 10, "mew": 1.5}),
     ):
         row, column = np.nonzero(chosen)
         ax.plot(x + (column + 0.5) * cell, y + side - (row + 0.5) * cell, ls="", **look)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def explorer(**start):

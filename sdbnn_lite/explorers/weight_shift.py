@@ -1,0 +1,362 @@
+"""Explorer: the latent weights of one filter, WSD's shift of them, which signs it turns, and what the outputs do.
+
+    ŵ = sign(w + shift),  shift = σ(α) · constant · mean(w)        published: α starts at 0, the constant is 0.01
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from .. import data, widgets
+from ..checkpoints import load
+from ..errors import UsageError, unknown
+from ..layers import binary_layers
+from ..theme import BLACK, GREY, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH, new_figure, theme
+from ..widgets import Control
+from ..wsd import WSD_CONSTANT
+
+NETWORK = "digits_wsd"
+TRAINED, FRESH = "trained", "fresh"
+NAMES = {TRAINED: "trained weights", FRESH: "fresh Kaiming weights"}
+NEAREST = 16  # weights in the close-up
+
+CONTROLS = (
+    Control("weights", "latent weights", TRAINED, choices=[(name, key) for key, name in NAMES.items()]),
+    Control("layer", "layer", "conv3", choices=("conv2", "conv3")),
+    Control("filter", "filter", 52, unit="number", min=0, max=63, step=1),
+    Control("alpha", "α, before the sigmoid", 0.0, unit="real number", min=-8.0, max=8.0, step=0.5),
+    Control("constant", "the constant", WSD_CONSTANT, unit="times the mean", min=0.001, max=10.0, step=0.1, log=True),
+    Control("seed", "seed of fresh weights", 0, unit="whole number", min=0, max=99, step=1),
+)
+_PUBLISHED = {"weights": TRAINED, "layer": "conv3", "filter": 52, "alpha": 0.0, "constant": WSD_CONSTANT}
+PRESETS = {
+    "as published: two signs turn": _PUBLISHED,
+    "as published: another filter, no sign turns": {**_PUBLISHED, "filter": 1},
+    "α as high as it goes": {**_PUBLISHED, "alpha": 8.0},
+    "100 times the constant": {**_PUBLISHED, "constant": 1.0},
+    "1000 times the constant: one sign takes over": {**_PUBLISHED, "constant": 10.0},
+    "as published, on fresh weights": {**_PUBLISHED, "weights": FRESH, "seed": 0},
+}
+VALUES = (0.001, WSD_CONSTANT, 0.1, 1.0, 10.0)  # of the constant, in the static version
+
+
+@dataclass(frozen=True)
+class Stats:
+    """One filter before and after the shift. Every sign is that of ``x >= 0``.
+
+    w            (C, k, k) latent weights; ``mean`` of them, ``shift`` = σ(α)·constant·mean
+    before, after        (C, k, k) bool: the weight's sign is +1, without and with the shift
+    y_before, y_after    outputs at all places of all test images, integers, for the same inputs
+    """
+
+    weights: str
+    layer: str
+    filter: int
+    alpha: float
+    constant: float
+    seed: int
+    w: np.ndarray
+    mean: float
+    shift: float
+    before: np.ndarray
+    after: np.ndarray
+    y_before: np.ndarray
+    y_after: np.ndarray
+    images: int
+
+    @property
+    def turned(self) -> np.ndarray:
+        """(C, k, k) bool: the weights whose sign the shift changes."""
+        return self.before != self.after
+
+    @property
+    def turned_outputs(self) -> int:
+        """How many outputs change their sign."""
+        return int(((self.y_before >= 0) != (self.y_after >= 0)).sum())
+
+
+# --- the layers, once ------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _layers() -> dict[str, tuple[Tensor, Tensor, int]]:
+    """Per layer of the trained network: â over all test images (N, C, H, W), w (O, C, k, k), the padding."""
+    net, seen = load(NETWORK), {}
+    for name, layer in binary_layers(net).items():
+
+        def keep(layer: nn.Module, inputs: tuple[Tensor], name: str = name) -> None:
+            seen[name] = (layer.binary_activation(inputs[0]), layer.weight.detach(), layer.padding)
+
+        layer.register_forward_pre_hook(keep)
+    with torch.no_grad():
+        net(torch.cat([x for x, _ in data.load("digits").test_batches(500)]))
+    return seen
+
+
+@lru_cache(maxsize=8)
+def fresh_weights(layer: str, seed: int) -> Tensor:
+    """(O, C, k, k) Kaiming-normal weights in the shape of ``layer``, as a network has them before its training."""
+    w = torch.empty_like(_layers()[layer][1])
+    return nn.init.kaiming_normal_(w, generator=torch.Generator().manual_seed(seed))
+
+
+def _outputs(layer: str, plus: Tensor) -> np.ndarray:
+    """What the filter of signs ``plus`` (C, k, k), True for +1, gives at all places of all test images."""
+    inputs, _, padding = _layers()[layer]
+    with torch.no_grad():
+        y = F.conv2d(inputs, torch.where(plus, 1.0, -1.0)[None], padding=padding)
+    return y.flatten().round().to(torch.int64).numpy()
+
+
+@lru_cache(maxsize=128)
+def _before(weights: str, layer: str, filter: int, seed: int) -> np.ndarray:
+    w = _layers()[layer][1] if weights == TRAINED else fresh_weights(layer, seed)
+    return _outputs(layer, w[filter] >= 0)
+
+
+# --- the three functions ---------------------------------------------------------------------------------------------
+
+
+def compute(
+    weights: str = TRAINED,
+    layer: str = "conv3",
+    filter: int = 52,
+    alpha: float = 0.0,
+    constant: float = WSD_CONSTANT,
+    seed: int = 0,
+) -> Stats:
+    """One filter with and without its shift. Fresh weights see what the trained network's layer sees.
+
+    Raises UsageError for an unknown kind of weights or layer, a filter that isn't there, and a number that isn't
+    finite.
+    """
+    if weights not in NAMES:
+        raise unknown("weights", weights, NAMES)
+    if layer not in _layers():
+        raise unknown("layer", layer, _layers())
+    every = _layers()[layer][1] if weights == TRAINED else fresh_weights(layer, seed)
+    if not 0 <= filter < len(every):
+        raise UsageError(f"filter={filter}: {layer} has filters 0 to {len(every) - 1}")
+    if not (math.isfinite(alpha) and math.isfinite(constant)):
+        raise UsageError(f"alpha={alpha}, constant={constant}: both have to be finite")
+    w = every[filter]
+    mean = w.mean()
+    shift = torch.sigmoid(torch.tensor(float(alpha))) * constant * mean
+    before, after = w >= 0, w + shift >= 0
+    y_before = _before(weights, layer, filter, seed if weights == FRESH else 0)
+    y_after = y_before if torch.equal(before, after) else _outputs(layer, after)
+    return Stats(weights, layer, filter, float(alpha), float(constant), seed, w.numpy(), float(mean), float(shift),
+                 before.numpy(), after.numpy(), y_before, y_after, len(_layers()[layer][0]))  # fmt: skip
+
+
+def say(stats: Stats) -> str:
+    """The picture in words."""
+    n, places = stats.w.size, stats.y_before.size
+    turned = int(stats.turned.sum())
+    seed = f", seed {stats.seed}" if stats.weights == FRESH else ""
+    return (
+        f"Filter {stats.filter} of {stats.layer} ({NAMES[stats.weights]}{seed}) has the mean {stats.mean:+.4f}; with "
+        f"α = {stats.alpha:g} and the constant {stats.constant:.3g} its weights shift by {stats.shift:+.1e}, which "
+        f"turns {turned} of {n} weight signs ({turned / n:.1%}; +1 among them: {stats.before.mean():.1%} → "
+        f"{stats.after.mean():.1%}) and {stats.turned_outputs:,} of {places:,} output signs over {stats.images} test "
+        f"images ({stats.turned_outputs / places:.1%}; +1 among them: {(stats.y_before >= 0).mean():.1%} → "
+        f"{(stats.y_after >= 0).mean():.1%})."
+    )
+
+
+def draw(stats: Stats) -> Figure:
+    """Above: the latent weights, and the nearest to the threshold. Below: the signs with their turns, the outputs."""
+    turned, places = stats.turned.sum(), stats.y_before.size
+    with theme():
+        figure = new_figure(9, 6.4)
+        figure.set_layout_engine("none")  # finding the margins would take longer than all the rest
+        margins = {"left": 0.075, "right": 0.975, "bottom": 0.09, "top": 0.945, "wspace": 0.2, "hspace": 0.42}
+        (weights, near), (signs, outputs) = figure.subplots(2, 2, gridspec_kw=margins)
+        _histogram(weights, stats, legend=True)
+        _close_up(near, stats)
+        _signs(signs, stats)
+        _output_histogram(outputs, stats)
+        titles = {
+            weights: "All latent weights of the filter",
+            near: "Close-up: those nearest to zero",
+            signs: f"Their signs, with WSD: {turned} of {stats.w.size} turned (×)",
+            outputs: f"Outputs: {stats.turned_outputs / places:.1%} of their signs turned",
+        }
+        for ax, title in titles.items():
+            ax.set_title(title, y=1.02)  # a given y needs no search for a free place
+    return figure
+
+
+def small_multiples(
+    values: Sequence[float] = VALUES,
+    weights: str = TRAINED,
+    layer: str = "conv3",
+    filter: int = 52,
+    alpha: float = 0.0,
+    seed: int = 0,
+) -> Figure:
+    """The explorer without its sliders: a column per value of the constant."""
+    if not len(values):
+        raise UsageError("values: empty; at least one constant is needed")
+    every = [compute(weights, layer, filter, alpha, value, seed) for value in values]
+    with theme():
+        figure = new_figure(2 * len(values) + 0.6, 5.2)
+        axes = figure.subplots(2, len(values), squeeze=False, height_ratios=(1, 1.15))
+        tallest = 0.0
+        for above, below, stats in zip(*axes, every):
+            _histogram(above, stats, legend=False)
+            above.set_title(f"constant {stats.constant:g}\n{stats.turned.sum()} of {stats.w.size} turn", fontsize=11)
+            _signs(below, stats)
+            plus = f"+1: {stats.before.mean():.0%} → {stats.after.mean():.0%}"
+            below.set_xlabel(f"{plus}\noutputs turned: {stats.turned_outputs / stats.y_before.size:.1%}")
+            tallest = max(tallest, above.get_ylim()[1])
+        for ax in axes[0]:
+            ax.set_ylim(0, tallest)
+            ax.set_yticks([])
+        axes[0, 0].set_yticks(_ticks(tallest, 2)[2:])
+        axes[0, 0].set_ylabel("number of weights")
+        axes[1, 0].set_ylabel("signs; × turned")
+        name = f"Filter {filter} of {layer}, {NAMES[weights]}, α = {alpha:g}"
+        figure.suptitle(f"{name}; line: threshold; bright, hatched: +1, dark: −1", fontsize=11)
+    return figure
+
+
+# --- the panels ------------------------------------------------------------------------------------------------------
+
+
+def _histogram(ax: Axes, stats: Stats, legend: bool) -> None:
+    """The latent weights as bars, coloured and hatched by their sign after the shift; the threshold is -shift."""
+    threshold, reach = -stats.shift, float(np.abs(stats.w).max())
+    width = reach / 12
+    first, last = math.floor((-reach - threshold) / width), math.ceil((reach - threshold) / width + 1e-6)
+    edges = threshold + width * np.arange(min(first, -1), max(last, 1) + 1)  # the threshold is one of them
+    tallest = _bars(ax, stats.w.ravel(), edges, threshold, ("ŵ = −1", "ŵ = +1"))
+    ax.axvline(0, color=GREY, ls=":", lw=2, label="threshold without WSD")
+    ax.axvline(threshold, color=BLACK, ls="--", lw=1.5, label="threshold with WSD")
+    ax.set(xlabel="latent weight w", xlim=(-1.1 * reach, 1.1 * reach), ylim=(0, 1.08 * tallest))
+    ax.set_xticks(_ticks(reach, 1))
+    ax.set_yticks(_ticks(tallest, 2)[2:])
+    ax.grid(visible=False)
+    if legend:
+        ax.set_ylabel("number of weights")
+        ax.set_ylim(0, 1.5 * tallest)
+        ax.legend(loc="upper center", ncols=2, fontsize=9, framealpha=1)
+
+
+def _bars(ax: Axes, values: np.ndarray, edges: np.ndarray, border: float, names: tuple[str, str]) -> int:
+    """Counts per bin, those below ``border`` (which is an edge) as -1, the others as +1; returns the highest count."""
+    counts = np.histogram(values, edges)[0]
+    plus = edges[:-1] >= border - 1e-9 * (edges[1] - edges[0])
+    looks = ((~plus, MINUS, MINUS_HATCH, names[0]), (plus, PLUS, PLUS_HATCH, names[1]))
+    for side, colour, hatch, name in looks:
+        if side.any():  # one patch for all bars of a sign: many of them would take too long
+            outline = np.append(edges[:-1][side], edges[1:][side][-1])
+            ax.stairs(counts[side], outline, fill=True, label=name, facecolor=colour, hatch=hatch, edgecolor="white",
+                      linewidth=0)  # fmt: skip
+    return int(counts.max())
+
+
+def _ticks(reach: float, steps: int) -> np.ndarray:
+    """``steps`` round places on each side of 0, the last not beyond ``reach``. matplotlib would measure texts first."""
+    power = 10.0 ** math.floor(math.log10(reach / steps))
+    step = max(s for s in (1, 2, 5) if s * power <= reach / steps * (1 + 1e-9)) * power
+    return step * np.arange(-steps, steps + 1)
+
+
+def _close_up(ax: Axes, stats: Stats) -> None:
+    """The weights nearest to zero, the nearest at the bottom: those in the grey band between the thresholds turn."""
+    w, turned = stats.w.ravel(), stats.turned.ravel()
+    order = np.argsort(np.abs(w))
+    w, turned = w[order], turned[order]
+    reach = 1.15 * max(abs(stats.shift), abs(w[NEAREST - 1]))
+    shown = np.abs(w) <= reach
+    w, turned, rank = w[shown], turned[shown], 1 + np.arange(shown.sum())
+    power = math.floor(math.log10(reach))
+    scale = 10.0**power
+    threshold = -stats.shift / scale
+    ax.axvspan(min(0, threshold), max(0, threshold), color="#D9D9D9", lw=0)
+    ax.axvline(0, color=GREY, ls=":", lw=2)
+    ax.axvline(threshold, color=BLACK, ls="--", lw=1.5)
+    looks = (
+        (~turned & (w < 0), {"marker": "s", "mfc": MINUS, "mec": "white", "ms": 7}),
+        (~turned & (w >= 0), {"marker": "o", "mfc": PLUS, "mec": BLACK, "mew": 0.6, "ms": 7}),
+        (turned, {"marker": "X", "mfc": "white", "mec": BLACK, "mew": 1.5, "ms": 9}),
+    )
+    for kind, look in looks:
+        ax.plot(w[kind] / scale, rank[kind], ls="none", zorder=3, **look)
+    ax.text(0.5, 0.99, "■ stays −1    ● stays +1    ✖ turns", transform=ax.transAxes, ha="center", va="top", fontsize=10)
+    ax.set(xlim=(-reach / scale, reach / scale), ylim=(0, 1.15 * len(w)), yticks=[])
+    ax.set_xticks(_ticks(reach / scale, 2))
+    ax.grid(visible=False)
+    ax.set_xlabel(f"latent weight w  [in units of 1e{power}]")
+    ax.set_ylabel("← nearer to zero")
+
+
+def _signs(ax: Axes, stats: Stats) -> None:
+    """All kernels of the filter after the shift, a gap between them; a cross marks every weight that turned."""
+    channels, k, _ = stats.w.shape
+    columns = round((1.8 * channels) ** 0.5)  # about as wide as the panel
+    rows = -(-channels // columns)
+    picture = np.full((rows * (k + 1) - 1, columns * (k + 1) - 1), np.nan)
+    crosses = []
+    for c in range(channels):
+        top, left = (c // columns) * (k + 1), (c % columns) * (k + 1)
+        picture[top : top + k, left : left + k] = stats.after[c]
+        crosses += [(left + j, top + i) for i, j in zip(*np.nonzero(stats.turned[c]))]
+    ax.imshow(picture, cmap=ListedColormap([MINUS, PLUS]), vmin=0, vmax=1, interpolation="nearest")
+    if crosses:
+        x, y = np.transpose(crosses)
+        size = 7 if len(crosses) < 60 else 4
+        ax.plot(x, y, "x", color="white", ms=size + 1, mew=4.5 if size > 4 else 3)
+        ax.plot(x, y, "x", color=BLACK, ms=size, mew=2.2 if size > 4 else 1.4)
+    ax.set(xticks=[], yticks=[], xlabel=f"{channels} kernels of 3×3; bright: +1, dark: −1")
+    ax.set_anchor("W")
+    ax.set_frame_on(False)
+
+
+def _output_histogram(ax: Axes, stats: Stats) -> None:
+    """All outputs over the test images: bars with the shift, by their sign; the line without it."""
+    every = np.concatenate([stats.y_before, stats.y_after])
+    low, high = int(every.min()), int(every.max())
+    width = max(2, 2 * round((high - low) / 60))
+    edges = width * np.arange(math.floor(low / width), math.ceil((high + 1) / width) + 1)
+    tallest = _bars(ax, stats.y_after, edges, 0, ("", ""))
+    counts = np.histogram(stats.y_before, edges)[0]
+    ax.stairs(counts, edges, color=BLACK, lw=1.3)
+    ax.axvline(0, color=GREY, lw=2, ls=":")
+    tallest = max(tallest, int(counts.max()))
+    ax.text(0.5, 0.99, "bars: with WSD    line: without", transform=ax.transAxes, ha="center", va="top", fontsize=10)
+    ax.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.2 * tallest), xlabel="output y, a sum of products of signs")
+    ax.set_xticks([tick for tick in _ticks(max(-low, high), 2) if low <= tick <= high])
+    ax.set_yticks(_ticks(tallest, 2)[2:])
+    ax.set_ylabel("number of outputs")
+    ax.grid(visible=False)
+
+
+def expected_turns(fan_in: int, share: float) -> float:
+    """The share of signs that w + share·mean(w) turns, for a filter of ``fan_in`` normal weights of mean 0.
+
+    A weight and its shifted self are jointly normal, and their signs differ with the angle between them over π:
+
+        arctan(share·√(n-1) / (n + share)) / π,     nearly share / (π·√n) where the share is small
+
+    The weights' spread drops out. ``share`` = σ(α)·constant, 0.005 at the start of the published training.
+    """
+    if fan_in < 1 or not share >= 0:
+        raise UsageError(f"fan_in={fan_in}, share={share}: at least 1 and at least 0 are needed")
+    return math.atan2(share * math.sqrt(fan_in - 1), fan_in + share) / math.pi
+
+
+def explorer(**start):
+    """The sliders: see :func:`widgets.explorer`."""
+    return widgets.explorer(compute, draw, say, CONTROLS, PRESETS, **start)
+

@@ -1,0 +1,162 @@
+"""What the notebooks share: set-up and its sentences, figures with alt text, tables, checked answers, and the map."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sdbnn_lite import lesson
+from sdbnn_lite.errors import UsageError
+from sdbnn_lite.theme import new_figure, theme
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """The tests' own number of threads comes back."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+# --- set-up ----------------------------------------------------------------------------------------------------------
+
+
+def test_setup_fixes_the_threads_and_says_what_is_used(capsys, tmp_path):
+    torch.set_num_threads(1)
+    lesson.notebook_setup(fast=True, data=None, needs=["digits_bnn"], study="digits")
+    assert torch.get_num_threads() == lesson.THREADS == 2
+    assert capsys.readouterr().out == "Ready: the embedded digits, FAST = True, 2 threads.\n"
+    lesson.notebook_setup(fast=False, data=tmp_path)
+    assert capsys.readouterr().out == "Ready: the embedded digits and the images in DATA, FAST = False, 2 threads.\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"data": "no-such-folder"}, r"^DATA = 'no-such-folder' is no folder: give the one .* or None for .*\.$"),
+        ({"needs": ["digits_bnn", "digits_x"]}, r"^Trained networks are missing \(digits_x\): `git checkout -- .*\.$"),
+        ({"study": "mnist"}, r"^The tables of the study 'mnist' are missing: .*`sdbnn-lite study .*\.$"),
+    ],
+)
+def test_what_is_missing_is_one_sentence_with_a_remedy(wrong, sentence, capsys):
+    with pytest.raises(UsageError, match=sentence) as caught:
+        lesson.notebook_setup(**wrong)
+    assert "\n" not in str(caught.value)
+    assert caught.value._render_traceback_() == [str(caught.value)]
+    assert capsys.readouterr().out == ""
+
+
+def test_an_old_torch_is_named(monkeypatch):
+    monkeypatch.setattr(lesson, "OLDEST_TORCH", "99.1")
+    with pytest.raises(UsageError, match=r"too old: pip install 'torch>=99\.1'"):
+        lesson.notebook_setup()
+
+
+@pytest.mark.slow
+def test_a_notebook_works_in_any_folder_and_shows_the_sentence_without_a_traceback(tmp_path):
+    chain = pytest.importorskip("sdbnn_lite.chain")
+    v4 = pytest.importorskip("nbformat.v4")
+    pytest.importorskip("nbclient")
+    good = "from sdbnn_lite.lesson import *\nnotebook_setup(needs=['digits_bnn'], study='digits')"
+    cells = [v4.new_code_cell(source) for source in (good, "notebook_setup(data='nowhere')")]
+    chain.write(v4.new_notebook(cells=cells), tmp_path / "a.ipynb")
+    with pytest.raises(UsageError, match="a.ipynb: DATA = 'nowhere' is no folder"):
+        chain.execute(tmp_path / "a.ipynb", tmp_path / "b.ipynb")
+    first, second = chain.read(tmp_path / "b.ipynb").cells
+    assert first.outputs[0].text.startswith("Ready: the embedded digits")
+    (error,) = second.outputs
+    assert error.output_type == "error" and error.traceback == [error.evalue]
+
+
+def test_check_setup_has_a_line_for_each_need(capsys, monkeypatch):
+    assert lesson.check_setup()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6 and all(line.endswith("  ok") for line in lines)
+    assert any("1,437 + 360 digits" in line for line in lines) and any("11 of 11" in line for line in lines)
+
+    monkeypatch.setattr(lesson, "zoo_names", lambda: ["digits_bnn"])
+    monkeypatch.setattr(lesson.importlib.util, "find_spec", lambda name: None)
+    assert not lesson.check_setup()
+    out = capsys.readouterr().out
+    assert re.search(r"trained networks: 1 of 11 +missing: `git checkout", out)
+    assert re.search(r"ipywidgets\) +missing: pip install 'sdbnn-lite\[notebooks\]'", out)
+
+
+# --- show ------------------------------------------------------------------------------------------------------------
+
+
+def test_show_displays_a_png_with_alt_text(monkeypatch):
+    display = pytest.importorskip("IPython.display")
+    shown = []
+    monkeypatch.setattr(display, "display", lambda data, **options: shown.append((data, options)))
+    with theme():
+        figure = new_figure(3, 2)
+        figure.subplots().plot([0, 1])
+    lesson.show(figure, "a rising line")
+    ((content, options),) = shown
+    assert content["image/png"].startswith(b"\x89PNG") and content["text/plain"] == "[picture] a rising line"
+    assert options == {"raw": True, "metadata": {"image/png": {"alt": "a rising line", "width": 300}}}
+    with pytest.raises(UsageError, match="alt: empty"):
+        lesson.show(figure, " ")
+
+
+def test_a_table_is_aligned(capsys):
+    rows = [("conv2", 0.123, np.int64(1474560), "-"), ("a long name", np.float32(-1), 7, "98"), ("x", 10.0, 0, "100")]
+    lesson.table(rows, ["layer", "share", "of", "%"])
+    assert capsys.readouterr().out == (
+        "layer        share         of    %\n"
+        "-----------  -----  ---------  ---\n"
+        "conv2         0.12  1,474,560    -\n"
+        "a long name  -1.00          7   98\n"
+        "x            10.00          0  100\n"
+    )
+    lesson.table(iter([("a", True)]))
+    assert capsys.readouterr().out == "a  True\n"
+    lesson.table([], ["a", "b"])
+    assert capsys.readouterr().out == "a  b\n-  -\n"
+
+
+@pytest.mark.parametrize("rows", [[], [(1, 2), (3,)]])
+def test_a_ragged_or_empty_table_is_refused(rows):
+    with pytest.raises(UsageError, match="table"):
+        lesson.table(rows)
+
+
+# --- exercises -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("condition", "answers", "said"),
+    [
+        (True, (), "right: good"),
+        (np.bool_(False), (0,), "not yet: look again"),
+        (lambda: 1 / 0, (...,), "not answered yet"),
+        (False, (3, None), "not answered yet"),
+        (lambda: 2 > 1, (0, False), "right: good"),  # 0 and False are answers
+        (lambda: None + 1, (5,), "not yet: look again (TypeError"),
+        (lambda: torch.ones(2) == 1, (torch.ones(2),), "not yet: look again (RuntimeError"),
+    ],
+)
+def test_check_prints_one_line_and_never_fails(condition, answers, said, capsys):
+    lesson.check(condition, "good", "look again", *answers)
+    out = capsys.readouterr().out
+    assert out.startswith(said) and out.count("\n") == 1
+
+
+# --- the map in notebook 00 ------------------------------------------------------------------------------------------
+
+
+def test_the_map_links_every_notebook_that_exists_and_no_other():
+    chain = pytest.importorskip("sdbnn_lite.chain")
+    pytest.importorskip("nbformat")
+    if not chain.CHAIN:
+        pytest.skip("no notebooks here: an installed package")
+    cells = chain.read(NOTEBOOKS / "00_start_here.ipynb").cells
+    (table,) = [cell.source for cell in cells if "| Notebook |" in cell.source]
+    assert set(re.findall(r"\(([^()]*\.ipynb)\)", table)) == set(chain.CHAIN) - {"00_start_here.ipynb"}
+    for number in range(8):
+        assert len(re.findall(rf"^\| [*\[]*0{number} ", table, flags=re.MULTILINE)) == 1
