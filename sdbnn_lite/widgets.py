@@ -33,7 +33,7 @@ class Control:
     """One value that a learner can move.
 
     name      the argument of ``compute``
-    label     what stands beside the control; ``unit`` follows it in brackets
+    label     what stands beside the control; ``unit`` follows it in brackets: about 30 letters in all have room
     value     where it starts
     min, max, step    a slider: whole numbers where all of these and ``value`` are, else real ones
     log       a slider whose steps are factors: ``step`` is in powers of ten, ``min`` and ``max`` are values above 0

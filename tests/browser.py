@@ -212,12 +212,27 @@ window.sdbnn = {
         this.ran = null;
         jupyterapp.commands.execute("notebook:run-all-cells").then(ok => this.ran = [ok], e => this.ran = [String(e)]);
     },
-    // All that the kernel was sent before has been answered and shown.
+    // The kernel has answered all that it was sent before, and the page shows it.
     settle() {
         this.settled = false;
         const kernel = this.panel().sessionContext.session.kernel;
-        kernel.requestExecute({code: "", silent: true, store_history: false}).done
-            .then(() => setTimeout(() => requestAnimationFrame(() => this.settled = true), 50));
+        kernel.requestExecute({code: "", silent: true, store_history: false}).done.then(() => this.quiet());
+    },
+    quiet() {
+        const begin = performance.now();
+        let last = begin;
+        const watch = new MutationObserver(() => last = performance.now());
+        watch.observe(this.panel().node, {subtree: true, childList: true, attributes: true, characterData: true});
+        const tick = () => {
+            const now = performance.now(), images = [...this.panel().node.querySelectorAll("img")];
+            if ((now - last > 100 && images.every(image => image.complete)) || now - begin > 20000) {
+                watch.disconnect();
+                this.settled = true;
+            } else {
+                setTimeout(tick, 20);
+            }
+        };
+        tick();
     },
     explorers: () => [...document.querySelectorAll(".jp-OutputArea-output .widget-vbox")]
         .filter(box => !box.parentElement.closest(".widget-vbox")),
@@ -258,14 +273,14 @@ window.sdbnn = {
         if (here === target) return 0;
         return here.compareDocumentPosition(target) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1;
     },
-    errors: () => [...document.querySelectorAll('.jp-OutputArea-output[data-mime-type*=".error"]')]
-        .map(output => output.innerText),
+    errors: () => window.sdbnn.panel().content.model.toJSON().cells.flatMap(cell => cell.outputs ?? [])
+        .filter(output => output.output_type === "error").map(output => `${output.ename}: ${output.evalue}`),
 };
 """
 # JupyterLab's own complaints, none so far.
 NOT_OURS = re.compile(r"^$")
-SLIDER_KEYS = ("ArrowRight", "PageUp", "ArrowLeft", "PageDown", "End", "Home")
-LIST_KEYS = ("ArrowDown", "ArrowDown", "ArrowUp", "End", "Home")
+SLIDER_KEYS = [["ArrowRight"], ["PageUp"], ["ArrowLeft"], ["PageDown"], ["End"], ["Home"]]
+NEXT = ["Space", "ArrowDown", "Enter"]  # an arrow key alone goes to the next cell: JupyterLab takes it
 
 
 class Notebook:
@@ -363,14 +378,17 @@ class Explorer:
     def moves(self, control: Control) -> Iterator[Control]:
         """Give the control one value after another by keyboard; yields it as it is after each key."""
         if control.kind == "buttons":
-            plan = [(n, "Space") for n in range(control.count)]
+            plan = [(n, ["Space"]) for n in range(control.count)]
+        elif control.kind == "list":
+            plan = [(0, keys) for keys in [NEXT, ["Home"], *[NEXT] * (control.count - 1)]]
         else:
-            plan = [(0, key) for key in (SLIDER_KEYS if control.kind == "slider" else LIST_KEYS)]
-        for n, key in plan:
+            plan = [(0, keys) for keys in SLIDER_KEYS]
+        for n, keys in plan:
             self.focus(control.row, n)
-            self.page.keyboard.press(key)
+            for key in keys:
+                self.page.keyboard.press(key)
             self.notebook.settle()
             assert self.page.evaluate(f"sdbnn.focus({self.index}, {control.row}, {n})") == 0, (
-                f"{control.label}: {key} takes the focus away"
+                f"{control.label}: {keys[-1]} takes the focus away"
             )
             yield self.controls()[control.row]

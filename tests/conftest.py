@@ -1,4 +1,4 @@
-"""What tests share: property tests draw the same examples in every run, and have no deadline on a busy machine."""
+"""What tests share: property tests draw the same examples in every run; one thread, on a busy machine as on an idle one."""
 
 import pytest
 import torch
@@ -7,11 +7,17 @@ from hypothesis import settings
 settings.register_profile("sdbnn_lite", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("sdbnn_lite")
 
+THREADS = 1  # threads that wait for each other cost these small tensors up to twenty times what they earn
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Small tensors on a busy machine: threads that wait for each other cost twenty times what they earn."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Sums round differently with another number of threads: every module begins with the same one."""
+    torch.set_num_threads(THREADS)
+
+
+@pytest.fixture(autouse=True)
+def one_thread_again():
+    """So does every test, also after one that changed it."""
     yield
-    torch.set_num_threads(threads)
+    torch.set_num_threads(THREADS)

@@ -16,8 +16,6 @@ from sdbnn_lite import binary_layers, build, checkpoints, claims, figures, study
 from sdbnn_lite.chain import NOTEBOOKS
 from sdbnn_lite.errors import UsageError
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def measured():

@@ -12,8 +12,6 @@ from sdbnn_lite.errors import UsageError
 from sdbnn_lite.layers import BinaryConv2d, binary_layers, set_ede
 from sdbnn_lite.methods import METHODS, get_method
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 EXTRA = {  # the parameters of each method beside the latent weights, for C = 4, O = 6, r = 2
     "xnor_pp": {"learned_scale.factor": (6,)},
     "rsign": {"rsign.beta": (4,)},

@@ -12,8 +12,6 @@ from sdbnn_lite.layers import BinaryConv2d
 from sdbnn_lite.methods import METHODS
 from sdbnn_lite.models import NETWORKS
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 # Pixels that are quick, and options that allow them. ImageNet's latent weights start positive, so all ŵ are +1: where
 # the 3×3 kernel covers the whole image, as at 32 pixels, all outputs are one and the same sum, and batch norm is left
 # without a variance.

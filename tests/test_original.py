@@ -16,8 +16,6 @@ import sdbnn_lite as sd
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.original import IMPORTABLE, read_original
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.npz"))
 
 

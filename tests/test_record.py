@@ -12,8 +12,6 @@ import sdbnn_lite as sd
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.record import SHARE_BINS, LayerSigns, summary_row
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def network(method="sdbnn", name="digits_convnet", **options):
     """float64, in training mode; α, β, scales of both signs and fitting batch-norm statistics, so that signs move."""

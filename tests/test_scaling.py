@@ -13,8 +13,6 @@ from sdbnn_lite.layers import BinaryConv2d
 from sdbnn_lite.methods import get_method
 from sdbnn_lite.scaling import LearnedScale, analytic_scale, power_of_two_scale
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SCALED = ["xnor", "xnor_pp", "irnet"]
 
 

@@ -164,7 +164,7 @@ def draw(stats: Stats) -> Figure:
     with theme():
         figure = new_figure(9.6, 3.7)
         figure.set_layout_engine("none")  # finding the margins would take longer than all the rest
-        left, middle, right = (figure.add_axes((x, 0.16, 0.27, 0.66)) for x in (0.06, 0.355, 0.715))
+        left, middle, right = (figure.add_axes((x, 0.16, 0.265, 0.66)) for x in (0.06, 0.37, 0.72))
         for ax, side in ((left, stats.a), (middle, stats.b)):
             _histogram(ax, side, _most(), ticks=(0, 50, 100))
             bits, correct = side.entropy[:, stats.epoch - 1].mean(), 100 * side.accuracy.mean()

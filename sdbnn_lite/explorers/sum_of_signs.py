@@ -21,8 +21,8 @@ CONTROLS = (
     Control("p", "inputs: p", 0.6, unit="share of +1", min=0.0, max=1.0, step=0.01),
     Control("q", "weights: q", 0.55, unit="share of +1", min=0.0, max=1.0, step=0.01),
     Control("fan_in", "fan-in: n", 288, unit="products", min=1, max=576, step=1),
-    Control("threshold", "threshold: θ", 0, unit="in units of the sum", min=-400, max=400, step=1),
-    Control("seed", "seed of the simulation", 0, unit="whole number", min=0, max=99, step=1),
+    Control("threshold", "threshold: θ", 0, unit="units of y", min=-400, max=400, step=1),
+    Control("seed", "simulation: seed", 0, unit="number", min=0, max=99, step=1),
 )
 PRESETS = {
     "fair coins": {"p": 0.5, "q": 0.5, "fan_in": 288, "threshold": 0},
@@ -134,14 +134,14 @@ def compare(panels: dict[str, tuple[np.ndarray, np.ndarray]], predicted: str = "
     every = np.concatenate([np.concatenate(pair) for pair in panels.values()])
     low, high = np.floor(10 * every.min()) / 10, np.ceil(10 * every.max()) / 10
     with theme():
-        figure = new_figure(3.0 * len(panels) + 0.6, 3.9)
+        figure = new_figure(3.0 * len(panels) + 0.6, 3.6)
         axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for ax, (title, (x, y)) in zip(axes, panels.items()):
             ax.plot([0, 1], [0, 1], color=BLACK, lw=1, ls="--", label="predicted = measured")
             ax.plot(x, y, "o", color=MINUS, mec="white", mew=0.5, ms=6, label="one channel")
             ax.set(title=title, xlabel=predicted, xlim=(low, high), ylim=(low, high), aspect="equal")
         axes[0].set_ylabel("measured share of +1")
-        axes[0].legend(loc="upper left", fontsize=9)
+        axes[0].legend(loc="lower right", fontsize=9)
     return figure
 
 

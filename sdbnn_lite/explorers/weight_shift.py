@@ -1,6 +1,8 @@
 """Explorer: the latent weights of one filter, WSD's shift of them, which signs it turns, and what the outputs do.
 
-    ŵ = sign(w + shift),  shift = σ(α) · constant · mean(w)        published: α starts at 0, the constant is 0.01
+    ŵ = sign(w + shift),  shift = σ(α) · constant · mean(w)
+
+In the published code α starts at 0 and the constant is 0.01.
 """
 
 import math
@@ -188,7 +190,7 @@ def draw(stats: Stats) -> Figure:
         titles = {
             weights: "All latent weights of the filter",
             near: "Close-up: those nearest to zero",
-            signs: f"Their signs, with WSD: {turned} of {stats.w.size} turned (×)",
+            signs: f"Signs with WSD: {turned} of {stats.w.size} turned (×)",
             outputs: f"Outputs: {stats.turned_outputs / places:.1%} of their signs turned",
         }
         for ax, title in titles.items():
@@ -209,24 +211,25 @@ def small_multiples(
         raise UsageError("values: empty; at least one constant is needed")
     every = [compute(weights, layer, filter, alpha, value, seed) for value in values]
     with theme():
-        figure = new_figure(2 * len(values) + 0.6, 5.2)
-        axes = figure.subplots(2, len(values), squeeze=False, height_ratios=(1, 1.15))
+        figure = new_figure(2 * len(values) + 0.6, 4.9)
+        axes = figure.subplots(2, len(values), squeeze=False, height_ratios=(1, 0.62))
         tallest = 0.0
         for above, below, stats in zip(*axes, every):
             _histogram(above, stats, legend=False)
             above.set_title(f"constant {stats.constant:g}\n{stats.turned.sum()} of {stats.w.size} turn", fontsize=11)
-            _signs(below, stats)
+            _signs(below, stats, size=5)
             plus = f"+1: {stats.before.mean():.0%} → {stats.after.mean():.0%}"
             below.set_xlabel(f"{plus}\noutputs turned: {stats.turned_outputs / stats.y_before.size:.1%}")
             tallest = max(tallest, above.get_ylim()[1])
         for ax in axes[0]:
             ax.set_ylim(0, tallest)
             ax.set_yticks([])
-        axes[0, 0].set_yticks(_ticks(tallest, 2)[2:])
+        axes[0, 0].set_yticks([tick for tick in _ticks(tallest) if tick >= 0])
         axes[0, 0].set_ylabel("number of weights")
         axes[1, 0].set_ylabel("signs; × turned")
         name = f"Filter {filter} of {layer}, {NAMES[weights]}, α = {alpha:g}"
-        figure.suptitle(f"{name}; line: threshold; bright, hatched: +1, dark: −1", fontsize=11)
+        figure.suptitle(f"{name}; dashed line: threshold; bright and hatched: +1, dark: −1", fontsize=11)
+        figure.get_layout_engine().set(rect=(0, 0.02, 1, 0.98))  # the pictures' fixed shape costs it a little room
     return figure
 
 
@@ -244,7 +247,7 @@ def _histogram(ax: Axes, stats: Stats, legend: bool) -> None:
     ax.axvline(threshold, color=BLACK, ls="--", lw=1.5, label="threshold with WSD")
     ax.set(xlabel="latent weight w", xlim=(-1.1 * reach, 1.1 * reach), ylim=(0, 1.08 * tallest))
     ax.set_xticks(_ticks(reach, 1))
-    ax.set_yticks(_ticks(tallest, 2)[2:])
+    ax.set_yticks([tick for tick in _ticks(tallest) if tick >= 0])
     ax.grid(visible=False)
     if legend:
         ax.set_ylabel("number of weights")
@@ -265,11 +268,15 @@ def _bars(ax: Axes, values: np.ndarray, edges: np.ndarray, border: float, names:
     return int(counts.max())
 
 
-def _ticks(reach: float, steps: int) -> np.ndarray:
-    """``steps`` round places on each side of 0, the last not beyond ``reach``. matplotlib would measure texts first."""
-    power = 10.0 ** math.floor(math.log10(reach / steps))
-    step = max(s for s in (1, 2, 5) if s * power <= reach / steps * (1 + 1e-9)) * power
-    return step * np.arange(-steps, steps + 1)
+def _ticks(reach: float, least: int = 2) -> np.ndarray:
+    """Round places from about -reach to reach: 0, ``least`` or a few more on each side.
+
+    matplotlib's own search would measure texts first, which takes longer.
+    """
+    power = 10.0 ** math.floor(math.log10(reach / least))
+    step = max(s for s in (1, 2, 5) if s * power <= reach / least * (1 + 1e-9)) * power
+    n = math.floor(reach / step + 1e-9)
+    return step * np.arange(-n, n + 1)
 
 
 def _close_up(ax: Axes, stats: Stats) -> None:
@@ -293,15 +300,21 @@ def _close_up(ax: Axes, stats: Stats) -> None:
     )
     for kind, look in looks:
         ax.plot(w[kind] / scale, rank[kind], ls="none", zorder=3, **look)
-    ax.text(0.5, 0.99, "■ stays −1    ● stays +1    ✖ turns", transform=ax.transAxes, ha="center", va="top", fontsize=10)
-    ax.set(xlim=(-reach / scale, reach / scale), ylim=(0, 1.15 * len(w)), yticks=[])
-    ax.set_xticks(_ticks(reach / scale, 2))
+    ax.text(0.5, 0.94, "■ stays −1    ● stays +1    ✖ turns", **_note(ax))
+    ax.set(xlim=(-reach / scale, reach / scale), ylim=(0, 1.22 * len(w)), yticks=[])
+    ax.set_xticks(_ticks(reach / scale))
     ax.grid(visible=False)
     ax.set_xlabel(f"latent weight w  [in units of 1e{power}]")
     ax.set_ylabel("← nearer to zero")
 
 
-def _signs(ax: Axes, stats: Stats) -> None:
+def _note(ax: Axes) -> dict:
+    """The look of a line of text at the top of ``ax``: it takes a fraction of the time of a legend."""
+    box = {"facecolor": "white", "edgecolor": "#CCCCCC", "boxstyle": "round"}
+    return {"transform": ax.transAxes, "ha": "center", "va": "center", "fontsize": 9, "bbox": box}
+
+
+def _signs(ax: Axes, stats: Stats, size: float = 7) -> None:
     """All kernels of the filter after the shift, a gap between them; a cross marks every weight that turned."""
     channels, k, _ = stats.w.shape
     columns = round((1.8 * channels) ** 0.5)  # about as wide as the panel
@@ -315,11 +328,11 @@ def _signs(ax: Axes, stats: Stats) -> None:
     ax.imshow(picture, cmap=ListedColormap([MINUS, PLUS]), vmin=0, vmax=1, interpolation="nearest")
     if crosses:
         x, y = np.transpose(crosses)
-        size = 7 if len(crosses) < 60 else 4
-        ax.plot(x, y, "x", color="white", ms=size + 1, mew=4.5 if size > 4 else 3)
-        ax.plot(x, y, "x", color=BLACK, ms=size, mew=2.2 if size > 4 else 1.4)
+        size = size if len(crosses) < 60 else 0.6 * size
+        ax.plot(x, y, "x", color="white", ms=size + 1, mew=0.65 * size)
+        ax.plot(x, y, "x", color=BLACK, ms=size, mew=0.32 * size)
     ax.set(xticks=[], yticks=[], xlabel=f"{channels} kernels of 3×3; bright: +1, dark: −1")
-    ax.set_anchor("W")
+    ax.set_anchor("NW")
     ax.set_frame_on(False)
 
 
@@ -334,10 +347,10 @@ def _output_histogram(ax: Axes, stats: Stats) -> None:
     ax.stairs(counts, edges, color=BLACK, lw=1.3)
     ax.axvline(0, color=GREY, lw=2, ls=":")
     tallest = max(tallest, int(counts.max()))
-    ax.text(0.5, 0.99, "bars: with WSD    line: without", transform=ax.transAxes, ha="center", va="top", fontsize=10)
-    ax.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.2 * tallest), xlabel="output y, a sum of products of signs")
-    ax.set_xticks([tick for tick in _ticks(max(-low, high), 2) if low <= tick <= high])
-    ax.set_yticks(_ticks(tallest, 2)[2:])
+    ax.text(0.5, 0.94, "bars: with WSD    line: without", **_note(ax))
+    ax.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.22 * tallest), xlabel="output y, a sum of products of signs")
+    ax.set_xticks([tick for tick in _ticks(max(-low, high)) if low <= tick <= high])
+    ax.set_yticks([tick for tick in _ticks(tallest) if tick >= 0])
     ax.set_ylabel("number of outputs")
     ax.grid(visible=False)
 
@@ -359,4 +372,3 @@ def expected_turns(fan_in: int, share: float) -> float:
 def explorer(**start):
     """The sliders: see :func:`widgets.explorer`."""
     return widgets.explorer(compute, draw, say, CONTROLS, PRESETS, **start)
-
