@@ -73,7 +73,7 @@ def measure() -> list[Claim]:
         return [
             _scaling(nets, recorded, len(images), about),
             _distribution(nets, recorded, len(images), about),
-            _asd(last, recorded, about),
+            _asd(last, recorded["asd"], _frozen(nets["asd"], images), about),
             _wsd(last, nets, about),
             _accuracy_and_cost(nets, images, facts, about),
         ]
@@ -100,13 +100,13 @@ def _scaling(
     flips, outputs = sum(layer.scale_flips for layer in layers), sum(layer.outputs for layer in layers)
     with torch.no_grad():
         factors = {m: torch.cat([layer.scale() for layer in binary_layers(nets[m]).values()]) for m in SCALED}
-    ones = {m: " (all of them 1)" if (s == 1).all() else "" for m, s in factors.items()}
-    names = [METHODS[m].title.partition(" (")[0] + ones[m] for m in SCALED]
+    names = {m: METHODS[m].title.partition(" (")[0] for m in SCALED}
+    ones = [f" ({names[m]}'s are all 1)" for m, s in factors.items() if (s == 1).all()]
     return Claim(
         1,
         "Scaling factors are positive, so they never change a sign and add nothing to binary features.",
         "an argument, no figure",
-        f"The factors of {', '.join(names[:-1])} and {names[-1]} change {flips:,} of {outputs:,} output signs "
+        f"The factors of {', '.join(names.values())}{''.join(ones)} change {flips:,} of {outputs:,} output signs "
         f"({about}, {images} test images, n = 1 seed each).",
         YES if flips == 0 else NO,
         "01_sign_distribution_problem.ipynb",
@@ -155,7 +155,7 @@ def _distribution(
     }
     return Claim(
         2,
-        "How the +1s and -1s of inputs and weights are distributed decides an output's sign; "
+        "How the +1s and −1s of inputs and weights are distributed decides an output's sign; "
         "a channel with nearly always the same sign says nothing.",
         "an argument, no figure",
         f"Each channel's share of +1, predicted from the shares of its inputs and its weights as if inputs were "
@@ -181,9 +181,26 @@ def _spread(values: np.ndarray) -> str:
     return f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
 
 
-def _asd(last: pd.DataFrame, recorded: Mapping[str, Mapping[str, LayerSigns]], about: str) -> Claim:
+@torch.no_grad()
+def _frozen(net: BinaryNet, images: torch.Tensor) -> float:
+    """Share of input signs that would differ if each channel's shift were its mean over the images; the worst layer."""
+    shares = []
+
+    def watch(layer, inputs, output):
+        (a,) = inputs
+        shift = layer.activation_shift(a)
+        shares.append(((a + shift >= 0) != (a + shift.mean(dim=0) >= 0)).double().mean().item())
+
+    hooks = [layer.register_forward_hook(watch) for layer in binary_layers(net).values()]
+    net(images)
+    for hook in hooks:
+        hook.remove()
+    return max(shares)
+
+
+def _asd(last: pd.DataFrame, recorded: Mapping[str, LayerSigns], frozen: float, about: str) -> Claim:
     # Moves to -1: of all flips, those that the share of +1 didn't gain.
-    back = [s.input_flips - (s.input_after.mean() - s.input_before.mean()) for s in recorded["asd"].values()]
+    back = [s.input_flips - (s.input_after.mean() - s.input_before.mean()) for s in recorded.values()]
     flips = np.concatenate([_per_seed(last, "asd", layer, "input_flips") for layer in last["layer"].unique()])
     entropy = {
         layer: (_per_seed(last, "asd", layer, "entropy"), _per_seed(last, CONTROL, layer, "entropy"))
@@ -198,6 +215,7 @@ def _asd(last: pd.DataFrame, recorded: Mapping[str, Mapping[str, LayerSigns]], a
         "flips_lowest": float(flips.min()),
         "flips_highest": float(flips.max()),
         "moved_to_minus": float(np.abs(back).max() / 2),
+        "frozen": frozen,
         "lower": lower,
         "pairs": pairs,
         **{f"{layer}_difference": float(ours.mean() - control.mean()) for layer, (ours, control) in entropy.items()},
@@ -205,12 +223,13 @@ def _asd(last: pd.DataFrame, recorded: Mapping[str, Mapping[str, LayerSigns]], a
     return Claim(
         3,
         "ASD lets each input shift its own activations before the sign, and so makes the outputs' signs differ more.",
-        "“improves the sign differences of the outputs”, no figure",
+        "“improve the sign differences of the outputs of the convolution”, no figure",
         f"It moves {100 * flips.min():.0f} to {100 * flips.max():.0f} % of the input signs, "
-        f"{'all' if np.abs(back).max() < 1e-9 else 'most'} of them to +1. The convolution's output signs, before batch "
-        f"norm, then differ {'*less*' if lower > pairs / 2 else 'more'}: entropy {'; '.join(compared)}; lower in "
-        f"{lower} of {pairs} pairs of layer and seed ({about}, mean ± std, n = {pairs // len(entropy)} seeds, EDE's "
-        f"gradient in both).",
+        f"{'all' if np.abs(back).max() < 1e-9 else 'most'} of them to +1; with each channel's shift frozen at its mean "
+        f"over the images, {100 * frozen:.1f} % of the signs at most would differ (n = 1). The convolution's output "
+        f"signs, before batch norm, then differ {'*less*' if lower > pairs / 2 else 'more'}: entropy "
+        f"{'; '.join(compared)}; lower in {lower} of {pairs} pairs of layer and seed ({about}, mean ± std, "
+        f"n = {pairs // len(entropy)} seeds, EDE's gradient in both).",
         PARTLY if lower else YES,
         "02_activation_self_distribution.ipynb",
         numbers,
@@ -244,7 +263,7 @@ def _wsd(last: pd.DataFrame, nets: Mapping[str, BinaryNet], about: str) -> Claim
         4,
         "WSD shifts the weights of each filter before the sign, and so fine-tunes how the outputs' signs are "
         "distributed.",
-        "“fine-tunes the sign distribution of the outputs”, no figure",
+        "“fine-tune the sign distribution of the outputs of the convolution”, no figure",
         f"It flips {100 * numbers['flips_at_init']:.3f} % of the {weights / 1e6:.1f} million weight signs of an "
         f"untrained cifar10_resnet18 (n = 1), and {100 * flips.min():.2f} to {100 * flips.max():.2f} % after training "
         f"({about}, n = {len(ours)} seeds). Its learned α is still next to 0 there (|α| < {_upper(alpha)}, n = 1). The "

@@ -1,6 +1,7 @@
 """The command ``sdbnn-lite`` (= ``python -m sdbnn_lite``)."""
 
 import argparse
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -64,6 +65,11 @@ def make_parser() -> argparse.ArgumentParser:
 
     sub = command("figures", figures, "draw the figures again from the committed results")
     sub.add_argument("--out", default="figures", metavar="DIR", help="where to (default: %(default)s)")
+
+    sub = command("bench", run_bench, "measure how long things take on this machine")
+    sub.add_argument("what", nargs="*", metavar="WHAT", help="any of: explorers (default: all)")
+    sub.add_argument("--json", action="store_true", help="the same as JSON")
+    sub.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: 2, as in the notebooks)")
     return parser
 
 
@@ -204,6 +210,16 @@ def figures(args: argparse.Namespace) -> int:
 
     for path in draw_all(args.out):
         print(path)
+    return 0
+
+
+def run_bench(args: argparse.Namespace) -> int:
+    from . import bench
+    from .machine import set_threads
+
+    set_threads(bench.THREADS if args.threads is None else args.threads)
+    result = bench.measure(args.what)
+    print(json.dumps(result, indent=2, ensure_ascii=False) if args.json else bench.as_text(result))
     return 0
 
 

@@ -15,14 +15,13 @@ import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from .errors import UsageError
 from .methods import METHODS
 from .plots import spread_out
-from .record import LayerSigns
-from .signs import fixed_filter
-from .theme import BLACK, BLUE, COLOURS, GREY, MARKERS, new_figure, theme
+from .theme import BLACK, COLOURS, MARKERS, new_figure, theme
 
 MEASURES = {
     "entropy": "mean entropy of the output signs [bit]",
@@ -73,6 +72,7 @@ def ridges(panels: Mapping[str, tuple[str, float, float, Mapping[str, np.ndarray
                 _ridge(ax, row, values[method], low, high, COLOURS[method])
             ax.set_title(heading, size=11)
             ax.set(xlabel=label, xlim=(low, high), ylim=(-0.35, len(methods) - 0.05))
+            ax.xaxis.set_major_locator(MaxNLocator(5))
             ax.set_yticks(range(len(methods)), [short(m) for m in methods[::-1]])
             ax.grid(axis="y", visible=False)
         for ax in grid.flat[len(panels) :]:
@@ -90,31 +90,6 @@ def _ridge(ax: Axes, row: int, values: np.ndarray, low: float, high: float, colo
     mean = float(np.mean(values))
     ax.plot([mean, mean], [row, row + 0.45], color=BLACK, lw=2.2)
     ax.annotate(f"{mean:.3f}", (1, row + 0.1), (5, 0), ax.get_yaxis_transform(), "offset points", size=9.5)
-
-
-def filters_decide(panels: Mapping[str, LayerSigns]) -> Figure:
-    """Share of +1 of each output channel against the share of +1 of its filter's weights; ``panels``: title -> layer.
-
-    The line is the closed form for the layer's mean input share p: where it is steep, the filter's own share decides.
-    """
-    if not panels:
-        raise UsageError("panels: empty; at least one layer is needed")
-    with theme():
-        figure = new_figure(4.4 * len(panels) + 0.6, 4.2)
-        axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
-        for ax, (title, layer) in zip(axes, panels.items()):
-            p, n = float(layer.input_after.mean()), layer.fan_in
-            places = np.arange(n // 3, n - n // 3 + 1) / n  # whole weights: no steps from rounding
-            line = [100 * fixed_filter(p, q, n).plus for q in places]
-            ax.axhline(50, color=GREY, lw=1, ls="--")
-            ax.plot(100 * places, line, color=BLACK, lw=1.8, label="closed form for this p")
-            ax.plot(100 * layer.weight_after, 100 * layer.output, "o", color=BLUE, mec="white", mew=0.5, ms=7,
-                    label="one channel")  # fmt: skip
-            ax.set(title=f"{title}\np = {p:.2f} of the inputs are +1", xlabel="weights of the filter that are +1 [%]",
-                   xlim=(35, 65), ylim=(0, 100), yticks=range(0, 101, 25))  # fmt: skip
-        axes[0].set_ylabel("outputs of the channel that are +1 [%]")
-        axes[0].legend(loc="upper left", fontsize=10)
-    return figure
 
 
 # --- epochs ----------------------------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ def test_scaling_counted_with_hooks_of_our_own(measured):
             flips += ((plain >= 0) != (seen["y"] >= 0)).sum().item()
             outputs += plain.numel()
     assert flips == measured[0].numbers["flips"] == 0
-    assert measured[0].numbers["smallest_factor"] > 0 and "IR-Net (all of them 1)" in measured[0].measured
+    assert measured[0].numbers["smallest_factor"] > 0 and "(IR-Net's are all 1)" in measured[0].measured
     assert outputs == measured[0].numbers["outputs"] == 3 * 360 * 64 * (8 * 8 + 4 * 4)
 
 
@@ -198,13 +198,29 @@ def test_asd_against_the_table(measured):
     assert numbers["lower"] == numbers["pairs"] == 6
 
 
+def test_freezing_the_shifts_counted_by_another_road(measured):
+    net, x = checkpoints.load("digits_asd"), figures.digit_images()
+    with torch.no_grad():
+        a2 = F.hardtanh(net.bn1(net.conv1(x)))
+        a3 = F.hardtanh(net.bn2(F.max_pool2d(net.conv2(a2), 2)))
+        differ = []
+        for layer, a in ((net.conv2, a2), (net.conv3, a3)):
+            shift = torch.sigmoid(
+                torch.relu(a.mean(dim=(2, 3)) @ layer.asd.squeeze.weight.T) @ layer.asd.expand.weight.T
+            )
+            own, mean = a + shift[:, :, None, None], a + shift.mean(dim=0)[None, :, None, None]
+            differ.append(((own < 0) != (mean < 0)).sum().item() / a.numel())
+    assert measured[2].numbers["frozen"] == pytest.approx(max(differ), abs=1e-4)
+    assert 0 < max(differ) < 0.02
+
+
 def test_the_sentence_on_asd_follows_the_numbers(measured):
     """Were ASD's entropies higher, the claim would be said to hold."""
     net = checkpoints.load("digits_asd")
-    recorded = {"asd": figures.record_signs(net, figures.digit_images()[:20])}
+    recorded = figures.record_signs(net, figures.digit_images()[:20])
     last = study.read_study("digits", "signs.csv").query("epoch == 40").copy()
     last.loc[last["method"] == "asd", "entropy"] = 1.0
-    claim = claims._asd(last, recorded, "digits, 40 epochs")
+    claim = claims._asd(last, recorded, 0.01, "digits, 40 epochs")
     assert claim.holds == "yes" and "differ more" in claim.measured and "lower in 0 of 6" in claim.measured
     assert measured[2].holds == "partly" and "differ *less*" in measured[2].measured
 

@@ -7,12 +7,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_plots import boxes, contrast_to_white, made_layer, made_signs, visible_texts
+from test_plots import boxes, contrast_to_white, made_signs, visible_texts
 
 from sdbnn_lite import plots_signs as ps
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.methods import METHODS
-from sdbnn_lite.signs import fixed_filter
 from sdbnn_lite.study import read_study
 from sdbnn_lite.theme import png_bytes
 
@@ -52,21 +51,12 @@ def made_panels(layers=("conv2", "conv3"), methods=METHODS_DRAWN):
 DRAWN = {
     "ridges": lambda: ps.ridges(made_panels(), "What the channels say"),
     "ridges of one panel": lambda: ps.ridges(made_panels(("conv2",)), "What the channels say"),
-    "filters_decide": lambda: ps.filters_decide({"EDE, conv2": weighted_layer(0.5), "ASD, conv2": weighted_layer(0.7)}),
     "over_epochs": lambda: ps.over_epochs(read_study("digits", "signs.csv"), METHODS_DRAWN),
     "over_epochs of the sign difference": lambda: ps.over_epochs(made_table(), ("bnn", "asd"), "sign_difference"),
     "against_accuracy": lambda: ps.against_accuracy(
         ps.final_runs(read_study("digits", "signs.csv"), read_study("digits"))
     ),
 }
-
-
-def weighted_layer(p, seed=0):
-    """A layer whose inputs are +1 with share p, and whose filters differ."""
-    random = np.random.default_rng(seed)
-    layer = made_layer(after=np.full(32, p), seed=seed)
-    vars(layer)["weight_after"] = random.uniform(0.42, 0.58, 64)
-    return layer
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -121,19 +111,6 @@ def test_ridges_show_every_channel_and_the_mean():
             assert note == f"{values[method].mean():.3f}"
     with pytest.raises(UsageError, match="panels: empty"):
         ps.ridges({}, "nothing")
-
-
-def test_filters_show_every_channel_and_the_closed_form():
-    layer = weighted_layer(0.7)
-    (ax,) = ps.filters_decide({"ASD": layer}).axes
-    (line,) = [drawn for drawn in ax.lines if drawn.get_label() == "closed form for this p"]
-    (dots,) = [drawn for drawn in ax.lines if drawn.get_label() == "one channel"]
-    assert (dots.get_xdata() == 100 * layer.weight_after).all() and (dots.get_ydata() == 100 * layer.output).all()
-    for q, share in zip(line.get_xdata()[::20] / 100, line.get_ydata()[::20] / 100):
-        assert share == pytest.approx(fixed_filter(0.7, q, layer.fan_in).plus)
-    assert "p = 0.70" in ax.get_title("left")
-    with pytest.raises(UsageError, match="panels: empty"):
-        ps.filters_decide({})
 
 
 # --- epochs ----------------------------------------------------------------------------------------------------------

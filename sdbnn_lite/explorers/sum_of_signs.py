@@ -135,6 +135,7 @@ def compare(panels: dict[str, tuple[np.ndarray, np.ndarray]], predicted: str = "
     low, high = np.floor(10 * every.min()) / 10, np.ceil(10 * every.max()) / 10
     with theme():
         figure = new_figure(3.0 * len(panels) + 0.6, 3.6)
+        figure.get_layout_engine().set(w_pad=0.12)  # else the ticks of neighbours touch
         axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for ax, (title, (x, y)) in zip(axes, panels.items()):
             ax.plot([0, 1], [0, 1], color=BLACK, lw=1, ls="--", label="predicted = measured")
