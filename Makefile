@@ -15,7 +15,7 @@ NBVAL := -p sdbnn_lite.chain --nbval --nbval-current-env --nbval-cell-timeout=12
          --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help venv walkthrough lab test notebooks figures lint clean
+.PHONY: help venv walkthrough lab test notebooks figures site lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -51,9 +51,12 @@ notebooks: venv ## execute the notebooks in place, for committing
 figures: venv ## draw figures/ again from the committed results
 	"$(BIN)/sdbnn-lite" figures --out figures
 
+site: venv ## write the notebooks as static pages into site/, readable without a network
+	"$(BIN)/python" -m sdbnn_lite.site --out site
+
 lint: venv ## check the style of code and notebooks
 	"$(BIN)/python" -m ruff check .
 
-clean: ## remove caches and build leftovers; keeps VENV, runs and data
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis notebooks/.ipynb_checkpoints
+clean: ## remove caches, build leftovers and site/; keeps VENV, runs and data
+	rm -rf build dist site browser-failures *.egg-info .pytest_cache .ruff_cache .hypothesis notebooks/.ipynb_checkpoints
 	find sdbnn_lite tests -name __pycache__ -type d -prune -exec rm -rf {} +
