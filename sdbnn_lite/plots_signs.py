@@ -72,7 +72,7 @@ def ridges(panels: Mapping[str, tuple[str, float, float, Mapping[str, np.ndarray
                 _ridge(ax, row, values[method], low, high, COLOURS[method])
             ax.set_title(heading, size=11)
             ax.set(xlabel=label, xlim=(low, high), ylim=(-0.35, len(methods) - 0.05))
-            ax.xaxis.set_major_locator(MaxNLocator(5))
+            ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             ax.set_yticks(range(len(methods)), [short(m) for m in methods[::-1]])
             ax.grid(axis="y", visible=False)
         for ax in grid.flat[len(panels) :]:

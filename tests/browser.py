@@ -209,23 +209,32 @@ window.sdbnn = {
         return Boolean(context?.isReady && kernel?.status === "idle" && kernel?.connectionStatus === "connected");
     },
     run() {
+        this.watch();
         this.ran = null;
         jupyterapp.commands.execute("notebook:run-all-cells").then(ok => this.ran = [ok], e => this.ran = [String(e)]);
     },
-    // The kernel has answered all that it was sent before, and the page shows it.
+    // Messages of widgets that the kernel hasn't answered yet. It may do so in a thread of their own (a subshell), so
+    // waiting for an executed cell would not do.
+    watch() {
+        this.pending = new Set();
+        this.panel().sessionContext.session.kernel.anyMessage.connect((_, {msg, direction}) => {
+            const kind = msg.header.msg_type;
+            if (direction === "send" && kind === "comm_msg") this.pending.add(msg.header.msg_id);
+            const idle = kind === "status" && msg.content.execution_state === "idle";
+            if (idle) this.pending.delete(msg.parent_header.msg_id);
+        });
+    },
+    // Settled: the kernel has answered every widget, and the page shows it.
     settle() {
         this.settled = false;
-        const kernel = this.panel().sessionContext.session.kernel;
-        kernel.requestExecute({code: "", silent: true, store_history: false}).done.then(() => this.quiet());
-    },
-    quiet() {
-        const begin = performance.now();
+        const node = this.panel().node, begin = performance.now();
         let last = begin;
         const watch = new MutationObserver(() => last = performance.now());
-        watch.observe(this.panel().node, {subtree: true, childList: true, attributes: true, characterData: true});
+        watch.observe(node, {subtree: true, childList: true, attributes: true, characterData: true});
         const tick = () => {
-            const now = performance.now(), images = [...this.panel().node.querySelectorAll("img")];
-            if ((now - last > 100 && images.every(image => image.complete)) || now - begin > 20000) {
+            const quiet = performance.now() - last > 100, images = [...node.querySelectorAll("img")];
+            if (this.pending.size) last = performance.now();
+            if (quiet && !this.pending.size && images.every(image => image.complete)) {
                 watch.disconnect();
                 this.settled = true;
             } else {
@@ -279,7 +288,7 @@ window.sdbnn = {
 """
 # JupyterLab's own complaints, none so far.
 NOT_OURS = re.compile(r"^$")
-SLIDER_KEYS = [["ArrowRight"], ["PageUp"], ["ArrowLeft"], ["PageDown"], ["End"], ["Home"]]
+SLIDER_KEYS = [["ArrowRight"], ["ArrowLeft"], ["PageUp"], ["PageDown"], ["Home"], ["End"]]
 NEXT = ["Space", "ArrowDown", "Enter"]  # an arrow key alone goes to the next cell: JupyterLab takes it
 
 
@@ -321,7 +330,7 @@ class Notebook:
         return ok if ok is True else self.page.evaluate("sdbnn.errors()") or ok
 
     def settle(self) -> None:
-        """Wait until the kernel has answered everything."""
+        """Wait until the kernel has answered every widget and the page shows it."""
         self.page.evaluate("sdbnn.settle()")
         self.wait("sdbnn.settled")
 
@@ -375,18 +384,27 @@ class Explorer:
             self.page.keyboard.press("Tab" if where < 0 else "Shift+Tab")
         raise AssertionError(f"Tab never reaches {self.controls()[row].label!r}")
 
-    def moves(self, control: Control) -> Iterator[Control]:
-        """Give the control one value after another by keyboard; yields it as it is after each key."""
+    def wait_for_other(self, row: int, value: str, seconds: float = 2) -> None:
+        """Wait for another value of a control, which at the end of a list there won't be."""
+        deadline = time.monotonic() + seconds
+        while self.controls()[row].value == value and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def moves(self, control: Control, most: int | None = None) -> Iterator[Control]:
+        """Give the control one value after another by keyboard, ``most`` of them; yields it as it is after each key."""
         if control.kind == "buttons":
             plan = [(n, ["Space"]) for n in range(control.count)]
         elif control.kind == "list":
             plan = [(0, keys) for keys in [NEXT, ["Home"], *[NEXT] * (control.count - 1)]]
         else:
             plan = [(0, keys) for keys in SLIDER_KEYS]
-        for n, keys in plan:
+        for n, keys in plan[:most]:
             self.focus(control.row, n)
+            was = self.controls()[control.row].value
             for key in keys:
                 self.page.keyboard.press(key)
+            if control.kind == "list":  # an open list belongs to the browser; it tells the page a little later
+                self.wait_for_other(control.row, was)
             self.notebook.settle()
             assert self.page.evaluate(f"sdbnn.focus({self.index}, {control.row}, {n})") == 0, (
                 f"{control.label}: {keys[-1]} takes the focus away"

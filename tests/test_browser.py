@@ -84,9 +84,9 @@ def check_shown(shown, label):
 def check_control(explorer, control):
     """Each of value, picture and sentence follows the keyboard, in the mode that the explorer is in or in another."""
     missing = {"value", "picture", "sentence"}
-    for mode in modes(explorer, control):
+    for mode, most in modes(explorer, control):
         before, old = explorer.shown(), explorer.controls()[control.row].value
-        for moved in explorer.moves(control):
+        for moved in explorer.moves(control, most):
             shown = explorer.shown()
             check_shown(shown, control.label)
             assert moved.readout.strip(), f"{control.label}: no readout"
@@ -100,12 +100,15 @@ def check_control(explorer, control):
 
 
 def modes(explorer, control):
-    """Bring the explorer into one mode after another by keyboard: as it is, then every other choice of its lists."""
-    yield "as it starts"
-    for other in explorer.controls():
-        if other.kind != "slider" and other.row != control.row:
-            for moved in explorer.moves(other):
-                yield f"{other.label}: {moved.readout}"
+    """Bring the explorer into one mode after another by keyboard, and how many values to try there.
+
+    First as it is, then every choice of its other lists, the short ones (a switch) before the presets.
+    """
+    yield "as it is", None
+    others = [other for other in explorer.controls() if other.kind != "slider" and other.row != control.row]
+    for other in sorted(others, key=lambda other: other.count):
+        for moved in explorer.moves(other):
+            yield f"{other.label}: {moved.readout}", 2
 
 
 @pytest.mark.parametrize("name", [name for name in chain.CHAIN if calls(name)])
@@ -136,7 +139,7 @@ def test_a_control_that_changes_nothing_is_found_and_a_picture_kept(open_noteboo
     assert notebook.run_all() is True
     (explorer,) = notebook.explorers()
     live, mode, sometimes, dead = explorer.controls()
-    assert check_control(explorer, live) == check_control(explorer, mode) == "as it starts"
+    assert check_control(explorer, live) == check_control(explorer, mode) == "as it is"
     explorer.focus(mode.row, 0)
     notebook.page.keyboard.press("Space")  # off
     notebook.settle()

@@ -259,3 +259,5 @@ def test_summary_row():
     assert row["dead_channels"] == 2
     counts = [int(n) for n in row["share_histogram"].split()]
     assert len(counts) == SHARE_BINS == 20 and {i for i, n in enumerate(counts) if n} == {0, 5, 10, 19}
+    narrow = summary_row(hand_made(output=np.array([0.41, 0.42, 0.58])))
+    assert [int(n) for n in narrow["share_histogram"].split()] == [0] * 8 + [2, 0, 0, 1] + [0] * 8

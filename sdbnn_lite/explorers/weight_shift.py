@@ -181,9 +181,9 @@ def draw(stats: Stats) -> Figure:
     with theme():
         figure = new_figure(9, 6.4)
         figure.set_layout_engine("none")  # finding the margins would take longer than all the rest
-        margins = {"left": 0.075, "right": 0.975, "bottom": 0.09, "top": 0.945, "wspace": 0.2, "hspace": 0.42}
+        margins = {"left": 0.075, "right": 0.975, "bottom": 0.09, "top": 0.945, "wspace": 0.27, "hspace": 0.42}
         (weights, near), (signs, outputs) = figure.subplots(2, 2, gridspec_kw=margins)
-        _histogram(weights, stats, legend=True)
+        _histogram(weights, stats)
         _close_up(near, stats)
         _signs(signs, stats)
         _output_histogram(outputs, stats)
@@ -215,7 +215,7 @@ def small_multiples(
         axes = figure.subplots(2, len(values), squeeze=False, height_ratios=(1, 0.62))
         tallest = 0.0
         for above, below, stats in zip(*axes, every):
-            _histogram(above, stats, legend=False)
+            _histogram(above, stats, alone=False)
             above.set_title(f"constant {stats.constant:g}\n{stats.turned.sum()} of {stats.w.size} turn", fontsize=11)
             _signs(below, stats, size=5)
             plus = f"+1: {stats.before.mean():.0%} → {stats.after.mean():.0%}"
@@ -236,31 +236,30 @@ def small_multiples(
 # --- the panels ------------------------------------------------------------------------------------------------------
 
 
-def _histogram(ax: Axes, stats: Stats, legend: bool) -> None:
+def _histogram(ax: Axes, stats: Stats, alone: bool = True) -> None:
     """The latent weights as bars, coloured and hatched by their sign after the shift; the threshold is -shift."""
     threshold, reach = -stats.shift, float(np.abs(stats.w).max())
     width = reach / 12
     first, last = math.floor((-reach - threshold) / width), math.ceil((reach - threshold) / width + 1e-6)
     edges = threshold + width * np.arange(min(first, -1), max(last, 1) + 1)  # the threshold is one of them
-    tallest = _bars(ax, stats.w.ravel(), edges, threshold, ("ŵ = −1", "ŵ = +1"))
-    ax.axvline(0, color=GREY, ls=":", lw=2, label="threshold without WSD")
-    ax.axvline(threshold, color=BLACK, ls="--", lw=1.5, label="threshold with WSD")
+    tallest = _bars(ax, stats.w.ravel(), edges, threshold)
+    ax.axvline(0, color=GREY, ls=":", lw=2)
+    ax.axvline(threshold, color=BLACK, ls="--", lw=1.5)
     ax.set(xlabel="latent weight w", xlim=(-1.1 * reach, 1.1 * reach), ylim=(0, 1.08 * tallest))
-    ax.set_xticks(_ticks(reach, 1))
+    ax.set_xticks(_ticks(reach))
     ax.set_yticks([tick for tick in _ticks(tallest) if tick >= 0])
     ax.grid(visible=False)
-    if legend:
+    if alone:
         ax.set_ylabel("number of weights")
-        ax.set_ylim(0, 1.5 * tallest)
-        ax.legend(loc="upper center", ncols=2, fontsize=9, framealpha=1)
+        ax.set_ylim(0, 1.32 * tallest)
+        ax.text(0.5, 0.9, "bright, hatched: +1; dark: −1\nthreshold: dashed with WSD, dotted without", **_note(ax))
 
 
-def _bars(ax: Axes, values: np.ndarray, edges: np.ndarray, border: float, names: tuple[str, str]) -> int:
+def _bars(ax: Axes, values: np.ndarray, edges: np.ndarray, border: float) -> int:
     """Counts per bin, those below ``border`` (which is an edge) as -1, the others as +1; returns the highest count."""
     counts = np.histogram(values, edges)[0]
     plus = edges[:-1] >= border - 1e-9 * (edges[1] - edges[0])
-    looks = ((~plus, MINUS, MINUS_HATCH, names[0]), (plus, PLUS, PLUS_HATCH, names[1]))
-    for side, colour, hatch, name in looks:
+    for side, colour, hatch, name in ((~plus, MINUS, MINUS_HATCH, "−1"), (plus, PLUS, PLUS_HATCH, "+1")):
         if side.any():  # one patch for all bars of a sign: many of them would take too long
             outline = np.append(edges[:-1][side], edges[1:][side][-1])
             ax.stairs(counts[side], outline, fill=True, label=name, facecolor=colour, hatch=hatch, edgecolor="white",
@@ -268,13 +267,10 @@ def _bars(ax: Axes, values: np.ndarray, edges: np.ndarray, border: float, names:
     return int(counts.max())
 
 
-def _ticks(reach: float, least: int = 2) -> np.ndarray:
-    """Round places from about -reach to reach: 0, ``least`` or a few more on each side.
-
-    matplotlib's own search would measure texts first, which takes longer.
-    """
-    power = 10.0 ** math.floor(math.log10(reach / least))
-    step = max(s for s in (1, 2, 5) if s * power <= reach / least * (1 + 1e-9)) * power
+def _ticks(reach: float) -> np.ndarray:
+    """Round places from about -reach to reach, 0 and one or two on each side: every text takes its time to draw."""
+    power = 10.0 ** math.floor(math.log10(reach))
+    step = max(s for s in (1, 2, 5) if s * power <= reach * (1 + 1e-9)) * power
     n = math.floor(reach / step + 1e-9)
     return step * np.arange(-n, n + 1)
 
@@ -342,12 +338,12 @@ def _output_histogram(ax: Axes, stats: Stats) -> None:
     low, high = int(every.min()), int(every.max())
     width = max(2, 2 * round((high - low) / 60))
     edges = width * np.arange(math.floor(low / width), math.ceil((high + 1) / width) + 1)
-    tallest = _bars(ax, stats.y_after, edges, 0, ("", ""))
+    tallest = _bars(ax, stats.y_after, edges, 0)
     counts = np.histogram(stats.y_before, edges)[0]
     ax.stairs(counts, edges, color=BLACK, lw=1.3)
     ax.axvline(0, color=GREY, lw=2, ls=":")
     tallest = max(tallest, int(counts.max()))
-    ax.text(0.5, 0.94, "bars: with WSD    line: without", **_note(ax))
+    ax.text(0.5, 0.94, "bars: with WSD, line: without", **_note(ax))
     ax.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.22 * tallest), xlabel="output y, a sum of products of signs")
     ax.set_xticks([tick for tick in _ticks(max(-low, high)) if low <= tick <= high])
     ax.set_yticks([tick for tick in _ticks(tallest) if tick >= 0])
