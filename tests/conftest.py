@@ -1,4 +1,4 @@
-"""What tests share: property tests draw the same examples in every run; one thread, on a busy machine as on an idle one."""
+"""What tests share: property tests draw the same examples in every run; one thread, whatever the machine does."""
 
 import pytest
 import torch

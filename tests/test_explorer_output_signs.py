@@ -3,7 +3,6 @@
 import csv
 import html
 import re
-import time
 
 import numpy as np
 import pytest
@@ -157,12 +156,3 @@ def test_out_of_range_is_clamped_and_said(box):
     assert box.controls["epoch"].value == 40 and box.controls["method_a"].value == "ede"
     said = html.unescape(re.sub(r"<[^>]*>", "", box.sentence.value))
     assert "400 is outside 1 to 40 of training, so 40 is used." in said and "'resnet' isn't one of plain BNN" in said
-
-
-def test_a_redraw_is_quick(box):
-    seconds = []
-    for epoch in range(1, 8):
-        begin = time.process_time()
-        box.controls["epoch"].value = epoch
-        seconds.append(time.process_time() - begin)
-    assert np.median(seconds) < 0.3  # 150 ms on an idle machine; twice that where tests run beside others

@@ -2,7 +2,6 @@
 
 import random
 import re
-import time
 
 import numpy as np
 import pytest
@@ -155,12 +154,3 @@ def test_out_of_range_is_clamped_and_said(box):
     assert box.controls["p"].value == 1 and box.controls["fan_in"].value == 576
     said = re.sub(r"<[^>]*>", "", box.sentence.value)
     assert "inputs: p: 1.7 is outside 0 to 1 share of +1, so 1 is used." in said and "1000000" in said
-
-
-def test_a_redraw_is_quick(box):
-    seconds = []
-    for seed in range(1, 8):
-        begin = time.process_time()
-        box.controls["seed"].value = seed
-        seconds.append(time.process_time() - begin)
-    assert np.median(seconds) < 0.3  # 150 ms on an idle machine; twice that where tests run beside others
