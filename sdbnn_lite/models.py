@@ -38,7 +38,29 @@ class BinaryNet(nn.Module):
         """Logits (N, num_classes) of images (N, C, H, W); raises UsageError for wrong rank, channels, dtype or NaN."""
         weight = self.conv1.weight
         check_images(images, weight.shape[1], weight.dtype)
+        height, width = images.shape[2:]
+        if not self.takes(height, width):
+            raise UsageError(f"images: {height}×{width} pixels given, {self.sizes} needed")
         return self.classify(images)
+
+    sizes = "any size"
+
+    def takes(self, height: int, width: int) -> bool:
+        """Whether images of that many pixels fit; ``sizes`` says in words which do."""
+        return True
+
+
+class SizedNet(BinaryNet):
+    """A network whose classifier was built for one image size."""
+
+    image_size: int
+
+    @property
+    def sizes(self) -> str:
+        return f"{self.image_size}×{self.image_size} (build's image_size)"
+
+    def takes(self, height: int, width: int) -> bool:
+        return height == width == self.image_size
 
 
 class PadShortcut(nn.Module):
@@ -120,7 +142,7 @@ class CifarResNet(BinaryNet):
         return self.linear(self.bn2(x.mean(dim=(2, 3))))
 
 
-class VGGSmall(BinaryNet):
+class VGGSmall(SizedNet):
     """One real and five binary convolutions; max-pool *before* BN after the 1st, 3rd and 5th binary one."""
 
     widths = (128, 128, 256, 256, 512, 512)
@@ -128,6 +150,7 @@ class VGGSmall(BinaryNet):
 
     def __init__(self, conv: BinaryConv, num_classes: int, in_channels: int, image_size: int):
         super().__init__()
+        self.image_size = image_size
         pairs = list(zip(self.widths, self.widths[1:], strict=False))
         self.conv1 = nn.Conv2d(in_channels, self.widths[0], 3, padding=1, bias=False)
         self.convs = nn.ModuleList(conv(c, o) for c, o in pairs)
@@ -146,11 +169,12 @@ class VGGSmall(BinaryNet):
         return self.linear(x.flatten(1))
 
 
-class DigitsConvNet(BinaryNet):
+class DigitsConvNet(SizedNet):
     """Ours, for the embedded digits: real conv 1→32, binary 32→64 and 64→64 with pooling, Hardtanh, linear."""
 
     def __init__(self, conv: BinaryConv, num_classes: int, in_channels: int, image_size: int):
         super().__init__()
+        self.image_size = image_size
         self.conv1 = nn.Conv2d(in_channels, 32, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(32)
         self.conv2 = conv(32, 64)
@@ -190,6 +214,11 @@ class ImageNetResNet(BinaryNet):
     """Bi-Real: 7×7 stride-2 convolution, BN, max-pool (no non-linearity there), four stages, global mean, linear."""
 
     widths = (64, 128, 256, 512)
+    sizes = "sides that are halved five times without a remainder (a multiple of 32, or up to 3 less)"
+
+    def takes(self, height: int, width: int) -> bool:
+        """The binary convolution rounds a half up and the shortcut's mean-pool down: both have to be even thrice."""
+        return all((side + 3) // 4 % 8 == 0 for side in (height, width))
 
     def __init__(self, conv: BinaryConv, blocks: tuple, num_classes: int, in_channels: int):
         super().__init__()

@@ -67,6 +67,8 @@ def from_original(state_dict: Mapping[str, Tensor], network: str) -> dict[str, T
         raise unknown("network", network, IMPORTABLE)
     mapped, published = {}, {}
     for key, value in state_dict.items():
+        if not isinstance(key, str):
+            raise UsageError(f"state_dict: the key {key!r} is no text; a state dict of the published code is needed")
         if not isinstance(value, Tensor):
             raise UsageError(f"{key}: a tensor is needed, {type(value).__name__} given")
         ours = rename(key, network)
@@ -81,7 +83,7 @@ def from_original(state_dict: Mapping[str, Tensor], network: str) -> dict[str, T
                 mapped[key] = torch.tensor(10.0 if key.endswith("ede_t") else 1.0)
             else:
                 complaints.append(f"{key} (our name) is missing")
-        elif mapped[key].numel() != tensor.numel() or (mapped[key].shape != tensor.shape and mapped[key].ndim != 2):
+        elif mapped[key].shape not in (tensor.shape, _flat(key, tensor, network)):
             shapes = f"{tuple(mapped[key].shape)} given, {tuple(tensor.shape)} needed"
             complaints.append(f"{published[key]}: {shapes}")
         else:
@@ -89,6 +91,12 @@ def from_original(state_dict: Mapping[str, Tensor], network: str) -> dict[str, T
     if complaints:
         raise UsageError(f"state_dict doesn't fit {network}, {len(complaints)} keys: " + "; ".join(complaints))
     return mapped
+
+
+def _flat(key: str, tensor: Tensor, network: str) -> tuple[int, ...]:
+    """The other shape that the published code stores ``tensor`` in: one column for ImageNet's binary weights."""
+    flat = network.startswith("imagenet") and key.endswith(".conv.weight")
+    return (tensor.numel(), 1) if flat else tuple(tensor.shape)
 
 
 def stored_options(state: Mapping[str, Tensor], network: str) -> dict:

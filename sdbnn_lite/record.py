@@ -130,7 +130,7 @@ def record_signs(net: nn.Module, images: Tensor, batch_size: int = 256) -> dict[
         raise UsageError(f"images: {len(images)} given, batch_size={batch_size}: at least 1 of both is needed")
     tallies = {name: _Tally() for name in layers}
     hooks = [layer.register_forward_hook(tallies[name].watch) for name, layer in layers.items()]
-    was_training = net.training
+    modes = {module: module.training for module in net.modules()}
     try:
         net.eval()
         for batch in images.split(batch_size):
@@ -138,7 +138,8 @@ def record_signs(net: nn.Module, images: Tensor, batch_size: int = 256) -> dict[
     finally:
         for hook in hooks:
             hook.remove()
-        net.train(was_training)
+        for module, training in modes.items():
+            module.training = training
     return {name: tallies[name].result(layer) for name, layer in layers.items()}
 
 

@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_example_prints_what_it_says():
     code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
-    said = re.search(r"```python\n.*?```\s*\n((?:    .*\n)+)", README, re.DOTALL)[1]
+    said = re.search(r"```python\n.*?```\n\n((?:    [^\n]*\n)+)", README, re.DOTALL)[1]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(code, "README.md", "exec"), {})

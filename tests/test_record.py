@@ -182,7 +182,6 @@ def test_the_network_stays_as_it_was(training, fails):
     assert all(p.grad is None for p in net.parameters())
 
 
-@pytest.mark.xfail(strict=True, reason="net.train(mode) sets every module alike")
 def test_a_frozen_part_stays_frozen():
     """A batch norm that the user put into evaluation mode inside a training network is still there afterwards."""
     net = network()
