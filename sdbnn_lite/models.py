@@ -268,7 +268,8 @@ def build(
     stage         1: real weights under binary activations; 2: both binary (ImageNet's two stages; works on all)
     in_channels   default 3, digits 1
     image_size    pixels per side, only where the classifier depends on it: cifar10_vgg_small (default 32, a multiple
-                  of 8) and digits_convnet (default 8, a multiple of 4); the others take any size
+                  of 8) and digits_convnet (default 8, a multiple of 4); cifar10_resnet* take any size, imagenet_resnet*
+                  those that can be halved five times
 
     Raises UsageError for anything else, with the choices.
     """

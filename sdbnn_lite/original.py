@@ -72,6 +72,8 @@ def from_original(state_dict: Mapping[str, Tensor], network: str) -> dict[str, T
         if not isinstance(value, Tensor):
             raise UsageError(f"{key}: a tensor is needed, {type(value).__name__} given")
         ours = rename(key, network)
+        if ours in mapped:
+            raise UsageError(f"state_dict: {published[ours]} and {key} are the same parameter; give one of them")
         mapped[ours], published[ours] = value, key
 
     with torch.device("meta"):

@@ -150,6 +150,8 @@ class Page:
             return f'<img alt="{alt}"{size} src="data:image/png;base64,{data["image/png"].strip()}">'
         if "text/html" in data:
             return f'<div class="scroll">{data["text/html"]}</div>'
+        if "text/markdown" in data:
+            return self._markdown(data["text/markdown"])
         return f"<pre><samp>{_filters().ansi2html(data['text/plain'])}</samp></pre>" if "text/plain" in data else ""
 
     def _link(self, target: str, loaded: bool) -> str:

@@ -249,6 +249,12 @@ def test_a_value_that_is_no_tensor_is_named():
         sd.from_original(published_state("cifar10_resnet20") | {"bn1.weight": [1.0]}, "cifar10_resnet20")
 
 
+def test_a_parameter_given_twice_is_refused():
+    state = published_state("cifar10_resnet20")
+    with pytest.raises(UsageError, match="bn1.weight and module.bn1.weight are the same parameter"):
+        sd.from_original(state | {"module.bn1.weight": state["bn1.weight"]}, "cifar10_resnet20")
+
+
 def test_a_key_that_is_no_text_is_refused():
     with pytest.raises(UsageError, match="7"):
         sd.from_original({7: torch.zeros(1)}, "cifar10_resnet20")

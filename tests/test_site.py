@@ -200,6 +200,8 @@ def test_cells_become_html(folder):
     picture = {"output_type": "display_data", "data": {"image/png": NOTHING, "text/plain": "[picture]"}}
     picture["metadata"] = {"image/png": {"alt": 'a "dot" & more', "width": 900}}
     result = {"output_type": "execute_result", "execution_count": 1, "metadata": {}, "data": {"text/plain": "<1>"}}
+    words = {"text/markdown": "**so** [b](01_b.ipynb)", "text/plain": "<IPython.core.display.Markdown object>"}
+    words = {"output_type": "display_data", "metadata": {}, "data": words}
     printed = {"output_type": "stream", "name": "stdout", "text": "a < b\n"}
     (folder(**{"00_a": [], "01_b": []}).parent / "repository" / "some file.csv").write_text("x\n")
     out = folder(
@@ -213,7 +215,7 @@ def test_cells_become_html(folder):
                 ),
                 v4.new_code_cell(
                     "x < 1  # y",
-                    outputs=[nbformat.from_dict(output) for output in (printed, result, picture)],
+                    outputs=[nbformat.from_dict(output) for output in (printed, result, words, picture)],
                     execution_count=1,
                 ),
                 v4.new_code_cell("m.explorer()", metadata={"tags": ["explorer"]}, execution_count=2),
@@ -230,12 +232,13 @@ def test_cells_become_html(folder):
         "<pre><samp>a &lt; b</samp></pre>",
         "<pre><samp>&lt;1&gt;</samp></pre>",
         f'<img alt="a &quot;dot&quot; &amp; more" width="900" src="data:image/png;base64,{NOTHING}">',
+        '<p><strong>so</strong> <a href="01_b.html">b</a></p>',
         "<code>make lab</code>",
         "<title>00 · A &amp; B · ",
         'rel="next">01 · B →</a>',
     ):
         assert part in text
-    assert "<thead>" not in text and "anchor-link" not in text
+    assert "IPython.core" not in text and "<thead>" not in text and "anchor-link" not in text
     assert (out / "some file.csv").read_text() == "x\n"
     index = (out / "index.html").read_text()
     assert '00 · A &amp; B</a></td><td>to <code>x</code> &amp; y</td><td class="minutes">7</td>' in index
