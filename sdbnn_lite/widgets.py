@@ -23,9 +23,9 @@ from .theme import theme
 
 NEEDED = "the sliders need ipywidgets: pip install 'sdbnn-lite[notebooks]'"
 OWN = "my own values"  # what the list of presets shows when none of them fits
-HINT = "Tab moves to the next control, the arrow keys change it. The picture follows when you let go."
+HINT = "Tab moves to the next control. Arrow keys move a slider; Space opens a list, arrow keys and Enter choose."
 DPI = 90  # of the pictures
-LABEL_WIDTH, WIDTH = "17em", "44em"
+LABEL_WIDTH, WIDTH = "20em", "47em"
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,8 @@ def image(figure: Figure, alt: str) -> str:
     figure.dpi = DPI
     png = io.BytesIO()
     with theme():  # ticks are made when they are first drawn
-        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # savefig would draw everything twice
+        # Not savefig, which would draw everything twice; and little compression, which is quick.
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
     source = "data:image/png;base64," + b64encode(png.getvalue()).decode()
     return f'<img alt="{html.escape(alt)}" src="{source}" style="max-width: 100%">'
 
