@@ -179,19 +179,20 @@ def draw(stats: Stats) -> Figure:
     """Above: the latent weights, and the nearest to the threshold. Below: the signs with their turns, the outputs."""
     turned, places = stats.turned.sum(), stats.y_before.size
     with theme():
-        figure = new_figure(9, 6.4)
+        figure = new_figure(9, 5.6)
         figure.set_layout_engine("none")  # finding the margins would take longer than all the rest
-        margins = {"left": 0.075, "right": 0.975, "bottom": 0.09, "top": 0.945, "wspace": 0.27, "hspace": 0.42}
+        margins = {"left": 0.075, "right": 0.975, "bottom": 0.09, "top": 0.94, "wspace": 0.27, "hspace": 0.48}
         (weights, near), (signs, outputs) = figure.subplots(2, 2, gridspec_kw=margins)
         _histogram(weights, stats)
         _close_up(near, stats)
         _signs(signs, stats)
+        signs.set_axis_off()
         _output_histogram(outputs, stats)
         titles = {
-            weights: "All latent weights of the filter",
-            near: "Close-up: those nearest to zero",
-            signs: f"Signs with WSD: {turned} of {stats.w.size} turned (×)",
-            outputs: f"Outputs: {stats.turned_outputs / places:.1%} of their signs turned",
+            weights: "Latent weights",
+            near: "Close-up around zero",
+            signs: f"Signs, bright +1; × {turned} of {stats.w.size} turned",
+            outputs: f"Outputs; {stats.turned_outputs / places:.1%} of the signs turned",
         }
         for ax, title in titles.items():
             ax.set_title(title, y=1.02)  # a given y needs no search for a free place
@@ -225,7 +226,7 @@ def small_multiples(
             ax.set_ylim(0, tallest)
             ax.set_yticks([])
         axes[0, 0].set_yticks([tick for tick in _ticks(tallest) if tick >= 0])
-        axes[0, 0].set_ylabel("number of weights")
+        axes[0, 0].set_ylabel("weights per bar")
         axes[1, 0].set_ylabel("signs; × turned")
         name = f"Filter {filter} of {layer}, {NAMES[weights]}, α = {alpha:g}"
         figure.suptitle(f"{name}; dashed line: threshold; bright and hatched: +1, dark: −1", fontsize=11)
@@ -250,9 +251,9 @@ def _histogram(ax: Axes, stats: Stats, alone: bool = True) -> None:
     ax.set_yticks([tick for tick in _ticks(tallest) if tick >= 0])
     ax.grid(visible=False)
     if alone:
-        ax.set_ylabel("number of weights")
-        ax.set_ylim(0, 1.32 * tallest)
-        ax.text(0.5, 0.9, "bright, hatched: +1; dark: −1\nthreshold: dashed with WSD, dotted without", **_note(ax))
+        ax.set_ylabel("weights per bar")
+        ax.set_ylim(0, 1.22 * tallest)
+        ax.text(0.5, 0.94, "hatched: +1;  dashed: threshold", **_note(ax))
 
 
 def _bars(ax: Axes, values: np.ndarray, edges: np.ndarray, border: float) -> int:
@@ -296,11 +297,11 @@ def _close_up(ax: Axes, stats: Stats) -> None:
     )
     for kind, look in looks:
         ax.plot(w[kind] / scale, rank[kind], ls="none", zorder=3, **look)
-    ax.text(0.5, 0.94, "■ stays −1    ● stays +1    ✖ turns", **_note(ax))
+    ax.text(0.5, 0.94, "■ −1    ● +1    ✖ turned", **_note(ax))
     ax.set(xlim=(-reach / scale, reach / scale), ylim=(0, 1.22 * len(w)), yticks=[])
     ax.set_xticks(_ticks(reach / scale))
     ax.grid(visible=False)
-    ax.set_xlabel(f"latent weight w  [in units of 1e{power}]")
+    ax.set_xlabel(f"w [in units of 1e{power}]")
     ax.set_ylabel("← nearer to zero")
 
 
@@ -327,9 +328,7 @@ def _signs(ax: Axes, stats: Stats, size: float = 7) -> None:
         size = size if len(crosses) < 60 else 0.6 * size
         ax.plot(x, y, "x", color="white", ms=size + 1, mew=0.65 * size)
         ax.plot(x, y, "x", color=BLACK, ms=size, mew=0.32 * size)
-    ax.set(xticks=[], yticks=[], xlabel=f"{channels} kernels of 3×3; bright: +1, dark: −1")
-    ax.set_anchor("NW")
-    ax.set_frame_on(False)
+    ax.set(xticks=[], yticks=[], frame_on=False, anchor="NW")
 
 
 def _output_histogram(ax: Axes, stats: Stats) -> None:
@@ -343,11 +342,11 @@ def _output_histogram(ax: Axes, stats: Stats) -> None:
     ax.stairs(counts, edges, color=BLACK, lw=1.3)
     ax.axvline(0, color=GREY, lw=2, ls=":")
     tallest = max(tallest, int(counts.max()))
-    ax.text(0.5, 0.94, "bars: with WSD, line: without", **_note(ax))
-    ax.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.22 * tallest), xlabel="output y, a sum of products of signs")
+    ax.text(0.5, 0.94, "line: without WSD", **_note(ax))
+    ax.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.22 * tallest), xlabel="output y")
     ax.set_xticks([tick for tick in _ticks(max(-low, high)) if low <= tick <= high])
     ax.set_yticks([tick for tick in _ticks(tallest) if tick >= 0])
-    ax.set_ylabel("number of outputs")
+    ax.set_ylabel("outputs per bar")
     ax.grid(visible=False)
 
 
