@@ -15,6 +15,7 @@ from scipy.stats import kruskal, norm
 from . import checkpoints, figures, study
 from .errors import UsageError
 from .layers import binary_layers
+from .machine import one_thread
 from .methods import METHODS
 from .models import BinaryNet, build
 from .overhead import extra_operations, fold_scale
@@ -60,9 +61,7 @@ def measure() -> list[Claim]:
 
     Raises UsageError where the study's tables or networks aren't in the package.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums in another order could tip an activation next to 0
-    try:
+    with one_thread():
         nets = {method: checkpoints.load(f"{STUDY}_{method}") for method in BINARY}
         images = figures.digit_images()
         recorded = {method: record_signs(net, images) for method, net in nets.items()}
@@ -76,8 +75,6 @@ def measure() -> list[Claim]:
             _wsd(last, nets, about),
             _accuracy_and_cost(nets, images, facts, about),
         ]
-    finally:
-        torch.set_num_threads(threads)
 
 
 def markdown(claims: Sequence[Claim], folder: str = "notebooks/") -> str:

@@ -14,6 +14,7 @@ import torch
 from . import checkpoints, data, plots, study, theme
 from .errors import UsageError
 from .files import writable_folder, write_csv
+from .machine import one_thread
 from .methods import METHODS
 from .record import LayerSigns, record_signs
 from .study import read_study, study_facts, summary
@@ -63,12 +64,8 @@ def digit_images() -> torch.Tensor:
 
 def zoo_signs(method: str) -> dict[str, LayerSigns]:
     """The signs of the zoo's network of ``method`` on all test images."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums in another order could tip an activation next to 0
-    try:
+    with one_thread():
         return record_signs(checkpoints.load(f"{STUDY}_{method}"), digit_images())
-    finally:
-        torch.set_num_threads(threads)
 
 
 def method_rows(runs: pd.DataFrame, facts: Mapping) -> list[dict]:

@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,17 @@ def set_threads(threads: int) -> None:
     if not 1 <= threads <= 1024:
         raise UsageError(f"threads={threads}: a whole number from 1 to 1024 is needed")
     torch.set_num_threads(threads)
+
+
+@contextmanager
+def one_thread():
+    """Inside, torch computes with one thread: sums in another order could tip an activation next to 0."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def cpu_name() -> str:

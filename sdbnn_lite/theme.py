@@ -5,7 +5,6 @@ also differ in hatch, methods also in marker.
 """
 
 import io
-from base64 import b64encode
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,11 +70,6 @@ def svg_bytes(figure: Figure) -> bytes:
     with matplotlib.rc_context({"svg.hashsalt": _STYLE["svg.hashsalt"]}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
-
-
-def data_uri(figure: Figure, dpi: int = 90) -> str:
-    """The figure as ``data:image/png;base64,…``, for an ``<img src>``."""
-    return "data:image/png;base64," + b64encode(png_bytes(figure, dpi)).decode()
 
 
 def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
