@@ -1,6 +1,6 @@
 """Weights and checkpoints, both safetensors: tensors and one JSON text, nothing that could run when it is read.
 
-weights      model's state dict                                     + how the network was built
+weights      model's state dict, or its bit form (see ``bits``)     + how the network was built
 checkpoint   model/…, optimizer/<parameter>/<entry>, random/epoch   + that, and where the run stands
 """
 
@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from . import bits, cards
 from .errors import UsageError
 from .files import write_atomic
 from .models import BinaryNet, build
@@ -20,10 +21,15 @@ _KEY = "sdbnn_lite"  # one key: safetensors keeps several in no fixed order, and
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
 
 
+def tensor_bytes(tensors: dict[str, Tensor], about: dict) -> bytes:
+    """Tensors and a JSON-able dict as the content of one safetensors file."""
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    return save(tensors, {_KEY: json.dumps(about)})
+
+
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
     """Tensors and a JSON-able dict in one file, atomically; raises RunError where it can't be written."""
-    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    write_atomic(path, save(tensors, {_KEY: json.dumps(about)}))
+    write_atomic(path, tensor_bytes(tensors, about))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
@@ -45,7 +51,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
 
 def describe(net: BinaryNet) -> dict:
     """How ``net`` was built: what :func:`rebuild` needs."""
-    return {"network": net.name, "options": net.options}
+    form = {"form": bits.FORM} if in_bits(net) else {}
+    return {"network": net.name, "options": net.options, **form}
+
+
+def in_bits(net: BinaryNet) -> bool:
+    """Whether ``net`` was read from a file in bit form: its binary layers hold ŵ, and no latent weights."""
+    return getattr(net, "form", None) == bits.FORM
 
 
 def rebuild(state: dict[str, Tensor], about: dict, source: object = "weights") -> BinaryNet:
@@ -54,6 +66,9 @@ def rebuild(state: dict[str, Tensor], about: dict, source: object = "weights") -
         net = build(about["network"], **about["options"])
     except (KeyError, TypeError) as error:
         raise UsageError(f"{source}: doesn't say which network it holds ({error})") from error
+    if about.get("form") == bits.FORM:
+        state = bits.expand_bits(net, state, source)
+        net.form = bits.FORM
     load_state(net, state, source)
     return net.eval()
 
@@ -68,16 +83,24 @@ def load_state(net: nn.Module, state: dict[str, Tensor], source: object) -> None
 
 
 def save_weights(path: Path, net: BinaryNet, **about: object) -> None:
-    """The network's state dict and how it was built, plus ``about`` (data set, recipe, …)."""
-    write_tensors(path, net.state_dict(), {**describe(net), **about})
+    """The network's state dict and how it was built, plus ``about`` (data set, recipe, …).
+
+    A network that was read from the bit form is written in it again.
+    """
+    write_tensors(path, bits.bit_state(net) if in_bits(net) else net.state_dict(), {**describe(net), **about})
 
 
-def save_checkpoint(path: Path, net: BinaryNet, optimizer: torch.optim.Optimizer, random: Tensor, about: dict) -> None:
-    """All that a run needs to go on exactly: ``random`` is the data generator's state at the start of the epoch."""
+def save_checkpoint(
+    path: Path, net: BinaryNet, optimizer: torch.optim.Optimizer, random: Tensor, about: dict, extra: dict | None = None
+) -> None:
+    """All that a run needs to go on exactly: ``random`` is the data generator's state at the start of the epoch.
+
+    ``extra``: tensors under names of their own, such as ``averaging``'s; :func:`restore` leaves them alone.
+    """
     tensors = {f"model/{k}": v for k, v in net.state_dict().items()}
     for index, entries in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{k}": torch.as_tensor(v) for k, v in entries.items() if v is not None}
-    write_tensors(path, tensors | {"random/epoch": random}, {**describe(net), **about})
+    write_tensors(path, tensors | (extra or {}) | {"random/epoch": random}, {**describe(net), **about})
 
 
 def restore(tensors: dict[str, Tensor], net: BinaryNet, optimizer: torch.optim.Optimizer, source: object) -> Tensor:
@@ -119,12 +142,19 @@ def find_weights(weights: str | Path) -> Path:
 def load(weights: str | Path) -> BinaryNet:
     """A trained network in evaluation mode, float32 on the CPU, from a file, a run's folder, or a zoo name.
 
-    ``net.about`` holds what the file says of itself (recipe, data set, seed, …). Raises UsageError for anything else.
+    ``net.about`` holds what the file says of itself (recipe, data set, seed, …), and ``net.about["card"]`` the card
+    beside it, where there is one (see ``cards``). The zoo's CIFAR networks are in bit form: same logits as the trained
+    ones, but no latent weights, so they can't be trained on (see ``bits``).
+
+    Raises UsageError for anything else, and for a file that isn't the one its card describes.
     """
     path = find_weights(weights)
+    card = cards.read_card(path)
+    if card:
+        cards.verify(path, card)
     tensors, about = read_tensors(path)
     if any(k.startswith("model/") for k in tensors):
         tensors = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
     net = rebuild(tensors, about, path)
-    net.about = about
+    net.about = {**about, "card": card} if card else about
     return net

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -13,6 +14,12 @@ Self-Distribution Binary Neural Networks: learn, test and reproduce them.
 
 New here?    sdbnn-lite walkthrough      everything on embedded images, about five minutes
 Train one:   sdbnn-lite train digits     under a minute on a laptop
+"""
+
+PUBLISHING = """\
+Writes zoo/NAME.safetensors (binary layers as bits), its card zoo/NAME.json, and results/runs/NAME/ (run.json, log.csv,
+signs.csv). Given the images (--data), the stored file is scored on all test images, and the card holds that figure.
+Afterwards `sdbnn-lite evaluate NAME` compares with the card, and sd.load("NAME") loads the network.
 """
 
 
@@ -56,6 +63,13 @@ def make_parser() -> argparse.ArgumentParser:
     sub = command("evaluate", run_evaluate, "score a trained network on all test images")
     sub.add_argument("weights", metavar="WEIGHTS", help="a zoo name, a run's folder, or a weights or checkpoint file")
     sub.add_argument("--dataset", metavar="NAME", help="default: the one it was trained on")
+    add_data_options(sub)
+
+    sub = command("publish", publish, "put a finished run's network and tables into the package", epilog=PUBLISHING)
+    sub.add_argument("folder", metavar="RUN", help="the folder of a finished run")
+    sub.add_argument("name", metavar="NAME", nargs="?", help="default: NETWORK, or NETWORK_METHOD unless that is sdbnn")
+    sub.add_argument("--round", action="store_true", help="ASD's matrices and 1x1 shortcuts in 16-bit steps: smaller")
+    sub.add_argument("--out", metavar="DIR", help="write into DIR/zoo and DIR/results instead of the package")
     add_data_options(sub)
 
     sub = command("import-original", import_original, "turn a checkpoint of the published code into our weights")
@@ -147,6 +161,7 @@ def study(args: argparse.Namespace) -> int:
     from . import study as studies
     from .checkpoints import ZOO
     from .methods import METHODS
+    from .publish import card_study
     from .recipes import get_recipe
 
     recipe = get_recipe(args.recipe).with_epochs(args.epochs)
@@ -156,7 +171,9 @@ def study(args: argparse.Namespace) -> int:
     tables = studies.RESULTS / recipe.name if args.publish else out
     studies.gather(out, rows, tables, again_command(args))
     if args.publish:
-        studies.publish(out, rows, ZOO, recipe.name.replace("-", "_"))
+        prefix = recipe.name.replace("-", "_")
+        studies.publish(out, rows, ZOO, prefix)
+        card_study(ZOO, prefix, studies.study_facts(recipe.name))
     import pandas as pd
 
     table = studies.summary(pd.DataFrame(rows)) * [1, 100, 100]
@@ -175,7 +192,7 @@ def again_command(args: argparse.Namespace) -> str:
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
-    from . import data
+    from . import cards, data
     from .checkpoints import load
     from .evaluate import evaluate
     from .machine import pick_device
@@ -190,6 +207,30 @@ def run_evaluate(args: argparse.Namespace) -> int:
     images = data.load(dataset, args.data, image_size=wanted, channels=channels, download=args.download)
     score = evaluate(net.to(device), images.to(device))
     print(f"{args.weights} ({net.name}, method {net.method.name}): {describe_score(score, images.label)}")
+    if "card" in net.about:
+        print(cards.compare(net.about["card"], score, images.label))
+    return 0
+
+
+def publish(args: argparse.Namespace) -> int:
+    from . import data
+    from .machine import pick_device
+    from .publish import RUN_RESULTS, ZOO, publish_run, read_run
+
+    device = pick_device(args.device)
+    run = read_run(Path(args.folder))
+    images = None
+    if args.data or os.environ.get("SDBNN_DATA") or run["dataset"] == "digits":
+        images = data.load(run["dataset"], args.data, image_size=run["image_size"], download=args.download).to(device)
+    folders = {"zoo": ZOO, "results": RUN_RESULTS}
+    if args.out:
+        folders = {"zoo": Path(args.out) / "zoo", "results": Path(args.out) / "results" / "runs"}
+    name, card = publish_run(args.folder, args.name, images=images, rounded=args.round, **folders)
+    print(
+        f"{name}: {card['bytes']:,} bytes, {100 * card['test_accuracy']:.2f} % on all {card['test_images']:,} test "
+        f"images of {card['data']} (scored {card['scored']}), rounded: {card['rounded']}"
+    )
+    print(f"network and card: {folders['zoo']}    tables: {folders['results'] / name}")
     return 0
 
 

@@ -1,0 +1,161 @@
+"""Put a finished run into the zoo: its network in bit form with a card, its tables beside the other results.
+
+zoo/<name>.safetensors, zoo/<name>.json            network and card
+results/runs/<name>/run.json, log.csv, signs.csv   how it was trained
+"""
+
+import copy
+import json
+import re
+import shlex
+from pathlib import Path
+
+import torch
+
+from . import runs
+from .bits import FORM, bit_state, round_matrices
+from .cards import card_path, make_card
+from .checkpoints import WEIGHTS, ZOO, describe, load, read_tensors, rebuild, tensor_bytes
+from .errors import RunError, UsageError
+from .evaluate import evaluate
+from .files import writable_folder, write_atomic, write_json
+from .imageset import ImageSet
+from .models import BinaryNet
+from .probe import probe_images, probe_logits
+from .stream import StreamedImageSet
+
+RUN_RESULTS = Path(__file__).parent / "results" / "runs"
+SCORE_TOLERANCE = 0.2  # points between the run's own accuracy and the stored file's: another device, or rounding
+
+
+def publish_run(
+    folder: str | Path,
+    name: str | None = None,
+    *,
+    images: ImageSet | StreamedImageSet | None = None,
+    rounded: bool = False,
+    zoo: Path = ZOO,
+    results: Path = RUN_RESULTS,
+) -> tuple[str, dict]:
+    """Make the zoo's entry ``name`` from the finished run in ``folder``; returns its name and its card.
+
+    ``name``: by default the network's, with ``_<method>`` for any but sdbnn. An entry of that name is replaced.
+    ``images``: the set it was trained on; then the file itself is scored on all test images, as loading it gives it,
+    and the card holds that figure (and ``run_accuracy``, the run's own) — else the card takes the run's.
+    ``rounded``: ASD's matrices and 1×1 shortcuts in 16-bit steps (see ``bits``); needs ``images``, since it changes
+    the logits.
+
+    Nothing is written unless the file's network gives the logits of the trained one (with ``rounded``: of the trained
+    one with these weights rounded), to the last bit, on the 500 images of ``probe``; RunError where it doesn't, or
+    where file and run differ by more than ``SCORE_TOLERANCE`` points. Raises UsageError for a folder that holds no
+    finished run, a name that can't be one, a network with latent weights of that name, and images of another set.
+    """
+    folder = Path(folder)
+    run = read_run(folder)
+    net = load(folder / WEIGHTS)
+    if any(net.about.get("identity", {}).get(key) != run[key] for key in ("recipe", "method", "seed", "epochs")):
+        raise UsageError(f"{folder}: {WEIGHTS} is of another run than {runs.RUN}")
+    name = name or (net.name if run["method"] == "sdbnn" else f"{net.name}_{run['method']}")
+    target = Path(zoo) / f"{name}.safetensors"
+    check_name(name, target)
+    if images is not None and images.label != run["data"]:
+        raise UsageError(f"images: {images.label} given, but the run was on {run['data']}")
+    if rounded and images is None:
+        raise UsageError("rounded: changes weights, so the file has to be scored anew; give the images (--data)")
+
+    about = {**describe(net), "form": FORM, **{k: net.about[k] for k in ("dataset", "data", "identity")}}
+    about |= {"rounded": "ASD's matrices and 1×1 shortcuts, to 16-bit steps"} if rounded else {}
+    state = bit_state(net, rounded)
+    stored = rebuild(state, about, target)
+    result, more = run["result"], {"scored": f"by the run, on {run['machine']['device']}"}
+    if images is not None:
+        result, more = rescore(stored, run, images)
+    content = tensor_bytes(state, {**about, "result": result})
+    more |= {"form": FORM, "rounded": about.get("rounded", "nothing")}
+    run = {**run, "command": portable_command(run["command"])}
+    card = make_card(content, stored, run, result, **more)
+    check_same_logits(net, stored, rounded, card["probe"])
+
+    zoo, results = writable_folder(zoo), writable_folder(Path(results) / name)
+    write_atomic(target, content)
+    write_json(card_path(target), card)
+    write_json(results / runs.RUN, run)
+    for table in (runs.LOG, runs.SIGNS):
+        if (folder / table).is_file():
+            write_atomic(results / table, (folder / table).read_bytes())
+    return name, card
+
+
+def read_run(folder: Path) -> dict:
+    """run.json of a finished run; UsageError where there is none, or the run isn't finished."""
+    try:
+        run = json.loads((folder / runs.RUN).read_text(encoding="utf-8"))
+        result = run["result"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder}: not a run's folder, {runs.RUN} can't be read ({error})") from error
+    if result is None or not (folder / WEIGHTS).is_file():
+        raise UsageError(f"{folder}: the run isn't finished; go on with it (--resume) first")
+    return run
+
+
+def check_name(name: str, target: Path) -> None:
+    """Refuse a name that is no plain one, or that of a network with latent weights (the notebooks need those)."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise UsageError(f"name {name!r}: small letters, digits and _ are allowed, a letter first")
+    if target.is_file() and read_tensors(target)[1].get("form") != FORM:
+        raise UsageError(f"name {name!r}: {target.name} holds latent weights, which bits can't replace; choose another")
+
+
+def rescore(stored: BinaryNet, run: dict, images: ImageSet | StreamedImageSet) -> tuple[dict, dict]:
+    """Result of the stored network on all test images, and what the card says of that; RunError where it's far off."""
+    device = images.test_images.device.type if isinstance(images, ImageSet) else "cpu"
+    score = evaluate(copy.deepcopy(stored).to(device), images)
+    own = run["result"]["test_accuracy"]
+    if 100 * abs(score.top1 - own) > SCORE_TOLERANCE + 1e-9:
+        raise RunError(
+            f"the file scores {100 * score.top1:.2f} %, the run itself {100 * own:.2f} %: more than {SCORE_TOLERANCE} "
+            f"points apart; nothing was written"
+        )
+    result = {"protocol": run["result"]["protocol"], "test_accuracy": score.top1, "test_top5": score.top5}
+    result |= {"test_loss": score.loss, "test_images": score.images}
+    return result, {"run_accuracy": own, "scored": f"as stored, on {device}"}
+
+
+def check_same_logits(net: BinaryNet, stored: BinaryNet, rounded: bool, probe: dict) -> None:
+    """RunError unless ``stored`` gives the logits of ``net``, or of ``net`` rounded, on the probe, to the last bit."""
+    net = copy.deepcopy(net)
+    if rounded:
+        round_matrices(net)
+    images = probe_images(probe["image_size"], probe["mean"], probe["std"])
+    if not torch.equal(probe_logits(net, images), probe_logits(stored, images)):
+        raise RunError("the bit form's logits differ from those of the trained network; nothing was written")
+
+
+def portable_command(typed: str) -> str:
+    """A run's command without what belongs to one machine: the folders --data and --out, and --quiet."""
+    kept, words = [], iter(shlex.split(typed))
+    for word in words:
+        flag, equals, _ = word.partition("=")
+        if len(flag) > 2 and ("--data".startswith(flag) or "--out".startswith(flag)):
+            if not equals:
+                next(words, None)
+        elif word != "--quiet":
+            kept.append(Path(word).name if word.startswith("/") else word)
+    return shlex.join(kept)
+
+
+def card_study(zoo: Path, prefix: str, facts: dict) -> list[Path]:
+    """Cards for what ``study.publish`` wrote: the networks ``<prefix>_<method>`` of a study, latent weights.
+
+    ``facts`` is its study.json, from which the command, hardware and versions come. Returns the cards' paths.
+    """
+    written = []
+    for method in facts["methods"]:
+        target = Path(zoo) / f"{prefix}_{method}.safetensors"
+        card_path(target).unlink(missing_ok=True)  # of the file that was there before
+        net = load(target)
+        run = {**facts, "network": net.name, "method": method, "seed": net.about["identity"]["seed"]}
+        more = {"scored": f"by the run, on {facts['machine']['device']}", "form": "latent", "rounded": "nothing"}
+        write_json(card_path(target), make_card(target.read_bytes(), net, run, net.about["result"], **more))
+        written.append(card_path(target))
+    return written
