@@ -21,14 +21,25 @@ from .errors import UsageError
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training images vary: ``pad`` pixels a side (0: no crop), ``flip`` left and right with probability 1/2."""
+    """How training images vary. The defaults are the published training's.
+
+    pad       pixels a side before the crop (0: no crop), zeros, or with ``reflect`` the image mirrored at its border
+    flip      left and right with probability 1/2; where ``epoch`` (0, 1, …) is given, in every second epoch instead:
+              an image's own coin, the same in every run, says in which (so that two epochs show both sides)
+    cutout    side of a square whose pixels are erased, 0: none (DeVries & Taylor 2017; see :func:`erase`)
+    """
 
     pad: int = 4
     flip: bool = True
+    reflect: bool = False
+    cutout: int = 0
+    epoch: int | None = None
 
     def __post_init__(self):
         if not isinstance(self.pad, int) or self.pad < 0:
             raise UsageError(f"pad={self.pad!r}: give a whole number of pixels, 0 or more")
+        if not isinstance(self.cutout, int) or self.cutout < 0:
+            raise UsageError(f"cutout={self.cutout!r}: give a whole number of pixels, 0 or more")
 
 
 class Draws(NamedTuple):
@@ -57,15 +68,51 @@ def draw(images: int, augmentation: Augmentation, generator: torch.Generator) ->
     top = torch.randint(shifts, (images,), generator=generator)
     left = torch.randint(shifts, (images,), generator=generator)
     flip = torch.rand(images, generator=generator) < 0.5
+    if augmentation.epoch is not None:
+        coin = torch.rand(images, generator=torch.Generator().manual_seed(0)) < 0.5
+        flip = (coin ^ bool(augmentation.epoch % 2))[order]
     return Draws(order, top, left, flip & augmentation.flip)
 
 
-def pixel_table(images: Tensor, pad: int) -> Tensor:
-    """uint8 (N, C, H, W) -> (N, H + 2·pad, W + 2·pad, C): padded with the raw value 0, a pixel's C bytes together."""
+def draw_centres(images: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+    """Where cutout's squares lie: row and column of their centres, any pixel equally likely, int64 (N, 2)."""
+    return torch.stack([torch.randint(side, (images,), generator=generator) for side in (height, width)], dim=1)
+
+
+def erase(images: Tensor, centres: Tensor, side: int) -> Tensor:
+    """Set a square to 0 in normalised ``images`` (B, C, H, W), in place: the set's mean colour.
+
+    Rows y - side//2 … y - side//2 + side - 1 around the centre's y, columns alike; what lies outside is cut off.
+    """
+    rows, columns = (
+        torch.arange(n, device=images.device) - centres[:, i : i + 1] + side // 2
+        for i, n in enumerate(images.shape[2:])
+    )  # (B, H) and (B, W): from 0 to side - 1 inside
+    inside_rows, inside_columns = ((x >= 0) & (x < side) for x in (rows, columns))
+    return images.masked_fill_((inside_rows[:, :, None] & inside_columns[:, None, :])[:, None], 0)
+
+
+def pixel_table(images: Tensor, pad: int, reflect: bool = False) -> Tensor:
+    """uint8 (N, C, H, W) -> (N, H + 2·pad, W + 2·pad, C): padded, a pixel's C bytes together.
+
+    The border holds the raw value 0; with ``reflect`` the image mirrored at its outermost pixels (which aren't
+    doubled), so ``pad`` has to be below both sides: UsageError else.
+    """
     n, c, h, w = images.shape
+    if reflect:
+        if pad >= min(h, w):
+            raise UsageError(f"pad={pad}: images of {h}x{w} pixels can only be mirrored by less than {min(h, w)}")
+        rows, columns = (_mirrored(side, pad, images.device) for side in (h, w))
+        return images.permute(0, 2, 3, 1)[:, rows[:, None], columns].contiguous()
     table = images.new_zeros(n, h + 2 * pad, w + 2 * pad, c)
     table[:, pad : pad + h, pad : pad + w] = images.permute(0, 2, 3, 1)
     return table
+
+
+def _mirrored(side: int, pad: int, device: torch.device) -> Tensor:
+    """Which pixel 0 … side-1 stands at each of the places -pad … side+pad-1."""
+    place = torch.arange(-pad, side + pad, device=device).abs()
+    return (side - 1) - ((side - 1) - place).abs()
 
 
 def crop(table: Tensor, draws: Draws, pad: int) -> Tensor:

@@ -57,7 +57,8 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--methods", metavar="A,B", help="comma-separated (default: all)")
     sub.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 … N-1 (default: 3)")
     sub.add_argument("--out", metavar="DIR", help="the runs' folder (default: runs/RECIPE-study); goes on where it was")
-    sub.add_argument("--publish", action="store_true", help="put tables and seed-0 weights into the package itself")
+    sub.add_argument("--partial", action="store_true", help="train nothing: gather the runs that are finished so far")
+    sub.add_argument("--publish", action="store_true", help="put the tables into the package (digits: the weights too)")
     add_training_options(sub)
 
     sub = command("evaluate", run_evaluate, "score a trained network on all test images")
@@ -96,6 +97,9 @@ def add_data_options(sub: argparse.ArgumentParser) -> None:
 def add_training_options(sub: argparse.ArgumentParser) -> None:
     add_data_options(sub)
     sub.add_argument("--epochs", type=int, metavar="N", help="compress or stretch the recipe's schedules to N epochs")
+    sub.add_argument("--batch-size", type=int, metavar="N", help="images per step, instead of the recipe's")
+    sub.add_argument("--lr", type=float, metavar="X", help="the highest learning rate, instead of the recipe's")
+    sub.add_argument("--teacher", metavar="WEIGHTS", help="the network that a recipe with distillation learns from")
     sub.add_argument("--threads", type=int, metavar="N", help="CPU threads; the same number gives the same bits")
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -123,6 +127,7 @@ def training_options(args: argparse.Namespace) -> dict:
         "data_dir": args.data,
         "device": args.device,
         "download": args.download,
+        "teacher": args.teacher,
         "progress": not args.quiet,
         "command": args.typed,
     }
@@ -139,7 +144,7 @@ def run_train(args: argparse.Namespace) -> int:
     from .recipes import get_recipe
     from .train import train
 
-    recipe = get_recipe(args.recipe).with_epochs(args.epochs)
+    recipe = get_recipe(args.recipe).changed(args.epochs, args.batch_size, args.lr)
     out = Path(args.out or f"runs/{recipe.name}-{args.method}-seed{args.seed}")
     options = {"method": args.method, "seed": args.seed, "resume": args.resume, "init": args.init}
     result = train(recipe, out, **options, **training_options(args))
@@ -164,20 +169,32 @@ def study(args: argparse.Namespace) -> int:
     from .publish import card_study
     from .recipes import get_recipe
 
-    recipe = get_recipe(args.recipe).with_epochs(args.epochs)
-    out = Path(args.out or f"runs/{recipe.name}-study")
+    recipe = get_recipe(args.recipe).changed(args.epochs, args.batch_size, args.lr)
+    out = Path(args.out or studies.default_folder(recipe))
     methods = args.methods.split(",") if args.methods else list(METHODS)
-    rows = studies.run_study(recipe, out, methods, args.seeds, **training_options(args))
     tables = studies.RESULTS / recipe.name if args.publish else out
-    studies.gather(out, rows, tables, again_command(args))
+    planned, left_out = studies.plan(methods, args.seeds), []
+    if args.partial:
+        rows, left_out = studies.finished(recipe, out, methods, args.seeds)
+        planned = [(row["method"], row["seed"]) for row in rows]
     if args.publish:
-        prefix = recipe.name.replace("-", "_")
-        studies.publish(out, rows, ZOO, prefix)
-        card_study(ZOO, prefix, studies.study_facts(recipe.name))
+        studies.check_replaces(tables, recipe.epochs, planned)  # before anything is trained
+    if not args.partial:
+        try:
+            rows = studies.run_study(recipe, out, methods, args.seeds, **training_options(args))
+        except KeyboardInterrupt:
+            print("stopped; the same command with --partial gathers what is finished", file=sys.stderr)
+            raise
+    studies.gather(out, rows, tables, again_command(args), left_out)
+    if args.publish and recipe.name == "digits":
+        studies.publish(out, rows, ZOO, recipe.name)
+        card_study(ZOO, recipe.name, studies.study_facts(recipe.name))
     import pandas as pd
 
     table = studies.summary(pd.DataFrame(rows)) * [1, 100, 100]
     print(table.rename(columns={"mean": "mean %", "std": "std %"}).round(2).to_string())
+    for run in left_out:
+        print(f"left out: {run['method']} seed {run['seed']} ({run['why']})")
     print(f"tables: {tables}")
     return 0
 
@@ -186,7 +203,11 @@ def again_command(args: argparse.Namespace) -> str:
     """What makes a study's tables again anywhere: as typed, without the folders of this machine."""
     kept = ["sdbnn-lite", "study", args.recipe, "--seeds", str(args.seeds)]
     kept += ["--methods", args.methods] if args.methods else []
-    kept += ["--epochs", str(args.epochs)] if args.epochs else []
+    for option in ("epochs", "batch_size", "lr"):
+        value = getattr(args, option)
+        kept += [f"--{option.replace('_', '-')}", str(value)] if value else []
+    kept += ["--data", "DIR"] if args.data else []
+    kept += ["--teacher", Path(args.teacher).name] if args.teacher else []
     kept += ["--threads", str(args.threads)] if args.threads else []
     return shlex.join(kept + (["--publish"] if args.publish else []))
 

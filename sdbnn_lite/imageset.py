@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from .augment import Augmentation, Draws, batch_slices, crop, draw, normalise, pixel_table
+from .augment import Augmentation, Draws, batch_slices, crop, draw, draw_centres, erase, normalise, pixel_table
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the published CIFAR training uses them too
 
@@ -48,7 +48,7 @@ class ImageSet(Described):
     train_labels: Tensor
     test_images: Tensor
     test_labels: Tensor
-    _table: tuple[int, Tensor] | None = field(default=None, init=False, repr=False)  # the last pad and its pixel table
+    _table: tuple[tuple, Tensor] | None = field(default=None, init=False, repr=False)  # the last padding and its table
 
     @property
     def num_train(self) -> int:
@@ -77,16 +77,22 @@ class ImageSet(Described):
         """
         slices = batch_slices(self.num_train, batch_size, start)
         draws = draw(self.num_train, augmentation, generator)
-        return self._epoch(slices, draws, augmentation.pad)
+        height, width = self.train_images.shape[2:]
+        centres = draw_centres(self.num_train, height, width, generator) if augmentation.cutout else None
+        return self._epoch(slices, draws, centres, augmentation)
 
-    def _epoch(self, slices: list[slice], draws: Draws, pad: int) -> Batches:
-        device = self.train_images.device
-        if self._table is None or self._table[0] != pad:
-            self._table = pad, pixel_table(self.train_images, pad)
+    def _epoch(self, slices: list[slice], draws: Draws, centres: Tensor | None, augmentation: Augmentation) -> Batches:
+        device, padding = self.train_images.device, (augmentation.pad, augmentation.reflect)
+        if self._table is None or self._table[0] != padding:
+            self._table = padding, pixel_table(self.train_images, *padding)
         table, draws, statistics = self._table[1], draws.to(device), self._statistics(device)
+        centres = None if centres is None else centres.to(device)
         for part in slices:
             batch = draws[part]
-            yield normalise(crop(table, batch, pad), *statistics), self.train_labels[batch.image]
+            images = normalise(crop(table, batch, augmentation.pad), *statistics)
+            if centres is not None:
+                erase(images, centres[part], augmentation.cutout)
+            yield images, self.train_labels[batch.image]
 
     def test_batches(self, batch_size: int) -> Batches:
         """All test images in order, normalised; none is left out."""

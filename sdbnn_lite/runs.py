@@ -19,36 +19,52 @@ from .recipes import Recipe
 LOG, SIGNS, RUN = "log.csv", "signs.csv", "run.json"
 
 
-def identity(recipe: Recipe, method: str, seed: int) -> dict:
-    """What has to be the same for a run to be resumed, ready for JSON."""
+def identity(recipe: Recipe, method: str, seed: int, teacher: str | None = None) -> dict:
+    """What has to be the same for a run to be resumed, ready for JSON; ``teacher``: its weights' fingerprint."""
     settings = dataclasses.asdict(recipe)
     name = settings.pop("name")
     del settings["about"]
-    return json.loads(json.dumps({"recipe": name, "method": method, "seed": seed, **settings}))  # tuples become lists
+    described = {"recipe": name, "method": method, "seed": seed, **settings, "teacher": teacher}
+    return json.loads(json.dumps(described))  # tuples become lists
 
 
-def open_folder(out: str | Path, wanted: dict, resume: bool) -> tuple[Path, tuple | None]:
-    """The run's folder and, with ``resume``, what its checkpoint holds: (tensors, about).
+def as_published() -> dict:
+    """The settings that a run of an earlier version doesn't name: each had the value that is the default now."""
+    return {f.name: f.default for f in dataclasses.fields(Recipe) if f.default is not dataclasses.MISSING}
 
-    Raises UsageError, and touches nothing, where the folder can't be written, holds a run already (no ``resume``),
-    has nothing to resume, or a run of another recipe, method, seed or number of epochs (it names each difference).
+
+def look_into(out: str | Path, wanted: dict, resume: bool) -> tuple[Path, tuple | None]:
+    """The run's folder and, with ``resume``, what its checkpoint holds: (tensors, about). Nothing is made or changed.
+
+    Raises UsageError where the folder holds a run already (no ``resume``), has nothing to resume, or holds a run of
+    another recipe, method, seed, teacher or number of epochs (it names each difference).
     """
     out = Path(out)
     checkpoint = out / CHECKPOINT
     if not resume:
         if checkpoint.exists() or (out / RUN).exists():
             raise UsageError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
-        return writable_folder(out), None
+        return out, None
     if not checkpoint.exists():
         raise UsageError(f"{out}: nothing to resume, there is no {CHECKPOINT}; start without --resume")
     tensors, about = read_tensors(checkpoint)
-    found = about.get("identity", {})
-    differences = [f"{k} is {found.get(k)!r} there, {v!r} here" for k, v in wanted.items() if found.get(k) != v]
+    differences = differing(about.get("identity", {}), wanted)
     if differences:
         raise UsageError(f"{out}: another run can't be resumed with these settings: {'; '.join(differences)}")
+    return out, (tensors, about)
+
+
+def differing(found: dict, wanted: dict) -> list[str]:
+    """Every setting of the run ``found`` that isn't as ``wanted``, in words."""
+    found = {**as_published(), **found}
+    return [f"{k} is {found.get(k)!r} there, {v!r} here" for k, v in wanted.items() if found.get(k) != v]
+
+
+def open_folder(out: Path) -> Path:
+    """Make the run's folder, or clean an earlier process's leftovers; raises UsageError where it can't be written."""
     for leftover in out.glob(".*.tmp"):  # of a process that was killed while it wrote
         leftover.unlink(missing_ok=True)
-    return writable_folder(out), (tensors, about)
+    return writable_folder(out)
 
 
 def rows_until(path: Path, epoch: int) -> list[dict]:

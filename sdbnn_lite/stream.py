@@ -44,7 +44,10 @@ class StreamedImageSet(Described):
         """As :meth:`ImageSet.epoch`; any ``pad`` above 0 stands for RandomResizedCrop, 0 for the test images' crop.
 
         Each image has its own seed, drawn here, so neither ``start`` nor the number of workers changes a pixel.
+        Raises UsageError for an augmentation that only sets in memory have.
         """
+        if augmentation.reflect or augmentation.cutout or augmentation.epoch is not None:
+            raise UsageError(f"{self.label}: reflect, cutout and alternate_flip are for image sets held in memory")
         slices = batch_slices(self.num_train, batch_size, start)
         order = torch.randperm(self.num_train, generator=generator)
         seeds = torch.randint(2**32, (self.num_train,), generator=generator)  # torch's generator takes 32 bits

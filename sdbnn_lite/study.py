@@ -15,11 +15,27 @@ from .checkpoints import CHECKPOINT, WEIGHTS
 from .errors import UsageError
 from .files import read_csv, writable_folder, write_atomic, write_csv, write_json
 from .methods import METHODS, get_method
-from .recipes import Recipe
+from .recipe import Recipe
+from .recipes import RECIPES
 from .train import train
 
 RESULTS = Path(__file__).parent / "results"
 FINAL = ("test_accuracy", "test_top5", "test_loss", "test_images")
+
+
+def default_folder(recipe: Recipe) -> Path:
+    """Where a study's runs lie unless the user says so: another length has a folder of its own."""
+    usual = recipe.name in RECIPES and RECIPES[recipe.name].epochs == recipe.epochs
+    return Path("runs") / f"{recipe.name}-study{'' if usual else f'-{recipe.epochs}-epochs'}"
+
+
+def plan(methods: Sequence[str], seeds: int) -> list[tuple[str, int]]:
+    """Every (method, seed), seeds 0 … seeds-1. Raises UsageError for no seed or an unknown method."""
+    if seeds < 1:
+        raise UsageError(f"seeds={seeds}: at least 1 is needed")
+    for method in methods:
+        get_method(method)
+    return [(method, seed) for method in dict.fromkeys(methods) for seed in range(seeds)]
 
 
 def run_study(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int, **options) -> list[dict]:
@@ -28,22 +44,73 @@ def run_study(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: in
     ``options`` go to :func:`train`. Returns the rows of runs.csv. Raises UsageError for no seed or an unknown method,
     and RuntimeError's kin from :func:`train`; Ctrl-C raises KeyboardInterrupt after the state is saved.
     """
-    if seeds < 1:
-        raise UsageError(f"seeds={seeds}: at least 1 is needed")
-    for method in methods:
-        get_method(method)
+    planned = plan(methods, seeds)
     out = writable_folder(out)
     rows = []
-    for method in methods:
-        for seed in range(seeds):
-            folder = out / f"{method}-seed{seed}"
-            begun = (folder / CHECKPOINT).exists()
-            result = train(recipe, folder, method=method, seed=seed, resume=begun, **options)
-            if not result.finished:
-                raise KeyboardInterrupt
-            rows.append({"method": method, "seed": seed, **final_row(folder)})
-            print(f"{method:8} seed {seed}: {100 * rows[-1]['test_accuracy']:.2f} %", flush=True)
+    for method, seed in planned:
+        folder = out / f"{method}-seed{seed}"
+        begun = (folder / CHECKPOINT).exists()
+        result = train(recipe, folder, method=method, seed=seed, resume=begun, **options)
+        if not result.finished:
+            raise KeyboardInterrupt
+        rows.append({"method": method, "seed": seed, **final_row(folder)})
+        print(f"{method:8} seed {seed}: {100 * rows[-1]['test_accuracy']:.2f} %", flush=True)
     return rows
+
+
+def finished(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int) -> tuple[list[dict], list[dict]]:
+    """What a study that was stopped has so far: the rows of runs.csv, and who is left out and why. Nothing is trained.
+
+    A run counts where its last epoch is done and its settings are the recipe's, so that all have the same length; the
+    others are {"method", "seed", "why"}. Raises UsageError where none counts.
+    """
+    rows, left_out = [], []
+    for method, seed in plan(methods, seeds):
+        folder, who = Path(out) / f"{method}-seed{seed}", {"method": method, "seed": seed}
+        why = why_not(folder, runs.identity(recipe, method, seed))
+        if why:
+            left_out.append({**who, "why": why})
+        else:
+            rows.append({**who, **final_row(folder)})
+    if not rows:
+        raise UsageError(f"{out}: no finished run of recipe {recipe.name} with {recipe.epochs} epochs")
+    return rows, left_out
+
+
+def why_not(folder: Path, wanted: dict) -> str:
+    """Why the run in ``folder`` isn't a finished run of ``wanted``; empty where it is one."""
+    try:
+        run = json.loads((folder / runs.RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "not begun"
+    wanted = {key: value for key, value in wanted.items() if key != "teacher"}  # its weights may be elsewhere by now
+    differences = runs.differing(run, wanted)
+    if differences:
+        return "; ".join(differences)
+    done = len(read_csv(folder / runs.LOG))
+    return "" if run["result"] else f"{done} of {wanted['epochs']} epochs"
+
+
+def check_replaces(to: Path, epochs: int, planned: Sequence[tuple[str, int]]) -> None:
+    """Raise UsageError where the study in ``to`` is longer, or as long and has runs that aren't ``planned`` now.
+
+    A longer study replaces a shorter one; nothing that took longer is ever lost by a command that was typed to see
+    whether it works.
+    """
+    if not (to / "study.json").is_file():
+        return
+    there = json.loads((to / "study.json").read_text(encoding="utf-8"))
+    if there["epochs"] > epochs:
+        raise UsageError(
+            f"{to}: holds a study of {there['epochs']} epochs, which one of {epochs} doesn't replace; leave --publish "
+            f"out (the tables then go beside the runs), or train {there['epochs']} epochs or more"
+        )
+    if there["epochs"] == epochs:
+        rows = read_csv(to / "runs.csv")
+        missing = [f"{r['method']} seed {r['seed']}" for r in rows if (r["method"], int(r["seed"])) not in set(planned)]
+        if missing:
+            raise UsageError(f"{to}: holds runs of as many epochs that this study lacks: {', '.join(missing)}; "
+                             f"name their methods and seeds too")  # fmt: skip
 
 
 def final_row(folder: Path) -> dict:
@@ -53,8 +120,11 @@ def final_row(folder: Path) -> dict:
     return {**{key: run["result"][key] for key in FINAL}, "train_seconds": round(seconds, 1)}
 
 
-def gather(out: Path, rows: list[dict], to: Path, command: str) -> None:
-    """Write the study's four files into the folder ``to``, from the runs that ``rows`` names."""
+def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequence[dict] = ()) -> None:
+    """Write the study's four files into the folder ``to``, from the runs that ``rows`` names.
+
+    ``left_out``: what :func:`finished` says of the others; study.json keeps it.
+    """
     to = writable_folder(to)
     write_csv(to / "runs.csv", rows)
     for name, file in (("epochs.csv", runs.LOG), ("signs.csv", runs.SIGNS)):
@@ -69,7 +139,8 @@ def gather(out: Path, rows: list[dict], to: Path, command: str) -> None:
         run.pop(key)
     seeds = sorted({row["seed"] for row in rows})
     write_json(to / "study.json", {**run, "methods": list(dict.fromkeys(r["method"] for r in rows)), "seeds": seeds,
-                                   "protocol": "last epoch, all test images", "command": command})  # fmt: skip
+                                   "protocol": "last epoch, all test images", "command": command,
+                                   **({"left_out": list(left_out)} if left_out else {})})  # fmt: skip
 
 
 def publish(out: Path, rows: list[dict], zoo: Path, prefix: str) -> None:

@@ -1,48 +1,38 @@
 """Train one network by a recipe: readable, resumable to the bit, and it never loses a finished epoch."""
 
-import signal
-import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
 from . import data, runs
 from .augment import Augmentation
+from .averaging import Average
 from .binarize import ede_schedule
-from .checkpoints import CHECKPOINT, WEIGHTS, load, load_state, restore, save_checkpoint, save_weights
-from .errors import RunError, UsageError
+from .checkpoints import CHECKPOINT, WEIGHTS, restore, save_checkpoint, save_weights
+from .errors import UsageError
 from .evaluate import Score, evaluate
 from .files import write_csv, write_json
+from .guards import check_loss, check_weights, enough_memory, smaller_batch
+from .interrupt import first_interrupt_waits
 from .layers import binary_layers, set_ede
+from .losses import TrainingLoss
 from .machine import describe_machine, pick_device
-from .models import BinaryNet, build
-from .recipes import Recipe
+from .models import BinaryNet
+from .optimizers import make_optimizer, set_lr
+from .prepare import check_fits, fingerprint, initial_network, load_teacher
+from .progress import Progress
+from .recipe import Recipe
 from .record import record_signs, summary_row
+from .step import Step
 
 SIGN_IMAGES = 256  # test images whose signs are recorded after every epoch
-
-
-@dataclass
-class Progress:
-    """Where a run stands: ``epoch`` epochs are finished and ``step`` steps of the next one, with their sums."""
-
-    epoch: int = 0
-    step: int = 0
-    loss_sum: float = 0.0
-    correct: int = 0
-    seen: int = 0
-    seconds: float = 0.0
-
-    def finish_epoch(self) -> None:
-        self.__init__(epoch=self.epoch + 1)
+FREE = "free the memory that other programs hold, or use --device cpu"
 
 
 @dataclass
@@ -57,74 +47,48 @@ class Result:
     log: list[dict] = field(default_factory=list)
 
 
-def make_optimizer(net: BinaryNet, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with momentum or Adam, weight decay on every parameter, as the recipe says."""
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(net.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    return torch.optim.SGD(net.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
-
-
-def initial_network(recipe: Recipe, method: str, seed: int, images: data.ImageSet, init: str | None) -> BinaryNet:
-    """The network of a recipe with weights drawn from ``seed``, or taken from ``init`` (stage 2 from stage 1)."""
-    sized = {"image_size": images.image_size} if recipe.network in ("digits_convnet", "cifar10_vgg_small") else {}
-    with torch.random.fork_rng():  # the caller's random numbers stay as they were
-        torch.manual_seed(seed)
-        net = build(
-            recipe.network, method, images.num_classes, stage=recipe.stage, in_channels=images.channels, **sized
-        )
-    if init is not None:
-        load_state(net, load(init).state_dict(), init)
-    return net
-
-
 def pick_forward(net: BinaryNet, device: torch.device) -> Callable[[Tensor], Tensor]:
     """What computes the logits while ``net`` trains on ``device``, and scores it after every epoch but the last."""
     return net
 
 
-@contextmanager
-def first_interrupt_waits():
-    """Yield a function that says whether Ctrl-C was pressed. The first press only sets that; the second one raises.
-
-    Only the main thread gets signals; elsewhere Ctrl-C stays what it was.
-    """
-    pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed.is_set
-        return
-
-    def on_interrupt(number, frame):
-        if pressed.is_set():
-            raise KeyboardInterrupt
-        pressed.set()
-
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield pressed.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 class Trainer:
-    """One run. ``run`` trains until the last epoch or Ctrl-C; every finished epoch is on the disk."""
+    """One run. ``run`` trains until the last epoch or Ctrl-C; every finished epoch is on the disk.
 
-    def __init__(self, recipe: Recipe, method: str, seed: int, images, device: torch.device, init: str | None):
-        self.recipe, self.method, self.seed = recipe, method, seed
-        self.device = device
-        self.images = images.to(device)
-        self.net = initial_network(recipe, method, seed, images, init).to(device)
+    ``net`` is what learns; ``scored`` is what is scored, recorded and saved in the end: ``net`` itself, or the average
+    of its weights where the recipe has one (``ema``).
+    """
+
+    def __init__(self, recipe: Recipe, method: str, seed: int, images, device: torch.device, init: str | None,
+                 teacher: BinaryNet | None = None):  # fmt: skip
+        self.recipe, self.device = recipe, device
+        self.identity = runs.identity(recipe, method, seed, teacher and fingerprint(teacher))
+        net = initial_network(recipe, method, seed, images, init)
+        with enough_memory("while images and network were copied to it", FREE, "nothing was written"):
+            self.images, self.net = images.to(device), net.to(device)
+            self.average = Average(self.net, recipe.ema) if recipe.ema else None
+            teach = teacher and teacher.to(device).classify
+        self.scored = self.net if self.average is None else self.average.net
         self.forward = pick_forward(self.net, device)
+        self.forward_scored = self.forward if self.scored is self.net else pick_forward(self.scored, device)
         self.optimizer = make_optimizer(self.net, recipe)
+        loss = TrainingLoss(recipe.label_smoothing, recipe.distill, teach)
+        self.step = Step(self.forward, self.optimizer, loss, self.average, device)
+        self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)  # order, crops and flips of all epochs
         self.epoch_start = self.generator.get_state()
         self.progress = Progress()
+        self.kept = "nothing was saved yet"
         self.log: list[dict] = []
         self.signs: list[dict] = []
 
     def resume(self, tensors: dict, about: dict, out: Path) -> None:
         """Put the run back to where its checkpoint was written, also within an epoch."""
         self.epoch_start = restore(tensors, self.net, self.optimizer, out / CHECKPOINT)
+        if self.average is not None:
+            self.average.restore(tensors)
         self.progress = Progress(**about["progress"])
+        self.kept = f"the checkpoint of {self.progress} is kept"
         self.log = runs.rows_until(out / runs.LOG, self.progress.epoch)
         self.signs = runs.rows_until(out / runs.SIGNS, self.progress.epoch)
 
@@ -132,73 +96,62 @@ class Trainer:
         """Logs first, then the checkpoint: a kill in between leaves rows that resuming cuts off, never too few."""
         write_csv(out / runs.LOG, self.log)
         write_csv(out / runs.SIGNS, self.signs)
-        about = {
-            "identity": runs.identity(self.recipe, self.method, self.seed),
-            "progress": vars(self.progress),
-            "dataset": self.recipe.dataset,
-        }
-        save_checkpoint(out / CHECKPOINT, self.net, self.optimizer, self.epoch_start, about)
+        about = {"identity": self.identity, "progress": vars(self.progress), "dataset": self.recipe.dataset}
+        extra = {} if self.average is None else self.average.tensors()
+        save_checkpoint(out / CHECKPOINT, self.net, self.optimizer, self.epoch_start, about, extra)
+        self.kept = f"the checkpoint of {self.progress} is kept"
+
+    def batches(self, generator: torch.Generator, start: int = 0):
+        """The training batches of the current epoch, from batch number ``start`` on."""
+        recipe = self.recipe
+        epoch = self.progress.epoch if recipe.alternate_flip else None
+        varied = Augmentation(recipe.pad, recipe.flip, recipe.reflect, recipe.cutout, epoch)
+        return self.images.epoch(recipe.batch_size, generator, varied, start=start)
 
     def run_epoch(self, bar: tqdm, stop) -> bool:
         """Train from the current step to the end of the epoch; False where ``stop()`` ended it after a step."""
-        recipe, now = self.recipe, self.progress
+        recipe, now, step = self.recipe, self.progress, self.step
         set_ede(self.net, ede_schedule(now.epoch, recipe.epochs, *recipe.ede))
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.lr_at(now.epoch)
+        set_lr(self.optimizer, recipe.lr_at(now.epoch))
         self.generator.set_state(self.epoch_start)
-        augmentation = Augmentation(recipe.pad, recipe.flip)
         self.net.train()
-        clock = time.perf_counter()
-        for x, y in self.images.epoch(recipe.batch_size, self.generator, augmentation, start=now.step):
-            logits = self.forward(x)
-            loss = F.cross_entropy(logits, y)
-            value = loss.item()
-            if not value < float("inf"):
-                raise RunError(
-                    f"the loss became {value} in epoch {now.epoch + 1}, step {now.step + 1}; "
-                    f"the checkpoint of epoch {now.epoch} is kept; a smaller lr may help"
-                )
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
-
+        step.begin(now.loss_sum, now.correct)
+        steps, clock = self.images.num_batches(recipe.batch_size), time.perf_counter()
+        for x, y in self.batches(self.generator, now.step):
+            step(x, y)
             now.step += 1
             now.seen += len(y)
-            now.loss_sum += value * len(y)
-            now.correct += (logits.argmax(1) == y).sum().item()
-            elapsed = time.perf_counter() - clock
-            now.seconds, clock = now.seconds + elapsed, clock + elapsed
-            rate = now.seen / now.seconds
-            bar.set_postfix_str(
-                f"loss {now.loss_sum / now.seen:.3f}, acc {now.correct / now.seen:.1%}, {rate:,.0f} images/s", False
-            )
+            stopped = stop()
+            if stopped or now.step == steps or now.step % step.look_every == 0:
+                now.loss_sum, now.correct = step.sums()
+                check_loss(now.loss_sum, self.where(), recipe.lr_at(now.epoch), self.kept)
+                elapsed = time.perf_counter() - clock
+                now.seconds, clock = now.seconds + elapsed, clock + elapsed
+                bar.set_postfix_str(now.text, False)
             bar.update()
-            if stop():
+            if stopped:
                 return False
         return True
 
+    def where(self) -> str:
+        """Epoch and step of what was just computed; on a GPU, which isn't asked at every step, the last it can be."""
+        by = "" if self.step.look_every == 1 else "by "
+        return f"epoch {self.progress.epoch + 1}, {by}step {self.progress.step}"
+
     def end_epoch(self) -> Score:
-        """Score the test images, record signs, add the epoch's rows, move on to the next epoch."""
+        """Score the test images, record signs, add the epoch's rows, move on to the next epoch.
+
+        The last epoch's score is the run's result: it comes from the readable path, whatever ``forward`` is.
+        """
         now, recipe = self.progress, self.recipe
-        last = now.epoch + 1 == recipe.epochs
-        score = evaluate(self.net, self.images, forward=None if last else self.forward)  # the result: the readable path
-        self.log.append(
-            {
-                "epoch": now.epoch + 1,
-                "ede_t": ede_schedule(now.epoch, recipe.epochs, *recipe.ede),
-                "lr": recipe.lr_at(now.epoch),
-                "train_loss": now.loss_sum / now.seen,
-                "train_accuracy": now.correct / now.seen,
-                "test_loss": score.loss,
-                "test_accuracy": score.top1,
-                "test_top5": score.top5,
-                "seconds": round(now.seconds, 3),
-                "images_per_second": round(now.seen / now.seconds, 1),
-            }
-        )
-        if binary_layers(self.net):
+        if self.average is not None:
+            self.average.refresh(self.batches(torch.Generator().manual_seed(self.seed)))
+        forward = None if now.epoch + 1 == recipe.epochs else self.forward_scored
+        score = evaluate(self.scored, self.images, forward=forward)
+        self.log.append(now.row(recipe, score))
+        if binary_layers(self.scored):
             x, _ = next(iter(self.images.test_batches(SIGN_IMAGES)))
-            recorded = record_signs(self.net, x)
+            recorded = record_signs(self.scored, x)
             self.signs += [{"epoch": now.epoch + 1, "layer": name, **summary_row(s)} for name, s in recorded.items()]
         now.finish_epoch()
         self.epoch_start = self.generator.get_state()
@@ -215,13 +168,17 @@ class Trainer:
                 self.save(out)
             while now.epoch < recipe.epochs:
                 bar.set_description(f"epoch {now.epoch + 1}/{recipe.epochs}")
-                whole = self.run_epoch(bar, stop)
+                training = f"epoch {now.epoch + 1} with batch size {recipe.batch_size}"
+                with enough_memory(f"in {training}", smaller_batch(recipe.batch_size), self.kept):
+                    whole = self.run_epoch(bar, stop)
+                check_weights(self.net, self.where(), recipe.lr_at(now.epoch), self.kept)
                 if whole:
-                    score = self.end_epoch()
+                    with enough_memory("while the test images were scored", FREE, self.kept):
+                        score = self.end_epoch()
                 self.save(out)
                 if stop() and now.epoch < recipe.epochs:
                     return None
-        return score or evaluate(self.net, self.images)
+        return score or evaluate(self.scored, self.images)
 
 
 def train(
@@ -234,6 +191,7 @@ def train(
     device: str = "auto",
     resume: bool = False,
     init: str | None = None,
+    teacher: str | Path | None = None,
     progress: bool = True,
     download: bool = False,
     command: str = "",
@@ -241,17 +199,22 @@ def train(
     """Train by ``recipe`` into the folder ``out`` (see ``runs``), and return the network with its last score.
 
     The same recipe, method, seed and thread count on the CPU give the same weights to the last bit, whether or not
-    the run was killed and resumed in between. ``init`` takes the first weights from a trained network.
+    the run was killed and resumed in between. ``init`` takes the first weights from a trained network; ``teacher`` is
+    the trained network that a recipe with ``distill`` learns from (a file, a run's folder, a zoo name).
 
     Raises UsageError for wrong use, before anything is written, and RunError where the run can't go on.
     """
     if not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise UsageError(f"seed={seed!r}: a whole number from 0 to 2^63-1 is needed")
-    wanted = runs.identity(recipe, method, seed)
     chosen = pick_device(device)
-    folder, found = runs.open_folder(out, wanted, resume)
+    taught_by = load_teacher(teacher, recipe)
+    wanted = runs.identity(recipe, method, seed, taught_by and fingerprint(taught_by))
+    folder, found = runs.look_into(out, wanted, resume)
     images = data.load(recipe.dataset, data_dir, image_size=recipe.image_size, download=download, progress=progress)
-    trainer = Trainer(recipe, method, seed, images, chosen, init)
+    if taught_by is not None:
+        check_fits(taught_by, images, f"teacher {teacher}")
+    trainer = Trainer(recipe, method, seed, images, chosen, init, taught_by)
+    runs.open_folder(folder)
     if found:
         trainer.resume(*found, folder)
 
@@ -268,10 +231,10 @@ def train(
     write_json(folder / runs.RUN, {**about, "result": None})
     score = trainer.run(folder, progress)
     if score is None:
-        return Result(trainer.net, None, images.label, folder, False, trainer.log)
+        return Result(trainer.scored, None, images.label, folder, False, trainer.log)
     result = {"protocol": "last epoch, all test images", "test_accuracy": score.top1, "test_top5": score.top5}
     result |= {"test_loss": score.loss, "test_images": score.images}
     named = {"dataset": recipe.dataset, "data": images.label, "identity": wanted, "result": result}
-    save_weights(folder / WEIGHTS, trainer.net, **named)
-    write_json(folder / runs.RUN, {**about, "result": result})
-    return Result(trainer.net.eval(), score, images.label, folder, True, trainer.log)
+    save_weights(folder / WEIGHTS, trainer.scored, **named)
+    write_json(folder / runs.RUN, {**about, "path": trainer.step.path, "result": result})
+    return Result(trainer.scored.eval(), score, images.label, folder, True, trainer.log)
