@@ -130,10 +130,13 @@ def expand_bits(net: BinaryNet, state: dict[str, Tensor], source: object = "weig
     """Prepare a freshly built ``net`` for the bit form ``state``: returns the state dict that it can load.
 
     ŵ itself becomes ``layer.weight``, and ``layer.method`` loses its weight shift; a scale, whatever its kind, becomes
-    a learned one that holds the stored factors. Raises UsageError, naming ``source``, where bits or factors are
-    missing or don't fit.
+    a learned one that holds the stored factors; rounded matrices become real ones. Raises UsageError, naming
+    ``source``, where bits, factors or steps are missing or don't fit, and where latent weights are among them.
     """
     state = dict(state)
+    for key in (f"{name}.{key}" for name in packable_layers(net) for key in _TRAINING_ONLY):
+        if key in state:
+            raise UsageError(f"{source}: not in bit form, {key} has no place in it")
     for name, layer in packable_layers(net).items():
         scaled = layer.method.scale is not None
         try:
@@ -150,6 +153,9 @@ def expand_bits(net: BinaryNet, state: dict[str, Tensor], source: object = "weig
         if scaled:
             state[f"{name}.learned_scale.factor"] = scale
     for key in matrix_names(net):
-        if f"{key}.step" in state:
-            state[key] = from_steps(state[key], state.pop(f"{key}.step"))
+        q, step = state.get(key), state.pop(f"{key}.step", None)
+        if step is not None and q is not None and step.shape == q.shape[:1]:
+            state[key] = from_steps(q, step)
+        elif step is not None or (q is not None and not q.is_floating_point()):
+            raise UsageError(f"{source}: {key} and its step don't fit each other")
     return state

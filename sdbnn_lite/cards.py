@@ -101,13 +101,13 @@ def compare(card: dict, score: Score, label: str) -> str:
 
     Raises RunError where both were measured on the same set and differ by more than ``TOLERANCE`` points.
     """
-    said = f"card: {100 * card['test_accuracy']:.2f} %"
+    on_card = f"{100 * card['test_accuracy']:.2f} %"
     if (label, score.images) != (card["data"], card["test_images"]):
-        return f"{said} on all {card['test_images']:,} test images of {card['data']}; not compared, other images"
+        return f"card: {on_card} on {card['test_images']:,} test images of {card['data']}; not compared, other images"
     points = 100 * abs(score.top1 - card["test_accuracy"])
     if points > TOLERANCE + 1e-9:
         raise RunError(
-            f"{card['network']}: {100 * score.top1:.2f} % here, {said} on the same {label}: {points:.2f} points apart, "
-            f"{TOLERANCE} allowed; compare images, versions and hardware with the card's"
+            f"{card['network']}: {100 * score.top1:.2f} % here, {on_card} on its card, {points:.2f} points apart on "
+            f"the same {label}, {TOLERANCE} allowed; compare images, versions and hardware with the card's"
         )
-    return f"{said}; equal" if points < 1e-9 else f"{said}; {points:.2f} points apart, within {TOLERANCE}"
+    return f"card: {on_card}; {'equal' if points < 1e-9 else f'{points:.2f} points apart, within {TOLERANCE}'}"

@@ -132,14 +132,16 @@ def check_same_logits(net: BinaryNet, stored: BinaryNet, rounded: bool, probe: d
 
 
 def portable_command(typed: str) -> str:
-    """A run's command without what belongs to one machine: the folders --data and --out, and --quiet."""
+    """A run's command for any machine: ``--data DIR`` for its images, no --out and --quiet, files by name alone."""
     kept, words = [], iter(shlex.split(typed))
     for word in words:
         flag, equals, _ = word.partition("=")
-        if len(flag) > 2 and ("--data".startswith(flag) or "--out".startswith(flag)):
-            if not equals:
-                next(words, None)
-        elif word != "--quiet":
+        data, out = (len(flag) > 2 and option.startswith(flag) for option in ("--data", "--out"))  # --dat will do
+        if (data or out) and not equals:
+            next(words, None)
+        if data:
+            kept += ["--data", "DIR"]
+        elif not out and word != "--quiet":
             kept.append(Path(word).name if word.startswith("/") else word)
     return shlex.join(kept)
 
