@@ -34,10 +34,12 @@ class ActivationSelfDistribution(nn.Module):
         self.squeeze = nn.Linear(channels, hidden, bias=False)  # W1
         self.expand = nn.Linear(hidden, channels, bias=False)  # W2
 
+    def shift_of(self, mean: Tensor) -> Tensor:
+        """(N, C) shifts, in (0, 1), of the channels' means (N, C)."""
+        return torch.sigmoid(self.expand(torch.relu(self.squeeze(mean))))
+
     def forward(self, a: Tensor) -> Tensor:
-        mean = a.mean(dim=(2, 3))  # (N, C)
-        shift = torch.sigmoid(self.expand(torch.relu(self.squeeze(mean))))  # (N, C), in (0, 1)
-        return shift[:, :, None, None]
+        return self.shift_of(a.mean(dim=(2, 3)))[:, :, None, None]
 
 
 class StaticShift(nn.Module):

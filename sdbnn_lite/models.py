@@ -36,12 +36,16 @@ class BinaryNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes) of images (N, C, H, W); raises UsageError for wrong rank, channels, dtype or NaN."""
+        self.check(images)
+        return self.classify(images)
+
+    def check(self, images: Tensor) -> None:
+        """Raise UsageError unless the network takes these images."""
         weight = self.conv1.weight
         check_images(images, weight.shape[1], weight.dtype)
         height, width = images.shape[2:]
         if not self.takes(height, width):
             raise UsageError(f"images: {height}×{width} pixels given, {self.sizes} needed")
-        return self.classify(images)
 
     sizes = "any size"
 

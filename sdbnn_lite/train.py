@@ -15,14 +15,17 @@ from .augment import Augmentation
 from .averaging import Average
 from .binarize import ede_schedule
 from .checkpoints import CHECKPOINT, WEIGHTS, restore, save_checkpoint, save_weights
+from .cuda_step import CudaStep
 from .errors import UsageError
 from .evaluate import Score, evaluate
+from .fast import fast_forward
 from .files import write_csv, write_json
 from .guards import check_loss, check_weights, enough_memory, smaller_batch
+from .half import gpu_forward, on_device
 from .interrupt import first_interrupt_waits
 from .layers import binary_layers, set_ede
 from .losses import TrainingLoss
-from .machine import describe_machine, pick_device
+from .machine import convolutions, describe_machine, pick_device
 from .models import BinaryNet
 from .optimizers import make_optimizer, set_lr
 from .prepare import check_fits, fingerprint, initial_network, load_teacher
@@ -49,7 +52,7 @@ class Result:
 
 def pick_forward(net: BinaryNet, device: torch.device) -> Callable[[Tensor], Tensor]:
     """What computes the logits while ``net`` trains on ``device``, and scores it after every epoch but the last."""
-    return net
+    return gpu_forward(net, device) if device.type == "cuda" else fast_forward(net) or net
 
 
 class Trainer:
@@ -65,7 +68,7 @@ class Trainer:
         self.identity = runs.identity(recipe, method, seed, teacher and fingerprint(teacher))
         net = initial_network(recipe, method, seed, images, init)
         with enough_memory("while images and network were copied to it", FREE, "nothing was written"):
-            self.images, self.net = images.to(device), net.to(device)
+            self.images, self.net = images.to(device), on_device(net, device)
             self.average = Average(self.net, recipe.ema) if recipe.ema else None
             teach = teacher and teacher.to(device).classify
         self.scored = self.net if self.average is None else self.average.net
@@ -73,7 +76,12 @@ class Trainer:
         self.forward_scored = self.forward if self.scored is self.net else pick_forward(self.scored, device)
         self.optimizer = make_optimizer(self.net, recipe)
         loss = TrainingLoss(recipe.label_smoothing, recipe.distill, teach)
-        self.step = Step(self.forward, self.optimizer, loss, self.average, device)
+        parts = (self.forward, self.optimizer, loss, self.average, device)
+        if device.type == "cuda":
+            steps = self.images.num_batches(recipe.batch_size) * recipe.epochs
+            self.step = CudaStep(*parts, batch_size=recipe.batch_size, steps=steps)
+        else:
+            self.step = Step(*parts)
         self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)  # order, crops and flips of all epochs
         self.epoch_start = self.generator.get_state()
@@ -151,7 +159,8 @@ class Trainer:
         self.log.append(now.row(recipe, score))
         if binary_layers(self.scored):
             x, _ = next(iter(self.images.test_batches(SIGN_IMAGES)))
-            recorded = record_signs(self.scored, x)
+            with convolutions(tf32=False):
+                recorded = record_signs(self.scored, x)
             self.signs += [{"epoch": now.epoch + 1, "layer": name, **summary_row(s)} for name, s in recorded.items()]
         now.finish_epoch()
         self.epoch_start = self.generator.get_state()

@@ -1,0 +1,120 @@
+"""Train a whole network through fused layers: the same modules and parameters, other loops.
+
+``fast_forward(net)`` is ``net.forward`` for training and for scoring on a CPU; everything small (weights, shifts,
+scales, classifier, the real convolutions) stays with the modules themselves and with autograd.
+"""
+
+import numba
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..layers import BinaryConv2d, binary_layers
+from ..models import BinaryNet, CifarResNet, DigitsConvNet, ResNet18Block, ResNet20Block, VGGSmall
+from .kernels import wake_threads
+from .layer import FusedLayer, Plan, Workspace, from_blocks, gradient_code, to_blocks
+from .tiles import has_wide_integers
+
+_NETWORKS = (CifarResNet, VGGSmall, DigitsConvNet)
+
+
+def supports(net: nn.Module) -> bool:
+    """Whether ``net`` can be trained here through fused layers."""
+    if not has_wide_integers() or type(net) not in _NETWORKS or not net.method.binary:
+        return False
+    weight = net.conv1.weight
+    ours = all(layer.binary_weights for layer in binary_layers(net).values())
+    return ours and weight.device.type == "cpu" and weight.dtype == torch.float32
+
+
+class FastForward:
+    """Call it like the network; the network's mode, parameters and statistics are used and updated."""
+
+    path = "fused layers, 16-bit integer convolutions"
+
+    def __init__(self, net: BinaryNet):
+        threads = torch.get_num_threads()
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        wake_threads()
+        torch.set_num_threads(threads)  # both may share one OpenMP, and numba's first launch sets its number
+        self.net = net
+        self.workspace = Workspace()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        self.net.check(images)
+        self.images = len(images)
+        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        networks = (self.resnet, self.vgg, self.digits)
+        return networks[_NETWORKS.index(type(self.net))](images)
+
+    def layer(
+        self,
+        conv: BinaryConv2d,
+        bn: nn.BatchNorm2d,
+        x: Tensor,
+        mean: Tensor,
+        *,
+        pooled: bool = False,
+        add_input: bool = False,
+        shortcut: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """(out, its mean over the pixels) of blocks x and their mean (G, C, 32)."""
+        method = conv.method
+        plan = Plan(
+            conv.stride, gradient_code(method.activation_gradient), pooled, add_input, self.images, self.workspace
+        )
+        shift = None
+        if conv.asd is not None:
+            flat = conv.asd.shift_of(mean.transpose(1, 2).flatten(0, 1))  # (32·G, C)
+            shift = flat.unflatten(0, (-1, mean.shape[2])).transpose(1, 2).contiguous()
+        elif conv.rsign is not None:
+            shift = conv.rsign.beta[None, :, None].expand_as(mean).contiguous()
+        args = (x, shift, conv.binary_weight(), conv.scale(), bn.weight, bn.bias, shortcut)
+        return FusedLayer.apply(*args, bn, conv.ede_k, conv.ede_t, plan)
+
+    def stem(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        net = self.net
+        bn = net.bns[0] if isinstance(net, VGGSmall) else net.bn1
+        x = F.hardtanh(bn(net.conv1(images)))
+        return to_blocks(x), to_blocks(x.mean(dim=(2, 3)))
+
+    def resnet(self, images: Tensor) -> Tensor:
+        net = self.net
+        x, mean = self.stem(images)
+        for stage in net.layers:
+            for block in stage:
+                run = self.block20 if isinstance(block, ResNet20Block) else self.block18
+                x, mean = run(block, x, mean)
+        return net.linear(net.bn2(from_blocks(mean, self.images)))
+
+    def block20(self, block: ResNet20Block, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        if isinstance(block.shortcut, nn.Identity):
+            x, mean = self.layer(block.conv1, block.bn1, x, mean, add_input=True)
+        else:
+            extra = block.shortcut.extra
+            around = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, 0, extra, extra))
+            x, mean = self.layer(block.conv1, block.bn1, x, mean, shortcut=around)
+        return self.layer(block.conv2, block.bn2, x, mean, add_input=True)
+
+    def block18(self, block: ResNet18Block, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        around = x
+        if not isinstance(block.shortcut, nn.Identity):
+            conv, bn = block.shortcut
+            few = x[:, :, :: conv.stride[0], :: conv.stride[1]]  # all that a 1×1 convolution looks at
+            around = to_blocks(bn(F.conv2d(from_blocks(few, self.images), conv.weight)))
+        y, mean = self.layer(block.conv1, block.bn1, x, mean)
+        return self.layer(block.conv2, block.bn2, y, mean, shortcut=around)
+
+    def vgg(self, images: Tensor) -> Tensor:
+        net = self.net
+        x, mean = self.stem(images)
+        for conv, bn, pooled in zip(net.convs, net.bns[1:], net.pooled[1:], strict=True):
+            x, mean = self.layer(conv, bn, x, mean, pooled=pooled)
+        return net.linear(from_blocks(x, self.images).flatten(1))
+
+    def digits(self, images: Tensor) -> Tensor:
+        net = self.net
+        x, mean = self.stem(images)
+        for conv, bn in ((net.conv2, net.bn2), (net.conv3, net.bn3)):
+            x, mean = self.layer(conv, bn, x, mean, pooled=True)
+        return net.linear(from_blocks(x, self.images).flatten(1))
