@@ -148,7 +148,7 @@ def weight_gradient(gradient, lanes, stride, sums, out):
     groups, filters, height, width, _ = gradient.shape
     channels, high, wide = lanes.shape[1:4]
     g0, a0, s0 = gradient.ctypes.data, lanes.ctypes.data, sums.ctypes.data
-    rows = max(1, min(height, 64 // width))
+    rows = max(1, min(height, 32 // width))  # what a strip needs of 4 + 4 channels fits into the first cache
     for block in prange((filters // 4) * (channels // 4)):
         o, c = block // (channels // 4) * 4, block % (channels // 4) * 4
         to = s0 + block * 9 * 1024
