@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .machine import convolutions
+
 BATCHES = 50  # of training images, from which batch norm's statistics are estimated: 6,400 images in batches of 128
 
 
@@ -71,7 +73,8 @@ def estimate_batch_norm(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]
         for images, _ in islice(batches, most):
             size = size or len(images)
             if len(images) == size:
-                net(images)
+                with convolutions(tf32=False):
+                    net(images)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

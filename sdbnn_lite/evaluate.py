@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .errors import UsageError
 from .imageset import ImageSet
+from .machine import convolutions
 from .stream import StreamedImageSet
 
 
@@ -31,7 +32,8 @@ def evaluate(
 ) -> Score:
     """Run *all* test images, in order, nothing dropped, through ``net`` in evaluation mode; its mode stays as it was.
 
-    ``forward`` (default: ``net`` itself) is another way to compute the same network's logits, such as a fast path.
+    ``forward`` (default: ``net`` itself) is another way to compute the same network's logits, such as a fast path. On
+    a GPU the real-valued convolutions are computed in float32, without TF32, as on the CPU.
     Raises UsageError where the network has another number of classes than the set.
     """
     was_training = net.training
@@ -41,7 +43,8 @@ def evaluate(
     try:
         for x, y in images.test_batches(batch_size):
             x, y = x.to(device), y.to(device)
-            logits = (forward or net)(x)
+            with convolutions(tf32=False):
+                logits = (forward or net)(x)
             if logits.shape[1] != images.num_classes:
                 raise UsageError(f"net: {logits.shape[1]} classes, but {images.label} has {images.num_classes}")
             loss += F.cross_entropy(logits, y, reduction="sum").item()

@@ -46,6 +46,21 @@ def one_thread():
         torch.set_num_threads(threads)
 
 
+@contextmanager
+def convolutions(tf32: bool, benchmark: bool = False):
+    """Inside, CUDA's float32 convolutions may round their inputs to TF32 (10 bits of mantissa instead of 23), or not.
+
+    ``benchmark``: try cuDNN's algorithms on the first call of a shape, keep the fastest. Nothing changes on a CPU.
+    """
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32, cudnn.benchmark
+    cudnn.allow_tf32, cudnn.benchmark = tf32, benchmark
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, cudnn.benchmark = before
+
+
 def cpu_name() -> str:
     """The processor's name as the system tells it."""
     info = Path("/proc/cpuinfo")

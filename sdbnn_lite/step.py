@@ -17,7 +17,6 @@ class Step:
     """
 
     look_every = 1
-    path = "readable"
 
     def __init__(
         self,
@@ -29,16 +28,20 @@ class Step:
     ):
         self.forward, self.optimizer, self.loss, self.average = forward, optimizer, loss, average
         self.tally = torch.zeros(2, dtype=torch.float64, device=device)  # Σ loss·images, Σ correct
-        self.path = getattr(forward, "path", self.path)
+
+    @property
+    def path(self) -> str:
+        """How the steps are computed, for run.json."""
+        return getattr(self.forward, "path", "readable")
 
     def __call__(self, images: Tensor, labels: Tensor) -> None:
         self.compute(images, labels)
         if self.average is not None:
             self.average.update()
 
-    def compute(self, images: Tensor, labels: Tensor) -> None:
-        """Everything of a step that happens on the device: a CUDA graph can hold it."""
-        logits = self.forward(images)
+    def compute(self, images: Tensor, labels: Tensor, forward: Callable[[Tensor], Tensor] | None = None) -> None:
+        """Everything of a step that happens on the device, so that a CUDA graph can hold it."""
+        logits = (forward or self.forward)(images)
         loss = self.loss(logits, images, labels)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -6,7 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import functional as F
 
-from sdbnn_lite.augment import Augmentation, Draws, batch_slices, crop, draw, normalise, pixel_table
+from sdbnn_lite.augment import (
+    Augmentation,
+    Draws,
+    batch_slices,
+    crop,
+    draw,
+    draw_centres,
+    erase,
+    normalise,
+    pixel_table,
+)
+from sdbnn_lite.data import load
 from sdbnn_lite.errors import UsageError
 
 
@@ -55,6 +66,74 @@ def test_no_augmentation_only_shuffles():
     assert torch.equal(crop(pixel_table(images, 0), draws, 0), images[draws.image])
 
 
+@pytest.mark.parametrize("height, width, pad", [(4, 5, 2), (6, 4, 3), (3, 3, 0)])
+def test_reflection_equals_torchvisions(height, width, pad):
+    images = random_images(3, 2, height, width)
+    ours = pixel_table(images, pad, reflect=True)
+    theirs = torch.stack([F.pad(image, [pad], padding_mode="reflect") for image in images]) if pad else images
+    assert ours.is_contiguous() and torch.equal(ours.permute(0, 3, 1, 2), theirs)
+    with pytest.raises(UsageError, match=f"pad={min(height, width)}: .* mirrored by less than {min(height, width)}"):
+        pixel_table(images, min(height, width), reflect=True)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 20])
+def test_erasing_equals_a_loop_over_pixels(side):
+    generator = torch.Generator().manual_seed(side)
+    images = torch.rand(40, 2, 5, 7, generator=generator) + 1
+    centres = draw_centres(40, 5, 7, generator)
+    ours = erase(images.clone(), centres, side)
+    for b, (cy, cx) in enumerate(centres.tolist()):
+        for y in range(5):
+            for x in range(7):
+                hit = 0 <= y - (cy - side // 2) < side and 0 <= x - (cx - side // 2) < side
+                assert torch.equal(ours[b, :, y, x], torch.zeros(2) if hit else images[b, :, y, x])
+
+
+def test_centres_lie_everywhere_and_depend_on_the_generator_alone():
+    centres = draw_centres(35_000, 5, 7, torch.Generator().manual_seed(0))
+    counts = torch.bincount(centres[:, 0] * 7 + centres[:, 1], minlength=35)
+    assert len(counts) == 35 and ((counts - 1000) ** 2 / 1000).sum() < 65.2  # 34 degrees of freedom: once in 1,000
+    assert torch.equal(centres, draw_centres(35_000, 5, 7, torch.Generator().manual_seed(0)))
+
+
+def test_an_epoch_with_cutout_goes_on_from_any_batch():
+    images = load("digits")
+    every = Augmentation(1, False, reflect=True, cutout=3)
+
+    def epoch(start):
+        return list(images.epoch(500, torch.Generator().manual_seed(4), every, start=start))
+
+    whole, rest = epoch(0), epoch(2)
+    assert all(torch.equal(a, b) for one, two in zip(whole[2:], rest) for a, b in zip(one, two)) and len(rest) == 1
+    plain = list(images.epoch(500, torch.Generator().manual_seed(4), Augmentation(1, False, reflect=True)))
+    for (x, y), (bare, same) in zip(whole, plain):  # the same order and crops; what isn't erased is untouched
+        assert torch.equal(y, same) and ((x == bare) | (x == 0)).all() and not torch.equal(x, bare)
+
+
+def test_alternating_flips():
+    """Each image is flipped in every second epoch; half of them in the first."""
+
+    def flipped(epoch, seed):
+        draws = draw(1000, Augmentation(epoch=epoch), torch.Generator().manual_seed(seed))
+        return draws.flip[draws.image.argsort()]  # by image
+
+    first = flipped(0, 7)
+    assert 430 < first.sum() < 570
+    assert torch.equal(flipped(1, 8), ~first) and torch.equal(flipped(2, 9), first)
+    assert not draw(9, Augmentation(flip=False, epoch=1), torch.Generator()).flip.any()
+
+
+def test_what_an_epoch_draws_is_as_it_was():
+    """Neither reflection nor alternation changes order, crops or the state that the generator is left in."""
+
+    def drawn(augmentation):
+        generator = torch.Generator().manual_seed(3)
+        return draw(50, augmentation, generator), generator.get_state()
+
+    (plain, state), (other, other_state) = drawn(Augmentation()), drawn(Augmentation(reflect=True, epoch=1))
+    assert torch.equal(state, other_state) and all(map(torch.equal, tuple(plain)[:3], tuple(other)[:3]))
+
+
 def test_every_crop_is_equally_likely():
     n = 90_000
     draws = draw(n, Augmentation(pad=4), torch.Generator().manual_seed(1))
@@ -100,6 +179,8 @@ def test_batches_cover_every_image_once(images, batch_size, drop_lone):
     [
         (lambda: Augmentation(pad=-1), "pad=-1"),
         (lambda: Augmentation(pad=1.5), "pad=1.5"),
+        (lambda: Augmentation(cutout=-1), "cutout=-1"),
+        (lambda: Augmentation(cutout=0.5), "cutout=0.5"),
         (lambda: batch_slices(10, 0), "batch_size=0"),
         (lambda: batch_slices(10, 2.0), "batch_size=2.0"),
         (lambda: batch_slices(10, 4, start=4), "start=4"),

@@ -40,6 +40,17 @@ def test_another_number_of_classes(digits):
         evaluate(sd.build("digits_convnet", num_classes=7), digits)
 
 
+def test_another_way_to_compute_the_same_logits(digits):
+    net = sd.build("digits_convnet")
+    modes = []
+
+    def forward(x):
+        modes.append(net.training)
+        return net(x)
+
+    assert evaluate(net, digits, forward=forward) == evaluate(net, digits) and modes == [False]
+
+
 def test_devices():
     assert pick_device("cpu").type == "cpu"
     with pytest.raises(UsageError, match="unknown device 'gpu': choose one of auto, cpu, cuda"):

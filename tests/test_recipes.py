@@ -63,10 +63,63 @@ def test_other_epochs_compress_the_schedule_and_are_not_published_any_more():
     assert not short.published and short.lr_at(25) == pytest.approx(r.lr_at(250))
 
 
+NEW = {  # field: what it is where the training is the published one
+    "warmup_epochs": 0,
+    "label_smoothing": 0.0,
+    "distill": 0.0,
+    "decay_all": True,
+    "ema": 0.0,
+    "reflect": False,
+    "cutout": 0,
+    "alternate_flip": False,
+}
+
+
+def test_every_recipe_but_the_best_trains_as_published():
+    for name, r in RECIPES.items():
+        plain = all(getattr(r, field) == default for field, default in NEW.items())
+        assert plain != name.endswith("-best"), name
+        assert not (name.endswith("-best") and r.published) and ("ours" in r.about) == name.endswith("-best")
+
+
+def test_the_best_differ_from_the_published_in_what_is_said_alone():
+    for name in PUBLISHED:
+        best, published = RECIPES[f"{name}-best"], RECIPES[name]
+        same = dataclasses.replace(best, **NEW, name=name, about=published.about, published=True)
+        assert same == published
+
+
+def test_warm_up_rises_evenly_then_the_schedule_begins():
+    r = dataclasses.replace(get_recipe("cifar10-resnet20"), warmup_epochs=4, epochs=24, lr=1.0)
+    assert [r.lr_at(e) for e in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    without = dataclasses.replace(r, warmup_epochs=0, epochs=20)
+    assert [r.lr_at(e) for e in range(4, 24)] == pytest.approx([without.lr_at(e) for e in range(20)])
+
+
+def test_warm_up_is_compressed_too():
+    r = get_recipe("cifar10-resnet20-best")
+    assert (r.epochs, r.warmup_epochs) == (500, 5)
+    assert [r.with_epochs(n).warmup_epochs for n in (1000, 100, 15, 1)] == [10, 1, 0, 0]
+    assert dataclasses.replace(r, epochs=6).with_epochs(1).warmup_epochs == 0
+
+
+def test_changed():
+    r = get_recipe("cifar10-resnet20")
+    assert r.changed() is r and r.changed(epochs=500, batch_size=128, lr=0.11) == r
+    other = r.changed(batch_size=64, lr=0.05)
+    assert (other.batch_size, other.lr, other.epochs, other.published) == (64, 0.05, 500, False)
+    assert r.changed(epochs=7) == r.with_epochs(7)
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
         ({"epochs": 0}, "epochs=0"),
+        ({"warmup_epochs": 40}, "warmup_epochs=40: a whole number from 0 to 39"),
+        ({"label_smoothing": 1.0}, "label_smoothing=1.0: a number from 0 below 1"),
+        ({"ema": -0.1}, "ema=-0.1"),
+        ({"distill": 1.5}, "distill=1.5: a number from 0 to 1"),
+        ({"cutout": -1}, "cutout=-1"),
         ({"epochs": 2.5}, "epochs=2.5"),
         ({"batch_size": 1}, "batch_size=1"),
         ({"lr": float("nan")}, "lr=nan"),
