@@ -16,13 +16,18 @@ from safetensors.torch import load_file
 
 from sdbnn_lite import runs
 from sdbnn_lite.augment import Augmentation
-from sdbnn_lite.checkpoints import CHECKPOINT, WEIGHTS, read_tensors
+from sdbnn_lite.checkpoints import CHECKPOINT, WEIGHTS, read_tensors, write_tensors
+from sdbnn_lite.checkpoints import load as load_network
 from sdbnn_lite.data import load
 from sdbnn_lite.errors import RunError, UsageError
+from sdbnn_lite.evaluate import evaluate
 from sdbnn_lite.files import read_csv
+from sdbnn_lite.guards import OutOfMemory
 from sdbnn_lite.imageset import ImageSet
+from sdbnn_lite.optimizers import make_optimizer
 from sdbnn_lite.recipes import RECIPES
-from sdbnn_lite.train import make_optimizer, train
+from sdbnn_lite.step import Step
+from sdbnn_lite.train import train
 
 TINY = dataclasses.replace(RECIPES["digits"], epochs=3, batch_size=256)
 EXACT = ("epoch", "ede_t", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
@@ -85,14 +90,16 @@ def test_a_run_leaves_what_it_says(whole):
     assert float(weights["conv2.ede_k"]) == pytest.approx(max(1 / float(log[-1]["ede_t"]), 1))
 
 
-def test_the_loop_is_plain_pytorch(tmp_path):
-    """One epoch equals the dozen lines anyone would write with torch's own optimizer and schedule."""
+def test_the_loop_is_plain_pytorch(tmp_path, monkeypatch):
+    """One epoch, by the readable path, equals the dozen lines anyone would write with torch's own optimizer."""
     import torch.nn.functional as F
 
     import sdbnn_lite as sd
 
     recipe = dataclasses.replace(TINY, epochs=1)
+    monkeypatch.setattr("sdbnn_lite.train.pick_forward", lambda net, device: net)
     result = train(recipe, tmp_path / "run", seed=5, progress=False)
+    assert json.loads((tmp_path / "run" / runs.RUN).read_text())["path"] == "readable"
 
     torch.manual_seed(5)
     net = sd.build("digits_convnet")
@@ -263,3 +270,185 @@ def test_adam_resumes_exactly(tmp_path, interrupt_after, monkeypatch):
     monkeypatch.undo()
     train(recipe, tmp_path / "run", resume=True, progress=False)
     same_run(tmp_path / "whole", tmp_path / "run")
+
+
+RICH = dataclasses.replace(
+    TINY, warmup_epochs=1, label_smoothing=0.1, decay_all=False, ema=0.8, reflect=True, cutout=2, alternate_flip=True,
+    flip=True, distill=0.5,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    out = tmp_path_factory.mktemp("teacher") / "run"
+    train(dataclasses.replace(TINY, epochs=1), out, method="float", progress=False)
+    return str(out)
+
+
+@pytest.mark.parametrize("batches", [3, 6, 8, 13])  # in an epoch, at its very end, in the second and the third
+def test_with_all_that_best_adds_it_resumes_to_the_last_bit(batches, teacher, tmp_path, interrupt_after, monkeypatch):
+    """Averaged weights, warm-up, two decay groups, a teacher and every augmentation; batch norm estimated anew."""
+    train(RICH, tmp_path / "whole", teacher=teacher, progress=False)
+    interrupt_after(batches)
+    out = tmp_path / "run"
+    assert not train(RICH, out, teacher=teacher, progress=False).finished
+    monkeypatch.undo()
+    assert train(RICH, out, resume=True, teacher=teacher, progress=False).finished
+    same_run(tmp_path / "whole", out)
+    before = (out / WEIGHTS).read_bytes()
+    assert train(RICH, out, resume=True, teacher=teacher, progress=False).score.images == 360  # said again
+    assert (out / WEIGHTS).read_bytes() == before
+
+
+def test_the_average_is_what_is_scored_and_saved(tmp_path):
+    """Against the mean of the weights after every step, kept by hand; the checkpoint holds both."""
+    recipe = dataclasses.replace(TINY, ema=0.999)  # 18 steps: still the plain mean of all of them
+    seen = []
+    step = Step.__call__
+
+    def watched(self, images, labels):
+        step(self, images, labels)
+        seen.append([p.detach().double().clone() for p in self.average.source.parameters()])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Step, "__call__", watched)
+        result = train(recipe, tmp_path / "run", progress=False)
+    assert len(seen) == 18
+    saved, checkpoint = load_file(tmp_path / "run" / WEIGHTS), read_tensors(tmp_path / "run" / CHECKPOINT)[0]
+    for (name, p), values in zip(result.net.named_parameters(), zip(*seen)):
+        assert torch.allclose(p.double(), torch.stack(values).mean(0), rtol=1e-4, atol=1e-6), name
+        assert torch.equal(saved[name], p) and torch.equal(checkpoint[f"average/{name}"], p)
+        assert torch.equal(checkpoint[f"model/{name}"].double(), values[-1])
+    again = evaluate(load_network(tmp_path / "run"), load("digits"))
+    assert again == result.score and again.top1 == float(result.log[-1]["test_accuracy"])
+    assert float(saved["conv2.ede_t"]) == pytest.approx(float(result.log[-1]["ede_t"]))
+
+
+def test_another_teacher_is_another_run(teacher, tmp_path):
+    recipe = RICH.with_epochs(1)
+    train(recipe, tmp_path / "run", teacher=teacher, progress=False)
+    run = json.loads((tmp_path / "run" / runs.RUN).read_text())
+    assert run["distill"] == 0.5 and len(run["teacher"]) == 16 and run["path"]
+    other = train(dataclasses.replace(TINY, epochs=1), tmp_path / "other", method="float", seed=1, progress=False)
+    with pytest.raises(UsageError, match="teacher is '[0-9a-f]{16}' there, '[0-9a-f]{16}' here"):
+        train(recipe, tmp_path / "run", resume=True, teacher=other.out, progress=False)
+
+
+def test_the_new_settings_are_part_of_a_runs_identity(whole):
+    for change in ({"ema": 0.9}, {"label_smoothing": 0.1}, {"warmup_epochs": 1}, {"decay_all": False}, {"cutout": 2}):
+        (field,) = change
+        with pytest.raises(UsageError, match=f"{field} is .* there, {change[field]!r} here"):
+            train(dataclasses.replace(TINY, **change), whole, resume=True, progress=False)
+
+
+def test_a_run_of_an_earlier_version_is_resumed(tmp_path, whole, interrupt_after, monkeypatch):
+    """Its checkpoint doesn't name the settings that came later: they were as published."""
+    out = tmp_path / "run"
+    interrupt_after(8)
+    train(TINY, out, progress=False)
+    monkeypatch.undo()
+    tensors, about = read_tensors(out / CHECKPOINT)
+    later = ("warmup_epochs", "label_smoothing", "distill", "decay_all", "ema", "reflect", "cutout", "alternate_flip")
+    for field in (*later, "teacher"):
+        del about["identity"][field]
+    write_tensors(out / CHECKPOINT, tensors, about)
+    train(TINY, out, resume=True, progress=False)
+    same_run(whole, out)
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
+    """The loss of the last step was finite, its gradient wasn't: the epoch isn't scored, nor saved."""
+    step, steps = Step.__call__, [0]
+
+    def overflows(self, images, labels):
+        step(self, images, labels)
+        steps[0] += 1
+        if steps[0] == 12:  # the last of the second epoch
+            weight = next(p for p in self.optimizer.param_groups[0]["params"] if p.shape == (64, 32, 3, 3))
+            with torch.no_grad():
+                weight[0, 0, 0, 0] = float("nan")
+
+    monkeypatch.setattr(Step, "__call__", overflows)
+    with pytest.raises(
+        RunError, match="conv2.weight is no longer finite in epoch 2, step 6 .*checkpoint of epoch 1 is"
+    ):
+        train(TINY, tmp_path / "run", progress=False)
+    tensors, about = read_tensors(tmp_path / "run" / CHECKPOINT)
+    assert about["progress"]["epoch"] == 1 and all(
+        t.isfinite().all() for t in tensors.values() if t.is_floating_point()
+    )
+    assert len(read_csv(tmp_path / "run" / runs.LOG)) == 1
+
+
+def test_a_loss_that_is_looked_at_seldom_still_stops_the_epoch(tmp_path, monkeypatch):
+    """As on a GPU: at every 4th step, and at the epoch's end before anything is saved."""
+    wild = dataclasses.replace(TINY, lr=1e30)
+    monkeypatch.setattr(Step, "look_every", 4)
+    with pytest.raises(RunError, match=r"in epoch 1, by step 4 \(lr 1e\+30\); the checkpoint of epoch 0 is kept"):
+        train(wild, tmp_path / "four", method="float", progress=False)
+    monkeypatch.setattr(Step, "look_every", 50)
+    with pytest.raises(RunError, match="in epoch 1, by step 6"):
+        train(wild, tmp_path / "fifty", method="float", progress=False)
+
+
+def test_looking_seldom_changes_no_number(tmp_path, whole, monkeypatch, interrupt_after):
+    monkeypatch.setattr(Step, "look_every", 50)
+    train(TINY, tmp_path / "run", progress=False)
+    same_run(whole, tmp_path / "run")
+    interrupt_after(3)
+    train(TINY, tmp_path / "two", progress=False)
+    monkeypatch.undo()
+    assert read_tensors(tmp_path / "two" / CHECKPOINT)[1]["progress"]["step"] == 3
+    train(TINY, tmp_path / "two", resume=True, progress=False)
+    same_run(whole, tmp_path / "two")
+
+
+def test_a_gpu_that_is_full(tmp_path, whole, monkeypatch):
+    """In the second epoch's first step: the batch size to try is named, the first epoch is kept, the run goes on."""
+    step, steps = Step.__call__, [0]
+
+    def full(self, images, labels):
+        steps[0] += 1
+        if steps[0] == 7:
+            raise OutOfMemory("CUDA out of memory. Tried to allocate 2.00 GiB")
+        step(self, images, labels)
+
+    monkeypatch.setattr(Step, "__call__", full)
+    message = "memory ran out in epoch 2 with batch size 256; .*--batch-size 128 .*; the checkpoint of epoch 1 is kept"
+    with pytest.raises(RunError, match=message):
+        train(TINY, tmp_path / "run", progress=False)
+    monkeypatch.undo()
+    train(TINY, tmp_path / "run", resume=True, progress=False)
+    same_run(whole, tmp_path / "run")
+
+
+def test_a_gpu_that_is_full_before_training_or_while_scoring(tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OutOfMemory("CUDA out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageSet, "to", full)
+        with pytest.raises(RunError, match="ran out while images and network were copied to it; .*nothing was written"):
+            train(TINY, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr("sdbnn_lite.train.evaluate", full)
+    with pytest.raises(RunError, match="ran out while the test images were scored; .*checkpoint of epoch 0 is kept"):
+        train(TINY, tmp_path / "run", progress=False)
+
+
+def test_the_path_that_trains_never_gives_the_result(tmp_path, monkeypatch):
+    """``pick_forward``'s computes every step and the epochs' scores; the last score comes from the network itself."""
+    used = []
+
+    def pick(net, device):
+        def forward(x):
+            used.append((len(x), net.training))
+            return net(x)
+
+        return forward
+
+    monkeypatch.setattr("sdbnn_lite.train.pick_forward", pick)
+    recipe = dataclasses.replace(TINY, epochs=2)
+    train(recipe, tmp_path / "run", progress=False)
+    assert [n for n, training in used if training] == ([256] * 5 + [157]) * 2
+    assert [n for n, training in used if not training] == [360]  # after the first of the two epochs
