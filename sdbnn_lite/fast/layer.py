@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from ..binarize import GRADIENTS
 from . import kernels
@@ -112,18 +113,13 @@ class FusedLayer(Function):
             total, square = torch.from_numpy(totals.sum(0)).unbind(1)
             mean = total / count
             variance = square / count - mean.square()  # of integers, in float64: no cancellation to speak of
-            if bn.track_running_stats:
-                bn.num_batches_tracked += 1
-                unbiased = s.square() * variance * (count / max(count - 1, 1))
-                bn.running_mean.lerp_((s * mean).to(bn.running_mean.dtype), bn.momentum)
-                bn.running_var.lerp_(unbiased.to(bn.running_var.dtype), bn.momentum)
-            inverse = (s.square() * variance + bn.eps).rsqrt()
-            mean = s * mean
+            _update_statistics(bn, s * mean, s.square() * variance * (count / max(count - 1, 1)))
+            center, inverse = s * mean, (s.square() * variance + bn.eps).rsqrt()
         else:
-            mean = bn.running_mean.double()
-            inverse = (bn.running_var.double() + bn.eps).rsqrt()
+            mean = variance = None
+            center, inverse = bn.running_mean.double(), (bn.running_var.double() + bn.eps).rsqrt()
         factor = gamma.detach().double() * inverse  # of ŷ = s·y
-        offset = beta.detach().double() - factor * mean
+        offset = beta.detach().double() - factor * center
         out = torch.empty(y.shape)
         means = torch.empty(groups, o, BLOCK)
         extra = x if plan.add_input else (out if shortcut is None else shortcut)
@@ -132,16 +128,16 @@ class FusedLayer(Function):
             y.numpy(), (factor * s).float().numpy(), offset.float().numpy(), extra.numpy(), has, out.numpy(),
             means.numpy(),
         )  # fmt: skip
-        ctx.plan, ctx.k, ctx.t, ctx.count = plan, float(k), float(t), count
-        ctx.eps = bn.eps
+        ctx.plan, ctx.k, ctx.t, ctx.count, ctx.training = plan, float(k), float(t), count, bn.training
         ctx.has_scale, ctx.has_shortcut = scale is not None, shortcut is not None
-        ctx.save_for_backward(x, shift, w, out, y, place, s, mean, inverse, gamma)
+        ctx.save_for_backward(x, shift, w, out, y, place, s, center, inverse, gamma, mean, variance)
         ctx.set_materialize_grads(False)
         return out, means
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient, mean_gradient):
-        x, shift, w, out, y, place, s, mean, inverse, gamma = ctx.saved_tensors
+        x, shift, w, out, y, place, s, center, inverse, gamma, mean, variance = ctx.saved_tensors
         plan, count = ctx.plan, ctx.count
         space = plan.workspace
         groups, c, h, wd, _ = x.shape
@@ -160,19 +156,15 @@ class FusedLayer(Function):
         )  # fmt: skip
         totals = torch.from_numpy(totals)
         sum_ds, sum_dsy, most = totals[..., 0].sum(0), totals[..., 1].sum(0), totals[..., 2].amax(0)
-        normed = inverse * (s * sum_dsy - mean * sum_ds)  # Σ ds·(ŷ - μ)/√(σ² + ε)
-        d_beta, d_gamma = sum_ds, normed
+        normed = inverse * (s * sum_dsy - center * sum_ds)  # Σ ds·(ŷ - μ)/√(σ² + ε)
         # dL/dy = s·γ·inverse·(ds - mean(ds) - normalised·mean(ds·normalised)) = a·ds + b·y + c
         a = s * gamma.double() * inverse
-        b = -a * s * inverse * normed / count
-        constant = -a * sum_ds / count + a * mean * inverse * normed / count
-        reach = 9 * c  # |y| is never larger
-        bound = a.abs() * most + b.abs() * min(reach, 32767) + constant.abs()
-        step = float(bound.max()) / 32766
-        if not np.isfinite(step):
-            step = float("nan")
-        if step == 0:
-            step = 1.0
+        b, constant = torch.zeros_like(a), torch.zeros_like(a)
+        if ctx.training:
+            b = -a * s * inverse * normed / count
+            constant = -a * sum_ds / count + a * center * inverse * normed / count
+        bound = a.abs() * most + b.abs() * 9 * c + constant.abs()  # of |dL/dy|, since |y| <= 9·C
+        step = float(bound.max()) / 32766 or 1.0  # NaN stays NaN, and shows in the loss
         a_, b_, c_ = ((v / step).float().numpy() for v in (a, b, constant))
         dy = space.get("gradient", (groups, o, (h - 1) // plan.stride + 1, (wd - 1) // plan.stride + 1, BLOCK),
                        torch.int16)  # fmt: skip
@@ -197,14 +189,23 @@ class FusedLayer(Function):
             plan.gradient, np.float32(ctx.k), np.float32(ctx.t), d_shift.numpy(),
         )  # fmt: skip
         d_scale = None
-        if ctx.has_scale:  # Σ dL/dŷ·y = Σ (a·ds + b·y + c)·y / s; Σ y and Σ y² from the moments kept in mean, inverse
-            total = mean / s * count
-            square = (inverse.pow(-2) - ctx.eps) / s.square() * count + total.square() / count
-            d_scale = ((a * sum_dsy + b * square + constant * total) / s).float()
+        if ctx.has_scale:  # Σ dL/dŷ·y = Σ (a·ds + b·y + c)·y / s, and dL/dŷ has to be taken before it meets s
+            d_scale = a / s * sum_dsy
+            if ctx.training:
+                d_scale += (b * (variance + mean.square()) + constant * mean) / s * count
+            d_scale = d_scale.float()
         return (
-            dx, d_shift if ctx.needs_input_grad[1] else None, dw, d_scale, d_gamma.float(), d_beta.float(),
+            dx, d_shift if ctx.needs_input_grad[1] else None, dw, d_scale, normed.float(), sum_ds.float(),
             ds if ctx.has_shortcut else None, None, None, None, None,
         )  # fmt: skip
+
+
+def _update_statistics(bn: nn.BatchNorm2d, mean: Tensor, unbiased: Tensor) -> None:
+    """The running mean and variance, as batch norm's own forward pass updates them."""
+    if bn.track_running_stats:
+        bn.num_batches_tracked += 1
+        bn.running_mean.lerp_(mean.to(bn.running_mean.dtype), bn.momentum)
+        bn.running_var.lerp_(unbiased.to(bn.running_var.dtype), bn.momentum)
 
 
 def _input_gradient(pairs: np.ndarray, w: Tensor, step: float, stride: int, dx: Tensor) -> None:

@@ -1,0 +1,130 @@
+"""The kernels of the fast step, each against torch or a closed form, over odd sizes too."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sdbnn_lite.fast import kernels
+from sdbnn_lite.fast.kernels import BLOCK
+from sdbnn_lite.fast.layer import (
+    _TAPS,
+    Workspace,
+    _input_gradient,
+    _pack_weights,
+    _tap_offsets,
+    _valid,
+    from_blocks,
+    to_blocks,
+)
+from sdbnn_lite.fast.tiles import has_wide_integers
+
+pytestmark = pytest.mark.skipif(not has_wide_integers(), reason="this processor has no AVX-512: no fast path")
+
+SHAPES = {
+    "images": st.integers(1, 70),
+    "c": st.sampled_from([8, 16, 24]),
+    "o": st.sampled_from([8, 16, 32]),
+    "h": st.integers(1, 9),
+    "w": st.integers(1, 9),
+    "stride": st.sampled_from([1, 2]),
+    "seed": st.integers(0, 1000),
+}
+
+
+def draw(*shape, seed):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def zeros(*shape, dtype):
+    return torch.zeros(*shape, dtype=dtype).numpy()
+
+
+def bordered(images, c, h, w):
+    """Empty buffers of both layouts for that many images."""
+    groups = -(-images // BLOCK)
+    pairs = zeros(groups, c // 2, h + 2, w + 2, BLOCK, dtype=torch.int32)
+    return pairs, zeros(groups, c, h + 2, w + 2, BLOCK, dtype=torch.int16)
+
+
+@settings(max_examples=60)
+@given(**SHAPES)
+def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, seed):
+    """Signs, ±1 convolution, gradient to the input and to the weights: integers, equal to float64 convolutions."""
+    a, shift = draw(images, c, h, w, seed=seed), draw(images, c, seed=seed + 1)
+    weight = draw(o, c, 3, 3, seed=seed + 2).sign()
+    binary = torch.where(a + shift[:, :, None, None] >= 0, 1.0, -1.0).double().requires_grad_()
+    real = weight.double().requires_grad_()
+    expected = F.conv2d(binary, real, stride=stride, padding=1)
+    height, width = expected.shape[2:]
+
+    pairs, lanes = bordered(images, c, h, w)
+    blocks, shifts, valid = to_blocks(a).numpy(), to_blocks(shift).numpy(), _valid(images)
+    kernels.sign_pairs(blocks, shifts, valid, pairs)
+    kernels.sign_lanes(blocks, shifts, valid, lanes)
+    assert torch.equal(from_blocks(torch.from_numpy(lanes[:, :, 1:-1, 1:-1].copy()), images).double(), binary)
+    y = torch.zeros(len(pairs), o, height, width, BLOCK, dtype=torch.int16)
+    kernels.convolve(pairs, _pack_weights(weight.flatten(2)), _tap_offsets(_TAPS, w + 2), stride, y.numpy())
+    assert torch.equal(from_blocks(y, images).double(), expected.detach())
+    assert images % BLOCK == 0 or not y[-1, ..., images % BLOCK :].any()
+
+    g = (1000 * draw(images, o, height, width, seed=seed + 3)).round()
+    expected.backward(g.double())
+    gradient = to_blocks(g).to(torch.int16)
+    halves = torch.zeros(len(pairs), o // 2, height + 2, width + 2, BLOCK, dtype=torch.int32)
+    low, high = gradient[:, ::2].int(), gradient[:, 1::2].int()
+    halves[:, :, 1:-1, 1:-1] = (low & 0xFFFF) | (high << 16)
+    dx = torch.full((len(pairs), c, h, w, BLOCK), float("nan"))
+    _input_gradient(halves.numpy(), weight.flatten(2), 0.5, stride, dx)
+    assert torch.equal(2 * from_blocks(dx, images).double(), binary.grad)
+
+    dw, sums = np.zeros((o, c, 9), np.int64), Workspace().get("sums", ((o // 4) * (c // 4), 9, 16, 16), torch.int32)
+    kernels.weight_gradient(gradient.numpy(), lanes, stride, sums, dw)
+    assert np.array_equal(dw.reshape(o, c, 3, 3), real.grad.numpy())
+    assert not sums.any()
+
+
+@settings(max_examples=20)
+@given(images=st.integers(1, 40), h=st.integers(1, 4), w=st.integers(1, 4), seed=st.integers(0, 1000))
+def test_pooling_takes_the_first_of_equals(images, h, w, seed):
+    """Small integers, so that many are equal: values and places are torch's."""
+    y = draw(images, 8, 2 * h, 2 * w, seed=seed).round()
+    expected, index = F.max_pool2d(y, 2, return_indices=True)
+    pooled, place = (torch.zeros(-(-images // BLOCK), 8, h, w, BLOCK, dtype=d) for d in (torch.int16, torch.int8))
+    kernels.pool(to_blocks(y).to(torch.int16).numpy(), pooled.numpy(), place.numpy())
+    assert torch.equal(from_blocks(pooled, images).float(), expected)
+    k = from_blocks(place, images)
+    row, column = torch.arange(h)[:, None] * 2 + k // 2, torch.arange(w) * 2 + k % 2
+    assert torch.equal(row * 2 * w + column, index)
+
+
+def test_moments_are_exact():
+    y = torch.randint(-4608, 4608, (2, 3, 5, 7, BLOCK), generator=torch.Generator().manual_seed(0)).to(torch.int16)
+    totals = np.zeros((2, 3, 2))
+    kernels.moments(y.numpy(), totals)
+    assert np.array_equal(totals[..., 0], y.double().sum((2, 3, 4)).numpy())
+    assert np.array_equal(totals[..., 1], y.double().square().sum((2, 3, 4)).numpy())
+
+
+def test_derivative_of_tanh():
+    """1 - tanh²(z) = 1/cosh²(z), also where tanh is nearly 1: relative error below 1e-6 up to |z| = 39."""
+    z = np.linspace(-39, 39, 20001).astype(np.float32)
+    got = np.array([kernels._sech2(v) for v in z])
+    assert np.abs(got * np.cosh(z.astype(np.float64)) ** 2 - 1).max() < 1e-6
+    assert kernels._sech2(np.float32(1e6)) < 1e-30
+
+
+def test_rounding_carries_what_it_leaves_over():
+    """Each gradient within one step of the exact one, and each image's sum over the pixels within half a step."""
+    ds, y = draw(2, 8, 6, 5, BLOCK, seed=0), torch.zeros(2, 8, 6, 5, BLOCK, dtype=torch.int16)
+    a, b, c = (np.full(8, value, np.float32) for value in (3.3, 0, 0.25))
+    lanes, pairs = zeros(2, 8, 6, 5, BLOCK, dtype=torch.int16), zeros(2, 4, 8, 7, BLOCK, dtype=torch.int32)
+    kernels.quantise(ds.numpy(), y.numpy(), a, b, c, _valid(64), lanes, pairs)
+    exact = 3.3 * ds.double() + 0.25
+    got = torch.from_numpy(lanes).double()
+    assert float((got - exact).abs().max()) <= 1.001
+    assert float((got - exact).sum((2, 3)).abs().max()) <= 0.501
+    low, high = pairs[:, :, 1:-1, 1:-1].astype(np.int16), (pairs[:, :, 1:-1, 1:-1] >> 16).astype(np.int16)
+    assert np.array_equal(low, lanes[:, ::2]) and np.array_equal(high, lanes[:, 1::2])
