@@ -75,7 +75,10 @@ def draw(images: int, augmentation: Augmentation, generator: torch.Generator) ->
 
 
 def draw_centres(images: int, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """Where cutout's squares lie: row and column of their centres, any pixel equally likely, int64 (N, 2)."""
+    """Where cutout's squares lie: row and column of their centres, any pixel equally likely, int64 (N, 2).
+
+    Drawn after the epoch's :func:`draw`: with cutout, a run sees other orders from its second epoch on.
+    """
     return torch.stack([torch.randint(side, (images,), generator=generator) for side in (height, width)], dim=1)
 
 
@@ -96,12 +99,10 @@ def pixel_table(images: Tensor, pad: int, reflect: bool = False) -> Tensor:
     """uint8 (N, C, H, W) -> (N, H + 2·pad, W + 2·pad, C): padded, a pixel's C bytes together.
 
     The border holds the raw value 0; with ``reflect`` the image mirrored at its outermost pixels (which aren't
-    doubled), so ``pad`` has to be below both sides: UsageError else.
+    doubled), so ``pad`` has to be below both sides.
     """
     n, c, h, w = images.shape
     if reflect:
-        if pad >= min(h, w):
-            raise UsageError(f"pad={pad}: images of {h}x{w} pixels can only be mirrored by less than {min(h, w)}")
         rows, columns = (_mirrored(side, pad, images.device) for side in (h, w))
         return images.permute(0, 2, 3, 1)[:, rows[:, None], columns].contiguous()
     table = images.new_zeros(n, h + 2 * pad, w + 2 * pad, c)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .augment import Augmentation, Draws, batch_slices, crop, draw, draw_centres, erase, normalise, pixel_table
+from .errors import UsageError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the published CIFAR training uses them too
 
@@ -67,6 +68,12 @@ class ImageSet(Described):
         names = ("train_images", "train_labels", "test_images", "test_labels")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
+    def check(self, augmentation: Augmentation) -> None:
+        """Raise UsageError where the images are too small to be mirrored by as much."""
+        pad, least = augmentation.pad, min(self.train_images.shape[2:])
+        if augmentation.reflect and pad >= least:
+            raise UsageError(f"pad={pad}: images of {least} pixels can only be mirrored by less than that")
+
     def epoch(self, batch_size: int, generator: torch.Generator, augmentation: Augmentation, start: int = 0) -> Batches:
         """The training batches of one epoch, shuffled and augmented, from batch number ``start`` on.
 
@@ -75,6 +82,7 @@ class ImageSet(Described):
 
         Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of 0 … ``num_batches(batch_size)``.
         """
+        self.check(augmentation)
         slices = batch_slices(self.num_train, batch_size, start)
         draws = draw(self.num_train, augmentation, generator)
         height, width = self.train_images.shape[2:]

@@ -5,12 +5,19 @@ from pathlib import Path
 
 import torch
 
+from .augment import Augmentation
 from .checkpoints import load, load_state
 from .errors import UsageError
 from .imageset import ImageSet
 from .models import BinaryNet, build
 from .recipe import Recipe
 from .stream import StreamedImageSet
+
+
+def augmentation_of(recipe: Recipe, epoch: int) -> Augmentation:
+    """How the recipe varies its training images in ``epoch`` = 0, 1, …"""
+    turn = epoch if recipe.alternate_flip else None
+    return Augmentation(recipe.pad, recipe.flip, recipe.reflect, recipe.cutout, turn)
 
 
 def initial_network(
@@ -29,6 +36,7 @@ def initial_network(
     if init is not None:
         load_state(net, load(init).state_dict(), init)
     check_fits(net, images, recipe.network)
+    images.check(augmentation_of(recipe, 0))
     return net
 
 

@@ -40,14 +40,18 @@ class StreamedImageSet(Described):
         """The same set, whose batches will be on ``device``."""
         return replace(self, device=device)
 
+    def check(self, augmentation: Augmentation) -> None:
+        """Raise UsageError for an augmentation that only sets in memory have."""
+        if augmentation.reflect or augmentation.cutout or augmentation.epoch is not None:
+            raise UsageError(f"{self.label}: reflect, cutout and alternate_flip are for image sets held in memory")
+
     def epoch(self, batch_size: int, generator: torch.Generator, augmentation: Augmentation, start: int = 0) -> Batches:
         """As :meth:`ImageSet.epoch`; any ``pad`` above 0 stands for RandomResizedCrop, 0 for the test images' crop.
 
         Each image has its own seed, drawn here, so neither ``start`` nor the number of workers changes a pixel.
         Raises UsageError for an augmentation that only sets in memory have.
         """
-        if augmentation.reflect or augmentation.cutout or augmentation.epoch is not None:
-            raise UsageError(f"{self.label}: reflect, cutout and alternate_flip are for image sets held in memory")
+        self.check(augmentation)
         slices = batch_slices(self.num_train, batch_size, start)
         order = torch.randperm(self.num_train, generator=generator)
         seeds = torch.randint(2**32, (self.num_train,), generator=generator)  # torch's generator takes 32 bits

@@ -11,7 +11,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from . import data, runs
-from .augment import Augmentation
 from .averaging import Average
 from .binarize import ede_schedule
 from .checkpoints import CHECKPOINT, WEIGHTS, restore, save_checkpoint, save_weights
@@ -28,7 +27,7 @@ from .losses import TrainingLoss
 from .machine import convolutions, describe_machine, pick_device
 from .models import BinaryNet
 from .optimizers import make_optimizer, set_lr
-from .prepare import check_fits, fingerprint, initial_network, load_teacher
+from .prepare import augmentation_of, check_fits, fingerprint, initial_network, load_teacher
 from .progress import Progress
 from .recipe import Recipe
 from .record import record_signs, summary_row
@@ -111,10 +110,8 @@ class Trainer:
 
     def batches(self, generator: torch.Generator, start: int = 0):
         """The training batches of the current epoch, from batch number ``start`` on."""
-        recipe = self.recipe
-        epoch = self.progress.epoch if recipe.alternate_flip else None
-        varied = Augmentation(recipe.pad, recipe.flip, recipe.reflect, recipe.cutout, epoch)
-        return self.images.epoch(recipe.batch_size, generator, varied, start=start)
+        varied = augmentation_of(self.recipe, self.progress.epoch)
+        return self.images.epoch(self.recipe.batch_size, generator, varied, start=start)
 
     def run_epoch(self, bar: tqdm, stop) -> bool:
         """Train from the current step to the end of the epoch; False where ``stop()`` ended it after a step."""

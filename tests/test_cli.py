@@ -90,6 +90,14 @@ def test_cifar_from_a_tree(run, cifar_tree, tmp_path):
     assert code == 2 and "--data" in err
 
 
+def test_train_with_another_batch_size_and_rate(run, tmp_path):
+    code, _, _ = run("train", "digits", "--epochs", 1, "--batch-size", 300, "--lr", 0.02, "--out", "it", "--quiet")
+    about = json.loads((tmp_path / "it" / "run.json").read_text())
+    assert code == 0 and (about["batch_size"], about["lr"], about["published"]) == (300, 0.02, False)
+    code, _, err = run("train", "digits", "--epochs", 1, "--out", "it", "--resume", "--quiet")
+    assert code == 2 and "lr is 0.02 there, 0.1 here" in err and "batch_size is 300 there, 64 here" in err
+
+
 def test_study_prints_its_table(run):
     code, out, _ = run(
         "study", "digits", "--methods", "bnn,sdbnn", "--seeds", 2, "--epochs", 1, "--quiet", "--out", "s"
@@ -138,6 +146,10 @@ def test_import_says_what_does_not_fit(run, tmp_path):
         (["train", "digits", "--epochs", "two"], "invalid int value: 'two'"),
         (["train", "digits", "--seed", "-1"], "seed=-1"),
         (["train", "digits", "--threads", "0"], "threads=0"),
+        (["train", "digits", "--lr", "0"], "lr=0.0: a finite number above 0"),
+        (["train", "digits", "--batch-size", "1"], "batch_size=1: batch norm needs at least 2 images"),
+        (["train", "digits", "--teacher", "digits_float"], "recipe digits learns without one"),
+        (["train", "cifar10-resnet20-best"], "--teacher FILE, a run's folder or a zoo name; train one with"),
         (["train", "digits", "--resume", "--out", "none"], "nothing to resume"),
         (["train", "digits", "--out", "/dev/null/x"], "not a folder that can be written"),
         (["train", "digits", "--device", "tpu"], "unknown device 'tpu'"),

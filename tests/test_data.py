@@ -337,6 +337,12 @@ def test_imagenet_without_augmentation_is_cut_as_for_the_test(streamed):
     assert torch.equal(torch.cat([x for x, _ in streamed.epoch(5, seeded(), NONE)]), images[order])
 
 
+@pytest.mark.parametrize("only", [{"reflect": True}, {"cutout": 4}, {"epoch": 0}])
+def test_imagenet_refuses_what_only_sets_in_memory_do(streamed, only):
+    with pytest.raises(UsageError, match="are for image sets held in memory"):
+        streamed.epoch(5, seeded(), Augmentation(**only))
+
+
 def test_imagenet_resumes_whatever_the_number_of_workers(streamed):
     whole = list(streamed.epoch(4, seeded(), Augmentation()))
     for start in range(len(whole) + 1):

@@ -66,6 +66,12 @@ def test_a_size_that_the_network_cannot_take_is_said_before_anything_is_written(
     assert not out.exists()
 
 
+def test_an_augmentation_that_the_images_cannot_have(tmp_path):
+    with pytest.raises(UsageError, match="pad=8: images of 8 pixels can only be mirrored by less than that"):
+        train(dataclasses.replace(TINY, pad=8, reflect=True), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_teachers(digits, tmp_path):
     taught = dataclasses.replace(TINY, distill=0.5, name="digits-best")
     assert load_teacher(None, TINY) is None
