@@ -8,6 +8,9 @@ of *every* parameter, latent weights too: a binary layer of the averaged network
 
 The averaged network has other activations than any network on its way, so batch norm's running statistics are
 estimated anew, from training images (Izmailov et al. 2018 do so too; their mean runs over epochs, this one over steps).
+
+A run with an average scores, records and in the end saves *it*, after every epoch; what goes on learning is the network
+itself. The checkpoint holds both, so a resumed run has the same average to the last bit.
 """
 
 import copy

@@ -2,6 +2,7 @@
 
 weights      model's state dict, or its bit form (see ``bits``)     + how the network was built
 checkpoint   model/…, optimizer/<parameter>/<entry>, random/epoch   + that, and where the run stands
+             average/… where the recipe averages weights: not what ``load`` takes, which is model/…
 """
 
 import json
