@@ -16,7 +16,7 @@ from PIL import Image
 
 import sdbnn_lite as sd
 from sdbnn_lite import cli
-from sdbnn_lite.checkpoints import load
+from sdbnn_lite.checkpoints import load, zoo_names
 from sdbnn_lite.recipes import RECIPES
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -96,6 +96,29 @@ def test_train_with_another_batch_size_and_rate(run, tmp_path):
     assert code == 0 and (about["batch_size"], about["lr"], about["published"]) == (300, 0.02, False)
     code, _, err = run("train", "digits", "--epochs", 1, "--out", "it", "--resume", "--quiet")
     assert code == 2 and "lr is 0.02 there, 0.1 here" in err and "batch_size is 300 there, 64 here" in err
+
+
+def test_a_published_study_of_cifar_and_what_replaces_it(run, cifar_tree, tmp_path, monkeypatch):
+    monkeypatch.setattr("sdbnn_lite.study.RESULTS", tmp_path / "results")
+    zoo = zoo_names()
+    study = ["study", "cifar10-resnet20", "--seeds", 2, "--methods", "float,sdbnn", "--data", cifar_tree, "--quiet"]
+    code, out, err = run(*study, "--epochs", 2, "--publish")
+    tables = tmp_path / "results" / "cifar10-resnet20"
+    assert code == 0 and err == "" and str(tables) in out
+    assert {"runs.csv", "epochs.csv", "signs.csv", "study.json"} <= {p.name for p in tables.iterdir()}
+    about = json.loads((tables / "study.json").read_text())
+    assert (about["epochs"], about["methods"], about["seeds"]) == (2, ["float", "sdbnn"], [0, 1])
+    assert about["data"] == "CIFAR-10 (image tree)" and not about["published"]
+    assert about["command"] == (
+        "sdbnn-lite study cifar10-resnet20 --seeds 2 --methods float,sdbnn --epochs 2 --data DIR --publish"
+    )
+    assert zoo_names() == zoo
+    before = {p: p.read_bytes() for p in tables.iterdir()}
+    code, _, err = run(*study, "--epochs", 1, "--publish")
+    assert code == 2 and "holds a study of 2 epochs, which one of 1 doesn't replace" in err
+    assert {p: p.read_bytes() for p in tables.iterdir()} == before
+    code, _, _ = run(*study, "--epochs", 3, "--publish")
+    assert code == 0 and json.loads((tables / "study.json").read_text())["epochs"] == 3
 
 
 def test_study_prints_its_table(run):
