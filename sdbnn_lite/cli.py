@@ -18,7 +18,8 @@ Train one:   sdbnn-lite train digits     under a minute on a laptop
 
 PUBLISHING = """\
 Writes zoo/NAME.safetensors (binary layers as bits), its card zoo/NAME.json, and results/runs/NAME/ (run.json, log.csv,
-signs.csv). Given the images (--data), the stored file is scored on all test images, and the card holds that figure.
+signs.csv). Given the images (--data), the stored file is scored on all test images, and the card holds that figure; its
+answers go into predictions.csv, its signs on images from the whole set into final_signs.csv.
 Afterwards `sdbnn-lite evaluate NAME` compares with the card, and sd.load("NAME") loads the network.
 """
 
@@ -80,9 +81,10 @@ def make_parser() -> argparse.ArgumentParser:
 
     sub = command("figures", figures, "draw the figures again from the committed results")
     sub.add_argument("--out", default="figures", metavar="DIR", help="where to (default: %(default)s)")
+    sub.add_argument("--data", metavar="DIR", help="with the images: the pictures that show some of them too")
 
     sub = command("bench", run_bench, "measure how long things take on this machine")
-    sub.add_argument("what", nargs="*", metavar="WHAT", help="any of: explorers (default: all)")
+    sub.add_argument("what", nargs="*", metavar="WHAT", help="any of: train, explorers (default: all)")
     sub.add_argument("--json", action="store_true", help="the same as JSON")
     sub.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: 2, as in the notebooks)")
     return parser
@@ -163,8 +165,10 @@ def run_train(args: argparse.Namespace) -> int:
 
 
 def study(args: argparse.Namespace) -> int:
+    from . import data
     from . import study as studies
     from .checkpoints import ZOO
+    from .final_signs import write_study_signs
     from .methods import METHODS
     from .publish import card_study
     from .recipes import get_recipe
@@ -186,6 +190,8 @@ def study(args: argparse.Namespace) -> int:
             print("stopped; the same command with --partial gathers what is finished", file=sys.stderr)
             raise
     studies.gather(out, rows, tables, again_command(args), left_out)
+    if recipe.dataset == "cifar10" and (args.data or os.environ.get("SDBNN_DATA")):
+        write_study_signs(out, rows, tables, data.load(recipe.dataset, args.data), recipe.epochs)
     if args.publish and recipe.name == "digits":
         studies.publish(out, rows, ZOO, recipe.name)
         card_study(ZOO, recipe.name, studies.study_facts(recipe.name))
@@ -270,7 +276,7 @@ def import_original(args: argparse.Namespace) -> int:
 def figures(args: argparse.Namespace) -> int:
     from .figures import draw_all
 
-    for path in draw_all(args.out):
+    for path in draw_all(args.out, args.data):
         print(path)
     return 0
 

@@ -3,6 +3,7 @@
     digits_methods.csv/.png/.svg    every method's test accuracy
     output_signs.png/.svg           how often each output channel says +1
     digits_curves.png/.svg          test accuracy over the epochs
+    cifar10_…                       what ``figures_cifar`` lists, as far as its results are in the package
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from . import checkpoints, data, plots, study, theme
+from . import checkpoints, data, figures_cifar, plots, reproduction, study, theme
 from .errors import UsageError
 from .files import writable_folder, write_csv
 from .machine import one_thread
@@ -26,24 +27,34 @@ CURVE_METHODS = ("float", "bnn", "irnet", "ede", "sdbnn")  # more would cover ea
 SIGN_TITLE = "Shifting its inputs (ASD) drives a layer's channels (the dots) apart"
 
 
-def draw_all(out: str | Path) -> list[Path]:
+def draw_all(out: str | Path, data_dir: str | Path | None = None) -> list[Path]:
     """Write every figure into the folder ``out``; the same bytes each time. Returns the files.
 
-    Raises UsageError, and writes nothing, where the study's tables or networks aren't in the package.
+    ``data_dir``: the folder with the image sets, for the pictures that show some of them. Raises UsageError, and
+    writes nothing, where the study's tables or networks aren't in the package, or these images aren't to be had.
     """
     check_results()
+    cifar = figures_cifar.drawable()
+    if data_dir is not None:
+        cifar["cifar10_mistakes"] = figures_cifar.mistakes(data.load("cifar10", data_dir))
     runs, epochs, facts = read_study(STUDY), read_study(STUDY, "epochs.csv"), study_facts(STUDY)
     recorded = {method: zoo_signs(method) for method in SIGN_METHODS}
     out = writable_folder(out)
     table = out / "digits_methods.csv"
     write_csv(table, method_rows(runs, facts))
+    tables = [table]
+    reproduced = reproduction.table()
+    if reproduced["n"].any():
+        tables.append(out / "cifar10_table.csv")
+        write_csv(tables[-1], reproduction.csv_rows(reproduced))
     curves = epochs[epochs["method"].isin(CURVE_METHODS)]
     figures = {
         "digits_methods": plots.method_table(runs, facts),
         "output_signs": plots.output_signs(recorded, accuracy_notes(runs), SIGN_TITLE, sign_caption(runs, facts)),
         "digits_curves": plots.learning_curves(curves, facts),
+        **cifar,
     }
-    return [table] + [path for name, figure in figures.items() for path in theme.save(figure, out, name)]
+    return tables + [path for name, figure in figures.items() for path in theme.save(figure, out, name)]
 
 
 def check_results() -> None:

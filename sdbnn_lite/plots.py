@@ -59,19 +59,19 @@ def _in_order(methods: Sequence[str]) -> list[str]:
     return [m for m in METHODS if m in set(methods)]
 
 
-def _frame(figure: Figure, title: str, caption: str = "") -> None:
+def frame(figure: Figure, title: str, caption: str = "") -> None:
     """What is seen, above; what it was measured on, below."""
     figure.suptitle(title, x=0.01, ha="left", weight="bold", size=13)
     if caption:
         figure.supxlabel(caption, x=0.01, ha="left", size=SMALL, color=INK)
 
 
-def _note(ax: Axes, y: float, text: str, size: float = SMALL, **look) -> None:
+def note(ax: Axes, y: float, text: str, size: float = SMALL, **look) -> None:
     """A text to the right of the axes, at the height ``y`` of its data."""
     ax.annotate(text, (1, y), (7, 0), ax.get_yaxis_transform(), "offset points", size=size, **{"va": "center", **look})
 
 
-def _finish(figure: Figure) -> Figure:
+def finish(figure: Figure) -> Figure:
     """Lay the figure out once and for all, while the theme is on: ticks are made when they are first drawn, and each
     further draw would move things a little, so that a PNG would depend on what was drawn before it."""
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # inches: letters are a little wider at another dpi
@@ -83,10 +83,11 @@ def _finish(figure: Figure) -> Figure:
 # --- the table of methods --------------------------------------------------------------------------------------------
 
 
-def method_table(runs: pd.DataFrame, facts: Mapping) -> Figure:
+def method_table(runs: pd.DataFrame, facts: Mapping, title: str = "", more: str = "") -> Figure:
     """Test accuracy per method: every seed a dot, mean ± sample standard deviation as a bar and in numbers.
 
     ``runs`` has a row per run (``method``, ``test_accuracy`` from 0 to 1); ``facts`` is the study's study.json.
+    ``title`` stands in place of the usual one, ``more`` below the caption.
     """
     methods = _in_order(runs["method"])
     table = summary(runs) * [1, 100, 100]
@@ -101,8 +102,9 @@ def method_table(runs: pd.DataFrame, facts: Mapping) -> Figure:
             ax.errorbar(mean, row, xerr=std if n > 1 else None, color=BLACK, lw=1.6, capsize=5, zorder=2)
             ax.plot(mean, row, "|", color=BLACK, ms=17, mew=2.2, zorder=2)
             ax.scatter(percent, height, s=34, c=COLOURS[method], edgecolors=BLACK, linewidths=0.8, zorder=3)
-            _note(ax, row, f"{mean:.2f} ± {std:.2f}" if n > 1 else f"{mean:.2f}", size=11)
-        _note(ax, -0.75, "mean ± std (%)", color=INK)
+            alone = "" if table["n"].nunique() == 1 else "  (n = 1)"
+            note(ax, row, f"{mean:.2f} ± {std:.2f}" if n > 1 else f"{mean:.2f}{alone}", size=11)
+        note(ax, -0.75, "mean ± std (%)", color=INK)
         ax.set_yticks(range(len(methods)), [METHODS[m].title for m in methods])
         ax.set_ylim(len(methods) - 0.45, -0.55)
         ax.grid(axis="y", visible=False)
@@ -110,8 +112,9 @@ def method_table(runs: pd.DataFrame, facts: Mapping) -> Figure:
         caption = (
             f"{study_line(facts, table['n'])}\n{hardware(facts)}; one image is {100 / facts['test_images']:.2f} points"
         )
-        _frame(figure, f"How well each method does on {facts['dataset']}: each dot is one trained network", caption)
-        return _finish(figure)
+        usual = f"How well each method does on {facts['dataset']}: each dot is one trained network"
+        frame(figure, title or usual, f"{caption}\n{more}" if more else caption)
+        return finish(figure)
 
 
 # --- shares of +1, a dot per channel ---------------------------------------------------------------------------------
@@ -172,7 +175,7 @@ def _share_rows(
         grid = figure.subplots(bands, columns, sharex=True, sharey=True, squeeze=False)
         for ax, (layer, heading) in zip(grid.flat, titles.items()):
             ax.axvline(50, color=BLACK, lw=1.2, ls=(0, (4, 3)), zorder=1)
-            _note(ax, len(rows) - 0.02, "entropy", color=INK, va="top")
+            note(ax, len(rows) - 0.02, "entropy", color=INK, va="top")
             for number, shares in enumerate(rows.values()):
                 _share_row(ax, len(rows) - 1 - number, shares[layer], tallest)
             ax.set_title(heading, size=11)
@@ -189,8 +192,8 @@ def _share_rows(
             ax.remove()
         for ax in grid[-1]:
             ax.set_xlabel(xlabel)
-        _frame(figure, title, caption)
-        return _finish(figure)
+        frame(figure, title, caption)
+        return finish(figure)
 
 
 def _stack(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -216,17 +219,20 @@ def _share_row(ax: Axes, baseline: float, shares: np.ndarray, tallest: int) -> N
         if chosen.any():
             ax.scatter(x[chosen], y[chosen], clip_on=False, zorder=3, **look)
     silent = f"\n{dead.sum()} dead" if dead.any() else ""
-    _note(ax, baseline + 0.35, f"{np.mean(signs.entropy(shares)):.3f} bit{silent}")
+    note(ax, baseline + 0.35, f"{np.mean(signs.entropy(shares)):.3f} bit{silent}")
 
 
 # --- learning curves -------------------------------------------------------------------------------------------------
 
 
-def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None, lowest: float = 90) -> Figure:
+def learning_curves(
+    epochs: pd.DataFrame, facts: Mapping | None = None, lowest: float = 90, highest: float = 100
+) -> Figure:
     """Test accuracy after each epoch: the mean over the seeds as a line, their range as a band, a label at its end.
 
     ``epochs`` has a row per run and epoch (``method``, ``seed``, ``epoch``, ``test_accuracy`` from 0 to 1); more than
-    six methods are hard to tell apart. The axis begins at ``lowest`` percent, or lower where a method ends below it.
+    six methods are hard to tell apart. The axis goes from ``lowest`` to ``highest`` percent, or from lower, or to
+    higher, where a method ends beyond.
     """
     methods = _in_order(epochs["method"])
     percent = epochs.assign(percent=100 * epochs["test_accuracy"]).groupby(["method", "epoch"])["percent"]
@@ -234,7 +240,8 @@ def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None, lowest: 
     last = int(epochs["epoch"].max())
     ends = {m: table.loc[m, "mean"].iloc[-1] for m in methods}
     bottom = min(lowest, min(ends.values()) - 5)
-    top = 100 + 0.02 * (100 - bottom)  # room for the markers at 100 %
+    top = max(highest, *ends.values())
+    top += 0.02 * (top - bottom)  # room for the markers up there
     with theme():
         figure = new_figure(8.3, 4.8)
         ax = figure.subplots()
@@ -253,9 +260,9 @@ def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None, lowest: 
         ax.set_xlabel("epoch")
         ax.set_ylabel("test accuracy (%)")
         n = epochs.groupby("method")["seed"].nunique()
-        _frame(figure, "Test accuracy while learning: line = mean, band = range of the seeds",
+        frame(figure, "Test accuracy while learning: line = mean, band = range of the seeds",
                f"{study_line(facts, n)}\n{hardware(facts)}" if facts else "")  # fmt: skip
-        return _finish(figure)
+        return finish(figure)
 
 
 def _end_labels(ax: Axes, ends: Mapping[str, float]) -> None:

@@ -2,6 +2,8 @@
 
 zoo/<name>.safetensors, zoo/<name>.json            network and card
 results/runs/<name>/run.json, log.csv, signs.csv   how it was trained
+results/runs/<name>/predictions.csv, final_signs.csv   given the images: what it answers (see ``predictions``), and its
+                                                       signs on images from the whole set (see ``final_signs``)
 """
 
 import copy
@@ -10,6 +12,7 @@ import re
 import shlex
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from . import runs
@@ -18,11 +21,14 @@ from .cards import card_path, make_card
 from .checkpoints import WEIGHTS, ZOO, describe, load, read_tensors, rebuild, tensor_bytes
 from .errors import RunError, UsageError
 from .evaluate import evaluate
-from .files import writable_folder, write_atomic, write_json
+from .files import writable_folder, write_atomic, write_csv, write_json
+from .final_signs import final_rows, spread_images
 from .imageset import ImageSet
 from .models import BinaryNet
+from .predictions import PREDICTIONS, Collector, write_predictions
 from .probe import probe_images, probe_logits
 from .stream import StreamedImageSet
+from .study import FINAL_SIGNS
 
 RUN_RESULTS = Path(__file__).parent / "results" / "runs"
 SCORE_TOLERANCE = 0.2  # points between the run's own accuracy and the stored file's: another device, or rounding
@@ -68,11 +74,15 @@ def publish_run(
     state = bit_state(net, rounded)
     stored = rebuild(state, about, target)
     result, more = run["result"], {"scored": f"by the run, on {run['machine']['device']}"}
+    answered, signs = None, []
     if images is not None:
-        result, more = rescore(stored, run, images)
+        result, more, answered = rescore(stored, run, images)
+        signs = last_signs(net, images, run["epochs"])
     content = tensor_bytes(state, {**about, "result": result})
     more |= {"form": FORM, "rounded": about.get("rounded", "nothing")}
     run = {**run, "command": portable_command(run["command"])}
+    if images is not None:
+        run["classes"] = list(images.classes)
     card = make_card(content, stored, run, result, **more)
     check_same_logits(net, stored, rounded, card["probe"])
 
@@ -83,6 +93,12 @@ def publish_run(
     for table in (runs.LOG, runs.SIGNS):
         if (folder / table).is_file():
             write_atomic(results / table, (folder / table).read_bytes())
+    for table in (PREDICTIONS, FINAL_SIGNS):
+        (results / table).unlink(missing_ok=True)  # of the entry that was there before
+    if answered is not None:
+        write_predictions(results / PREDICTIONS, answered)
+    if signs:
+        write_csv(results / FINAL_SIGNS, signs)
     return name, card
 
 
@@ -106,10 +122,20 @@ def check_name(name: str, target: Path) -> None:
         raise UsageError(f"name {name!r}: {target.name} holds latent weights, which bits can't replace; choose another")
 
 
-def rescore(stored: BinaryNet, run: dict, images: ImageSet | StreamedImageSet) -> tuple[dict, dict]:
-    """Result of the stored network on all test images, and what the card says of that; RunError where it's far off."""
+def last_signs(net: BinaryNet, images: ImageSet | StreamedImageSet, epochs: int) -> list[dict]:
+    """The rows of final_signs.csv, measured on the CPU; none for a set that doesn't fit in memory."""
+    return final_rows(net, spread_images(images).cpu(), epochs) if isinstance(images, ImageSet) else []
+
+
+def rescore(stored: BinaryNet, run: dict, images: ImageSet | StreamedImageSet) -> tuple[dict, dict, pd.DataFrame]:
+    """Result of the stored network on all test images, what the card says of that, and every answer.
+
+    RunError where it is far from the run's own.
+    """
     device = images.test_images.device.type if isinstance(images, ImageSet) else "cpu"
-    score = evaluate(copy.deepcopy(stored).to(device), images)
+    net = copy.deepcopy(stored).to(device)
+    collector = Collector(net)
+    score = evaluate(net, images, forward=collector)
     own = run["result"]["test_accuracy"]
     if 100 * abs(score.top1 - own) > SCORE_TOLERANCE + 1e-9:
         raise RunError(
@@ -118,7 +144,7 @@ def rescore(stored: BinaryNet, run: dict, images: ImageSet | StreamedImageSet) -
         )
     result = {"protocol": run["result"]["protocol"], "test_accuracy": score.top1, "test_top5": score.top5}
     result |= {"test_loss": score.loss, "test_images": score.images}
-    return result, {"run_accuracy": own, "scored": f"as stored, on {device}"}
+    return result, {"run_accuracy": own, "scored": f"as stored, on {device}"}, collector.table(images)
 
 
 def check_same_logits(net: BinaryNet, stored: BinaryNet, rounded: bool, probe: dict) -> None:

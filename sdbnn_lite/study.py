@@ -1,7 +1,8 @@
 """Compare methods: train each with several seeds, then gather what the figures and notebooks read.
 
 OUT/<method>-seed<k>/    a run's folder each (see ``runs``); a study that was stopped goes on where it was
-results/<recipe>/        runs.csv, epochs.csv, signs.csv (a row per run / epoch / epoch and layer), study.json
+results/<recipe>/        runs.csv, epochs.csv, signs.csv (a row per run / epoch / epoch and layer), study.json;
+                         given the images, final_signs.csv too (see ``final_signs``)
 """
 
 import json
@@ -20,6 +21,7 @@ from .recipes import RECIPES
 from .train import train
 
 RESULTS = Path(__file__).parent / "results"
+FINAL_SIGNS = "final_signs.csv"
 FINAL = ("test_accuracy", "test_top5", "test_loss", "test_images")
 
 
@@ -127,6 +129,7 @@ def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequen
     """
     to = writable_folder(to)
     write_csv(to / "runs.csv", rows)
+    (to / FINAL_SIGNS).unlink(missing_ok=True)  # of the runs that were there before
     for name, file in (("epochs.csv", runs.LOG), ("signs.csv", runs.SIGNS)):
         gathered = []
         for row in rows:

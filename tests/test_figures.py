@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,16 +13,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from standin import CLASSES, DATA, PLANNED, write_all, write_run, write_study
 from test_plots import assert_readable
 
-from sdbnn_lite import checkpoints, cli, figures, plots, study, theme
+from sdbnn_lite import checkpoints, cli, data, figures, figures_cifar, plots, reproduction, study, theme
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.methods import METHODS
 
 ROOT = Path(figures.__file__).parent.parent
-NAMES = ["digits_methods.csv"] + [
-    f"{name}.{kind}" for name in ("digits_methods", "output_signs", "digits_curves") for kind in ("png", "svg")
-]
+
+
+
+def expected():
+    """The names of all files: the digits' always, CIFAR-10's as far as their results are in the package."""
+    tables = ["digits_methods.csv"] + ["cifar10_table.csv"] * bool(reproduction.table()["n"].any())
+    pictures = ["digits_methods", "output_signs", "digits_curves", *figures_cifar.drawable()]
+    return tables + [f"{name}.{kind}" for name in pictures for kind in ("png", "svg")]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +43,8 @@ def drawn(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(theme, "save", keep)
         paths = figures.draw_all(out)
-    assert [p.name for p in paths] == NAMES and sorted(p.name for p in out.iterdir()) == sorted(NAMES)
+    names = expected()
+    assert [p.name for p in paths] == names and sorted(p.name for p in out.iterdir()) == sorted(names)
     return out, kept
 
 
@@ -122,16 +130,16 @@ def test_another_process_draws_the_same_bytes(drawn, tmp_path):
     command = [sys.executable, "-m", "sdbnn_lite", "figures", "--out", str(tmp_path)]
     environment = {**os.environ, "PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr) == (0, "") and len(done.stdout.splitlines()) == len(NAMES)
-    for name in NAMES:
-        assert (tmp_path / name).read_bytes() == (drawn[0] / name).read_bytes(), name
+    assert (done.returncode, done.stderr) == (0, "") and len(done.stdout.splitlines()) == len(list(drawn[0].iterdir()))
+    for path in drawn[0].iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 def test_pictures_hold_no_date_and_no_path(drawn):
-    for name in NAMES[1:]:
-        content = (drawn[0] / name).read_bytes()
+    for path in drawn[0].glob("*.[ps][nv]g"):
+        content = path.read_bytes()
         assert b"<dc:date>" not in content and b"Creation" not in content and b"/home" not in content
-        assert len(content) < 500_000, name
+        assert len(content) < 500_000, path.name
 
 
 def test_one_seed_of_some_methods_can_be_drawn(package, tmp_path):
@@ -144,6 +152,87 @@ def test_one_seed_of_some_methods_can_be_drawn(package, tmp_path):
     assert len(rows) == 3 and ",1," in rows[1] and ",,40,360," in rows[1]  # no spread
     notes = figures.accuracy_notes(study.read_study("digits"))
     assert list(notes) == ["bnn", "sdbnn"] and "±" not in notes["bnn"]
+
+
+# --- CIFAR-10: whatever there is -------------------------------------------------------------------------------------
+
+
+def test_without_cifar_results_only_the_digits_are_drawn(package):
+    for path in (package / "RESULTS").iterdir():
+        if path.name != "digits":
+            shutil.rmtree(path)
+    assert figures_cifar.drawable() == {} and not reproduction.table()["n"].any()
+    with pytest.raises(UsageError, match="no published run holds predictions"):
+        figures_cifar.mistakes(None)
+    with pytest.raises(UsageError, match="no run is published"):
+        figures_cifar.run_curves()
+
+
+@pytest.fixture
+def empty(tmp_path, monkeypatch):
+    """An empty results folder that the package takes for its own."""
+    monkeypatch.setattr(study, "RESULTS", tmp_path / "results")
+    return tmp_path / "results"
+
+
+def test_with_all_of_them_every_figure_is_there_and_readable(empty):
+    write_all(empty)
+    found = figures_cifar.drawable()
+    listed = set(re.findall(r"^    (cifar10_\w+) ", figures_cifar.__doc__, re.MULTILINE))
+    assert set(found) == listed - {"cifar10_mistakes"}  # the table isn't a picture: its name has a dot
+    for figure in found.values():
+        assert_readable(figure)
+        assert DATA in figure._supxlabel.get_text() and "10,000 test images" in figure._supxlabel.get_text()
+
+
+@pytest.mark.parametrize(
+    ("methods", "seeds", "final"),
+    [(("sdbnn",), 1, False), (("float",), 1, True), (("float", "bnn", "sdbnn"), 2, True), (PLANNED, 1, False)],
+)
+def test_whatever_part_of_the_ablation_is_there_can_be_drawn(empty, methods, seeds, final):
+    write_study(empty, methods, seeds, final=final)
+    found = figures_cifar.drawable()
+    assert ("cifar10_signs" in found) == (methods != ("float",))
+    for figure in found.values():
+        assert_readable(figure)
+    caption = found["cifar10_ablation"]._supxlabel.get_text()
+    assert f"n = {seeds};" in caption and ("Still to come" in caption) == (len(methods) < 8 or seeds < 2)
+    if "cifar10_signs" in found:
+        said = found["cifar10_signs"]._supxlabel.get_text()
+        assert ("evenly from the whole set" if final else "all of one class") in said
+
+
+def test_three_networks_and_a_later_seed(empty):
+    write_all(empty)
+    write_run(empty, "cifar10_resnet18", "cifar10-resnet18", 8, 0.8)
+    assert {k: name for k, (name, _) in figures_cifar.longest_runs().items()} == {
+        "cifar10_resnet18": "cifar10_resnet18", "cifar10_resnet20": "cifar10_resnet20",
+        "cifar10_vgg_small": "cifar10_vgg_small"}  # fmt: skip
+    assert_readable(figures_cifar.run_curves())
+
+
+DIGITS = data.load("digits")
+
+
+def images_of(labels, label=DATA):
+    pixels = torch.arange(len(labels) * 3 * 4, dtype=torch.float32).reshape(len(labels), 3, 2, 2).to(torch.uint8)
+    return data.ImageSet(name="cifar10", label=label, classes=tuple(CLASSES), train_images=pixels,
+                         train_labels=labels, test_images=pixels, test_labels=labels)  # fmt: skip
+
+
+def test_mistakes_are_drawn_from_the_images_and_only_from_the_right_ones(empty, package, tmp_path, monkeypatch):
+    shutil.copytree(package / "RESULTS" / "digits", empty / "digits")
+    monkeypatch.setattr(study, "RESULTS", empty)
+    write_run(empty, "cifar10_resnet20", "cifar10-resnet20", 10, 0.8)
+    right = images_of(torch.arange(10).repeat_interleave(1000))
+    monkeypatch.setattr(data, "load", lambda name, folder=None: right if folder else DIGITS)
+    assert_readable(figures_cifar.mistakes(right))
+    names = [path.name for path in figures.draw_all(tmp_path / "out", "DIR")]
+    assert "cifar10_mistakes.png" in names and "cifar10_confusion.svg" in names and "cifar10_table.csv" in names
+    for other in (images_of(torch.arange(10).repeat(1000)), images_of(right.test_labels, "CIFAR-10"),
+                  images_of(torch.zeros(10, dtype=torch.long))):  # fmt: skip
+        with pytest.raises(UsageError, match="but the predictions are for made up"):
+            figures_cifar.mistakes(other)
 
 
 # --- wrong use -------------------------------------------------------------------------------------------------------

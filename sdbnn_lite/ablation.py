@@ -1,0 +1,203 @@
+"""The ablation on CIFAR-10 in numbers and in words: which part earns what, and whether accuracy follows the signs.
+
+Everything is computed from the study's committed tables, whatever methods and seeds they hold so far; a sentence never
+says more than so few runs can carry.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+import pandas as pd
+
+from . import study
+from .errors import UsageError
+from .final_signs import last_signs
+from .methods import METHODS
+from .plots_signs import RankCorrelation, rank_correlation
+
+STUDY = "cifar10-resnet20"
+PLANNED = ("float", "bnn", "xnor", "irnet", "rsign", "asd", "wsd", "sdbnn")
+SEEDS = 2  # planned
+COMMAND = f"sdbnn-lite study {STUDY} --epochs 15 --methods {','.join(PLANNED)} --seeds {SEEDS} --data DIR --publish"
+PARTS = (  # what two methods differ in: (the part, with it, without it)
+    ("ASD, where there is WSD", "sdbnn", "wsd"),
+    ("WSD, where there is ASD", "sdbnn", "asd"),
+    ("ASD alone", "asd", "ede"),
+    ("WSD alone", "wsd", "ede"),
+    ("a shift that looks at the image, instead of a fixed one", "asd", "rsign"),
+    ("ASD, WSD and EDE together", "sdbnn", "bnn"),
+    ("a scaling factor", "xnor", "bnn"),
+)
+
+
+def ready() -> bool:
+    """Whether the study's tables are in the package."""
+    return (study.RESULTS / STUDY / "study.json").is_file()
+
+
+def not_ready() -> str:
+    """What to say where they aren't."""
+    return f"The tables of the CIFAR-10 ablation aren't in this package yet. They are made by:\n  {COMMAND}"
+
+
+def missing(runs: pd.DataFrame) -> list[str]:
+    """The planned methods that ``runs`` lacks, and those with fewer than ``SEEDS`` seeds, with how many."""
+    seeds = runs.groupby("method")["seed"].nunique()
+    found = []
+    for method in PLANNED:
+        n = int(seeds.get(method, 0))
+        if n < SEEDS:
+            found.append(f"{method} ({f'{n} of {SEEDS} seeds' if n else 'not run yet'})")
+    return found
+
+
+def missing_in_words(runs: pd.DataFrame) -> str:
+    """One sentence on what the ablation still lacks; empty where it is complete."""
+    found = missing(runs)
+    return f"Still to come: {', '.join(found)}." if found else ""
+
+
+# --- which part earns what -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two methods that differ in one ``part``: accuracy with it minus without it, in points.
+
+    n          seeds with and without it
+    points     difference of the two means
+    noise      two standard errors of the difference that the choice of test images alone makes (binomial, taken as if
+               the two networks erred independently, which is more than they do)
+    apart      every seed with it is on the same side of every seed without it
+    by_chance  how often that happens where nothing differs: 1 for one seed each
+    """
+
+    part: str
+    one: str
+    other: str
+    n: tuple[int, int]
+    points: float
+    noise: float
+    apart: bool
+    by_chance: float
+
+    @property
+    def verdict(self) -> str:
+        """In a few words what may be concluded."""
+        if abs(self.points) < self.noise:
+            return "within the noise of the test images"
+        if min(self.n) < 2:
+            return "one seed: can't be told from the luck of a seed"
+        if not self.apart:
+            return "the seeds overlap"
+        more = "" if self.by_chance < 0.05 else f", but so few are apart in {self.by_chance:.0%} of cases by chance"
+        return f"all seeds apart{more}"
+
+
+def contrasts(runs: pd.DataFrame, test_images: int) -> list[Contrast]:
+    """Every comparison of ``PARTS`` whose two methods are in ``runs``."""
+    accuracy = {m: 100 * found["test_accuracy"].to_numpy() for m, found in runs.groupby("method")}
+    found = []
+    for part, one, other in PARTS:
+        if one in accuracy and other in accuracy:
+            a, b = accuracy[one], accuracy[other]
+            p, q = a.mean() / 100, b.mean() / 100
+            noise = 200 * np.sqrt((p * (1 - p) + q * (1 - q)) / test_images)
+            apart = bool(a.min() > b.max() or a.max() < b.min())
+            chance = 2 / comb(len(a) + len(b), len(a))
+            n = (len(a), len(b))
+            found.append(Contrast(part, one, other, n, float(a.mean() - b.mean()), float(noise), apart, chance))
+    return found
+
+
+def contrasts_in_words(found: Sequence[Contrast]) -> str:
+    """What the comparisons show together, and no more."""
+    if not found:
+        return "No two methods that differ in one part are there yet, so nothing can be compared."
+    firm = [c for c in found if c.apart and min(c.n) > 1 and abs(c.points) >= c.noise]
+    if firm:
+        said = "; ".join(f"{c.part}: {c.points:+.2f} points" for c in firm)
+        rest = len(found) - len(firm)
+        open_ones = f" The other {rest} can't be told from chance." if rest > 1 else (
+            " The other one can't be told from chance." if rest else "")  # fmt: skip
+        seeds = min(min(c.n) for c in firm)
+        careful = f" With {seeds} seeds each this is a hint, no proof." if seeds < 4 else ""
+        return f"All seeds are apart, by more than the test images' noise, in: {said}.{open_ones}{careful}"
+    if max(min(c.n) for c in found) < 2:
+        return (
+            "With one seed each, none of these differences can be told from the luck of a seed, however large it "
+            "looks: notebook 04 shows how far two seeds of one method may lie apart."
+        )
+    return "None of these differences is clear of the seeds' spread and of the test images' noise."
+
+
+# --- does accuracy follow the signs? ---------------------------------------------------------------------------------
+
+
+def signs_and_accuracy(name: str = STUDY) -> tuple[pd.DataFrame, str]:
+    """Final signs beside accuracy, a row per run and layer, and on which images the signs were measured."""
+    signs, about = last_signs(name)
+    runs = study.read_study(name)[["method", "seed", "test_accuracy"]]
+    return signs.merge(runs, on=["method", "seed"], validate="many_to_one"), about
+
+
+def over_layers(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per run: the mean of each measure over the layers, every layer counting the same."""
+    kept = ["entropy", "sign_difference", "test_accuracy"]
+    return table.groupby(["method", "seed"], sort=False)[kept].mean().reset_index()
+
+
+def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per method: the mean over its seeds, in the order of ``METHODS``."""
+    means = table.groupby("method")[["entropy", "sign_difference", "test_accuracy"]].mean()
+    return means.reindex([m for m in METHODS if m in means.index])
+
+
+def correlation(points: pd.DataFrame, measure: str) -> RankCorrelation | None:
+    """Spearman's rho of ``measure`` and accuracy; None where there are too few points or nothing differs."""
+    try:
+        return rank_correlation(points[measure], points["test_accuracy"])
+    except UsageError:
+        return None
+
+
+def by_layer(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """A row per layer, in the network's order: rho over the methods' means, p, n, visible; NaN where it is too few."""
+    rows = []
+    for layer in table["layer"].unique():
+        points = over_seeds(table[table["layer"] == layer])
+        r = correlation(points, measure)
+        rows.append({"layer": layer, "n": len(points), "rho": r.rho if r else np.nan, "p": r.p if r else np.nan,
+                     "visible": r.visible if r else np.nan})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def correlation_in_words(r: RankCorrelation | None, n: int, over: str, measure: str = "sign difference") -> str:
+    """Whether accuracy follows ``measure``, as far as ``n`` ``over`` (methods, runs) can show it."""
+    if r is None:
+        return f"{n} {over} are too few for a rank correlation: 4 are needed."
+    if r.p < 0.05:
+        way = "higher" if r.rho > 0 else "lower"
+        return (
+            f"Over {n} {over}, a higher {measure} goes with a {way} accuracy: ρ = {r.rho:+.2f}, p = {r.p:.3f}. That "
+            "says what goes together, not what causes what: the methods differ in more than their signs."
+        )
+    return (
+        f"Over {n} {over}, ρ = {r.rho:+.2f} (p = {r.p:.2f}): no relation that so few could show. Only |ρ| ≥ "
+        f"{r.visible:.2f} would have been noticed."
+    )
+
+
+def layers_in_words(found: pd.DataFrame) -> str:
+    """What the correlations of all layers say, minding that many were tried."""
+    known = found.dropna(subset=["rho"])
+    if known.empty:
+        return "There are too few methods yet for a correlation in any layer."
+    below, expected = int((known["p"] < 0.05).sum()), 0.05 * len(known)
+    positive = int((known["rho"] > 0).sum())
+    return (
+        f"ρ is positive in {positive} of {len(known)} layers. {below} of {len(known)} have p < 0.05; chance alone "
+        f"would give about {expected:.0f}, and more at a time, since the layers belong to the same networks."
+    )

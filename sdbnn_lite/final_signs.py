@@ -1,0 +1,76 @@
+"""The signs of a finished network, measured on test images from the whole set.
+
+While training, signs.csv is written from the first 256 test images after every epoch. In a set that is sorted by class
+(an image tree) these are all of one class. So a finished network is measured once more, on ``IMAGES`` test images that
+lie evenly over the whole set.
+
+final_signs.csv   the columns of signs.csv, a row per binary layer, for the last epoch
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from . import study
+from .augment import normalise
+from .checkpoints import load
+from .errors import UsageError
+from .files import writable_folder, write_csv
+from .imageset import ImageSet
+from .layers import binary_layers
+from .machine import convolutions
+from .models import BinaryNet
+from .record import record_signs, summary_row
+from .study import FINAL_SIGNS
+
+IMAGES = 500
+
+
+def spread_images(images: ImageSet, count: int = IMAGES) -> Tensor:
+    """``count`` normalised test images (all, where there are fewer), evenly over the whole set, in its order."""
+    if not isinstance(images, ImageSet):
+        raise UsageError(f"{images.label}: only sets held in memory can be sampled evenly")
+    count = min(count, images.num_test)
+    places = torch.arange(count) * images.num_test // count
+    mean, std = (torch.tensor(values, device=images.test_images.device).view(-1, 1, 1)
+                 for values in (images.mean, images.std))  # fmt: skip
+    return normalise(images.test_images[places], mean, std)
+
+
+def final_rows(net: BinaryNet, images: Tensor, epoch: int) -> list[dict]:
+    """The rows of final_signs.csv for ``net``, seen on ``images``; none for the float twin."""
+    if not binary_layers(net):
+        return []
+    with convolutions(tf32=False):
+        recorded = record_signs(net, images)
+    return [{"epoch": epoch, "layer": name, "images": len(images), **summary_row(s)} for name, s in recorded.items()]
+
+
+def write_study_signs(out: Path, rows: list[dict], to: Path, images: ImageSet, epoch: int) -> None:
+    """final_signs.csv of a study whose runs lie in ``out``, into the folder ``to``; ``rows`` are those of runs.csv."""
+    sample, found = spread_images(images), []
+    for row in rows:
+        who = {key: row[key] for key in ("method", "seed")}
+        net = load(out / f"{row['method']}-seed{row['seed']}").to(sample.device)
+        found += [{**who, **line} for line in final_rows(net, sample, epoch)]
+    write_csv(writable_folder(to) / FINAL_SIGNS, found)
+
+
+def last_signs(name: str) -> tuple[pd.DataFrame, str]:
+    """A study's signs after the last epoch, a row per run and layer, and on which images they were measured.
+
+    Raises UsageError where the study isn't in the package.
+    """
+    if (study.RESULTS / name / FINAL_SIGNS).is_file():
+        table = study.read_study(name, FINAL_SIGNS)
+        return table, f"{table['images'].iloc[0]} test images, evenly from the whole set"
+    table = study.read_study(name, "signs.csv")
+    table = table[table["epoch"] == table["epoch"].max()]
+    return table, "the first 256 test images" + (", all of one class" if sorted_by_class(name) else "")
+
+
+def sorted_by_class(name: str) -> bool:
+    """Whether a study's test images come class by class, as those of an image tree do."""
+    return any(word in study.study_facts(name)["data"] for word in ("JPEG copy", "image tree"))
