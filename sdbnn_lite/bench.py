@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from . import explorers
+from .bench_train import bench_train
 from .errors import UsageError, unknown
 from .machine import describe_machine
 
@@ -106,6 +107,7 @@ def _seconds(function: Callable[..., Any], **arguments: Any) -> tuple[float, flo
 
 
 BENCHES = {
+    "train": Bench("Training step of the CIFAR networks, milliseconds; ratios: median (10th-90th percentile)", bench_train),
     "explorers": Bench(f"Explorers: one control moved to picture and sentence; goal {GOAL_MS} ms", bench_explorers),
 }
 

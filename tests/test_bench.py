@@ -63,7 +63,7 @@ def test_the_moves_of_every_explorer_are_values_that_it_allows():
 def test_the_command_prints_a_table_or_json(monkeypatch, capsys, keep_threads):
     rows = [{"explorer": "a", "redraws": 24, "median_ms": 7.25, "met": True}]
     rows.append({"explorer": "long name", "redraws": 24, "median_ms": 1234.0, "met": False})
-    monkeypatch.setitem(bench.BENCHES, "explorers", bench.Bench("Title", lambda: rows))
+    monkeypatch.setattr(bench, "BENCHES", {"explorers": bench.Bench("Title", lambda: rows)})
     assert cli.main(["bench"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:4] == [
@@ -84,7 +84,7 @@ def test_the_command_prints_a_table_or_json(monkeypatch, capsys, keep_threads):
 def test_wrong_use_is_a_line(capsys, keep_threads, monkeypatch):
     monkeypatch.setattr(bench, "describe_machine", lambda device: {"versions": {}})
     assert cli.main(["bench", "explorer"]) == 2
-    assert "unknown measurement 'explorer': choose one of explorers (did you mean" in capsys.readouterr().err
+    assert "unknown measurement 'explorer': choose one of train, explorers (did you mean" in capsys.readouterr().err
     assert cli.main(["bench", "--threads", "0"]) == 2
     monkeypatch.setitem(bench.BENCHES, "none", bench.Bench("Nothing to see", list))
     assert bench.measure(["none"])["none"] == []
