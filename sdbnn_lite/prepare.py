@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from .augment import Augmentation
-from .checkpoints import load, load_state
+from .checkpoints import in_bits, load, load_state
 from .errors import UsageError
 from .imageset import ImageSet
 from .models import BinaryNet, build
@@ -34,7 +34,11 @@ def initial_network(
             recipe.network, method, images.num_classes, stage=recipe.stage, in_channels=images.channels, **sized
         )
     if init is not None:
-        load_state(net, load(init).state_dict(), init)
+        start = load(init)
+        if in_bits(start):
+            raise UsageError(f"--init {init}: stored as bits, without the latent weights that training moves; "
+                             f"give the run's own folder or weights file")  # fmt: skip
+        load_state(net, start.state_dict(), init)
     check_fits(net, images, recipe.network)
     images.check(augmentation_of(recipe, 0))
     return net

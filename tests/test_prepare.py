@@ -7,7 +7,8 @@ import torch
 
 import sdbnn_lite as sd
 from sdbnn_lite import data
-from sdbnn_lite.checkpoints import save_weights
+from sdbnn_lite.bits import FORM, bit_state
+from sdbnn_lite.checkpoints import describe, save_weights, write_tensors
 from sdbnn_lite.data import load
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.prepare import check_fits, fingerprint, initial_network, load_teacher
@@ -98,3 +99,14 @@ def test_the_fingerprint_is_of_every_bit(tmp_path):
     with torch.no_grad():
         net.conv2.weight[0, 0, 0, 0] += 1e-6
     assert fingerprint(net) != first
+
+
+def test_training_does_not_start_from_a_network_stored_as_bits(digits, tmp_path):
+    """Its latent weights are gone: ±1 of them would train, but not as the run went."""
+    net = sd.build("digits_convnet", method="bnn")
+    save_weights(tmp_path / "whole.safetensors", net)
+    state, about = bit_state(net), {**describe(net), "form": FORM}
+    write_tensors(tmp_path / "bits.safetensors", state, about)
+    assert initial_network(TINY, "bnn", 0, digits, str(tmp_path / "whole.safetensors")) is not None
+    with pytest.raises(UsageError, match="stored as bits, without the latent weights"):
+        initial_network(TINY, "bnn", 0, digits, str(tmp_path / "bits.safetensors"))
