@@ -17,7 +17,7 @@ from sdbnn_lite.fast.layer import FusedLayer, Plan, Workspace, from_blocks, to_b
 from sdbnn_lite.fast.tiles import has_wide_integers
 from sdbnn_lite.layers import binary_layers, set_ede
 from sdbnn_lite.methods import METHODS
-from sdbnn_lite.models import build
+from sdbnn_lite.models import PadShortcut, build
 from sdbnn_lite.recipes import get_recipe
 from sdbnn_lite.train import Trainer, pick_forward, train
 
@@ -61,6 +61,7 @@ CASES = [  # images, C, O, height, width, stride, pooled, shortcut
     (40, 8, 16, 7, 5, 1, False, "other"),
     (33, 16, 16, 6, 6, 1, False, "input"),
     (64, 16, 8, 8, 8, 2, False, "other"),
+    (34, 8, 16, 7, 6, 2, False, "padded"),
     (20, 8, 8, 7, 9, 2, False, None),
     (5, 8, 24, 1, 1, 1, False, None),
     (37, 24, 8, 6, 8, 1, True, None),
@@ -93,10 +94,12 @@ def test_one_layer(case, training):
     bn.running_var.uniform_(5, 20)
     bn64 = copy.deepcopy(bn).double()
     shortcut = theirs["x"] if kind == "input" else theirs["shortcut"]
+    if kind == "padded":
+        shortcut = PadShortcut(c, o)(theirs["x"])
     args = [theirs[key] for key in ("x", "shift", "w", "scale", "gamma", "beta")]
     expected = readable_layer(*args, shortcut, bn64, k, t, stride=stride, gradient=gradient, pooled=pooled)
 
-    plan = Plan(stride, GRADIENTS.index(gradient), pooled, kind == "input", images, Workspace())
+    plan = Plan(stride, GRADIENTS.index(gradient), pooled, kind in ("input", "padded"), images, Workspace())
     blocked = {key: to_blocks(ours[key]) for key in ("x",)}
     shift = to_blocks(ours["shift"].flatten(1))
     around = to_blocks(ours["shortcut"]) if kind == "other" else None

@@ -7,18 +7,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdbnn_lite.fast import kernels
-from sdbnn_lite.fast.kernels import BLOCK
-from sdbnn_lite.fast.layer import (
-    _TAPS,
-    Workspace,
-    _input_gradient,
-    _pack_weights,
-    _tap_offsets,
-    _valid,
-    from_blocks,
-    to_blocks,
-)
+from sdbnn_lite.fast import convolutions, kernels
+from sdbnn_lite.fast.kernels import BLOCK, STE
+from sdbnn_lite.fast.layer import Workspace, _pack, _taps, _taps_back, from_blocks, to_blocks, valid_images
 from sdbnn_lite.fast.tiles import has_wide_integers
 
 pytestmark = pytest.mark.skipif(not has_wide_integers(), reason="this processor has no AVX-512: no fast path")
@@ -61,14 +52,17 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
     height, width = expected.shape[2:]
 
     pairs, lanes = bordered(images, c, h, w)
-    blocks, shifts, valid = to_blocks(a).numpy(), to_blocks(shift).numpy(), _valid(images)
+    blocks, shifts, valid = to_blocks(a).numpy(), to_blocks(shift).numpy(), valid_images(images)
     kernels.sign_pairs(blocks, shifts, valid, pairs)
-    kernels.sign_lanes(blocks, shifts, valid, lanes)
-    assert torch.equal(from_blocks(torch.from_numpy(lanes[:, :, 1:-1, 1:-1].copy()), images).double(), binary)
     y = torch.zeros(len(pairs), o, height, width, BLOCK, dtype=torch.int16)
-    kernels.convolve(pairs, _pack_weights(weight.flatten(2)), _tap_offsets(_TAPS, w + 2), stride, y.numpy())
+    order, taps = _taps(w + 2)
+    totals = np.full((len(pairs), height, o, 2), np.nan)
+    packed = _pack(weight.flatten(2).numpy(), order, Workspace())
+    convolutions.convolve(pairs, packed, taps, stride, y.numpy(), totals)
     assert torch.equal(from_blocks(y, images).double(), expected.detach())
     assert images % BLOCK == 0 or not y[-1, ..., images % BLOCK :].any()
+    for k in range(2):
+        assert np.array_equal(totals[..., k].sum((0, 1)), (expected.detach() ** (k + 1)).sum((0, 2, 3)).numpy())
 
     g = (1000 * draw(images, o, height, width, seed=seed + 3)).round()
     expected.backward(g.double())
@@ -76,12 +70,21 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
     halves = torch.zeros(len(pairs), o // 2, height + 2, width + 2, BLOCK, dtype=torch.int32)
     low, high = gradient[:, ::2].int(), gradient[:, 1::2].int()
     halves[:, :, 1:-1, 1:-1] = (low & 0xFFFF) | (high << 16)
-    dx = torch.full((len(pairs), c, h, w, BLOCK), float("nan"))
-    _input_gradient(halves.numpy(), weight.flatten(2), 0.5, stride, dx)
-    assert torch.equal(2 * from_blocks(dx, images).double(), binary.grad)
+    dx, sums = torch.full((len(pairs), c, h, w, BLOCK), float("nan")), np.full((len(pairs), h, c, BLOCK), np.nan)
+    sums = sums.astype(np.float32)
+    order, taps, starts = _taps_back(stride, width + 2)
+    packed = _pack(weight.flatten(2).numpy().transpose(1, 0, 2), order, Workspace())
+    convolutions.convolve_back(
+        halves.numpy(), packed, taps, starts, np.float32(0.5), stride, blocks, shifts, valid, STE, np.float32(1),
+        np.float32(1), False, dx.numpy(), dx.numpy(), lanes, sums,
+    )  # fmt: skip
+    assert torch.equal(from_blocks(torch.from_numpy(lanes[:, :, 1:-1, 1:-1].copy()), images).double(), binary)
+    passed = binary.grad * ((a + shift[:, :, None, None]).abs() <= 1)
+    assert torch.equal(2 * from_blocks(dx, images).double(), passed)
+    assert torch.allclose(2 * from_blocks(torch.from_numpy(sums.sum(1)), images).double(), passed.sum((2, 3)))
 
-    dw, sums = np.zeros((o, c, 9), np.int64), Workspace().get("sums", ((o // 4) * (c // 4), 9, 16, 16), torch.int32)
-    kernels.weight_gradient(gradient.numpy(), lanes, stride, sums, dw)
+    dw, sums = np.zeros((o, c, 9), np.int64), Workspace().get("sums", (o // 4, c // 4, 9, 16, 16), torch.int32)
+    convolutions.weight_gradient(gradient.numpy(), lanes, stride, 4 + 4 * (seed % 2), sums, dw)
     assert np.array_equal(dw.reshape(o, c, 3, 3), real.grad.numpy())
     assert not sums.any()
 
@@ -93,7 +96,10 @@ def test_pooling_takes_the_first_of_equals(images, h, w, seed):
     y = draw(images, 8, 2 * h, 2 * w, seed=seed).round()
     expected, index = F.max_pool2d(y, 2, return_indices=True)
     pooled, place = (torch.zeros(-(-images // BLOCK), 8, h, w, BLOCK, dtype=d) for d in (torch.int16, torch.int8))
-    kernels.pool(to_blocks(y).to(torch.int16).numpy(), pooled.numpy(), place.numpy())
+    totals = np.full((len(pooled), 1, 8, 2), np.nan)
+    kernels.pool(to_blocks(y).to(torch.int16).numpy(), pooled.numpy(), place.numpy(), totals)
+    for k in range(2):
+        assert np.array_equal(totals[..., k].sum((0, 1)), (expected.double() ** (k + 1)).sum((0, 2, 3)).numpy())
     assert torch.equal(from_blocks(pooled, images).float(), expected)
     k = from_blocks(place, images)
     row, column = torch.arange(h)[:, None] * 2 + k // 2, torch.arange(w) * 2 + k % 2
@@ -101,11 +107,10 @@ def test_pooling_takes_the_first_of_equals(images, h, w, seed):
 
 
 def test_moments_are_exact():
-    y = torch.randint(-4608, 4608, (2, 3, 5, 7, BLOCK), generator=torch.Generator().manual_seed(0)).to(torch.int16)
-    totals = np.zeros((2, 3, 2))
-    kernels.moments(y.numpy(), totals)
-    assert np.array_equal(totals[..., 0], y.double().sum((2, 3, 4)).numpy())
-    assert np.array_equal(totals[..., 1], y.double().square().sum((2, 3, 4)).numpy())
+    y = torch.randint(-4608, 4608, (50, BLOCK), generator=torch.Generator().manual_seed(0)).to(torch.int16)
+    totals = np.array([1.0, 2.0])
+    kernels.add_moments(y.numpy(), totals)
+    assert totals.tolist() == [1 + float(y.double().sum()), 2 + float(y.double().square().sum())]
 
 
 def test_derivative_of_tanh():
@@ -121,7 +126,7 @@ def test_rounding_carries_what_it_leaves_over():
     ds, y = draw(2, 8, 6, 5, BLOCK, seed=0), torch.zeros(2, 8, 6, 5, BLOCK, dtype=torch.int16)
     a, b, c = (np.full(8, value, np.float32) for value in (3.3, 0, 0.25))
     lanes, pairs = zeros(2, 8, 6, 5, BLOCK, dtype=torch.int16), zeros(2, 4, 8, 7, BLOCK, dtype=torch.int32)
-    kernels.quantise(ds.numpy(), y.numpy(), a, b, c, _valid(64), lanes, pairs)
+    kernels.quantise(ds.numpy(), y.numpy(), a, b, c, valid_images(64), lanes, pairs)
     exact = 3.3 * ds.double() + 0.25
     got = torch.from_numpy(lanes).double()
     assert float((got - exact).abs().max()) <= 1.001

@@ -1,4 +1,4 @@
-"""The loops of the fast step, over images in blocks of 32: the innermost axis is always the image.
+"""The elementwise loops of the fast step, over images in blocks of 32: the innermost axis is always the image.
 
 x, out   (G, C, H, W, 32) float32     activations; G = ⌈N/32⌉ groups of images
 y        (G, O, H, W, 32) int16       what a ±1 convolution gives, exactly
@@ -16,14 +16,12 @@ from llvmlite import ir
 from numba import njit, prange, types
 from numba.extending import intrinsic
 
-from . import tiles
-
 BLOCK = 32  # images side by side
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order
 
 # error_model: a division that checks for 0 isn't vectorised.
-_inline = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
-_options = {"parallel": True, **_inline}
+inline = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+options = {"parallel": True, **inline}
 
 
 @intrinsic
@@ -41,7 +39,7 @@ def _power_of_two(typingctx, shifted):
 _MAGIC = np.float32(1.5 * 2**23)
 
 
-@njit(**_inline)
+@njit(**inline)
 def _sech2(z):
     """1 - tanh²(z) = 4e/(1+e)², e = exp(-2|z|) = 2^n·exp(r): a polynomial, relative error below 1e-6."""
     v = np.float32(-2.0) * min(abs(z), np.float32(40.0))
@@ -58,7 +56,7 @@ def _sech2(z):
     return np.float32(4.0) * e / ((np.float32(1.0) + e) * (np.float32(1.0) + e))
 
 
-@njit(**_options)
+@njit(**options)
 def sign_pairs(x, shift, valid, pairs):
     """pairs = sign(x + shift), two channels to a 32-bit word."""
     groups, half, _, _, _ = pairs.shape
@@ -76,112 +74,47 @@ def sign_pairs(x, shift, valid, pairs):
                     to[n] = (first | second) & mask
 
 
-@njit(**_options)
-def sign_lanes(x, shift, valid, lanes):
-    """lanes = sign(x + shift)."""
-    groups, channels, height, width, _ = x.shape
-    for i in prange(groups * channels):
-        g, c = i // channels, i % channels
-        for row in range(height):
-            for column in range(width):
-                values, to = x[g, c, row, column], lanes[g, c, row + 1, column + 1]
-                for n in range(BLOCK):
-                    one = np.int16(1) if values[n] + shift[g, c, n] >= 0 else np.int16(-1)
-                    to[n] = one & valid[g, n]
+@njit(**inline)
+def back_through_sign(d, x, shift, gradient, k, t, total, valid, lanes):
+    """One pixel of 32 images: d ← d · dsign/dx(x + shift), total += d, lanes = sign(x + shift)."""
+    peak = k * t
+    if gradient == EDE:
+        for n in range(BLOCK):
+            d[n] = d[n] * peak * _sech2(t * (x[n] + shift[n]))
+    elif gradient == POLYNOMIAL:
+        for n in range(BLOCK):
+            d[n] = d[n] * max(np.float32(2) - np.float32(2) * abs(x[n] + shift[n]), np.float32(0))
+    else:
+        for n in range(BLOCK):
+            d[n] = d[n] if abs(x[n] + shift[n]) <= 1 else np.float32(0)
+    for n in range(BLOCK):
+        total[n] += d[n]
+        lanes[n] = (np.int16(1) if x[n] + shift[n] >= 0 else np.int16(-1)) & valid[n]
 
 
-@njit(**_options)
-def convolve(pairs, weight, taps, stride, y):
-    """y = conv2d(â, ŵ), kernel 3×3, padding 1: integers, exact to ±32,767 (9·C <= 4,608 in our networks).
+@njit(**inline)
+def add_moments(y, totals):
+    """totals (2,) float64 += Σ y and Σ y² of a row (W, 32); integers, so exact."""
+    total, square = np.int64(0), np.int64(0)
+    for column in range(len(y)):
+        for n in range(BLOCK):
+            value = np.int64(y[column, n])
+            total += value
+            square += value * value
+    totals[0] += total
+    totals[1] += square
 
-    ``weight`` (O/4, 9, C/2, 4) int32 pairs, ``taps`` (9,) byte offsets of the taps from the upper left one.
+
+@njit(**options)
+def pool(y, pooled, place, totals):
+    """2×2 maximum; ``place`` is where it was, 0 … 3 in reading order, the first one of equals (as torch).
+
+    totals (G, 1, O, 2) float64 = Σ and Σ of squares of what is left.
     """
-    groups, half, high, wide, _ = pairs.shape
-    _, filters, height, width, _ = y.shape
-    count = len(taps)
-    x0, w0, y0, t0 = pairs.ctypes.data, weight.ctypes.data, y.ctypes.data, taps.ctypes.data
-    plane, step, channel = high * wide * 128, stride * 128, height * width * 64
-    for i in prange(groups * height):
-        g, row = i // height, i % height
-        x = x0 + (g * half * high + row * stride) * wide * 128
-        for block in range(filters // 4):
-            w = w0 + block * count * half * 16
-            to = y0 + ((g * filters + block * 4) * height + row) * width * 64
-            for two in range(width // 2):
-                at = x + 2 * two * step
-                tiles.conv_tile_int_2px(at, plane, step, t0, count, half, w, to + two * 128, channel)
-            if width % 2:
-                at = x + (width - 1) * step
-                tiles.conv_tile_int_1px(at, plane, step, t0, count, half, w, to + (width - 1) * 64, channel)
-
-
-@njit(**_options)
-def convolve_back(pairs, weight, taps, scale, first, stride, dx):
-    """One phase of the gradient to the input: dx[first::stride] = scale · Σ_taps g·ŵ; all of it for stride 1.
-
-    ``pairs`` holds the gradient g as 16-bit integers (G, O/2, H'+2, W'+2, 32), ``weight`` (C/4, taps, O/2, 4) int32.
-    """
-    groups, half, high, wide, _ = pairs.shape
-    _, channels, height, width, _ = dx.shape
-    top, left = first
-    rows, columns = (height - top + stride - 1) // stride, (width - left + stride - 1) // stride
-    count = len(taps)
-    x0, w0, d0, t0 = pairs.ctypes.data, weight.ctypes.data, dx.ctypes.data, taps.ctypes.data
-    plane, channel, pixel = high * wide * 128, height * width * 128, stride * 128
-    for i in prange(groups * rows):
-        g, row = i // rows, i % rows
-        x = x0 + (g * half * high + row) * wide * 128
-        for block in range(channels // 4):
-            w = w0 + block * count * half * 16
-            to = d0 + (((g * channels + block * 4) * height + top + row * stride) * width + left) * 128
-            for two in range(columns // 2):
-                at, there = x + two * 256, to + 2 * two * pixel
-                tiles.conv_tile_real_2px(at, plane, 128, t0, count, half, w, there, channel, scale, pixel)
-            if columns % 2:
-                at, there = x + (columns - 1) * 128, to + (columns - 1) * pixel
-                tiles.conv_tile_real_1px(at, plane, 128, t0, count, half, w, there, channel, scale, pixel)
-
-
-@njit(**_options)
-def weight_gradient(gradient, lanes, stride, sums, out):
-    """out (O, C, 9) = Σ_{n, pixels} g·â, exactly. ``sums`` (O/4·C/4, 9, 16, 16) int32 is scratch, all zeros."""
-    groups, filters, height, width, _ = gradient.shape
-    channels, high, wide = lanes.shape[1:4]
-    g0, a0, s0 = gradient.ctypes.data, lanes.ctypes.data, sums.ctypes.data
-    rows = max(1, min(height, 32 // width))  # what a strip needs of 4 + 4 channels fits into the first cache
-    for block in prange((filters // 4) * (channels // 4)):
-        o, c = block // (channels // 4) * 4, block % (channels // 4) * 4
-        to = s0 + block * 9 * 1024
-        totals = np.zeros((9, 16), np.int64)
-        for g in range(groups):
-            for row in range(0, height, rows):
-                now = min(rows, height - row)
-                ga = g0 + ((g * filters + o) * height + row) * width * 64
-                for tap in range(9):
-                    aa = a0 + ((g * channels + c) * high * wide + (row * stride + tap // 3) * wide + tap % 3) * 64
-                    tiles.weight_tile(
-                        ga, height * width * 64, width * 64,
-                        aa, high * wide * 64, stride * wide * 64, stride * 64,
-                        now, width, to + tap * 1024,
-                    )  # fmt: skip
-            for tap in range(9):  # one group's sums stay far below 2^31; emptied before the next one
-                for pair in range(16):
-                    total = np.int64(0)
-                    for lane in range(16):
-                        total += sums[block, tap, pair, lane]
-                        sums[block, tap, pair, lane] = 0
-                    totals[tap, pair] += total
-        for tap in range(9):
-            for pair in range(16):
-                out[o + pair // 4, c + pair % 4, tap] = totals[tap, pair]
-
-
-@njit(**_options)
-def pool(y, pooled, place):
-    """2×2 maximum; ``place`` is where it was, 0 … 3 in reading order, the first one of equals (as torch)."""
     groups, channels, height, width, _ = pooled.shape
     for i in prange(groups * channels):
         g, c = i // channels, i % channels
+        totals[g, 0, c] = 0
         for row in range(height):
             for column in range(width):
                 for n in range(BLOCK):
@@ -192,38 +125,28 @@ def pool(y, pooled, place):
                             best, where = other, np.int8(k)
                     pooled[g, c, row, column, n] = best
                     place[g, c, row, column, n] = where
+            add_moments(pooled[g, c, row], totals[g, 0, c])
 
 
-@njit(**_options)
-def moments(y, totals):
-    """totals (G, O, 2) float64 = Σ y and Σ y², per group and channel; integers, so exact."""
-    groups, channels, height, width, _ = y.shape
-    for i in prange(groups * channels):
-        g, c = i // channels, i % channels
-        total, square = np.int64(0), np.int64(0)
-        for row in range(height):
-            for column in range(width):
-                values = y[g, c, row, column]
-                for n in range(BLOCK):
-                    value = np.int64(values[n])
-                    total += value
-                    square += value * value
-        totals[g, c, 0], totals[g, c, 1] = total, square
+@njit(**options)
+def normalise(y, factor, offset, shortcut, has_shortcut, stride, out, mean):
+    """out = clip(factor·y + offset [+ shortcut], -1, 1); mean (G, C, 32) of it over the pixels.
 
-
-@njit(**_options)
-def normalise(y, factor, offset, shortcut, has_shortcut, out, mean):
-    """out = clip(factor·y + offset [+ shortcut], -1, 1); mean (G, C, 32) of it over the pixels."""
+    Of the shortcut every ``stride``-th pixel counts, and channels that it lacks are 0, as many on either side.
+    """
     groups, channels, height, width, _ = y.shape
     share = np.float32(1 / (height * width))
+    before = (channels - shortcut.shape[1]) // 2
     for i in prange(groups * channels):
         g, c = i // channels, i % channels
         a, b = factor[c], offset[c]
         total = np.zeros(BLOCK, np.float32)
+        add = has_shortcut and 0 <= c - before < shortcut.shape[1]
         for row in range(height):
             for column in range(width):
-                values, to, extra = y[g, c, row, column], out[g, c, row, column], shortcut[g, c, row, column]
-                if has_shortcut:
+                values, to = y[g, c, row, column], out[g, c, row, column]
+                if add:
+                    extra = shortcut[g, c - before, row * stride, column * stride]
                     for n in range(BLOCK):
                         value = a * np.float32(values[n]) + b + extra[n]
                         value = min(max(value, np.float32(-1)), np.float32(1))
@@ -239,7 +162,7 @@ def normalise(y, factor, offset, shortcut, has_shortcut, out, mean):
             mean[g, c, n] = total[n] * share
 
 
-@njit(**_options)
+@njit(**options)
 def unclip(gradient, mean_gradient, out, y, ds, totals):
     """ds = (gradient + mean_gradient/HW) where -1 < out < 1, else 0; totals (G, O, 3): Σ ds, Σ ds·y, max |ds|."""
     groups, channels, height, width, _ = y.shape
@@ -269,7 +192,7 @@ def unclip(gradient, mean_gradient, out, y, ds, totals):
         totals[g, c, 0], totals[g, c, 1], totals[g, c, 2] = sums[0], sums[1], biggest
 
 
-@njit(**_inline)
+@njit(**inline)
 def _round_on(d, v, a, b, constant, left, rounded):
     """rounded = a·d + b·v + constant + left to the nearest integer, for 32 images; left = what rounding left over."""
     for n in range(BLOCK):
@@ -279,7 +202,7 @@ def _round_on(d, v, a, b, constant, left, rounded):
         rounded[n] = np.int32(whole)
 
 
-@njit(**_options)
+@njit(**options)
 def quantise(ds, y, a, b, c, valid, lanes, pairs):
     """g = a·ds + b·y + c as 16-bit integers, in both layouts. a, b, c (O,) float32, already divided by the step.
 
@@ -306,7 +229,7 @@ def quantise(ds, y, a, b, c, valid, lanes, pairs):
                     both[n] = (rounded[0, n] & np.int32(0xFFFF)) | (rounded[1, n] << np.int32(16))
 
 
-@njit(**_options)
+@njit(**options)
 def quantise_pooled(ds, y, place, a, b, c, valid, lanes, pairs):
     """The same behind a 2×2 maximum: g stands where the maximum was, 0 in the other three places."""
     groups, channels, height, width, _ = ds.shape
@@ -334,40 +257,7 @@ def quantise_pooled(ds, y, place, a, b, c, valid, lanes, pairs):
                         both[n] = (first & np.int32(0xFFFF)) | (second << np.int32(16))
 
 
-@njit(**_options)
-def through_sign(dx, x, shift, ds, add, gradient, k, t, dshift):
-    """dx ← dx · dsign/dx(x + shift) [+ ds, the shortcut's share]; dshift (G, C, 32) = Σ_pixels of the first part."""
-    groups, channels, height, width, _ = x.shape
-    peak = k * t
-    for i in prange(groups * channels):
-        g, c = i // channels, i % channels
-        total = np.zeros(BLOCK, np.float32)
-        for row in range(height):
-            for column in range(width):
-                d, v, extra = dx[g, c, row, column], x[g, c, row, column], ds[g, c, row, column]
-                if gradient == EDE:
-                    for n in range(BLOCK):
-                        value = d[n] * peak * _sech2(t * (v[n] + shift[g, c, n]))
-                        total[n] += value
-                        d[n] = value
-                elif gradient == POLYNOMIAL:
-                    for n in range(BLOCK):
-                        value = d[n] * max(np.float32(2) - np.float32(2) * abs(v[n] + shift[g, c, n]), np.float32(0))
-                        total[n] += value
-                        d[n] = value
-                else:
-                    for n in range(BLOCK):
-                        value = d[n] if abs(v[n] + shift[g, c, n]) <= 1 else np.float32(0)
-                        total[n] += value
-                        d[n] = value
-                if add:
-                    for n in range(BLOCK):
-                        d[n] += extra[n]
-        for n in range(BLOCK):
-            dshift[g, c, n] = total[n]
-
-
-@njit(**_options)
+@njit(**options)
 def _nothing(out):
     for i in prange(len(out)):
         out[i] = i

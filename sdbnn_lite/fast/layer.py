@@ -2,14 +2,16 @@
 
     ŷ = s·conv2d(sign(x + shift), ŵ)        out = hardtanh(γ·(ŷ - μ)/√(σ² + ε) + β + shortcut)
 
-All tensors as in :mod:`.kernels`, the image innermost. Exact: the convolution and its sums for μ and σ². In float32: the
-rest, except that the gradient at the convolution's output is rounded to 16-bit integers before it goes into the two
-convolutions of the backward pass, in steps of its largest possible value / 32,767; these sums are exact again. Kept for
-the backward pass: x and out (the neighbours' anyway), and the convolution's output in 16 bits.
+All tensors as in :mod:`.kernels`, the image innermost. Exact: the convolution and its sums for μ and σ². In float32:
+the rest, except that the gradient at the convolution's output is rounded to 16-bit integers before it goes into the
+two convolutions of the backward pass, in steps of its largest possible value / 32,767; these sums are exact again.
+Kept for the backward pass: x and out (the neighbours' anyway), and the convolution's output in 16 bits.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
+import numba
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -17,10 +19,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from ..binarize import GRADIENTS
-from . import kernels
+from . import convolutions, kernels
 from .kernels import BLOCK
-
-_TAPS = [(dy, dx) for dy in range(3) for dx in range(3)]
 
 
 class Workspace:
@@ -38,7 +38,10 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a layer is, besides its tensors. ``add_input``: the shortcut is x itself."""
+    """What a layer is, besides its tensors. ``add_input``: the shortcut is x itself.
+
+    (For stride 2 every second pixel of it, with zeros for the channels it lacks, as many on either side.)
+    """
 
     stride: int
     gradient: int  # kernels.STE, POLYNOMIAL or EDE
@@ -66,20 +69,92 @@ def from_blocks(x: Tensor, images: int) -> Tensor:
     return x.movedim(-1, 1).flatten(0, 1)[:images]
 
 
-def _valid(images: int) -> np.ndarray:
+def valid_images(images: int) -> np.ndarray:
+    """(G, 32) int16: -1 for an image, 0 behind the last one."""
     groups = -(-images // BLOCK)
     return np.where(np.arange(groups * BLOCK) < images, -1, 0).astype(np.int16).reshape(groups, BLOCK)
 
 
-def _pack_weights(w: Tensor) -> np.ndarray:
-    """(O, C, taps) of ±1 → (O/4, taps, C/2, 4) int32: pairs of inputs as 16-bit halves, 4 filters side by side."""
-    o, c, taps = w.shape
-    pairs = w.to(torch.int16).view(o // 4, 4, c // 2, 2, taps).permute(0, 4, 2, 1, 3).contiguous()
-    return pairs.view(torch.int32).squeeze(-1).numpy()
+@cache
+def _taps(wide: int) -> tuple[np.ndarray, np.ndarray]:
+    """The nine taps of the forward convolution in order, and their byte offsets from the upper left one."""
+    return np.arange(9), np.array([(dy * wide + dx) * 128 for dy in range(3) for dx in range(3)])
 
 
-def _tap_offsets(places: list[tuple[int, int]], wide: int) -> np.ndarray:
-    return np.array([(dy * wide + dx) * 128 for dy, dx in places], np.int64)
+@cache
+def _taps_back(stride: int, wide: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of dx[c, i] = Σ_{o, tap} g[o, (i + 1 - tap)/stride]·ŵ[o, c, tap]: the taps that meet, phase by phase of i.
+
+    Their order (9,), byte offsets (9,) in g with its border, and where each phase starts (stride² + 1,).
+    """
+    order, places, starts = [], [], [0]
+    for top in range(stride):
+        for left in range(stride):
+            for tap in range(9):
+                dy, dx = top + 1 - tap // 3, left + 1 - tap % 3
+                if dy % stride == 0 and dx % stride == 0:
+                    order.append(tap)
+                    places.append(((1 + dy // stride) * wide + 1 + dx // stride) * 128)
+            starts.append(len(order))
+    return np.array(order), np.array(places), np.array(starts)
+
+
+def _pack(w: np.ndarray, order: np.ndarray, space: Workspace) -> np.ndarray:
+    """w (O, C, 9) → (O/4, 9, C/2, 4): see :func:`.convolutions.pack_weights`."""
+    packed = space.get("weights", (len(w) // 4, 9, w.shape[1] // 2, 4), torch.int32)
+    convolutions.pack_weights(w, order, packed)
+    return packed
+
+
+def _filters_at_once(filters: int, channels: int) -> int:
+    """How many filters a thread takes in the weights' gradient: up to 16, but something for every thread."""
+    for many in (16, 8):
+        if filters % many == 0 and filters // many * -(-channels // 64) >= numba.get_num_threads():
+            return many
+    return 4
+
+
+def _float64(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().numpy().astype(np.float64)
+
+
+class Normaliser:
+    """Batch norm of ŷ = s·y from y's sums, as vectors (O,) of float64: out = factor·y + offset."""
+
+    def __init__(self, bn: nn.BatchNorm2d, gamma: Tensor, beta: Tensor, scale: Tensor | None, totals, count: int):
+        """totals (…, O, 2) are Σ y and Σ y², over ``count`` values per filter; used in training mode only."""
+        self.training, self.count = bn.training, count
+        self.s = s = np.ones(len(gamma)) if scale is None else _float64(scale)
+        if self.training:
+            total, square = totals.reshape(-1, len(s), 2).sum(0).T
+            self.mean = total / count
+            self.variance = square / count - self.mean**2  # in float64: no cancellation to speak of
+            center, variance = s * self.mean, s**2 * self.variance
+            if bn.track_running_stats:
+                bn.num_batches_tracked += 1
+                for running, now in ((bn.running_mean, center), (bn.running_var, variance * count / max(count - 1, 1))):
+                    running.lerp_(torch.from_numpy(now).to(running.dtype), bn.momentum)
+        else:
+            center, variance = _float64(bn.running_mean), _float64(bn.running_var)
+        self.center, self.inverse = center, 1 / np.sqrt(variance + bn.eps)
+        self.slope = s * _float64(gamma) * self.inverse
+        self.factor = self.slope.astype(np.float32)
+        self.offset = (_float64(beta) - self.slope / s * center).astype(np.float32)
+
+    def backward(self, sum_ds: np.ndarray, sum_dsy: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """a, b, c (O,) of dL/dy = a·ds + b·y + c, from Σ ds and Σ ds·y; keeps γ's, β's and s's gradients."""
+        a, center, inverse, count = self.slope, self.center, self.inverse, self.count
+        normed = inverse * (self.s * sum_dsy - center * sum_ds)  # Σ ds·(ŷ - μ)/√(σ² + ε)
+        b = c = np.zeros_like(a)
+        if self.training:  # dL/dy = s·γ·inverse·(ds - mean(ds) - normalised·mean(ds·normalised))
+            b = -a * self.s * inverse * normed / count
+            c = -a * sum_ds / count + a * center * inverse * normed / count
+        d_scale = a * sum_dsy  # Σ dL/dŷ·y, and dL/dŷ has to be taken before it meets s
+        if self.training:
+            d_scale = d_scale + (b * (self.variance + self.mean**2) + c * self.mean) * count
+        vectors = (normed, sum_ds, d_scale / self.s)
+        self.d_gamma, self.d_beta, self.d_scale = (torch.from_numpy(v.astype(np.float32)) for v in vectors)
+        return a, b, c
 
 
 class FusedLayer(Function):
@@ -87,139 +162,85 @@ class FusedLayer(Function):
 
     @staticmethod
     def forward(ctx, x, shift, w, scale, gamma, beta, shortcut, bn, k, t, plan):
-        space, images = plan.workspace, plan.images
+        space = plan.workspace
         groups, c, h, wd, _ = x.shape
         o = len(w)
         ho, wo = (h - 1) // plan.stride + 1, (wd - 1) // plan.stride + 1
-        valid = _valid(images)
         if shift is None:
             shift = x.new_zeros(groups, c, BLOCK)
         pairs = space.get("input", (groups, c // 2, h + 2, wd + 2, BLOCK), torch.int32)
-        kernels.sign_pairs(x.numpy(), shift.numpy(), valid, pairs)
+        kernels.sign_pairs(x.numpy(), shift.numpy(), valid_images(plan.images), pairs)
         y = torch.empty(groups, o, ho, wo, BLOCK, dtype=torch.int16)
-        kernels.convolve(pairs, _pack_weights(w.flatten(2)), _tap_offsets(_TAPS, wd + 2), plan.stride, y.numpy())
+        order, taps = _taps(wd + 2)
+        totals = np.empty((groups, ho, o, 2) if bn.training and not plan.pooled else (0, 0, 0, 0))
+        convolutions.convolve(pairs, _pack(w.flatten(2).numpy(), order, space), taps, plan.stride, y.numpy(), totals)
         place = None
         if plan.pooled:
             ho, wo = ho // 2, wo // 2
             wide, y = y, torch.empty(groups, o, ho, wo, BLOCK, dtype=torch.int16)
-            place = torch.empty(y.shape, dtype=torch.int8)
-            kernels.pool(wide.numpy(), y.numpy(), place.numpy())
+            place, totals = torch.empty(y.shape, dtype=torch.int8), np.empty((groups, 1, o, 2))
+            kernels.pool(wide.numpy(), y.numpy(), place.numpy(), totals)
 
-        s = torch.ones(o, dtype=torch.float64) if scale is None else scale.detach().double()
-        count = images * ho * wo
-        if bn.training:
-            totals = np.empty((groups, o, 2))
-            kernels.moments(y.numpy(), totals)
-            total, square = torch.from_numpy(totals.sum(0)).unbind(1)
-            mean = total / count
-            variance = square / count - mean.square()  # of integers, in float64: no cancellation to speak of
-            _update_statistics(bn, s * mean, s.square() * variance * (count / max(count - 1, 1)))
-            center, inverse = s * mean, (s.square() * variance + bn.eps).rsqrt()
-        else:
-            mean = variance = None
-            center, inverse = bn.running_mean.double(), (bn.running_var.double() + bn.eps).rsqrt()
-        factor = gamma.detach().double() * inverse  # of ŷ = s·y
-        offset = beta.detach().double() - factor * center
-        out = torch.empty(y.shape)
-        means = torch.empty(groups, o, BLOCK)
-        extra = x if plan.add_input else (out if shortcut is None else shortcut)
-        has = plan.add_input or shortcut is not None
+        norm = Normaliser(bn, gamma, beta, scale, totals, plan.images * ho * wo)
+        out, mean = torch.empty(y.shape), torch.empty(groups, o, BLOCK)
+        around, stride = (x, plan.stride) if plan.add_input else (out if shortcut is None else shortcut, 1)
         kernels.normalise(
-            y.numpy(), (factor * s).float().numpy(), offset.float().numpy(), extra.numpy(), has, out.numpy(),
-            means.numpy(),
-        )  # fmt: skip
-        ctx.plan, ctx.k, ctx.t, ctx.count, ctx.training = plan, float(k), float(t), count, bn.training
-        ctx.has_scale, ctx.has_shortcut = scale is not None, shortcut is not None
-        ctx.save_for_backward(x, shift, w, out, y, place, s, center, inverse, gamma, mean, variance)
+            y.numpy(), norm.factor, norm.offset, around.numpy(), around is not out, stride, out.numpy(), mean.numpy()
+        )
+        ctx.plan, ctx.k, ctx.t, ctx.norm = plan, np.float32(k), np.float32(t), norm
+        ctx.save_for_backward(x, shift, w, out, y, place)
         ctx.set_materialize_grads(False)
-        return out, means
+        return out, mean
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient, mean_gradient):
-        x, shift, w, out, y, place, s, center, inverse, gamma, mean, variance = ctx.saved_tensors
-        plan, count = ctx.plan, ctx.count
-        space = plan.workspace
+        x, shift, w, out, y, place = ctx.saved_tensors
+        plan, norm, space = ctx.plan, ctx.norm, ctx.plan.workspace
         groups, c, h, wd, _ = x.shape
-        o, ho, wo = out.shape[1:4]
-        if gradient is None:
-            gradient = torch.zeros_like(out)
-        if mean_gradient is None:
-            mean_gradient = out.new_zeros(groups, o, BLOCK)
-        valid = _valid(plan.images)
+        o = out.shape[1]
+        valid = valid_images(plan.images)
+        ds, sum_ds, sum_dsy, most = through_hardtanh(gradient, mean_gradient, out, y)
 
-        ds = torch.empty_like(out)
-        totals = np.empty((groups, o, 3))
-        kernels.unclip(
-            gradient.contiguous().numpy(), mean_gradient.contiguous().numpy(), out.numpy(), y.numpy(), ds.numpy(),
-            totals,
-        )  # fmt: skip
-        totals = torch.from_numpy(totals)
-        sum_ds, sum_dsy, most = totals[..., 0].sum(0), totals[..., 1].sum(0), totals[..., 2].amax(0)
-        normed = inverse * (s * sum_dsy - center * sum_ds)  # Σ ds·(ŷ - μ)/√(σ² + ε)
-        # dL/dy = s·γ·inverse·(ds - mean(ds) - normalised·mean(ds·normalised)) = a·ds + b·y + c
-        a = s * gamma.double() * inverse
-        b, constant = torch.zeros_like(a), torch.zeros_like(a)
-        if ctx.training:
-            b = -a * s * inverse * normed / count
-            constant = -a * sum_ds / count + a * center * inverse * normed / count
-        bound = a.abs() * most + b.abs() * 9 * c + constant.abs()  # of |dL/dy|, since |y| <= 9·C
+        a, b, constant = norm.backward(sum_ds, sum_dsy)
+        bound = np.abs(a) * most + np.abs(b) * 9 * c + np.abs(constant)  # of |dL/dy|, since |y| <= 9·C
         step = float(bound.max()) / 32766 or 1.0  # NaN stays NaN, and shows in the loss
-        a_, b_, c_ = ((v / step).float().numpy() for v in (a, b, constant))
-        dy = space.get("gradient", (groups, o, (h - 1) // plan.stride + 1, (wd - 1) // plan.stride + 1, BLOCK),
-                       torch.int16)  # fmt: skip
-        pairs = space.get("gradient pairs", (groups, o // 2, dy.shape[2] + 2, dy.shape[3] + 2, BLOCK), torch.int32)
+        scaled = [(v / step).astype(np.float32) for v in (a, b, constant)]
+        high, wide = (h - 1) // plan.stride + 1, (wd - 1) // plan.stride + 1
+        dy = space.get("gradient", (groups, o, high, wide, BLOCK), torch.int16)
+        pairs = space.get("gradient pairs", (groups, o // 2, high + 2, wide + 2, BLOCK), torch.int32)
         if plan.pooled:
-            kernels.quantise_pooled(ds.numpy(), y.numpy(), place.numpy(), a_, b_, c_, valid, dy, pairs)
+            kernels.quantise_pooled(ds.numpy(), y.numpy(), place.numpy(), *scaled, valid, dy, pairs)
         else:
-            kernels.quantise(ds.numpy(), y.numpy(), a_, b_, c_, valid, dy, pairs)
+            kernels.quantise(ds.numpy(), y.numpy(), *scaled, valid, dy, pairs)
 
+        dx, d_shift = torch.empty_like(x), np.empty((groups, h, c, BLOCK), np.float32)
         lanes = space.get("lanes", (groups, c, h + 2, wd + 2, BLOCK), torch.int16)
-        kernels.sign_lanes(x.numpy(), shift.numpy(), valid, lanes)
-        sums = space.get("sums", ((o // 4) * (c // 4), 9, 16, 16), torch.int32)
+        order, taps, starts = _taps_back(plan.stride, wide + 2)
+        packed = _pack(w.flatten(2).numpy().transpose(1, 0, 2), order, space)
+        convolutions.convolve_back(
+            pairs, packed, taps, starts, np.float32(step), plan.stride, x.numpy(), shift.numpy(), valid, plan.gradient,
+            ctx.k, ctx.t, plan.add_input, ds.numpy(), dx.numpy(), lanes, d_shift,
+        )  # fmt: skip
+        sums = space.get("sums", (o // 4, c // 4, 9, 16, 16), torch.int32)
         dw = np.empty((o, c, 9), np.int64)
-        kernels.weight_gradient(dy, lanes, plan.stride, sums, dw)
-        dw = torch.from_numpy(dw).mul(step).to(w.dtype).view(w.shape)
-
-        dx = torch.empty_like(x)
-        _input_gradient(pairs, w.flatten(2), step, plan.stride, dx)
-        d_shift = torch.empty(groups, c, BLOCK)
-        kernels.through_sign(
-            dx.numpy(), x.numpy(), shift.numpy(), (ds if plan.add_input else dx).numpy(), plan.add_input,
-            plan.gradient, np.float32(ctx.k), np.float32(ctx.t), d_shift.numpy(),
-        )  # fmt: skip
-        d_scale = None
-        if ctx.has_scale:  # Σ dL/dŷ·y = Σ (a·ds + b·y + c)·y / s, and dL/dŷ has to be taken before it meets s
-            d_scale = a / s * sum_dsy
-            if ctx.training:
-                d_scale += (b * (variance + mean.square()) + constant * mean) / s * count
-            d_scale = d_scale.float()
+        convolutions.weight_gradient(dy, lanes, plan.stride, _filters_at_once(o, c), sums, dw)
+        dw = torch.from_numpy((dw * step).astype(np.float32)).view(w.shape)
+        needed = ctx.needs_input_grad
         return (
-            dx, d_shift if ctx.needs_input_grad[1] else None, dw, d_scale, normed.float(), sum_ds.float(),
-            ds if ctx.has_shortcut else None, None, None, None, None,
+            dx, torch.from_numpy(d_shift.sum(1)) if needed[1] else None, dw, norm.d_scale if needed[3] else None,
+            norm.d_gamma, norm.d_beta, ds if needed[6] else None, None, None, None, None,
         )  # fmt: skip
 
 
-def _update_statistics(bn: nn.BatchNorm2d, mean: Tensor, unbiased: Tensor) -> None:
-    """The running mean and variance, as batch norm's own forward pass updates them."""
-    if bn.track_running_stats:
-        bn.num_batches_tracked += 1
-        bn.running_mean.lerp_(mean.to(bn.running_mean.dtype), bn.momentum)
-        bn.running_var.lerp_(unbiased.to(bn.running_var.dtype), bn.momentum)
-
-
-def _input_gradient(pairs: np.ndarray, w: Tensor, step: float, stride: int, dx: Tensor) -> None:
-    """dx[c, i] = Σ_{o, tap} g[o, (i + 1 - tap)/stride]·ŵ[o, c, tap]; stride 2 in four phases of i, without zeros."""
-    turned = w.transpose(0, 1)  # (C, O, 9)
-    wide = pairs.shape[3]
-    for top in range(stride):
-        for left in range(stride):
-            chosen, places = [], []
-            for index, (ky, kx) in enumerate(_TAPS):
-                if (top + 1 - ky) % stride == 0 and (left + 1 - kx) % stride == 0:
-                    chosen.append(index)
-                    places.append((1 + (top + 1 - ky) // stride, 1 + (left + 1 - kx) // stride))
-            weight = _pack_weights(turned[:, :, chosen].contiguous())
-            kernels.convolve_back(
-                pairs, weight, _tap_offsets(places, wide), np.float32(step), (top, left), stride, dx.numpy()
-            )
+def through_hardtanh(gradient: Tensor | None, mean_gradient: Tensor | None, out: Tensor, y: Tensor):
+    """ds (G, O, H, W, 32), its gradient before the Hardtanh, and (O,) float64 each: Σ ds, Σ ds·y, max |ds|."""
+    if gradient is None:
+        gradient = torch.zeros_like(out)
+    if mean_gradient is None:
+        mean_gradient = out.new_zeros(*out.shape[:2], BLOCK)
+    ds, totals = torch.empty_like(out), np.empty((*out.shape[:2], 3))
+    kernels.unclip(
+        gradient.contiguous().numpy(), mean_gradient.contiguous().numpy(), out.numpy(), y.numpy(), ds.numpy(), totals
+    )
+    return ds, totals[..., 0].sum(0), totals[..., 1].sum(0), totals[..., 2].max(0)

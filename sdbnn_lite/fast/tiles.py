@@ -96,7 +96,7 @@ class _Loop:
 
 
 def _conv_tile(vectors: int, real: bool):
-    """Emitter of the convolution tile: ``vectors`` × ``CHANNELS`` sums, stored as int16, or as float32 times a scale."""
+    """Emitter of the convolution tile: ``vectors`` × ``CHANNELS`` sums, stored as int16, or float32 times a scale."""
 
     def emit(context, builder, signature, args):
         x, x_pair, x_pixel, taps, count, pairs, weight, out, out_channel = args[:9]

@@ -1,0 +1,139 @@
+"""The three convolutions of a layer in exact integers: forward, gradient to the input, gradient to the weights.
+
+Arrays as in :mod:`.kernels`. What is elementwise and wants a convolution's result is done row by row, while that row
+is in the cache: sums for batch norm forward, the way through the sign backward.
+"""
+
+import numpy as np
+from numba import njit, prange
+
+from . import tiles
+from .kernels import BLOCK, add_moments, back_through_sign, options
+
+
+@njit(**options)
+def pack_weights(w, order, packed):
+    """w (O, C, 9) of ±1, its taps in this order → packed (O/4, 9, C/2, 4) int32: two inputs as 16-bit halves."""
+    blocks, taps, half, _ = packed.shape
+    for block in prange(blocks):
+        for tap in range(taps):
+            for pair in range(half):
+                for q in range(4):
+                    low = np.int32(w[block * 4 + q, 2 * pair, order[tap]])
+                    high = np.int32(w[block * 4 + q, 2 * pair + 1, order[tap]])
+                    packed[block, tap, pair, q] = (low & np.int32(0xFFFF)) | (high << np.int32(16))
+
+
+@njit(**options)
+def convolve(pairs, weight, taps, stride, y, totals):
+    """y = conv2d(â, ŵ), kernel 3×3, padding 1: integers, exact to ±32,767 (9·C <= 4,608 in our networks).
+
+    ``weight`` (O/4, 9, C/2, 4) int32 pairs, ``taps`` (9,) byte offsets of the taps from the upper left one.
+    totals (G, H', O, 2) float64 = Σ y and Σ y² of each row, exactly, if it has that shape and isn't empty.
+    """
+    groups, half, high, wide, _ = pairs.shape
+    _, filters, height, width, _ = y.shape
+    count = len(taps)
+    x0, w0, y0, t0 = pairs.ctypes.data, weight.ctypes.data, y.ctypes.data, taps.ctypes.data
+    plane, step, channel = high * wide * 128, stride * 128, height * width * 64
+    for i in prange(groups * height):
+        g, row = i // height, i % height
+        x = x0 + (g * half * high + row * stride) * wide * 128
+        for block in range(filters // 4):
+            w = w0 + block * count * half * 16
+            to = y0 + ((g * filters + block * 4) * height + row) * width * 64
+            for two in range(width // 2):
+                at = x + 2 * two * step
+                tiles.conv_tile_int_2px(at, plane, step, t0, count, half, w, to + two * 128, channel)
+            if width % 2:
+                at = x + (width - 1) * step
+                tiles.conv_tile_int_1px(at, plane, step, t0, count, half, w, to + (width - 1) * 64, channel)
+            if len(totals):
+                for o in range(block * 4, block * 4 + 4):
+                    totals[g, row, o] = 0
+                    add_moments(y[g, o, row], totals[g, row, o])
+
+
+@njit(**options)
+def convolve_back(
+    pairs, weight, taps, starts, scale, stride, x, shift, valid, gradient, k, t, add, ds, dx, lanes, sums
+):
+    """dx = dsign/dx(x + shift) · scale · Σ_taps g·ŵ [+ ds, the shortcut's share], and lanes = sign(x + shift).
+
+    ``pairs`` holds the gradient g as 16-bit integers (G, O/2, H'+2, W'+2, 32), ``weight`` (C/4, 9, O/2, 4) int32. For
+    stride 2 there are four phases of pixels, each with its own taps, starts[phase] … starts[phase + 1].
+    sums (G, H, C, 32) = Σ_columns of dx without the shortcut's share, the gradient to the shift.
+    """
+    groups, half, high, wide, _ = pairs.shape
+    _, channels, height, width, _ = dx.shape
+    x0, w0, d0, t0 = pairs.ctypes.data, weight.ctypes.data, dx.ctypes.data, taps.ctypes.data
+    plane, channel, pixel = high * wide * 128, height * width * 128, stride * 128
+    before = (ds.shape[1] - channels) // 2
+    for i in prange(groups * height):
+        g, row = i // height, i % height
+        line = x0 + (g * half * high + row // stride) * wide * 128
+        for block in range(channels // 4):
+            for left in range(min(stride, width)):
+                phase, columns = row % stride * stride + left, (width - left + stride - 1) // stride
+                first, count = t0 + starts[phase] * 8, starts[phase + 1] - starts[phase]
+                w = w0 + (block * 9 + starts[phase]) * half * 16
+                to = d0 + (((g * channels + block * 4) * height + row) * width + left) * 128
+                for two in range(columns // 2):
+                    at, there = line + two * 256, to + 2 * two * pixel
+                    tiles.conv_tile_real_2px(at, plane, 128, first, count, half, w, there, channel, scale, pixel)
+                if columns % 2:
+                    at, there = line + (columns - 1) * 128, to + (columns - 1) * pixel
+                    tiles.conv_tile_real_1px(at, plane, 128, first, count, half, w, there, channel, scale, pixel)
+            for c in range(block * 4, block * 4 + 4):
+                total = sums[g, row, c]
+                total[:] = 0
+                for column in range(width):
+                    d, to_lanes = dx[g, c, row, column], lanes[g, c, row + 1, column + 1]
+                    back_through_sign(d, x[g, c, row, column], shift[g, c], gradient, k, t, total, valid[g], to_lanes)
+                    if add and row % stride == 0 and column % stride == 0:
+                        extra = ds[g, c + before, row // stride, column // stride]
+                        for n in range(BLOCK):
+                            d[n] += extra[n]
+
+
+@njit(**options)
+def weight_gradient(gradient, lanes, stride, filters, sums, out):
+    """out (O, C, 9) = Σ_{n, pixels} g·â, exactly. ``sums`` (O/4, C/4, 9, 16, 16) int32 is scratch, all zeros.
+
+    One unit of work has ``filters`` filters and 64 inputs: a strip of rows, once in the cache, serves all of them.
+    """
+    groups, height, width = len(gradient), gradient.shape[2], gradient.shape[3]
+    channels, high, wide = lanes.shape[1:4]
+    g0, a0, s0 = gradient.ctypes.data, lanes.ctypes.data, sums.ctypes.data
+    rows = max(1, min(height, 64 // width))  # what a strip needs of 4 + 4 channels nearly fits into the first cache
+    last = max(1, 2**15 // (height * width))  # so many groups' sums stay below 2^31
+    strips = -(-channels // 64)
+    for unit in prange(out.shape[0] // filters * strips):
+        first, left = unit // strips * filters, unit % strips * 64
+        right = min(left + 64, channels)
+        out[first : first + filters, left:right] = 0
+        for g in range(groups):
+            for row in range(0, height, rows):
+                now = min(rows, height - row)
+                for o in range(first, first + filters, 4):
+                    ga = g0 + ((g * out.shape[0] + o) * height + row) * width * 64
+                    for c in range(left, right, 4):
+                        to = s0 + (o // 4 * (channels // 4) + c // 4) * 9 * 1024
+                        for tap in range(9):
+                            aa = row * stride + tap // 3
+                            aa = a0 + (((g * channels + c) * high + aa) * wide + tap % 3) * 64
+                            tiles.weight_tile(
+                                ga, height * width * 64, width * 64,
+                                aa, high * wide * 64, stride * wide * 64, stride * 64,
+                                now, width, to + tap * 1024,
+                            )  # fmt: skip
+            if g % last == last - 1 or g == groups - 1:
+                for o in range(first, first + filters):
+                    for c in range(left, right):
+                        for tap in range(9):
+                            lane = sums[o // 4, c // 4, tap, o % 4 * 4 + c % 4]
+                            total = np.int64(0)
+                            for n in range(16):
+                                total += lane[n]
+                                lane[n] = 0
+                            out[o, c, tap] += total
