@@ -1,0 +1,122 @@
+"""Two implementations of one contract: what a packed layer needs to be computed.
+
+    sign_words(x, shift, padding)       (N, H, W, C) and (N, C) → (N, H+2p, W+2p, K) uint64
+    convolve(words, layer)              → y (N, H', W', O) int32, exactly conv2d(â, ŵ)
+    finish(y, layer, pooled, shortcut)  → act(factor·y + offset [+ shortcut]), y's 2×2 maximum first where pooled
+    means(x)                            (N, H, W, C) → (N, C)
+
+:class:`Readable` is NumPy, a line per equation. :class:`Fast` is numba: 512 products to an instruction where the
+processor counts bits in vectors. Both give the same bits; sums over pixels are rounded differently.
+"""
+
+import numpy as np
+import torch
+
+from ..errors import UsageError, unknown
+from . import words
+from .words import pack_words
+
+
+class Readable:
+    """NumPy: ``np.bitwise_count`` and nothing that needs a compiler."""
+
+    name = "numpy"
+
+    def sign_words(self, x, shift, padding):
+        signs = pack_words(x + shift[:, None, None, :] >= 0)
+        return np.pad(signs, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+
+    def convolve(self, padded, layer):
+        p = layer.geometry(padded).padding
+        inner = padded[:, p : padded.shape[1] - p, p : padded.shape[2] - p]
+        return words.convolve(inner, layer.words, layer.geometry(padded))
+
+    def finish(self, y, layer, pooled=False, shortcut=None):
+        if pooled:
+            n, h, w, c = y.shape
+            y = y[:, : h // 2 * 2, : w // 2 * 2].reshape(n, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
+        value = layer.factor * y.astype(layer.factor.dtype) + layer.offset
+        if shortcut is not None:
+            value = value + shortcut
+        if layer.slope is None:
+            return np.clip(value, -1, 1)
+        return np.where(value < 0, value * layer.slope, value)
+
+    def layer(self, padded, layer, shortcut=None):
+        return self.finish(self.convolve(padded, layer), layer, shortcut=shortcut)
+
+    def means(self, x):
+        return x.mean(axis=(1, 2))
+
+
+class Fast:
+    """numba, with as many threads as torch has."""
+
+    name = "numba"
+
+    def __init__(self) -> None:
+        import numba
+
+        from . import kernels
+
+        self.kernels, self.numba = kernels, numba
+        threads = torch.get_num_threads()
+        self.follow_threads()
+        kernels.channel_means(np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1), np.float32))
+        torch.set_num_threads(threads)  # both may share one OpenMP, and numba's first launch sets its number
+
+    def follow_threads(self) -> None:
+        """Use torch's number of threads."""
+        self.numba.set_num_threads(min(torch.get_num_threads(), self.numba.config.NUMBA_NUM_THREADS))
+
+    def sign_words(self, x, shift, padding):
+        n, h, w, c = x.shape
+        padded = np.zeros((n, h + 2 * padding, w + 2 * padding, -(-c // 64)), np.uint64)
+        self.kernels.sign_words(x, shift, padding, padded)
+        return padded
+
+    def _tables(self, padded, layer):
+        geometry = layer.geometry(padded)
+        base = layer.base(geometry)
+        return geometry, (padded, layer.blocks, geometry.stride, base.table, base.rows, base.columns)
+
+    def convolve(self, padded, layer):
+        geometry, args = self._tables(padded, layer)
+        y = np.empty((len(padded), geometry.out_height, geometry.out_width, geometry.outputs), np.int32)
+        self.kernels.convolve(*args, y)
+        return y
+
+    def _rest(self, layer, shortcut, out):
+        slope = layer.factor[:0] if layer.slope is None else layer.slope
+        return layer.factor, layer.offset, slope, out if shortcut is None else shortcut, shortcut is not None, out
+
+    def finish(self, y, layer, pooled=False, shortcut=None):
+        n, h, w, c = y.shape
+        out = np.empty((n, h // 2, w // 2, c) if pooled else y.shape, layer.factor.dtype)
+        self.kernels.finish(y, pooled, *self._rest(layer, shortcut, out))
+        return out
+
+    def layer(self, padded, layer, shortcut=None):
+        geometry, args = self._tables(padded, layer)
+        shape = len(padded), geometry.out_height, geometry.out_width, geometry.outputs
+        out = np.empty(shape, layer.factor.dtype)
+        self.kernels.layer(*args, *self._rest(layer, shortcut, out))
+        return out
+
+    def means(self, x):
+        out = np.empty((len(x), x.shape[3]), x.dtype)
+        self.kernels.channel_means(x, out)
+        return out
+
+
+def engine(name: str | None = None):
+    """The engine called ``name``, "numpy" or "numba"; None: numba where it is installed. UsageError for another."""
+    if name not in (None, "numpy", "numba"):
+        raise unknown("engine", name, ("numpy", "numba"))
+    if name != "numpy":
+        try:
+            return Fast()
+        except ImportError as error:
+            if name == "numba":
+                raise UsageError("engine 'numba': numba isn't installed; use 'numpy'") from error
+    return Readable()

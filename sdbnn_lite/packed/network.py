@@ -1,0 +1,193 @@
+"""A trained network that runs on bits: weights packed once, activations after every sign.
+
+``pack(net)`` takes what a :class:`~sdbnn_lite.models.BinaryNet` has learned and keeps only what predicting needs:
+
+    every binary convolution      ŵ in bits; batch norm and any scaling factor as one factor and offset per filter
+    activation shifts             ASD's two matrices (its shift becomes a threshold per image and channel), RSign's β
+    first convolution, classifier, 1×1 shortcuts    as they are, in floats, computed by torch
+
+Real activations stay where a shortcut or ASD's mean needs them.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.special import expit
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..layers import BinaryConv2d, binary_layers
+from ..models import BinaryNet, CifarResNet, DigitsConvNet, ImageNetResNet, ResNet20Block, VGGSmall
+from .engines import engine
+from .words import Base, Geometry, base_of, pack_weights
+
+FILTERS = 16  # side by side in ``blocks``
+
+
+def fold(bn: nn.BatchNorm2d, scale: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
+    """Batch norm of s·y as factor·y + offset: factor = s·γ/√(σ² + ε), offset = β - μ·γ/√(σ² + ε); (O,) each."""
+    inner = bn.weight / torch.sqrt(bn.running_var + bn.eps)
+    factor = inner if scale is None else inner * scale
+    return factor.detach().numpy().copy(), (bn.bias - bn.running_mean * inner).detach().numpy().copy()
+
+
+class PackedLayer:
+    """One binary convolution with its batch norm and its activation (Hardtanh, or PReLU with ``slope``)."""
+
+    def __init__(self, conv: BinaryConv2d, bn: nn.BatchNorm2d, prelu: nn.PReLU | None = None):
+        w = conv.binary_weight().detach().numpy()
+        self.outputs, self.channels, self.kernel, _ = w.shape
+        self.stride, self.padding = conv.stride, conv.padding
+        self.words = pack_weights(w)
+        self.blocks = side_by_side(self.words)
+        self.factor, self.offset = fold(bn, conv.scale())
+        self.slope = None if prelu is None else prelu.weight.detach().numpy().copy()
+        self.squeeze = self.expand = self.beta = None
+        if conv.asd is not None:
+            self.squeeze = conv.asd.squeeze.weight.detach().numpy().copy()
+            self.expand = conv.asd.expand.weight.detach().numpy().copy()
+        elif conv.rsign is not None:
+            self.beta = conv.rsign.beta.detach().numpy().copy()
+        self._bases: dict[Geometry, Base] = {}
+
+    def geometry(self, padded: np.ndarray) -> Geometry:
+        """The sizes for words that have their border already."""
+        h, w = (side - 2 * self.padding for side in padded.shape[1:3])
+        return Geometry(self.channels, self.outputs, h, w, self.kernel, self.stride, self.padding)
+
+    def base(self, geometry: Geometry) -> Base:
+        """The border's table, made once per image size."""
+        if geometry not in self._bases:
+            self._bases[geometry] = base_of(self.words, geometry)
+        return self._bases[geometry]
+
+    def shift(self, x: np.ndarray, means) -> np.ndarray:
+        """(N, C): what is added before the sign. ASD: σ(W2·relu(W1·mean)); ``means`` gives the mean over the pixels."""
+        if self.squeeze is not None:
+            hidden = np.maximum(means(x) @ self.squeeze.T, 0)
+            return expit(hidden @ self.expand.T)
+        shift = np.zeros((len(x), self.channels), x.dtype)
+        return shift if self.beta is None else shift + self.beta
+
+
+def side_by_side(words: np.ndarray) -> np.ndarray:
+    """(O, k, k, K) → (⌈O/16⌉, k, k·K, 16), zeros behind the last filter; aligned to 64 bytes, as vectors want it."""
+    o, k, _, count = words.shape
+    blocks = -(-o // FILTERS)
+    full = np.zeros((blocks * FILTERS, k, k * count), np.uint64)
+    full[:o] = words.reshape(o, k, k * count)
+    aligned = torch.zeros(full.size, dtype=torch.int64).numpy().view(np.uint64).reshape(blocks, k, k * count, FILTERS)
+    aligned[:] = full.reshape(blocks, FILTERS, k, k * count).transpose(0, 2, 3, 1)
+    return aligned
+
+
+def _to_last(x: Tensor) -> np.ndarray:
+    """(N, C, H, W) tensor → (N, H, W, C) array."""
+    return x.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _to_torch(x: np.ndarray) -> Tensor:
+    """(N, H, W, C) array → (N, C, H, W) tensor in channels_last, the same memory."""
+    return torch.from_numpy(x).permute(0, 3, 1, 2)
+
+
+class PackedNet:
+    """What :func:`pack` gives: call it with images (N, C, H, W), get logits (N, classes), as from the network."""
+
+    def __init__(self, net: BinaryNet, engine_name: str | None = None):
+        check(net)
+        self.net = net.eval()  # its real layers are used, and its checks
+        self.engine = engine(engine_name)
+        self.layers = {name: self._layer(name) for name in binary_layers(net)}
+
+    def _layer(self, name: str) -> PackedLayer:
+        modules = dict(self.net.named_modules())
+        conv, parent = modules[name], name.rpartition(".")[0]
+        if isinstance(self.net, VGGSmall):
+            return PackedLayer(conv, self.net.bns[int(name.rpartition(".")[2]) + 1])
+        bn = modules[f"{parent}.{_bn_name(name)}" if parent else _bn_name(name)]
+        return PackedLayer(conv, bn, getattr(modules[parent], "prelu", None) if parent else None)
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        self.net.check(images)
+        if self.engine.name == "numba":
+            self.engine.follow_threads()
+        images = images.contiguous(memory_format=torch.channels_last)
+        if isinstance(self.net, CifarResNet):
+            return self._cifar_resnet(images)
+        if isinstance(self.net, ImageNetResNet):
+            return self._imagenet_resnet(images)
+        return self._chain(images)
+
+    def run(self, name: str, x: np.ndarray, shortcut: np.ndarray | None = None, pooled: bool = False) -> np.ndarray:
+        """One packed layer on real activations (N, H, W, C)."""
+        layer, do = self.layers[name], self.engine
+        padded = do.sign_words(x, layer.shift(x, do.means), layer.padding)
+        if pooled:
+            return do.finish(do.convolve(padded, layer), layer, pooled=True)
+        return do.layer(padded, layer, shortcut)
+
+    def _stem(self, images: Tensor) -> np.ndarray:
+        net = self.net
+        bn = net.bns[0] if isinstance(net, VGGSmall) else net.bn1
+        return _to_last(F.hardtanh(bn(net.conv1(images))))
+
+    def _cifar_resnet(self, images: Tensor) -> Tensor:
+        net, x = self.net, self._stem(images)
+        for i, stage in enumerate(net.layers):
+            for j, block in enumerate(stage):
+                name = f"layers.{i}.{j}"
+                around = x if isinstance(block.shortcut, nn.Identity) else _to_last(block.shortcut(_to_torch(x)))
+                if isinstance(block, ResNet20Block):
+                    x = self.run(f"{name}.conv1", x, around)
+                    x = self.run(f"{name}.conv2", x, x)
+                else:
+                    x = self.run(f"{name}.conv2", self.run(f"{name}.conv1", x), around)
+        return net.linear(net.bn2(torch.from_numpy(self.engine.means(x))))
+
+    def _imagenet_resnet(self, images: Tensor) -> Tensor:
+        net = self.net
+        x = _to_last(F.max_pool2d(net.bn1(net.conv1(images)), 3, stride=2, padding=1))
+        for i, stage in enumerate(net.layers):
+            for j, block in enumerate(stage):
+                around = x if isinstance(block.shortcut, nn.Identity) else _to_last(block.shortcut(_to_torch(x)))
+                x = self.run(f"layers.{i}.{j}.conv", x, around)
+        return net.linear(torch.from_numpy(self.engine.means(x)))
+
+    def _chain(self, images: Tensor) -> Tensor:
+        """VGG-Small and the digits' network: convolutions in a row, some with a 2×2 maximum behind them."""
+        net, x = self.net, self._stem(images)
+        pooled: Sequence[bool] = net.pooled[1:] if isinstance(net, VGGSmall) else (True, True)
+        for name, pool in zip(self.layers, pooled, strict=True):
+            x = self.run(name, x, pooled=pool)
+        return net.linear(_to_torch(x).flatten(1))
+
+
+def _bn_name(conv: str) -> str:
+    """The batch norm behind a convolution: conv → bn, conv2 → bn2."""
+    return conv.rpartition(".")[2].replace("conv", "bn")
+
+
+def check(net: nn.Module) -> None:
+    """Raise UsageError unless ``net`` has binary weights and activations, on the CPU."""
+    if not isinstance(net, (CifarResNet, VGGSmall, DigitsConvNet, ImageNetResNet)):
+        raise UsageError(f"net: {type(net).__name__} given; one of sdbnn_lite's networks is needed (sd.build, sd.load)")
+    layers = binary_layers(net)
+    if not layers or not all(layer.binary_weights for layer in layers.values()):
+        raise UsageError(f"net: {net.name}, method {net.method.name}, has real weights; only a network with binary "
+                         f"weights and activations can be packed")  # fmt: skip
+    if next(net.parameters()).device.type != "cpu":
+        raise UsageError("net: it lies on a GPU; packed inference runs on the CPU: pack(net.cpu())")
+
+
+def pack(net: BinaryNet, engine: str | None = None) -> PackedNet:
+    """The network on bits, for prediction on the CPU; ``engine``: "numba" (fast), "numpy" (readable), None: as is there.
+
+    Its logits are the network's own in evaluation mode: equal to 1e-9 in float64, to 1e-4 in float32, where an
+    activation within rounding of its threshold may rarely take the other sign. Raises UsageError for a network with
+    real weights (the float twin, stage 1) or on a GPU. The network is put into evaluation mode and shared, not copied.
+    """
+    return PackedNet(net, engine)

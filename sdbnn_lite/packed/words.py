@@ -1,0 +1,116 @@
+"""The binary convolution on words of 64 bits, as NumPy has it: XOR, popcount, and one table for the border.
+
+    one product     â·ŵ = +1 where the bits agree, -1 where they differ       (bit 1 is +1, bit 0 is -1)
+    64 of them      64 - 2·popcount(x XOR w)
+    a convolution   y = base - 2·Σ_taps popcount(x_tap XOR w_tap)
+
+x   (N, H, W, K) uint64     activations: bit c % 64 of word c // 64, K = ⌈C/64⌉; unused bits are 0
+w   (O, k, k, K) uint64     weights, likewise, so that unused bits never differ
+y   (N, H', W', O) int32    exactly conv2d(â, ŵ), zero-padded after the sign
+
+A padded pixel is stored as words of 0, which would count as -1 in every channel, though it has to add 0. How much that
+is too little depends on the tap's weights alone: ``base`` = C·(taps inside) + 2·Σ_{taps outside} popcount(w_tap) puts
+it right. It differs only between outputs that see different taps, so it is a small table over border classes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import UsageError
+
+WORD = 64
+
+
+def pack_words(signs: np.ndarray) -> np.ndarray:
+    """(..., C) of booleans (True: +1) → (..., ⌈C/64⌉) uint64, the first channel in the lowest bit."""
+    *shape, channels = signs.shape
+    full = np.zeros((*shape, -(-channels // WORD) * WORD), bool)
+    full[..., :channels] = signs
+    return np.packbits(full, axis=-1, bitorder="little").view("<u8").astype(np.uint64)
+
+
+def unpack_words(words: np.ndarray, channels: int) -> np.ndarray:
+    """The inverse of :func:`pack_words`: (..., K) uint64 → (..., channels) of booleans."""
+    bits = np.unpackbits(np.ascontiguousarray(words).astype("<u8").view(np.uint8), axis=-1, bitorder="little")
+    return bits[..., :channels].astype(bool)
+
+
+def pack_weights(w: np.ndarray) -> np.ndarray:
+    """ŵ (O, C, k, k), every value ±1 → (O, k, k, K) uint64. Raises UsageError where it isn't ±1."""
+    if w.ndim != 4 or w.shape[2] != w.shape[3] or not np.isin(w, (-1, 1)).all():
+        raise UsageError(f"w: shape {w.shape} given; (O, C, k, k) of nothing but +1 and -1 is needed")
+    return pack_words(w.transpose(0, 2, 3, 1) > 0)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes of a convolution: C inputs of H × W pixels, O outputs, kernel k, stride, padding."""
+
+    channels: int
+    outputs: int
+    height: int
+    width: int
+    kernel: int = 3
+    stride: int = 1
+    padding: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.out_height, self.out_width) < 1:
+            raise UsageError(
+                f"images of {self.height}×{self.width} pixels are too small for a kernel of {self.kernel} with padding "
+                f"{self.padding}"
+            )
+
+    @property
+    def out_height(self) -> int:
+        return (self.height + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def out_width(self) -> int:
+        return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
+
+    def classes(self, outputs: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Along one axis: the class of each output, and which taps each class has inside, (classes, k) bool."""
+        place = np.arange(outputs)[:, None] * self.stride - self.padding + np.arange(self.kernel)
+        inside, index = np.unique((place >= 0) & (place < size), axis=0, return_inverse=True)
+        return index.reshape(-1), inside
+
+
+@dataclass(frozen=True)
+class Base:
+    """``table`` (row classes, column classes, O) int32, and the class of every output row and column."""
+
+    table: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+
+    def at_every_pixel(self) -> np.ndarray:
+        """(H', W', O)."""
+        return self.table[self.rows[:, None], self.columns]
+
+
+def base_of(w: np.ndarray, geometry: Geometry) -> Base:
+    """What is left of the popcount's total: see the module. ``w`` (O, k, k, K) uint64."""
+    ones = np.bitwise_count(w).sum(axis=-1, dtype=np.int64)  # (O, k, k): +1s of every tap
+    rows, row_taps = geometry.classes(geometry.out_height, geometry.height)
+    columns, column_taps = geometry.classes(geometry.out_width, geometry.width)
+    inside = row_taps[:, None, :, None] & column_taps[None, :, None, :]  # (row classes, column classes, k, k)
+    outside = np.einsum("rcij,oij->rco", ~inside, ones)
+    table = geometry.channels * inside.sum((2, 3))[:, :, None] + 2 * outside
+    return Base(table.astype(np.int32), rows.astype(np.int64), columns.astype(np.int64))
+
+
+def convolve(x: np.ndarray, w: np.ndarray, geometry: Geometry, base: Base | None = None) -> np.ndarray:
+    """y (N, H', W', O) int32 of words x (N, H, W, K) and w (O, k, k, K), as the module's equations have it."""
+    base = base_of(w, geometry) if base is None else base
+    p, s = geometry.padding, geometry.stride
+    padded = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
+    high, wide = geometry.out_height, geometry.out_width
+    different = np.zeros((len(x), high, wide, geometry.outputs), np.int64)
+    for i in range(geometry.kernel):
+        for j in range(geometry.kernel):
+            seen = padded[:, i : i + s * (high - 1) + 1 : s, j : j + s * (wide - 1) + 1 : s]  # (N, H', W', K)
+            for word in range(w.shape[-1]):
+                different += np.bitwise_count(seen[..., word, None] ^ w[:, i, j, word])
+    return (base.at_every_pixel() - 2 * different).astype(np.int32)
