@@ -23,6 +23,7 @@ class Described:
     classes: tuple[str, ...]
     mean: tuple[float, ...] = IMAGENET_MEAN  # per channel
     std: tuple[float, ...] = IMAGENET_STD
+    share: tuple[int, int] = (0, 1)  # which of how many equal parts of every batch is made here (see ``distributed``)
 
     @property
     def num_classes(self) -> int:
@@ -34,11 +35,34 @@ class Described:
 
     def num_batches(self, batch_size: int) -> int:
         """Batches in one epoch of training: the last may be smaller, but one of a single image is left out."""
-        return len(batch_slices(self.num_train, batch_size))
+        return len(self.train_slices(batch_size))
+
+    def train_slices(self, batch_size: int, start: int = 0) -> list[slice]:
+        """The slices of 0 … num_train-1 that make this ``share`` of the training batches from number ``start`` on.
+
+        ``batch_size`` is that of all shares together. A last batch with fewer images than there are shares is left out.
+        """
+        shares = self.share[1]
+        whole = batch_slices(self.num_train, batch_size, start)
+        return cut([batch for batch in whole if batch.stop - batch.start >= shares], self.share)
+
+    def test_slices(self, batch_size: int) -> list[slice]:
+        """The same of the test images, ``batch_size`` in each share: every image is in exactly one share's batches."""
+        return cut(batch_slices(self.num_test, batch_size * self.share[1], drop_lone=False), self.share)
 
     def _statistics(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
         mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std))
         return mean, std
+
+
+def cut(batches: list[slice], share: tuple[int, int]) -> list[slice]:
+    """Part ``share[0]`` of ``share[1]`` parts of every batch, as equal as can be; those of no image are left out."""
+    place, shares = share
+    parts = []
+    for batch in batches:
+        first, images = batch.start, batch.stop - batch.start
+        parts.append(slice(first + images * place // shares, first + images * (place + 1) // shares))
+    return [part for part in parts if part.stop > part.start]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -80,10 +104,11 @@ class ImageSet(Described):
         All random numbers are drawn here, at once, from the CPU ``generator``: with the generator in the same state,
         ``start=k`` yields exactly what follows the first k batches. That is how a run resumes within an epoch.
 
-        Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of 0 … ``num_batches(batch_size)``.
+        Of each batch only this ``share`` is made. Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of
+        0 … ``num_batches(batch_size)``.
         """
         self.check(augmentation)
-        slices = batch_slices(self.num_train, batch_size, start)
+        slices = self.train_slices(batch_size, start)
         draws = draw(self.num_train, augmentation, generator)
         height, width = self.train_images.shape[2:]
         centres = draw_centres(self.num_train, height, width, generator) if augmentation.cutout else None
@@ -103,7 +128,7 @@ class ImageSet(Described):
             yield images, self.train_labels[batch.image]
 
     def test_batches(self, batch_size: int) -> Batches:
-        """All test images in order, normalised; none is left out."""
+        """All test images of this share in order, normalised; none is left out."""
         statistics = self._statistics(self.test_images.device)
-        for part in batch_slices(self.num_test, batch_size, drop_lone=False):
+        for part in self.test_slices(batch_size):
             yield normalise(self.test_images[part], *statistics), self.test_labels[part]

@@ -44,10 +44,14 @@ class Step:
         logits = (forward or self.forward)(images)
         loss = self.loss(logits, images, labels)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        self.weighed(loss, labels).backward()
         self.optimizer.step()
         correct = (logits.detach().argmax(1) == labels).sum()
         self.tally += torch.stack([loss.detach().double() * len(labels), correct.double()])
+
+    def weighed(self, loss: Tensor, labels: Tensor) -> Tensor:
+        """What gradients are taken of: the batch's mean loss (``shared_step``: this process's share of it)."""
+        return loss
 
     def begin(self, loss_sum: float, correct: int) -> None:
         """Set the sums: 0 at the start of an epoch, a checkpoint's where one is resumed."""
