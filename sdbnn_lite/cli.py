@@ -67,6 +67,12 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--dataset", metavar="NAME", help="default: the one it was trained on")
     add_data_options(sub)
 
+    sub = command("cost", run_cost, "what one image costs: BOPs, FLOPs, OPs = BOPs/64 + FLOPs, parameters, bytes")
+    sub.add_argument("network", metavar="NETWORK", help="for example cifar10_resnet20 or imagenet_resnet18")
+    sub.add_argument("--method", default="sdbnn", metavar="M", help=f"one of {method_list()} (default: %(default)s)")
+    sub.add_argument("--image-size", type=int, metavar="N", help="pixels a side (default: the network's usual one)")
+    sub.add_argument("--json", action="store_true", help="the same as JSON")
+
     sub = command("publish", publish, "put a finished run's network and tables into the package", epilog=PUBLISHING)
     sub.add_argument("folder", metavar="RUN", help="the folder of a finished run")
     sub.add_argument("name", metavar="NAME", nargs="?", help="default: NETWORK, or NETWORK_METHOD unless that is sdbnn")
@@ -278,6 +284,14 @@ def figures(args: argparse.Namespace) -> int:
 
     for path in draw_all(args.out, args.data):
         print(path)
+    return 0
+
+
+def run_cost(args: argparse.Namespace) -> int:
+    from .cost import cost
+
+    result = cost(args.network, args.method, image_size=args.image_size)
+    print(result.to_json() if args.json else result.text())
     return 0
 
 
