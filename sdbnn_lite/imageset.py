@@ -104,7 +104,9 @@ class ImageSet(Described):
         All random numbers are drawn here, at once, from the CPU ``generator``: with the generator in the same state,
         ``start=k`` yields exactly what follows the first k batches. That is how a run resumes within an epoch.
 
-        Of each batch only this ``share`` is made. Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of
+        Of each batch only this ``share`` is made.
+
+        Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of
         0 … ``num_batches(batch_size)``.
         """
         self.check(augmentation)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from .augment import Augmentation, batch_slices, normalise
+from .augment import Augmentation, normalise
 from .errors import UsageError
 from .folder import Split
 from .imageset import Batches, Described
@@ -52,7 +52,7 @@ class StreamedImageSet(Described):
         Raises UsageError for an augmentation that only sets in memory have.
         """
         self.check(augmentation)
-        slices = batch_slices(self.num_train, batch_size, start)
+        slices = self.train_slices(batch_size, start)
         order = torch.randperm(self.num_train, generator=generator)
         seeds = torch.randint(2**32, (self.num_train,), generator=generator)  # torch's generator takes 32 bits
         cut = [v2.RandomResizedCrop(self.image_size)] if augmentation.pad else self._middle()
@@ -60,8 +60,8 @@ class StreamedImageSet(Described):
         return self._batches(_Seeded(self.train, cut + flip), slices, order, seeds)
 
     def test_batches(self, batch_size: int) -> Batches:
-        """All test images in order, normalised; none is left out."""
-        slices = batch_slices(self.num_test, batch_size, drop_lone=False)
+        """All test images of this share in order, normalised; none is left out."""
+        slices = self.test_slices(batch_size)
         order = torch.arange(self.num_test)
         return self._batches(_Seeded(self.test, self._middle()), slices, order, seeds=order)
 
