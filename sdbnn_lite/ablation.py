@@ -22,11 +22,11 @@ PLANNED = ("float", "bnn", "xnor", "irnet", "rsign", "asd", "wsd", "sdbnn")
 SEEDS = 2  # planned
 COMMAND = f"sdbnn-lite study {STUDY} --epochs 15 --methods {','.join(PLANNED)} --seeds {SEEDS} --data DIR --publish"
 PARTS = (  # what two methods differ in: (the part, with it, without it)
-    ("ASD, where there is WSD", "sdbnn", "wsd"),
-    ("WSD, where there is ASD", "sdbnn", "asd"),
+    ("ASD, with WSD in both", "sdbnn", "wsd"),
+    ("WSD, with ASD in both", "sdbnn", "asd"),
     ("ASD alone", "asd", "ede"),
     ("WSD alone", "wsd", "ede"),
-    ("a shift that looks at the image, instead of a fixed one", "asd", "rsign"),
+    ("ASD instead of a fixed shift", "asd", "rsign"),
     ("ASD, WSD and EDE together", "sdbnn", "bnn"),
     ("a scaling factor", "xnor", "bnn"),
 )
@@ -87,13 +87,12 @@ class Contrast:
     def verdict(self) -> str:
         """In a few words what may be concluded."""
         if abs(self.points) < self.noise:
-            return "within the noise of the test images"
+            return "within the images' noise"
         if min(self.n) < 2:
-            return "one seed: can't be told from the luck of a seed"
+            return "one seed: may be its luck"
         if not self.apart:
-            return "the seeds overlap"
-        more = "" if self.by_chance < 0.05 else f", but so few are apart in {self.by_chance:.0%} of cases by chance"
-        return f"all seeds apart{more}"
+            return "seeds overlap"
+        return f"seeds apart (by chance: {self.by_chance:.0%})"
 
 
 def contrasts(runs: pd.DataFrame, test_images: int) -> list[Contrast]:
@@ -155,6 +154,18 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     return means.reindex([m for m in METHODS if m in means.index])
 
 
+def layer_rows(table: pd.DataFrame) -> list[tuple]:
+    """A row per method: its name, seeds, entropy and sign difference (means over the layers), the latter in the first
+    and in the last layer."""
+    rows = []
+    for method in over_seeds(table).index:
+        seen = table[table["method"] == method]
+        layers = seen.groupby("layer", sort=False)[["entropy", "sign_difference"]].mean()  # of the seeds
+        ends = layers["sign_difference"].iloc[[0, -1]]
+        rows.append((method, int(seen["seed"].nunique()), *layers.mean(), *ends))
+    return rows
+
+
 def correlation(points: pd.DataFrame, measure: str) -> RankCorrelation | None:
     """Spearman's rho of ``measure`` and accuracy; None where there are too few points or nothing differs."""
     try:
@@ -171,7 +182,21 @@ def by_layer(table: pd.DataFrame, measure: str) -> pd.DataFrame:
         r = correlation(points, measure)
         rows.append({"layer": layer, "n": len(points), "rho": r.rho if r else np.nan, "p": r.p if r else np.nan,
                      "visible": r.visible if r else np.nan})  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["layer", "n", "rho", "p", "visible"])
+
+
+def correlation_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """For both measures, over methods and over runs: measure, over how many, rho, p, and the |rho| that p < 0.05 needs.
+
+    Means over the layers; "-" where there are too few.
+    """
+    rows = []
+    for measure in ("sign_difference", "entropy"):
+        for over, points in (("methods", over_seeds(table)), ("runs", over_layers(table))):
+            r = correlation(points, measure)
+            numbers = (f"{r.rho:+.2f}", f"{r.p:.2f}", f"{r.visible:.2f}") if r else ("-", "-", "-")
+            rows.append((measure.replace("_", " "), f"{len(points)} {over}", *numbers))
+    return rows
 
 
 def correlation_in_words(r: RankCorrelation | None, n: int, over: str, measure: str = "sign difference") -> str:
@@ -185,8 +210,8 @@ def correlation_in_words(r: RankCorrelation | None, n: int, over: str, measure: 
             "says what goes together, not what causes what: the methods differ in more than their signs."
         )
     return (
-        f"Over {n} {over}, ρ = {r.rho:+.2f} (p = {r.p:.2f}): no relation that so few could show. Only |ρ| ≥ "
-        f"{r.visible:.2f} would have been noticed."
+        f"Over {n} {over}, ρ = {r.rho:+.2f} (p = {r.p:.2f}): no relation that we could see, but with so few only "
+        f"|ρ| ≥ {r.visible:.2f} would have been noticed."
     )
 
 
@@ -201,3 +226,30 @@ def layers_in_words(found: pd.DataFrame) -> str:
         f"ρ is positive in {positive} of {len(known)} layers. {below} of {len(known)} have p < 0.05; chance alone "
         f"would give about {expected:.0f}, and more at a time, since the layers belong to the same networks."
     )
+
+
+SHIFTED = (("sdbnn", "wsd"), ("asd", "ede"))  # with ASD, and without
+
+
+def asd_in_words(table: pd.DataFrame) -> str:
+    """Whether ASD lowers the sign difference of the outputs here too, as it does on the digits; layer by layer."""
+    pairs = [(one, other) for one, other in SHIFTED if {one, other} <= set(table["method"])]
+    if not pairs:
+        return "No two networks that differ in ASD are there yet, so nothing can be said about it."
+    said, lower, compared = [], 0, 0
+    for one, other in pairs:
+        means = table.groupby(["method", "layer"])["sign_difference"].mean()
+        gap = means[one] - means[other]
+        n = min(table.loc[table["method"] == m, "seed"].nunique() for m in (one, other))
+        said.append(
+            f"`{one}` against `{other}`: {means[one].mean():.3f} and {means[other].mean():.3f}, lower in "
+            f"{(gap < 0).sum()} of {len(gap)} layers (n = {n} seed{'s' * (n > 1)} each)"
+        )
+        lower, compared = lower + int((gap < 0).sum()), compared + len(gap)
+    if lower > 0.9 * compared:
+        so = "As on the digits, outputs differ *less* with ASD"
+    elif lower < 0.1 * compared:
+        so = "Other than on the digits, outputs differ *more* with ASD, as the paper says"
+    else:
+        so = "It depends on the layer: in some the outputs differ less with ASD, in others more"
+    return f"{so}. Mean sign difference over the layers, {'; '.join(said)}."

@@ -8,34 +8,46 @@
     cifar10_signs             does accuracy follow the sign difference?
     cifar10_confusion         what is taken for what
     cifar10_mistakes          mistakes as pictures: needs the images
+
+:func:`one` gives each with a text for readers who don't see it, or says what is missing for it.
 """
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from . import ablation, plots, plots_cifar, predictions, reproduction, study
-from .errors import UsageError
+from .errors import UsageError, unknown
 from .imageset import ImageSet
 from .methods import METHODS
 
 CURVES = ("float", "bnn", "irnet", "asd", "wsd", "sdbnn")  # more would cover each other
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """How a figure is drawn, what it shows in words, and ``missing``: "" or the sentence that says what it lacks."""
+
+    draw: Callable[[], Figure]
+    words: Callable[[], str]
+    missing: Callable[[], str]
+
+
+def one(name: str) -> tuple[Figure | None, str]:
+    """The figure ``name`` and a text for readers who don't see it; or None and what is missing."""
+    if name not in FIGURES:
+        raise unknown("figure", name, FIGURES)
+    drawing = FIGURES[name]
+    lacks = drawing.missing()
+    return (None, lacks) if lacks else (drawing.draw(), drawing.words())
+
+
 def drawable() -> dict[str, Figure]:
     """Every figure that the committed results allow, by name; the same each time."""
-    figures = {}
-    if ablation.ready():
-        figures |= {"cifar10_ablation": ablation_table(), "cifar10_ablation_curves": ablation_curves()}
-        if len(ablation.signs_and_accuracy()[0]):  # the float twin alone has no signs
-            figures |= {"cifar10_layers": layers(), "cifar10_signs": signs_and_accuracy()}
-    if reproduction.published_runs():
-        figures["cifar10_runs"] = run_curves()
-    if shown_run():
-        figures["cifar10_confusion"] = confusion()
-    return figures
+    return {name: drawing.draw() for name, drawing in FIGURES.items() if not drawing.missing()}
 
 
 # --- the ablation ----------------------------------------------------------------------------------------------------
@@ -97,7 +109,7 @@ def run_curves() -> Figure:
     """Accuracy over the epochs of each network's longest run."""
     chosen = longest_runs()
     if not chosen:
-        raise UsageError("no run is published yet: sdbnn-lite publish RUN")
+        raise UsageError(NO_RUN)
     panels = {
         f"{reproduction.TITLES[network]}, {run['epochs']} epochs":
             (reproduction.run_log(name), reproduction.PAPER[network]) for network, (name, run) in chosen.items()
@@ -131,7 +143,7 @@ def mistakes(images: ImageSet) -> Figure:
     """The mistakes that the network of :func:`shown_run` is surest of; UsageError where ``images`` is another set."""
     name = shown_run()
     if not name:
-        raise UsageError("no published run holds predictions: sdbnn-lite publish RUN --data DIR writes them")
+        raise UsageError(NO_ANSWERS)
     table, classes = predictions.read_predictions(name)
     surest = predictions.surest_mistakes(table)
     label = reproduction.published_runs()[name]["data"]
@@ -157,3 +169,69 @@ def _answers(name: str, table: pd.DataFrame) -> str:
 def _lines(text: str, width: int = 110) -> str:
     """``text`` on lines that fit below a figure."""
     return "\n".join(textwrap.wrap(text, width))
+
+
+# --- in words, and what is there -------------------------------------------------------------------------------------
+
+
+def _said_of_ablation() -> str:
+    means = study.summary(study.read_study(ablation.STUDY)) * [1, 100, 100]
+    said = ", ".join(f"{METHODS[m].title.partition(' (')[0]} {row['mean']:.1f} %" for m, row in means.iterrows())
+    return f"Test accuracy on CIFAR-10, a row per method, a dot per seed. Means: {said}."
+
+
+def _said_of_curves() -> str:
+    return f"Test accuracy after every epoch, a line per method. {_said_of_ablation().partition('Means: ')[2]}"
+
+
+def _said_of_layers() -> str:
+    means = ablation.over_seeds(ablation.signs_and_accuracy()[0])["sign_difference"]
+    said = ", ".join(f"{METHODS[m].title.partition(' (')[0]} {value:.3f}" for m, value in means.items())
+    return f"Sign difference of the outputs in every binary layer, a line per method. Means over the layers: {said}."
+
+
+def _said_of_signs() -> str:
+    table, _ = ablation.signs_and_accuracy()
+    methods = ablation.over_seeds(table)
+    found = ablation.correlation(methods, "sign_difference")
+    return (
+        "Left: a marker per run, accuracy against the mean sign difference. Right: the rank correlation of each layer. "
+        + ablation.correlation_in_words(found, len(methods), "methods")
+    )
+
+
+def _said_of_runs() -> str:
+    said = [
+        f"{reproduction.TITLES[network]}: {100 * run['result']['test_accuracy']:.1f} % after {run['epochs']} epochs"
+        for network, (_, run) in longest_runs().items()
+    ]
+    return f"Accuracy on test and training images after every epoch, a panel per network. {'; '.join(said)}."
+
+
+def _said_of_confusion() -> str:
+    table, classes = predictions.read_predictions(shown_run())
+    pairs = predictions.most_confused(predictions.confusion(table, len(classes)))
+    said = ", ".join(f"{classes[i]} and {classes[j]} ({n} images)" for i, j, n in pairs)
+    return f"Confusion matrix of ten classes. Most often taken for each other: {said}."
+
+
+def _no_signs() -> str:
+    if not ablation.ready():
+        return ablation.not_ready()
+    return "" if len(ablation.signs_and_accuracy()[0]) else "The ablation holds no binary network yet."
+
+
+def _no_ablation() -> str:
+    return "" if ablation.ready() else ablation.not_ready()
+
+
+NO_RUN = "No run of SD-BNN on CIFAR-10 is published in this package yet: `sdbnn-lite publish RUN --data DIR` does it."
+NO_ANSWERS = "No published run holds predictions yet: `sdbnn-lite publish RUN --data DIR` writes them."
+FIGURES = {
+    "cifar10_ablation": Drawing(ablation_table, _said_of_ablation, _no_ablation),
+    "cifar10_ablation_curves": Drawing(ablation_curves, _said_of_curves, _no_ablation),
+    "cifar10_layers": Drawing(layers, _said_of_layers, _no_signs),
+    "cifar10_signs": Drawing(signs_and_accuracy, _said_of_signs, _no_signs),
+    "cifar10_runs": Drawing(run_curves, _said_of_runs, lambda: "" if longest_runs() else NO_RUN),
+    "cifar10_confusion": Drawing(confusion, _said_of_confusion, lambda: "" if shown_run() else NO_ANSWERS),
+}

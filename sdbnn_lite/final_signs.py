@@ -55,7 +55,8 @@ def write_study_signs(out: Path, rows: list[dict], to: Path, images: ImageSet, e
         who = {key: row[key] for key in ("method", "seed")}
         net = load(out / f"{row['method']}-seed{row['seed']}").to(sample.device)
         found += [{**who, **line} for line in final_rows(net, sample, epoch)]
-    write_csv(writable_folder(to) / FINAL_SIGNS, found)
+    if found:  # the float twin alone has none
+        write_csv(writable_folder(to) / FINAL_SIGNS, found)
 
 
 def last_signs(name: str) -> tuple[pd.DataFrame, str]:
@@ -66,7 +67,10 @@ def last_signs(name: str) -> tuple[pd.DataFrame, str]:
     if (study.RESULTS / name / FINAL_SIGNS).is_file():
         table = study.read_study(name, FINAL_SIGNS)
         return table, f"{table['images'].iloc[0]} test images, evenly from the whole set"
-    table = study.read_study(name, "signs.csv")
+    try:
+        table = study.read_study(name, "signs.csv")
+    except pd.errors.EmptyDataError:  # the float twin alone
+        return pd.DataFrame(columns=["method", "seed", "epoch", "layer", "entropy", "sign_difference"]), "no signs"
     table = table[table["epoch"] == table["epoch"].max()]
     return table, "the first 256 test images" + (", all of one class" if sorted_by_class(name) else "")
 

@@ -11,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 
 from . import data as images
+from . import figures_cifar
 from .checkpoints import zoo_names
 from .errors import UsageError
 from .methods import METHODS
@@ -32,13 +33,18 @@ UNANSWERED = "not answered yet"
 
 
 def notebook_setup(
-    *, fast: bool = True, data: str | Path | None = None, needs: Iterable[str] = (), study: str | None = None
+    *,
+    fast: bool = True,
+    data: str | Path | None = None,
+    needs: Iterable[str] = (),
+    study: str | None = None,
+    uses: str = "the embedded digits",
 ) -> None:
     """The first call of a notebook: fix the number of threads, check what the notebook will need, say what it uses.
 
     ``fast``, ``data``: the notebook's parameters FAST and DATA. ``needs``: names of trained networks (zoo names);
-    ``study``: the name of a study whose tables are read. Nothing depends on the folder that the notebook was
-    started in, but a relative DATA.
+    ``study``: the name of a study whose tables are read; ``uses``: what it works with, in words. Nothing depends on
+    the folder that the notebook was started in, but a relative DATA.
 
     Raises UsageError, shown as one sentence without a traceback, where something is missing.
     """
@@ -48,7 +54,7 @@ def notebook_setup(
         error = UsageError(problem)
         error._render_traceback_ = lambda: [problem]  # IPython shows this in place of a traceback
         raise error
-    given = "the embedded digits" if data is None else "the embedded digits and the images in DATA"
+    given = uses if data is None else f"{uses} and the images in DATA"
     print(f"Ready: {given}, FAST = {bool(fast)}, {THREADS} threads.")
 
 
@@ -93,6 +99,41 @@ def show(figure: Figure, alt: str) -> None:
     with theme():  # ticks are made when they are first drawn
         content = {"image/png": png_bytes(figure, dpi=160), "text/plain": f"[picture] {alt}"}
     display(content, raw=True, metadata={"image/png": size})
+
+
+def show_png(path: str | Path, alt: str) -> None:
+    """Display a picture that ``sdbnn-lite figures`` has written, with the text ``alt`` for those who don't see it."""
+    content = Path(path).read_bytes()
+    if content[:8] != b"\x89PNG\r\n\x1a\n":
+        raise UsageError(f"{path}: not a PNG")
+    from IPython.display import display
+
+    pixels = int.from_bytes(content[16:20], "big")  # the width stands there in every PNG
+    size = {"alt": alt, "width": round(pixels / 1.5)}  # files have 150 dots an inch, a page 100
+    display({"image/png": content, "text/plain": f"[picture] {alt}"}, raw=True, metadata={"image/png": size})
+
+
+def show_result(name: str) -> None:
+    """Show the figure ``name`` of the CIFAR-10 results, or print what is missing for it and how to make it."""
+    figure, text = figures_cifar.one(name)
+    if figure is None:
+        print(text)
+    else:
+        show(figure, text)
+
+
+def reveal(text: str) -> None:
+    """A "Reveal" to open, like those in the text, whose words were just computed. Call it last in a cell."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(f"<details>\n<summary><b>Reveal</b></summary>\n\n{text}\n\n</details>"))
+
+
+def listing(sentences: Iterable[str]) -> None:
+    """Show sentences that were just computed as a list. Call it last in a cell."""
+    from IPython.display import Markdown, display
+
+    display(Markdown("\n".join(f"- {sentence}" for sentence in sentences)))
 
 
 def table(rows: Iterable[Sequence[Any]], header: Sequence[str] | None = None, digits: int = 2) -> None:

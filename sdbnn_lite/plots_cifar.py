@@ -198,12 +198,14 @@ def _layer_rho(ax: Axes, layers: pd.DataFrame) -> None:
         ax.hlines(places[known], 0, layers["rho"][known], color=BLUE, lw=2)
         clear = known & (layers["p"] < 0.05).to_numpy()
         for chosen, fill in ((known & ~clear, "white"), (clear, RED)):
-            look = {"color": fill, "mec": BLACK, "mew": 1.2, "ms": 7, "ls": "", "clip_on": False}
-            ax.plot(layers["rho"][chosen], places[chosen], "o", **look)
-        ax.set_title("ρ of each layer, over the methods\n(grey: may be chance; filled: p < 0.05)", size=11)
+            if chosen.any():  # an empty line that isn't clipped would stretch the layout to the figure's corner
+                look = {"color": fill, "mec": BLACK, "mew": 1.2, "ms": 7, "ls": "", "clip_on": False}
+                ax.plot(layers["rho"][chosen], places[chosen], "o", **look)
+        ax.set_title("ρ of each layer, over the methods\n(grey: may be chance)", size=11)
     else:
         ax.set_title("ρ of each layer, over the methods\n(needs 4 methods)", size=11)
-    ax.set(xlim=(-1, 1), ylim=(len(layers) + 0.6, 0.4), xlabel="rank correlation ρ", ylabel="binary layer")
+    ax.set(xlim=(-1, 1), ylim=(len(layers) + 0.6, 0.4), ylabel="binary layer")
+    ax.set_xlabel("rank correlation ρ\n(filled: p < 0.05)")
     ax.set_xticks([-1, -0.5, 0, 0.5, 1])
     ax.set_yticks(places[:: 1 + len(places) // 12])
     ax.grid(axis="y", visible=False)

@@ -79,6 +79,12 @@ def most_confused(counts: np.ndarray, most: int = 3) -> list[tuple[int, int, int
     return [(int(i), int(j), int(both[i, j])) for i, j in zip(*np.unravel_index(places, both.shape)) if both[i, j]]
 
 
+def precision(counts: np.ndarray, answer: int) -> float:
+    """How often the answer ``answer`` is right; NaN where it is never given."""
+    given = counts[:, answer].sum()
+    return float(counts[answer, answer] / given) if given else float("nan")
+
+
 def surest_mistakes(table: pd.DataFrame, most: int = 12, per_class: int = 2) -> pd.DataFrame:
     """The mistakes that the network is surest of, surest first, at most ``per_class`` of a true class.
 
@@ -99,3 +105,31 @@ def pictures(table: pd.DataFrame, images: ImageSet, label: str) -> np.ndarray:
     if not same or (images.test_labels[places].cpu().numpy() != table["true"].to_numpy()).any():
         raise UsageError(f"images: {images.label} given, but the predictions are for {label}, in its order of images")
     return images.test_images[places].permute(0, 2, 3, 1).cpu().numpy()
+
+
+VEHICLES = frozenset({"airplane", "automobile", "ship", "truck"})  # CIFAR-10's other six are animals
+
+
+def kinds_apart(counts: np.ndarray, classes: tuple[str, ...]) -> bool:
+    """Whether mistakes within animals or within vehicles outnumber those between them, for each possible pair."""
+    vehicle = np.array([name in VEHICLES for name in classes])
+    within = (vehicle[:, None] == vehicle) & ~np.eye(len(classes), dtype=bool)
+    between = vehicle[:, None] != vehicle
+    if not within.any() or not between.any():
+        return False
+    return bool(counts[within].mean() > 2 * counts[between].mean())
+
+
+def in_words(counts: np.ndarray, classes: tuple[str, ...]) -> str:
+    """What a confusion matrix shows: the pair that is confused most, and whether kinds keep to themselves."""
+    pairs = most_confused(counts, 1)
+    if not pairs:
+        return "There isn't a single mistake."
+    i, j, n = pairs[0]
+    said = f"{classes[i].capitalize()} and {classes[j]}: {n} images are taken for the other of the two."
+    if kinds_apart(counts, classes):
+        said += (
+            " The mistakes aren't spread evenly: animals are taken for animals, and vehicles for vehicles, more than"
+            " twice as often as one for the other, pair by pair."
+        )
+    return said

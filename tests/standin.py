@@ -73,11 +73,12 @@ def write_study(results, methods=PLANNED, seeds=2, epochs=15, final=True):
                          "test_images": 10000, "train_seconds": 2850.0})  # fmt: skip
     pd.DataFrame(runs).to_csv(folder / "runs.csv", index=False)
     pd.concat(logs).to_csv(folder / "epochs.csv", index=False)
-    columns = ["method", "seed", "epoch", "layer", "input_after", "entropy", "sign_difference"]
-    signs = pd.concat(signs) if signs else pd.DataFrame(columns=columns)
-    signs.to_csv(folder / "signs.csv", index=False)
-    if final:
-        signs[signs["epoch"] == epochs].assign(images=500).to_csv(folder / "final_signs.csv", index=False)
+    (folder / "signs.csv").write_text("")  # the float twin alone has none
+    if signs:
+        pd.concat(signs).to_csv(folder / "signs.csv", index=False)
+        final_signs = pd.concat(signs).query("epoch == @epochs").assign(images=500)
+        if final:
+            final_signs.to_csv(folder / "final_signs.csv", index=False)
     about = facts("cifar10-resnet20", epochs=epochs)
     for key in ("method", "seed", "started"):
         about.pop(key)

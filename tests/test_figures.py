@@ -162,9 +162,9 @@ def test_without_cifar_results_only_the_digits_are_drawn(package):
         if path.name != "digits":
             shutil.rmtree(path)
     assert figures_cifar.drawable() == {} and not reproduction.table()["n"].any()
-    with pytest.raises(UsageError, match="no published run holds predictions"):
+    with pytest.raises(UsageError, match="No published run holds predictions"):
         figures_cifar.mistakes(None)
-    with pytest.raises(UsageError, match="no run is published"):
+    with pytest.raises(UsageError, match="No run .* is published"):
         figures_cifar.run_curves()
 
 
