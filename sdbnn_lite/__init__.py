@@ -6,7 +6,17 @@ from .checkpoints import load
 from .layers import binary_layers, set_ede
 from .models import build
 from .original import from_original
-from .packed import pack
+from .packed import load_packed, pack, save_packed
 from .record import record_signs
 
-__all__ = ["binary_layers", "build", "from_original", "load", "pack", "record_signs", "set_ede"]
+__all__ = [
+    "binary_layers",
+    "build",
+    "from_original",
+    "load",
+    "load_packed",
+    "pack",
+    "record_signs",
+    "save_packed",
+    "set_ede",
+]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_fast import lively, normal
+from samples import normal, trained
 
 import sdbnn_lite as sd
 from sdbnn_lite.errors import UsageError
@@ -90,17 +90,6 @@ def test_words_hold_every_bit(channels, seed):
 def test_weights_have_to_be_binary():
     with pytest.raises(UsageError, match=r"nothing but \+1 and -1 is needed"):
         pack_weights(np.zeros((2, 3, 3, 3)))
-
-
-def trained(name, method):
-    """A network whose batch norms have seen something, and whose parameters all take part."""
-    torch.manual_seed(0)
-    net = lively(sd.build(name, method=method))
-    pixels = {"digits_convnet": 8, "imagenet_resnet18": 64}.get(name, 32 if "vgg" in name else 20)
-    images = normal(6, net.options["in_channels"], pixels, pixels, seed=5)
-    with torch.no_grad():
-        net.train()(images)
-    return net.eval(), images
 
 
 @pytest.mark.parametrize("engine", ["numpy", "numba"])

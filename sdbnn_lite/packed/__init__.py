@@ -1,5 +1,6 @@
 """Inference on bits: XNOR and popcount, exact zero padding, the same logits as the float network."""
 
+from .file import load_packed, save_packed
 from .network import PackedNet, pack
 
-__all__ = ["PackedNet", "pack"]
+__all__ = ["PackedNet", "load_packed", "pack", "save_packed"]

@@ -119,7 +119,7 @@ def layer(words, weight, stride, base, row_class, column_class, factor, offset, 
 
 @njit(**_options)
 def finish(y, pooled, factor, offset, slope, shortcut, has_shortcut, out):
-    """out = act(factor·y + offset [+ shortcut]) of finished sums ``y``; ``pooled``: of the maximum of each 2×2 of them."""
+    """out = act(factor·y + offset [+ shortcut]) of finished sums; ``pooled``: of the maximum of each 2×2 of them."""
     images, height, width, outputs = out.shape
     hardtanh = len(slope) == 0
     one = out.dtype.type(1)

@@ -184,7 +184,7 @@ def check(net: nn.Module) -> None:
 
 
 def pack(net: BinaryNet, engine: str | None = None) -> PackedNet:
-    """The network on bits, for prediction on the CPU; ``engine``: "numba" (fast), "numpy" (readable), None: as is there.
+    """The network on bits, for predicting on the CPU; ``engine``: "numba" (fast), "numpy" (readable), None: the first.
 
     Its logits are the network's own in evaluation mode: equal to 1e-9 in float64, to 1e-4 in float32, where an
     activation within rounding of its threshold may rarely take the other sign. Raises UsageError for a network with
