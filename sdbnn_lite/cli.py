@@ -65,6 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub = command("evaluate", run_evaluate, "score a trained network on all test images")
     sub.add_argument("weights", metavar="WEIGHTS", help="a zoo name, a run's folder, or a weights or checkpoint file")
     sub.add_argument("--dataset", metavar="NAME", help="default: the one it was trained on")
+    sub.add_argument("--packed", action="store_true", help="run it on bits: XNOR and popcount, on the CPU")
     add_data_options(sub)
 
     sub = command("cost", run_cost, "what one image costs: BOPs, FLOPs, OPs = BOPs/64 + FLOPs, parameters, bytes")
@@ -229,8 +230,11 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from .checkpoints import load
     from .evaluate import evaluate
     from .machine import pick_device
+    from .packed import pack
 
-    device = pick_device(args.device)
+    device = pick_device("cpu" if args.packed and args.device == "auto" else args.device)
+    if args.packed and device.type != "cpu":
+        raise UsageError("--packed --device cuda: packed networks run on the CPU")
     net = load(args.weights)
     dataset = args.dataset or net.about.get("dataset")
     if dataset is None:
@@ -238,8 +242,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
     wanted = net.about.get("identity", {}).get("image_size") or net.options.get("image_size")
     channels = net.options["in_channels"]
     images = data.load(dataset, args.data, image_size=wanted, channels=channels, download=args.download)
-    score = evaluate(net.to(device), images.to(device))
-    print(f"{args.weights} ({net.name}, method {net.method.name}): {describe_score(score, images.label)}")
+    forward = pack(net) if args.packed else None
+    score = evaluate(net.to(device), images.to(device), forward=forward)
+    how = f", packed, {forward.engine.name}" if forward else ""
+    print(f"{args.weights} ({net.name}, method {net.method.name}{how}): {describe_score(score, images.label)}")
     if "card" in net.about:
         print(cards.compare(net.about["card"], score, images.label))
     return 0

@@ -29,7 +29,7 @@ def test_the_digits_network_by_hand():
 
 @pytest.mark.parametrize("method", ["bireal", "bnn"])
 def test_published_totals_of_resnet18(method):
-    """Bi-Real Net's paper, table 4: 1.63e8 OPs for its ResNet-18. Ours is 1.6399e8: they cut the digits off, not round."""
+    """Bi-Real Net's paper, table 4: 1.63e8 OPs for its ResNet-18. Ours is 1.6399e8: they cut digits off."""
     result = cost("imagenet_resnet18", method)
     assert result.total("bops") == 1_676_279_808
     assert result.total("flops") == 118_013_952 + 3 * 6_422_528 + 512_000

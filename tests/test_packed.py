@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from samples import normal, trained
 
 import sdbnn_lite as sd
+from sdbnn_lite import cli
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.methods import METHODS
 from sdbnn_lite.packed import engines, pack, words
@@ -167,3 +168,14 @@ def test_borders_of_every_class():
         y = engine.convolve(engine.sign_words(x, np.zeros((1, 70)), 2), layer)
         assert np.array_equal(y[0, 0, 0], w[:, :, 2, 2].sum(1))
     assert words.base_of(layer.words, layer.sizes).table.shape == (1, 1, 4)
+
+
+def test_evaluate_packed(capsys):
+    """The zoo's digits network: the same accuracy as in floats, and as its card says."""
+    assert cli.main(["evaluate", "digits_sdbnn"]) == 0
+    floats = capsys.readouterr().out
+    assert cli.main(["evaluate", "digits_sdbnn", "--packed"]) == 0
+    bits = capsys.readouterr().out
+    assert "packed, numba" in bits
+    assert bits.replace(", packed, numba", "") == floats
+    assert cli.main(["evaluate", "digits_float", "--packed"]) == 2

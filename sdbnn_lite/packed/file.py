@@ -32,7 +32,7 @@ def save_packed(path: str | Path, net: PackedNet | BinaryNet, *, rounded: bool =
     """Write a network in its packed form: `cifar10_resnet18` takes 2.7 MB instead of 44.7 MB, 2.2 MB with ``rounded``.
 
     ``rounded`` stores ASD's matrices and the 1×1 shortcuts in 16-bit steps (see ``bits``); else the logits stay the
-    same to the last bit. Raises UsageError for a network that can't be packed, RunError where ``path`` can't be written.
+    same to the last bit. Raises UsageError for a network that can't be packed, RunError where it can't be written.
     """
     net = net.net if isinstance(net, PackedNet) else net
     check(net)
