@@ -1,15 +1,20 @@
 """The kernels of the fast step, each against torch or a closed form, over odd sizes too."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
+from torch import nn
 
-from sdbnn_lite.fast import convolutions, kernels
+from sdbnn_lite.fast import convolutions, kernels, rows
 from sdbnn_lite.fast.kernels import BLOCK, STE
 from sdbnn_lite.fast.layer import Workspace, _pack, _taps, _taps_back, from_blocks, to_blocks, valid_images
+from sdbnn_lite.fast.stem import Stem
 from sdbnn_lite.fast.tiles import has_wide_integers
 
 pytestmark = pytest.mark.skipif(not has_wide_integers(), reason="this processor has no AVX-512: no fast path")
@@ -70,18 +75,17 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
     halves = torch.zeros(len(pairs), o // 2, height + 2, width + 2, BLOCK, dtype=torch.int32)
     low, high = gradient[:, ::2].int(), gradient[:, 1::2].int()
     halves[:, :, 1:-1, 1:-1] = (low & 0xFFFF) | (high << 16)
-    dx, sums = torch.full((len(pairs), c, h, w, BLOCK), float("nan")), np.full((len(pairs), h, c, BLOCK), np.nan)
-    sums = sums.astype(np.float32)
+    dx, sums = (torch.full(shape, float("nan")) for shape in ((len(pairs), c, h, w, BLOCK), (len(pairs), h, c, BLOCK)))
     order, taps, starts = _taps_back(stride, width + 2)
     packed = _pack(weight.flatten(2).numpy().transpose(1, 0, 2), order, Workspace())
     convolutions.convolve_back(
         halves.numpy(), packed, taps, starts, np.float32(0.5), stride, blocks, shifts, valid, STE, np.float32(1),
-        np.float32(1), False, dx.numpy(), dx.numpy(), lanes, sums,
+        np.float32(1), False, dx.numpy(), dx.numpy(), lanes, sums.numpy(),
     )  # fmt: skip
     assert torch.equal(from_blocks(torch.from_numpy(lanes[:, :, 1:-1, 1:-1].copy()), images).double(), binary)
     passed = binary.grad * ((a + shift[:, :, None, None]).abs() <= 1)
     assert torch.equal(2 * from_blocks(dx, images).double(), passed)
-    assert torch.allclose(2 * from_blocks(torch.from_numpy(sums.sum(1)), images).double(), passed.sum((2, 3)))
+    assert torch.allclose(2 * from_blocks(sums.sum(1), images).double(), passed.sum((2, 3)))
 
     dw, sums = np.zeros((o, c, 9), np.int64), Workspace().get("sums", (o // 4, c // 4, 9, 16, 16), torch.int32)
     convolutions.weight_gradient(gradient.numpy(), lanes, stride, 4 + 4 * (seed % 2), sums, dw)
@@ -113,12 +117,73 @@ def test_moments_are_exact():
     assert totals.tolist() == [1 + float(y.double().sum()), 2 + float(y.double().square().sum())]
 
 
+def one_row(row_through):
+    """The intrinsic as something that Python can call."""
+
+    @njit
+    def call(d, x, shift, valid, lanes, sums, k, t):
+        row_through(
+            d.ctypes.data, x.ctypes.data, shift.ctypes.data, valid.ctypes.data, lanes.ctypes.data, sums.ctypes.data,
+            len(x), k, t,
+        )  # fmt: skip
+
+    return call
+
+
+def through(row_through, x, shift, k, t):
+    """What one of the rows makes of a gradient of ones at x (W, 32); also checks its sums and signs."""
+    d, valid, lanes = torch.ones_like(x), valid_images(BLOCK - 1), torch.zeros(x.shape, dtype=torch.int16)
+    sums = torch.full((BLOCK,), 2.0)
+    arrays = d.numpy(), x.numpy(), shift.numpy(), valid, lanes.numpy(), sums.numpy()
+    one_row(row_through)(*arrays, np.float32(k), np.float32(t))
+    assert torch.allclose(sums, 2 + d.sum(0), atol=1e-4)
+    assert torch.equal(lanes[:, :-1], torch.where(x + shift >= 0, 1, -1).short()[:, :-1]) and not lanes[:, -1].any()
+    return d
+
+
 def test_derivative_of_tanh():
     """1 - tanh²(z) = 1/cosh²(z), also where tanh is nearly 1: relative error below 1e-6 up to |z| = 39."""
-    z = np.linspace(-39, 39, 20001).astype(np.float32)
-    got = np.array([kernels._sech2(v) for v in z])
-    assert np.abs(got * np.cosh(z.astype(np.float64)) ** 2 - 1).max() < 1e-6
-    assert kernels._sech2(np.float32(1e6)) < 1e-30
+    z = torch.linspace(-39, 39, 640 * BLOCK).view(-1, BLOCK)
+    got = through(rows.row_through_ede, z, torch.zeros(BLOCK), 1, 1)
+    assert float((got.double() * z.double().cosh() ** 2 - 1).abs().max()) < 1e-6
+    far = torch.full((1, BLOCK), 1e6)
+    assert float(through(rows.row_through_ede, far, torch.zeros(BLOCK), 1, 1).max()) < 1e-30
+
+
+@settings(max_examples=20)
+@given(images=st.integers(1, 40), c=st.integers(1, 5), h=st.integers(1, 6), w=st.integers(1, 6), seed=SHAPES["seed"])
+def test_stem(images, c, h, w, seed):
+    """The real convolution, its sums, batch norm, Hardtanh and all gradients against torch in float64."""
+    x, bn = draw(images, c, h, w, seed=seed), nn.BatchNorm2d(8)
+    bn64 = copy.deepcopy(bn).double()
+    ours = [draw(8, c, 3, 3, seed=seed + 1), 1 + 0.2 * draw(8, seed=seed + 2), 0.2 * draw(8, seed=seed + 3)]
+    theirs = [v.double().requires_grad_() for v in ours]
+    ours = [v.requires_grad_() for v in ours]
+    count = images * h * w
+    bn.train(count > 1), bn64.train(count > 1)
+    out, mean = Stem.apply(x, *ours, bn, Workspace())
+    y = F.conv2d(x.double(), theirs[0], padding=1)
+    expected = F.batch_norm(y, bn64.running_mean, bn64.running_var, *theirs[1:], count > 1, bn64.momentum, bn64.eps)
+    expected = F.hardtanh(expected)
+    got = from_blocks(out, images), from_blocks(mean, images)
+    wanted = expected, expected.mean(dim=(2, 3))
+    upstream = [draw(*value.shape, seed=seed + 4) for value in got]
+    for value, other in zip(got, wanted, strict=True):
+        assert torch.allclose(value.double(), other, atol=1e-4)
+    assert torch.allclose(bn.running_var.double(), bn64.running_var, rtol=1e-5)
+    sum((value * u).sum() for value, u in zip(got, upstream, strict=True)).backward()
+    sum((value * u.double()).sum() for value, u in zip(wanted, upstream, strict=True)).backward()
+    for p, q in zip(ours, theirs, strict=True):
+        assert float((p.grad - q.grad).norm()) < 1e-3 * float(q.grad.norm()) + 1e-3
+
+
+def test_derivatives_of_the_sign():
+    x, shift = draw(9, BLOCK, seed=0), draw(BLOCK, seed=1)
+    z = x + shift
+    ede = 2.5 * 0.4 * (1 - torch.tanh(0.4 * z) ** 2)
+    assert torch.allclose(through(rows.row_through_ede, x, shift, 2.5, 0.4), ede, atol=1e-6)
+    assert torch.allclose(through(rows.row_through_polynomial, x, shift, 1, 1), (2 - 2 * z.abs()).clamp(min=0))
+    assert torch.equal(through(rows.row_through_ste, x, shift, 1, 1), (z.abs() <= 1).float())
 
 
 def test_rounding_carries_what_it_leaves_over():
@@ -126,7 +191,9 @@ def test_rounding_carries_what_it_leaves_over():
     ds, y = draw(2, 8, 6, 5, BLOCK, seed=0), torch.zeros(2, 8, 6, 5, BLOCK, dtype=torch.int16)
     a, b, c = (np.full(8, value, np.float32) for value in (3.3, 0, 0.25))
     lanes, pairs = zeros(2, 8, 6, 5, BLOCK, dtype=torch.int16), zeros(2, 4, 8, 7, BLOCK, dtype=torch.int32)
-    kernels.quantise(ds.numpy(), y.numpy(), a, b, c, valid_images(64), lanes, pairs)
+    kernels.quantise(
+        ds.numpy(), y.numpy(), a, b, c, valid_images(64), draw(2, 4, 2, 2, BLOCK, seed=1).numpy(), lanes, pairs
+    )
     exact = 3.3 * ds.double() + 0.25
     got = torch.from_numpy(lanes).double()
     assert float((got - exact).abs().max()) <= 1.001

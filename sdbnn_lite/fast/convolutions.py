@@ -7,8 +7,8 @@ is in the cache: sums for batch norm forward, the way through the sign backward.
 import numpy as np
 from numba import njit, prange
 
-from . import tiles
-from .kernels import BLOCK, add_moments, back_through_sign, options
+from . import rows, tiles
+from .kernels import BLOCK, EDE, POLYNOMIAL, add_moments, options
 
 
 @njit(**options)
@@ -67,12 +67,15 @@ def convolve_back(
     groups, half, high, wide, _ = pairs.shape
     _, channels, height, width, _ = dx.shape
     x0, w0, d0, t0 = pairs.ctypes.data, weight.ctypes.data, dx.ctypes.data, taps.ctypes.data
+    x1, h0, v0, l0, s0 = x.ctypes.data, shift.ctypes.data, valid.ctypes.data, lanes.ctypes.data, sums.ctypes.data
     plane, channel, pixel = high * wide * 128, height * width * 128, stride * 128
     before = (ds.shape[1] - channels) // 2
-    for i in prange(groups * height):
-        g, row = i // height, i % height
-        line = x0 + (g * half * high + row // stride) * wide * 128
-        for block in range(channels // 4):
+    strips = -(-height // 8)  # what 8 rows need of pairs fits into the second cache, and memory is met in longer runs
+    for i in prange(groups * strips * (channels // 4)):
+        unit, block = i // (channels // 4), i % (channels // 4)
+        g, strip = unit // strips, unit % strips * 8
+        for row in range(strip, min(strip + 8, height)):
+            line = x0 + (g * half * high + row // stride) * wide * 128
             for left in range(min(stride, width)):
                 phase, columns = row % stride * stride + left, (width - left + stride - 1) // stride
                 first, count = t0 + starts[phase] * 8, starts[phase + 1] - starts[phase]
@@ -85,13 +88,19 @@ def convolve_back(
                     at, there = line + (columns - 1) * 128, to + (columns - 1) * pixel
                     tiles.conv_tile_real_1px(at, plane, 128, first, count, half, w, there, channel, scale, pixel)
             for c in range(block * 4, block * 4 + 4):
-                total = sums[g, row, c]
-                total[:] = 0
-                for column in range(width):
-                    d, to_lanes = dx[g, c, row, column], lanes[g, c, row + 1, column + 1]
-                    back_through_sign(d, x[g, c, row, column], shift[g, c], gradient, k, t, total, valid[g], to_lanes)
-                    if add and row % stride == 0 and column % stride == 0:
-                        extra = ds[g, c + before, row // stride, column // stride]
+                sums[g, row, c] = 0
+                at = ((g * channels + c) * height + row) * width * 128
+                to_lanes = l0 + (((g * channels + c) * (height + 2) + row + 1) * (width + 2) + 1) * 64
+                shift_, sums_ = h0 + (g * channels + c) * 128, s0 + ((g * height + row) * channels + c) * 128
+                if gradient == EDE:
+                    rows.row_through_ede(d0 + at, x1 + at, shift_, v0 + g * 64, to_lanes, sums_, width, k, t)
+                elif gradient == POLYNOMIAL:
+                    rows.row_through_polynomial(d0 + at, x1 + at, shift_, v0 + g * 64, to_lanes, sums_, width, k, t)
+                else:
+                    rows.row_through_ste(d0 + at, x1 + at, shift_, v0 + g * 64, to_lanes, sums_, width, k, t)
+                if add and row % stride == 0:
+                    for column in range(0, width, stride):
+                        d, extra = dx[g, c, row, column], ds[g, c + before, row // stride, column // stride]
                         for n in range(BLOCK):
                             d[n] += extra[n]
 
@@ -105,7 +114,7 @@ def weight_gradient(gradient, lanes, stride, filters, sums, out):
     groups, height, width = len(gradient), gradient.shape[2], gradient.shape[3]
     channels, high, wide = lanes.shape[1:4]
     g0, a0, s0 = gradient.ctypes.data, lanes.ctypes.data, sums.ctypes.data
-    rows = max(1, min(height, 64 // width))  # what a strip needs of 4 + 4 channels nearly fits into the first cache
+    strip = max(1, min(height, 64 // width))  # what a strip needs of 4 + 4 channels nearly fits into the first cache
     last = max(1, 2**15 // (height * width))  # so many groups' sums stay below 2^31
     strips = -(-channels // 64)
     for unit in prange(out.shape[0] // filters * strips):
@@ -113,8 +122,8 @@ def weight_gradient(gradient, lanes, stride, filters, sums, out):
         right = min(left + 64, channels)
         out[first : first + filters, left:right] = 0
         for g in range(groups):
-            for row in range(0, height, rows):
-                now = min(rows, height - row)
+            for row in range(0, height, strip):
+                now = min(strip, height - row)
                 for o in range(first, first + filters, 4):
                     ga = g0 + ((g * out.shape[0] + o) * height + row) * width * 64
                     for c in range(left, right, 4):

@@ -12,9 +12,9 @@ sums across a vector, for any height, width and stride. Images behind the last o
 """
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, prange, types
-from numba.extending import intrinsic
+from numba import njit, prange
+
+from . import rows
 
 BLOCK = 32  # images side by side
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order
@@ -24,36 +24,7 @@ inline = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"co
 options = {"parallel": True, **inline}
 
 
-@intrinsic
-def _power_of_two(typingctx, shifted):
-    """2^n as float32, where ``shifted`` = n + 1.5·2²³: the low bits of that float are n itself."""
-
-    def emit(context, builder, signature, args):
-        bits = builder.bitcast(args[0], ir.IntType(32))
-        bits = builder.add(builder.shl(bits, bits.type(23)), bits.type(127 << 23))
-        return builder.bitcast(bits, ir.FloatType())
-
-    return types.float32(types.float32), emit
-
-
-_MAGIC = np.float32(1.5 * 2**23)
-
-
-@njit(**inline)
-def _sech2(z):
-    """1 - tanh²(z) = 4e/(1+e)², e = exp(-2|z|) = 2^n·exp(r): a polynomial, relative error below 1e-6."""
-    v = np.float32(-2.0) * min(abs(z), np.float32(40.0))
-    shifted = v * np.float32(1.44269504) + _MAGIC
-    n = shifted - _MAGIC
-    r = v - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
-    p = np.float32(1.9875691500e-4)
-    p = p * r + np.float32(1.3981999507e-3)
-    p = p * r + np.float32(8.3334519073e-3)
-    p = p * r + np.float32(4.1665795894e-2)
-    p = p * r + np.float32(1.6666665459e-1)
-    p = p * r + np.float32(5.0000001201e-1)
-    e = (p * r * r + r + np.float32(1.0)) * _power_of_two(shifted)
-    return np.float32(4.0) * e / ((np.float32(1.0) + e) * (np.float32(1.0) + e))
+_MAGIC = np.float32(rows.MAGIC)
 
 
 @njit(**options)
@@ -74,25 +45,7 @@ def sign_pairs(x, shift, valid, pairs):
                     to[n] = (first | second) & mask
 
 
-@njit(**inline)
-def back_through_sign(d, x, shift, gradient, k, t, total, valid, lanes):
-    """One pixel of 32 images: d ← d · dsign/dx(x + shift), total += d, lanes = sign(x + shift)."""
-    peak = k * t
-    if gradient == EDE:
-        for n in range(BLOCK):
-            d[n] = d[n] * peak * _sech2(t * (x[n] + shift[n]))
-    elif gradient == POLYNOMIAL:
-        for n in range(BLOCK):
-            d[n] = d[n] * max(np.float32(2) - np.float32(2) * abs(x[n] + shift[n]), np.float32(0))
-    else:
-        for n in range(BLOCK):
-            d[n] = d[n] if abs(x[n] + shift[n]) <= 1 else np.float32(0)
-    for n in range(BLOCK):
-        total[n] += d[n]
-        lanes[n] = (np.int16(1) if x[n] + shift[n] >= 0 else np.int16(-1)) & valid[n]
-
-
-@njit(**inline)
+@njit(inline="always", **inline)
 def add_moments(y, totals):
     """totals (2,) float64 += Σ y and Σ y² of a row (W, 32); integers, so exact."""
     total, square = np.int64(0), np.int64(0)
@@ -192,7 +145,7 @@ def unclip(gradient, mean_gradient, out, y, ds, totals):
         totals[g, c, 0], totals[g, c, 1], totals[g, c, 2] = sums[0], sums[1], biggest
 
 
-@njit(**inline)
+@njit(inline="always", **inline)
 def _round_on(d, v, a, b, constant, left, rounded):
     """rounded = a·d + b·v + constant + left to the nearest integer, for 32 images; left = what rounding left over."""
     for n in range(BLOCK):
@@ -203,30 +156,28 @@ def _round_on(d, v, a, b, constant, left, rounded):
 
 
 @njit(**options)
-def quantise(ds, y, a, b, c, valid, lanes, pairs):
+def quantise(ds, y, a, b, c, valid, scratch, lanes, pairs):
     """g = a·ds + b·y + c as 16-bit integers, in both layouts. a, b, c (O,) float32, already divided by the step.
 
     What rounding leaves over is carried to the image's next pixel, so that the sum over the pixels, which batch norm
-    keeps near 0 and ASD's gradient lives on, is off by half a step at most.
+    keeps near 0 and ASD's gradient lives on, is off by half a step at most. ``scratch`` (G, O/2, 2, 2, 32) float32.
     """
     groups, channels, height, width, _ = ds.shape
+    d0, y0, a0, b0, s0 = ds.ctypes.data, y.ctypes.data, a.ctypes.data, b.ctypes.data, scratch.ctypes.data
+    l0, p0 = lanes.ctypes.data, pairs.ctypes.data
+    plane = height * width * 64
     for i in prange(groups * (channels // 2)):
         g, o = i // (channels // 2), i % (channels // 2) * 2
-        constant, left = np.empty((2, BLOCK), np.float32), np.zeros((2, BLOCK), np.float32)
-        rounded = np.empty((2, BLOCK), np.int32)
-        for n in range(BLOCK):
-            for k in range(2):
-                constant[k, n] = c[o + k] if valid[g, n] else np.float32(0)
+        for k in range(2):
+            for n in range(BLOCK):
+                scratch[g, o // 2, 0, k, n] = c[o + k] if valid[g, n] else np.float32(0)
+                scratch[g, o // 2, 1, k, n] = 0
         for row in range(height):
-            for column in range(width):
-                for k in range(2):
-                    d, v, to = ds[g, o + k, row, column], y[g, o + k, row, column], lanes[g, o + k, row, column]
-                    _round_on(d, v, a[o + k], b[o + k], constant[k], left[k], rounded[k])
-                    for n in range(BLOCK):
-                        to[n] = np.int16(rounded[k, n])
-                both = pairs[g, o // 2, row + 1, column + 1]
-                for n in range(BLOCK):
-                    both[n] = (rounded[0, n] & np.int32(0xFFFF)) | (rounded[1, n] << np.int32(16))
+            at = (g * channels + o) * plane + row * width * 64
+            rows.row_quantise(
+                d0 + 2 * at, 2 * plane, y0 + at, plane, a0 + 4 * o, b0 + 4 * o, s0 + i * 512, s0 + i * 512 + 256,
+                l0 + at, plane, p0 + ((i * (height + 2) + row + 1) * (width + 2) + 1) * 128, width,
+            )  # fmt: skip
 
 
 @njit(**options)

@@ -72,7 +72,9 @@ def from_blocks(x: Tensor, images: int) -> Tensor:
 def valid_images(images: int) -> np.ndarray:
     """(G, 32) int16: -1 for an image, 0 behind the last one."""
     groups = -(-images // BLOCK)
-    return np.where(np.arange(groups * BLOCK) < images, -1, 0).astype(np.int16).reshape(groups, BLOCK)
+    valid = torch.zeros(groups * BLOCK, dtype=torch.int16)  # torch's, so aligned
+    valid[:images] = -1
+    return valid.view(groups, BLOCK).numpy()
 
 
 @cache
@@ -212,15 +214,16 @@ class FusedLayer(Function):
         if plan.pooled:
             kernels.quantise_pooled(ds.numpy(), y.numpy(), place.numpy(), *scaled, valid, dy, pairs)
         else:
-            kernels.quantise(ds.numpy(), y.numpy(), *scaled, valid, dy, pairs)
+            scratch = space.get("scratch", (groups, o // 2, 2, 2, BLOCK), torch.float32)
+            kernels.quantise(ds.numpy(), y.numpy(), *scaled, valid, scratch, dy, pairs)
 
-        dx, d_shift = torch.empty_like(x), np.empty((groups, h, c, BLOCK), np.float32)
+        dx, d_shift = torch.empty_like(x), torch.empty(groups, h, c, BLOCK)
         lanes = space.get("lanes", (groups, c, h + 2, wd + 2, BLOCK), torch.int16)
         order, taps, starts = _taps_back(plan.stride, wide + 2)
         packed = _pack(w.flatten(2).numpy().transpose(1, 0, 2), order, space)
         convolutions.convolve_back(
             pairs, packed, taps, starts, np.float32(step), plan.stride, x.numpy(), shift.numpy(), valid, plan.gradient,
-            ctx.k, ctx.t, plan.add_input, ds.numpy(), dx.numpy(), lanes, d_shift,
+            ctx.k, ctx.t, plan.add_input, ds.numpy(), dx.numpy(), lanes, d_shift.numpy(),
         )  # fmt: skip
         sums = space.get("sums", (o // 4, c // 4, 9, 16, 16), torch.int32)
         dw = np.empty((o, c, 9), np.int64)
@@ -228,7 +231,7 @@ class FusedLayer(Function):
         dw = torch.from_numpy((dw * step).astype(np.float32)).view(w.shape)
         needed = ctx.needs_input_grad
         return (
-            dx, torch.from_numpy(d_shift.sum(1)) if needed[1] else None, dw, norm.d_scale if needed[3] else None,
+            dx, d_shift.sum(1) if needed[1] else None, dw, norm.d_scale if needed[3] else None,
             norm.d_gamma, norm.d_beta, ds if needed[6] else None, None, None, None, None,
         )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Train a whole network through fused layers: the same modules and parameters, other loops.
 
 ``fast_forward(net)`` is ``net.forward`` for training and for scoring on a CPU; everything small (weights, shifts,
-scales, classifier, the real convolutions) stays with the modules themselves and with autograd.
+scales, classifier, the real 1×1 convolutions) stays with the modules themselves and with autograd.
 """
 
 import numba
@@ -13,6 +13,7 @@ from ..layers import BinaryConv2d, binary_layers
 from ..models import BinaryNet, CifarResNet, DigitsConvNet, ResNet18Block, ResNet20Block, VGGSmall
 from .kernels import wake_threads
 from .layer import FusedLayer, Plan, Workspace, from_blocks, gradient_code, to_blocks
+from .stem import Stem
 from .tiles import has_wide_integers
 
 _NETWORKS = (CifarResNet, VGGSmall, DigitsConvNet)
@@ -75,8 +76,7 @@ class FastForward:
     def stem(self, images: Tensor) -> tuple[Tensor, Tensor]:
         net = self.net
         bn = net.bns[0] if isinstance(net, VGGSmall) else net.bn1
-        x = F.hardtanh(bn(net.conv1(images)))
-        return to_blocks(x), to_blocks(x.mean(dim=(2, 3)))
+        return Stem.apply(images, net.conv1.weight, bn.weight, bn.bias, bn, self.workspace)
 
     def resnet(self, images: Tensor) -> Tensor:
         net = self.net

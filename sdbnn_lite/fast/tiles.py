@@ -18,6 +18,7 @@ I8, I16, I32, I64, F32 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntTy
 _FEATURES = binding.get_host_cpu_features()
 PAIRS = ir.VectorType(I16, 2 * LANES)
 SUMS = ir.VectorType(I32, LANES)
+FLOATS = ir.VectorType(F32, LANES)
 
 
 def has_wide_integers() -> bool:
@@ -25,17 +26,20 @@ def has_wide_integers() -> bool:
     return bool(_FEATURES.get("avx512bw"))
 
 
-def _load(builder: ir.IRBuilder, kind: ir.Type, address: ir.Value, align: int) -> ir.Value:
+def load(builder: ir.IRBuilder, kind: ir.Type, address: ir.Value, align: int) -> ir.Value:
+    """One value or vector of this kind at an address that is a multiple of ``align``."""
     value = builder.load(builder.inttoptr(address, kind.as_pointer()))
     value.align = align
     return value
 
 
-def _store(builder: ir.IRBuilder, value: ir.Value, address: ir.Value, align: int) -> None:
+def store(builder: ir.IRBuilder, value: ir.Value, address: ir.Value, align: int) -> None:
+    """The opposite of :func:`load`."""
     builder.store(value, builder.inttoptr(address, value.type.as_pointer())).align = align
 
 
-def _splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
+def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
+    """A vector whose lanes are all that value."""
     vector = builder.insert_element(ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, I32(0))
     undefined = ir.Constant(vector.type, ir.Undefined)
     return builder.shuffle_vector(vector, undefined, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
@@ -60,7 +64,7 @@ def _dot(builder: ir.IRBuilder, total: ir.Value, x: ir.Value, y: ir.Value) -> ir
     return builder.add(total, builder.add(even, odd))
 
 
-class _Loop:
+class Loop:
     """for i in range(count), with carried values: ``with`` gives them, ``again`` hands on the next ones."""
 
     def __init__(self, builder: ir.IRBuilder, count: ir.Value, carried: list[ir.Value]):
@@ -95,25 +99,34 @@ class _Loop:
         return None
 
 
-def _conv_tile(vectors: int, real: bool):
-    """Emitter of the convolution tile: ``vectors`` × ``CHANNELS`` sums, stored as int16, or float32 times a scale."""
+def _multiply_add(builder: ir.IRBuilder, total: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
+    """total + x·y in float32, one instruction."""
+    return builder.fadd(total, builder.fmul(x, y, flags=("contract",)), flags=("contract",))
+
+
+def _conv_tile(vectors: int, *, real: bool, floats: bool = False):
+    """Emitter of the convolution tile: ``vectors`` × ``CHANNELS`` sums, stored as int16, or float32 times a scale.
+
+    With ``floats``, x, weights and sums are float32, and what is called a pair is one channel.
+    """
+    kind, part, dot = (FLOATS, F32, _multiply_add) if floats else (PAIRS, I32, _dot)
 
     def emit(context, builder, signature, args):
         x, x_pair, x_pixel, taps, count, pairs, weight, out, out_channel = args[:9]
-        zero = ir.Constant(SUMS, [0] * LANES)
+        zero = ir.Constant(FLOATS if floats else SUMS, [0] * LANES)
         half = [I64(64 * (v % 2)) for v in range(vectors)]
         place = [builder.add(builder.mul(x_pixel, I64(v // 2)), half[v]) for v in range(vectors)]
-        outer = _Loop(builder, count, [zero] * (vectors * CHANNELS) + [weight])
+        outer = Loop(builder, count, [zero] * (vectors * CHANNELS) + [weight])
         with outer as (*sums, w):
-            offset = _load(builder, I64, builder.add(taps, builder.mul(outer.index, I64(8))), 8)
-            inner = _Loop(builder, pairs, [*sums, w, builder.add(x, offset)])
+            offset = load(builder, I64, builder.add(taps, builder.mul(outer.index, I64(8))), 8)
+            inner = Loop(builder, pairs, [*sums, w, builder.add(x, offset)])
             with inner as (*sums, w, at):
-                xs = [_load(builder, PAIRS, builder.add(at, p), 64) for p in place]
+                xs = [load(builder, kind, builder.add(at, p), 64) for p in place]
                 following = []
                 for q in range(CHANNELS):
-                    two = _load(builder, I32, builder.add(w, I64(4 * q)), 4)
-                    y = builder.bitcast(_splat(builder, two, LANES), PAIRS)
-                    following.append([_dot(builder, sums[q * vectors + v], xs[v], y) for v in range(vectors)])
+                    one = load(builder, part, builder.add(w, I64(4 * q)), 4)
+                    y = builder.bitcast(splat(builder, one, LANES), kind)
+                    following.append([dot(builder, sums[q * vectors + v], xs[v], y) for v in range(vectors)])
                 sums = [value for row in following for value in row]
                 inner.again([*sums, builder.add(w, I64(4 * CHANNELS)), builder.add(at, x_pair)])
             outer.again(inner.results[:-1])
@@ -122,15 +135,13 @@ def _conv_tile(vectors: int, real: bool):
                 value = outer.results[q * vectors + v]
                 if real:
                     scale, out_pixel = args[9], args[10]
-                    value = builder.fmul(
-                        builder.sitofp(value, ir.VectorType(F32, LANES)), _splat(builder, scale, LANES)
-                    )
+                    value = builder.fmul(builder.sitofp(value, ir.VectorType(F32, LANES)), splat(builder, scale, LANES))
                     inside = builder.add(builder.mul(out_pixel, I64(v // 2)), I64(64 * (v % 2)))
                 else:
                     value = builder.trunc(value, ir.VectorType(I16, LANES))
                     inside = I64(32 * v)
                 at = builder.add(builder.add(out, builder.mul(out_channel, I64(q))), inside)
-                _store(builder, value, at, 64 if real else 32)
+                store(builder, value, at, 64 if real else 32)
         return context.get_dummy_value()
 
     return emit
@@ -139,6 +150,7 @@ def _conv_tile(vectors: int, real: bool):
 A = types.intp
 _CONV_INT = types.void(*[A] * 9)
 _CONV_REAL = types.void(*[A] * 9, types.float32, A)
+_WEIGHT = types.void(*[A] * 10)
 
 
 @intrinsic
@@ -165,28 +177,45 @@ def conv_tile_real_1px(typingctx, x, x_pair, x_pixel, taps, count, pairs, weight
     return _CONV_REAL, _conv_tile(2, real=True)
 
 
-def _emit_weight_tile(context, builder, signature, args):
-    g, g_channel, g_row, a, a_channel, a_row, a_pixel, rows, columns, sums = args
-    count = CHANNELS * CHANNELS
-    place = [builder.add(sums, I64(64 * i)) for i in range(count)]
-    start = [_load(builder, SUMS, at, 64) for at in place]
-    g_places = [builder.mul(g_channel, I64(i)) for i in range(CHANNELS)]
-    a_places = [builder.mul(a_channel, I64(i)) for i in range(CHANNELS)]
-    outer = _Loop(builder, rows, [*start, g, a])
-    with outer as (*totals, g_at, a_at):
-        inner = _Loop(builder, columns, [*totals, g_at, a_at])
-        with inner as (*totals, g_now, a_now):
-            gs = [_load(builder, PAIRS, builder.add(g_now, p), 64) for p in g_places]
-            xs = [_load(builder, PAIRS, builder.add(a_now, p), 64) for p in a_places]
-            totals = [_dot(builder, totals[i], gs[i // CHANNELS], xs[i % CHANNELS]) for i in range(count)]
-            inner.again([*totals, builder.add(g_now, I64(64)), builder.add(a_now, a_pixel)])
-        outer.again([*inner.results[:count], builder.add(g_at, g_row), builder.add(a_at, a_row)])
-    for value, at in zip(outer.results[:count], place, strict=True):
-        _store(builder, value, at, 64)
-    return context.get_dummy_value()
+@intrinsic
+def conv_tile_float(typingctx, x, x_pair, x_pixel, taps, count, pairs, weight, out, out_channel, scale, out_pixel):
+    """One pixel × 32 images × ``CHANNELS`` outputs, float32 throughout."""
+    return _CONV_REAL, _conv_tile(2, real=True, floats=True)
+
+
+def _weight_tile(floats: bool):
+    kind, total_kind, dot = (FLOATS, FLOATS, _multiply_add) if floats else (PAIRS, SUMS, _dot)
+
+    def emit(context, builder, signature, args):
+        g, g_channel, g_row, a, a_channel, a_row, a_pixel, rows, columns, sums = args
+        count = CHANNELS * CHANNELS
+        place = [builder.add(sums, I64(64 * i)) for i in range(count)]
+        start = [load(builder, total_kind, at, 64) for at in place]
+        g_places = [builder.mul(g_channel, I64(i)) for i in range(CHANNELS)]
+        a_places = [builder.mul(a_channel, I64(i)) for i in range(CHANNELS)]
+        outer = Loop(builder, rows, [*start, g, a])
+        with outer as (*totals, g_at, a_at):
+            inner = Loop(builder, columns, [*totals, g_at, a_at])
+            with inner as (*totals, g_now, a_now):
+                gs = [load(builder, kind, builder.add(g_now, p), 64) for p in g_places]
+                xs = [load(builder, kind, builder.add(a_now, p), 64) for p in a_places]
+                totals = [dot(builder, totals[i], gs[i // CHANNELS], xs[i % CHANNELS]) for i in range(count)]
+                inner.again([*totals, builder.add(g_now, I64(64)), builder.add(a_now, a_pixel)])
+            outer.again([*inner.results[:count], builder.add(g_at, g_row), builder.add(a_at, a_row)])
+        for value, at in zip(outer.results[:count], place, strict=True):
+            store(builder, value, at, 64)
+        return context.get_dummy_value()
+
+    return emit
 
 
 @intrinsic
 def weight_tile(typingctx, g, g_channel, g_row, a, a_channel, a_row, a_pixel, rows, columns, sums):
     """Adds Σ_pixels g·a, over 32 images as 16 lanes of pairs, to 4 filters × 4 inputs at ``sums``."""
-    return types.void(*[A] * 10), _emit_weight_tile
+    return _WEIGHT, _weight_tile(floats=False)
+
+
+@intrinsic
+def weight_tile_float(typingctx, g, g_channel, g_row, a, a_channel, a_row, a_pixel, rows, columns, sums):
+    """The same for float32, where a vector, and so a column, is half a pixel's 32 images."""
+    return _WEIGHT, _weight_tile(floats=True)

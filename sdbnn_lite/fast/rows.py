@@ -1,0 +1,187 @@
+"""Elementwise work on a row of pixels, emitted as LLVM code: what has too many arrays for plain loops.
+
+LLVM vectorises a plain loop only where few arrays could overlap, and numba can't promise that none do. Here vectors of
+16 images are written down as arithmetic on :class:`Vector`, and sums over the pixels stay in registers.
+
+All arguments but k and t are addresses (bytes), distances (bytes) and counts; a row is (W, 32), contiguous.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .tiles import F32, I16, I32, I64, LANES, Loop, load, splat, store
+
+_FLOATS, _SHORTS, _INTEGERS = (ir.VectorType(kind, LANES) for kind in (F32, I16, I32))
+_CONTRACT = ("contract",)  # a product and a sum may become one instruction; nothing else is rearranged
+MAGIC = 1.5 * 2**23  # v + MAGIC - MAGIC is v rounded to the nearest integer, for |v| < 2^22
+
+
+class Vector:
+    """16 lanes of float32 in code that is being emitted: Python's operators emit LLVM's."""
+
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value | float):
+        self.builder = builder
+        if not isinstance(value, ir.Value):
+            value = ir.Constant(_FLOATS, [float(value)] * LANES)
+        elif value.type == F32:
+            value = splat(builder, value, LANES)
+        self.value = value
+
+    def _of(self, other: "Vector | float") -> ir.Value:
+        return other.value if isinstance(other, Vector) else Vector(self.builder, other).value
+
+    def __add__(self, other):
+        return Vector(self.builder, self.builder.fadd(self.value, self._of(other), flags=_CONTRACT))
+
+    def __sub__(self, other):
+        return Vector(self.builder, self.builder.fsub(self.value, self._of(other), flags=_CONTRACT))
+
+    def __mul__(self, other):
+        return Vector(self.builder, self.builder.fmul(self.value, self._of(other), flags=_CONTRACT))
+
+    def __truediv__(self, other):
+        return Vector(self.builder, self.builder.fdiv(self.value, self._of(other), flags=_CONTRACT))
+
+    def compare(self, relation: str, other: "Vector | float") -> ir.Value:
+        """One bit a lane; never set for NaN."""
+        return self.builder.fcmp_ordered(relation, self.value, self._of(other))
+
+    def where(self, bits: ir.Value, other: "Vector | float") -> "Vector":
+        """This one where the bit is set, else the other."""
+        return Vector(self.builder, self.builder.select(bits, self.value, self._of(other)))
+
+    def __abs__(self):
+        return self.where(self.compare(">=", 0.0), Vector(self.builder, 0.0) - self)
+
+    def store(self, address: ir.Value) -> None:
+        """Write it to memory."""
+        store(self.builder, self.value, address, 64)
+
+
+def _floats(builder: ir.IRBuilder, address: ir.Value) -> Vector:
+    return Vector(builder, load(builder, _FLOATS, address, 64))
+
+
+def _same(kind: ir.Type, number: int) -> ir.Constant:
+    return ir.Constant(kind, [number] * LANES)
+
+
+def sech2(z: Vector) -> Vector:
+    """1 - tanh²(z) = 4e/(1+e)², e = exp(-2|z|) = 2^n·exp(r): a polynomial, relative error below 1e-6."""
+    b = z.builder
+    v = abs(z)
+    v = v.where(v.compare("<", 40.0), 40.0) * -2.0
+    shifted = v * 1.44269504 + MAGIC
+    n = shifted - MAGIC
+    r = v - n * 0.693359375 + n * 2.12194440e-4
+    p = Vector(b, 1.9875691500e-4)
+    for coefficient in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
+        p = p * r + coefficient
+    bits = b.bitcast(shifted.value, _INTEGERS)  # the low bits of that float are n itself
+    bits = b.add(b.shl(bits, _same(_INTEGERS, 23)), _same(_INTEGERS, 127 << 23))
+    e = (p * r * r + r + 1.0) * Vector(b, b.bitcast(bits, _FLOATS))
+    return e * 4.0 / ((e + 1.0) * (e + 1.0))
+
+
+def _ede(d: Vector, z: Vector, k: Vector, t: Vector) -> Vector:
+    return d * (k * t) * sech2(z * t)
+
+
+def _polynomial(d: Vector, z: Vector, k: Vector, t: Vector) -> Vector:
+    slope = abs(z) * -2.0 + 2.0
+    return d * slope.where(slope.compare(">", 0.0), 0.0)
+
+
+def _ste(d: Vector, z: Vector, k: Vector, t: Vector) -> Vector:
+    return d.where(abs(z).compare("<=", 1.0), 0.0)
+
+
+def _through_sign(derivative):
+    def emit(context, builder, signature, args):
+        d, x, shift, valid, lanes, sums, columns, k, t = args
+        halves = [I64(64), I64(0)]
+        k, t = Vector(builder, k), Vector(builder, t)
+        shifts = [_floats(builder, builder.add(shift, h)) for h in halves]
+        images = [load(builder, _SHORTS, builder.add(valid, builder.lshr(h, I64(1))), 32) for h in halves]
+        start = [load(builder, _FLOATS, builder.add(sums, h), 64) for h in halves]
+        loop = Loop(builder, columns, [*start, d, x, lanes])
+        with loop as (*totals, d, x, lanes):
+            for i, h in enumerate(halves):
+                z = _floats(builder, builder.add(x, h)) + shifts[i]
+                value = derivative(_floats(builder, builder.add(d, h)), z, k, t)
+                value.store(builder.add(d, h))
+                totals[i] = (value + Vector(builder, totals[i])).value
+                sign = builder.select(z.compare(">=", 0.0), _same(_SHORTS, 1), _same(_SHORTS, -1))
+                store(builder, builder.and_(sign, images[i]), builder.add(lanes, builder.lshr(h, I64(1))), 32)
+            loop.again([*totals, *(builder.add(at, I64(step)) for at, step in ((d, 128), (x, 128), (lanes, 64)))])
+        for total, h in zip(loop.results, halves, strict=False):
+            store(builder, total, builder.add(sums, h), 64)
+        return context.get_dummy_value()
+
+    return emit
+
+
+A = types.intp
+_THROUGH_SIGN = types.void(*[A] * 7, types.float32, types.float32)
+
+
+@intrinsic
+def row_through_ede(typingctx, d, x, shift, valid, lanes, sums, columns, k, t):
+    """A row: d ← d·k·t·(1 - tanh²(t·(x + shift))); sums (32,) += Σ_columns d; lanes = sign(x + shift)."""
+    return _THROUGH_SIGN, _through_sign(_ede)
+
+
+@intrinsic
+def row_through_polynomial(typingctx, d, x, shift, valid, lanes, sums, columns, k, t):
+    """The same with the derivative max(2 - 2|x + shift|, 0)."""
+    return _THROUGH_SIGN, _through_sign(_polynomial)
+
+
+@intrinsic
+def row_through_ste(typingctx, d, x, shift, valid, lanes, sums, columns, k, t):
+    """The same with the derivative 1 where |x + shift| <= 1, else 0."""
+    return _THROUGH_SIGN, _through_sign(_ste)
+
+
+def _emit_quantise(context, builder, signature, args):
+    d, d_channel, y, y_channel, a, b, constant, left, lanes, lanes_channel, pairs, columns = args
+    places = [(k, half) for half in (0, 1) for k in (0, 1)]  # two channels of 2 × 16 images
+
+    def at(address: ir.Value, channel: ir.Value | int, k: int, offset: int) -> ir.Value:
+        return builder.add(address, builder.add(builder.mul(channel, I64(k)), I64(offset)))
+
+    slopes = [[Vector(builder, load(builder, F32, at(v, I64(4), k, 0), 4)) for k in (0, 1)] for v in (a, b)]
+    constants = [_floats(builder, at(constant, I64(128), k, 64 * h)) for k, h in places]
+    start = [load(builder, _FLOATS, at(left, I64(128), k, 64 * h), 64) for k, h in places]
+    loop = Loop(builder, columns, [*start, d, y, lanes, pairs])
+    with loop as (*over, d, y, lanes, pairs):
+        whole = []
+        for i, (k, h) in enumerate(places):
+            integers = load(builder, _SHORTS, at(y, y_channel, k, 32 * h), 32)
+            value = constants[i] + Vector(builder, over[i])
+            value = Vector(builder, builder.sitofp(integers, _FLOATS)) * slopes[1][k] + value
+            value = _floats(builder, at(d, d_channel, k, 64 * h)) * slopes[0][k] + value
+            rounded = value + MAGIC - MAGIC
+            over[i] = (value - rounded).value
+            whole.append(builder.fptosi(rounded.value, _INTEGERS))
+            short = builder.trunc(whole[i], _SHORTS)
+            store(builder, short, at(lanes, lanes_channel, k, 32 * h), 32)
+        for h in (0, 1):
+            low, high = builder.and_(whole[2 * h], _same(_INTEGERS, 0xFFFF)), whole[2 * h + 1]
+            both = builder.or_(low, builder.shl(high, _same(_INTEGERS, 16)))
+            store(builder, both, builder.add(pairs, I64(64 * h)), 64)
+        moved = ((d, 128), (y, 64), (lanes, 64), (pairs, 128))
+        loop.again([*over, *(builder.add(address, I64(step)) for address, step in moved)])
+    for i, (k, h) in enumerate(places):
+        store(builder, loop.results[i], at(left, I64(128), k, 64 * h), 64)
+    return context.get_dummy_value()
+
+
+@intrinsic
+def row_quantise(typingctx, d, d_channel, y, y_channel, a, b, constant, left, lanes, lanes_channel, pairs, columns):
+    """A row of two channels: g = a·d + b·y + constant + left to the nearest integer, as lanes and as pairs.
+
+    a, b (2,) and constant, left (2, 32) float32; left is what rounding left over, from pixel to pixel.
+    """
+    return types.void(*[A] * 12), _emit_quantise

@@ -1,0 +1,130 @@
+"""The network's first layer in blocks: real convolution 3×3 - batch norm - Hardtanh, float32, as one Function.
+
+    out = hardtanh(γ·(y - μ)/√(σ² + ε) + β)        y = conv2d(images, w), padding 1, stride 1
+
+Arrays as in :mod:`.kernels`, but y is float32. The images become blocks with a border of zeros and with channels filled
+up to a multiple of 4. They get no gradient. Sums for batch norm are taken in float64.
+"""
+
+import numpy as np
+import torch
+from numba import njit, prange
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from . import kernels, tiles
+from .kernels import BLOCK, options
+from .layer import Normaliser, through_hardtanh
+
+
+@njit(**options)
+def images_to_blocks(images, blocks):
+    """images (N, C, H, W) → blocks (⌈N/32⌉, C', H+2, W+2, 32); what has no image, channel or pixel isn't written."""
+    count, channels, height, width = images.shape
+    for i in prange(len(blocks) * channels):
+        g, c = i // channels, i % channels
+        for row in range(height):
+            for n in range(min(BLOCK, count - g * BLOCK)):
+                for column in range(width):
+                    blocks[g, c, row + 1, column + 1, n] = images[g * BLOCK + n, c, row, column]
+
+
+@njit(**options)
+def convolve_images(blocks, weight, taps, y, totals):
+    """y = conv2d(images, w). ``weight`` (O/4, 9, C', 4), ``taps`` (9,) byte offsets; totals (G, H, O, 2) float64."""
+    groups, channels, high, wide, _ = blocks.shape
+    _, filters, height, width, _ = y.shape
+    x0, w0, y0, t0 = blocks.ctypes.data, weight.ctypes.data, y.ctypes.data, taps.ctypes.data
+    one = np.float32(1)
+    for i in prange(groups * height):
+        g, row = i // height, i % height
+        x = x0 + (g * channels * high + row) * wide * 128
+        for block in range(filters // 4):
+            w = w0 + block * 9 * channels * 16
+            to = y0 + ((g * filters + block * 4) * height + row) * width * 128
+            for column in range(width):
+                at, there = x + column * 128, to + column * 128
+                tiles.conv_tile_float(
+                    at, high * wide * 128, 128, t0, 9, channels, w, there, height * width * 128, one, 128
+                )
+            for o in range(block * 4, block * 4 + 4):
+                total, square = np.zeros(BLOCK, np.float64), np.zeros(BLOCK, np.float64)
+                for column in range(width):
+                    for n in range(BLOCK):
+                        value = np.float64(y[g, o, row, column, n])
+                        total[n] += value
+                        square[n] += value * value
+                totals[g, row, o, 0], totals[g, row, o, 1] = total.sum(), square.sum()
+
+
+@njit(**options)
+def image_weight_gradient(blocks, ds, y, a, b, c, rows, sums, out):
+    """out (O, C', 9) float64 = Σ_{n, pixels} (a·ds + b·y + c)·images.
+
+    Scratch, float32: ``rows`` (O/4, 4, W, 32) and ``sums`` (O/4, 9, 16, 16), which is all zeros.
+    """
+    groups, channels, high, wide, _ = blocks.shape
+    _, filters, height, width, _ = ds.shape
+    a0, r0, s0 = blocks.ctypes.data, rows.ctypes.data, sums.ctypes.data
+    for block in prange(filters // 4):
+        out[block * 4 : block * 4 + 4] = 0
+        for g in range(groups):
+            for first in range(0, channels, 4):
+                for row in range(height):
+                    for k in range(4):
+                        o = block * 4 + k
+                        slope, tilt, constant = a[o], b[o], c[o]
+                        for column in range(width):
+                            d, v, to = ds[g, o, row, column], y[g, o, row, column], rows[block, k, column]
+                            for n in range(BLOCK):  # behind the last image this is c, but the image is 0
+                                to[n] = slope * d[n] + tilt * v[n] + constant
+                    for tap in range(9):
+                        at = a0 + (((g * channels + first) * high + row + tap // 3) * wide + tap % 3) * 128
+                        tiles.weight_tile_float(
+                            r0 + block * width * 512, width * 128, 0, at, high * wide * 128, 0, 64, 1, 2 * width,
+                            s0 + (block * 9 + tap) * 1024,
+                        )  # fmt: skip
+                for tap in range(9):
+                    for pair in range(16):
+                        total = np.float64(0)
+                        for n in range(16):
+                            total += np.float64(sums[block, tap, pair, n])
+                            sums[block, tap, pair, n] = 0
+                        out[block * 4 + pair // 4, first + pair % 4, tap] += total
+
+
+class Stem(Function):
+    """See the module. ``apply(images, w, gamma, beta, bn, workspace) → out, its mean over the pixels (G, O, 32)``."""
+
+    @staticmethod
+    def forward(ctx, images, w, gamma, beta, bn, workspace):
+        count, c, h, wd = images.shape
+        groups, o, channels = -(-count // BLOCK), len(w), -(-c // 4) * 4
+        blocks = torch.zeros(groups, channels, h + 2, wd + 2, BLOCK)
+        images_to_blocks(images.contiguous().numpy(), blocks.numpy())
+        packed = torch.zeros(o // 4, 9, channels, 4)
+        packed[:, :, :c] = w.view(o // 4, 4, c, 9).permute(0, 3, 2, 1)
+        taps = np.array([(dy * (wd + 2) + dx) * 128 for dy in range(3) for dx in range(3)])
+        y, totals = torch.empty(groups, o, h, wd, BLOCK), np.empty((groups, h, o, 2))
+        convolve_images(blocks.numpy(), packed.numpy(), taps, y.numpy(), totals)
+        norm = Normaliser(bn, gamma, beta, None, totals, count * h * wd)
+        out, mean = torch.empty_like(y), torch.empty(groups, o, BLOCK)
+        kernels.normalise(y.numpy(), norm.factor, norm.offset, out.numpy(), False, 1, out.numpy(), mean.numpy())
+        ctx.norm, ctx.workspace = norm, workspace
+        ctx.save_for_backward(blocks, w, y, out)
+        ctx.set_materialize_grads(False)
+        return out, mean
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient, mean_gradient):
+        blocks, w, y, out = ctx.saved_tensors
+        norm, (o, c), wd = ctx.norm, w.shape[:2], y.shape[3]
+        ds, sum_ds, sum_dsy, _ = through_hardtanh(gradient, mean_gradient, out, y)
+        vectors = [v.astype(np.float32) for v in norm.backward(sum_ds, sum_dsy)]
+        rows = ctx.workspace.get("stem rows", (o // 4, 4, wd, BLOCK), torch.float32)
+        sums = ctx.workspace.get("stem sums", (o // 4, 9, 16, 16), torch.float32)
+        dw = np.empty((o, blocks.shape[1], 9))
+        image_weight_gradient(blocks.numpy(), ds.numpy(), y.numpy(), *vectors, rows, sums, dw)
+        dw = torch.from_numpy(dw[:, :c].astype(np.float32)).view(w.shape)
+        return None, dw, norm.d_gamma, norm.d_beta, None, None
