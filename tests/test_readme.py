@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sdbnn_lite import claims, cli
+from sdbnn_lite import claims, cli, reproduction
 from sdbnn_lite.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +51,10 @@ def test_make_targets_and_links_exist():
 
 def test_the_claims_table_is_the_measured_one():
     assert claims.markdown(claims.measure()) in README
+
+
+def test_the_cifar_table_is_the_committed_results():
+    assert reproduction.markdown() in README
 
 
 def test_every_notebook_is_in_the_index():
