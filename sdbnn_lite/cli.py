@@ -23,6 +23,11 @@ answers go into predictions.csv, its signs on images from the whole set into fin
 Afterwards `sdbnn-lite evaluate NAME` compares with the card, and sd.load("NAME") loads the network.
 """
 
+SEVERAL = """\
+on several GPUs or machines (the run's folder, --out, must be one that all of them see):
+  torchrun --nnodes N --nproc-per-node M --max-restarts 3 -m sdbnn_lite train RECIPE --data DIR --out DIR
+"""
+
 
 class Parser(argparse.ArgumentParser):
     """Wrong use is one line and exit code 2."""
@@ -45,8 +50,8 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", default="walkthrough", metavar="DIR", help="where to (default: %(default)s)")
 
     sub = command("train", run_train, "train one network by a recipe", epilog=recipe_list())
-    sub.add_argument("recipe", metavar="RECIPE", help="one of the recipes below")
-    sub.add_argument("--method", default="sdbnn", metavar="M", help=f"one of {method_list()} (default: %(default)s)")
+    sub.add_argument("recipe", metavar="RECIPE", help="one of the recipes or rows of recipes below")
+    sub.add_argument("--method", metavar="M", help=f"one of {method_list()} (default: sdbnn; a teacher: float)")
     sub.add_argument("--seed", type=int, default=0, metavar="S", help="initial weights, order of images (default: 0)")
     sub.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/RECIPE-METHOD-seedS)")
     sub.add_argument("--resume", action="store_true", help="go on with the run in that folder, exactly where it was")
@@ -99,15 +104,17 @@ def make_parser() -> argparse.ArgumentParser:
 
 def add_data_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--data", metavar="DIR", help="folder with the image sets, DIR/<set>/… (or SDBNN_DATA)")
-    sub.add_argument("--download", action="store_true", help="fetch CIFAR-10 into --data first, with its checksum")
+    sub.add_argument("--download", action="store_true", help="fetch CIFAR-10 into --data, or ImageNet's teacher, first")
     sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda", help="default: CUDA where there is one")
 
 
 def add_training_options(sub: argparse.ArgumentParser) -> None:
     add_data_options(sub)
     sub.add_argument("--epochs", type=int, metavar="N", help="compress or stretch the recipe's schedules to N epochs")
-    sub.add_argument("--batch-size", type=int, metavar="N", help="images per step, instead of the recipe's")
+    sub.add_argument("--batch-size", type=int, metavar="N", help="images per step in all; lr follows, unless --lr")
     sub.add_argument("--lr", type=float, metavar="X", help="the highest learning rate, instead of the recipe's")
+    sub.add_argument("--image-size", type=int, metavar="N", help="pixels a side, instead of the recipe's")
+    sub.add_argument("--distill", type=float, metavar="M", help="loss (1-M)·cross-entropy + M·KL to the teacher")
     sub.add_argument("--teacher", metavar="WEIGHTS", help="the network that a recipe with distillation learns from")
     sub.add_argument("--threads", type=int, metavar="N", help="CPU threads; the same number gives the same bits")
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -120,11 +127,12 @@ def method_list() -> str:
 
 
 def recipe_list() -> str:
-    from .recipes import RECIPES
+    from .recipes import CHAINS, RECIPES
 
     width = max(map(len, RECIPES))
     lines = [f"  {r.name:{width}}  {r.about}{'; as published' if r.published else ''}" for r in RECIPES.values()]
-    return "recipes:\n" + "\n".join(lines)
+    chains = [f"  {name:{width}}  {', '.join(parts)}" for name, parts in CHAINS.items()]
+    return "\n".join(["recipes:", *lines, "", "several in a row (each in a folder of its own):", *chains, "", SEVERAL])
 
 
 def training_options(args: argparse.Namespace) -> dict:
@@ -149,26 +157,46 @@ def describe_score(score, label: str) -> str:
 
 
 def run_train(args: argparse.Namespace) -> int:
-    from .machine import describe_machine
-    from .recipes import get_recipe
+    from .distributed import leads, leave
+    from .recipes import CHAINS, default_method, get_recipe
+    from .stages import train_stages
     from .train import train
 
-    recipe = get_recipe(args.recipe).changed(args.epochs, args.batch_size, args.lr)
-    out = Path(args.out or f"runs/{recipe.name}-{args.method}-seed{args.seed}")
-    options = {"method": args.method, "seed": args.seed, "resume": args.resume, "init": args.init}
-    result = train(recipe, out, **options, **training_options(args))
-    if not result.finished:
+    method = args.method or default_method(args.recipe)
+    out = Path(args.out or f"runs/{args.recipe}-{method}-seed{args.seed}")
+    options = {"method": method, "seed": args.seed, "resume": args.resume, "init": args.init, **training_options(args)}
+    say = (lambda line: print(line, flush=True)) if leads() else (lambda line: None)
+    if args.recipe in CHAINS:
+        results = train_stages(args.recipe, out, change=lambda r: changed(r, args), say=say, **options)
+    else:
+        results = [train(changed(get_recipe(args.recipe), args), out, **options)]
+    leave()
+    for result in results:
+        if result.finished:
+            say(describe_run(result, args.seed))
+    if not results[-1].finished:
         typed = args.typed if args.resume else f"{args.typed} --resume"
-        print(f"stopped; the state is saved in {out}. Go on with:\n  {typed}")
+        say(f"stopped; the state is saved in {results[-1].out}. Go on with:\n  {typed}")
         return 130
-    machine = describe_machine(next(result.net.parameters()).device)
-    print(f"{describe_score(result.score, result.label)}")
-    print(
-        f"({recipe.network}, method {args.method}, {recipe.epochs} epochs, seed {args.seed}, n = 1, last epoch, "
-        f"{machine['gpu'] or machine['cpu']}, {machine['threads']} threads)"
-    )
-    print(f"run: {out}    evaluate it again: sdbnn-lite evaluate {shlex.quote(str(out))}")
     return 0
+
+
+def changed(recipe, args: argparse.Namespace):
+    """The recipe with what the command line changes."""
+    return recipe.changed(args.epochs, args.batch_size, args.lr, args.image_size, args.distill)
+
+
+def describe_run(result, seed: int) -> str:
+    """What a finished run reached, on what, and how to score it again."""
+    from .machine import describe_machine
+
+    net, machine = result.net, describe_machine(next(result.net.parameters()).device)
+    return (
+        f"{describe_score(result.score, result.label)}\n"
+        f"({net.name}, method {net.options['method']}, {len(result.log)} epochs, seed {seed}, n = 1, last epoch, "
+        f"{machine['gpu'] or machine['cpu']}, {machine['threads']} threads)\n"
+        f"run: {result.out}    evaluate it again: sdbnn-lite evaluate {shlex.quote(str(result.out))}"
+    )
 
 
 def study(args: argparse.Namespace) -> int:
@@ -180,7 +208,7 @@ def study(args: argparse.Namespace) -> int:
     from .publish import card_study
     from .recipes import get_recipe
 
-    recipe = get_recipe(args.recipe).changed(args.epochs, args.batch_size, args.lr)
+    recipe = changed(get_recipe(args.recipe), args)
     out = Path(args.out or studies.default_folder(recipe))
     methods = args.methods.split(",") if args.methods else list(METHODS)
     tables = studies.RESULTS / recipe.name if args.publish else out
@@ -216,9 +244,9 @@ def again_command(args: argparse.Namespace) -> str:
     """What makes a study's tables again anywhere: as typed, without the folders of this machine."""
     kept = ["sdbnn-lite", "study", args.recipe, "--seeds", str(args.seeds)]
     kept += ["--methods", args.methods] if args.methods else []
-    for option in ("epochs", "batch_size", "lr"):
+    for option in ("epochs", "batch_size", "lr", "image_size", "distill"):
         value = getattr(args, option)
-        kept += [f"--{option.replace('_', '-')}", str(value)] if value else []
+        kept += [f"--{option.replace('_', '-')}", str(value)] if value is not None else []
     kept += ["--data", "DIR"] if args.data else []
     kept += ["--teacher", Path(args.teacher).name] if args.teacher else []
     kept += ["--threads", str(args.threads)] if args.threads else []
@@ -325,12 +353,12 @@ def main(argv: list[str] | None = None) -> int:
     args.typed = shlex.join(["sdbnn-lite", *argv])
     try:
         return args.run(args)
-    except UsageError as error:
-        print(f"sdbnn-lite {args.command}: {error}", file=sys.stderr)
-        return 2
-    except RunError as error:
-        print(f"sdbnn-lite {args.command}: {error}", file=sys.stderr)
-        return 1
+    except (UsageError, RunError) as error:
+        rank = int(os.environ.get("RANK", 0))  # of several processes, one says what holds for all
+        if rank == 0 or not getattr(error, "everywhere", False):
+            which = f"process {rank}: " if rank else ""
+            print(f"sdbnn-lite {args.command}: {which}{error}", file=sys.stderr, flush=True)
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         print(f"sdbnn-lite {args.command}: stopped; the same command goes on where it was saved", file=sys.stderr)
         return 130

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from .augment import Augmentation
 from .checkpoints import in_bits, load, load_state
@@ -12,6 +13,7 @@ from .imageset import ImageSet
 from .models import BinaryNet, build
 from .recipe import Recipe
 from .stream import StreamedImageSet
+from .teachers import Teacher, has_published_teacher, is_torch_file, published_teacher, read_teacher
 
 
 def augmentation_of(recipe: Recipe, epoch: int) -> Augmentation:
@@ -44,7 +46,7 @@ def initial_network(
     return net
 
 
-def check_fits(net: BinaryNet, images: ImageSet | StreamedImageSet, name: object) -> None:
+def check_fits(net: BinaryNet | Teacher, images: ImageSet | StreamedImageSet, name: object) -> None:
     """Raise UsageError unless ``net``, called ``name``, takes ``images``: size, channels, classes, labels."""
     channels, classes, size = net.options["in_channels"], net.options["num_classes"], images.image_size
     if not net.takes(size, size):
@@ -75,26 +77,30 @@ def _check_tensors(images: ImageSet) -> None:
                              f"{images.num_classes - 1}")  # fmt: skip
 
 
-def load_teacher(weights: str | Path | None, recipe: Recipe) -> BinaryNet | None:
+def load_teacher(weights: str | Path | None, recipe: Recipe, download: bool = False) -> BinaryNet | Teacher | None:
     """The trained network that a recipe with ``distill`` > 0 learns from, in evaluation mode; None for another recipe.
 
-    ``weights``: a file, a run's folder or a zoo name; any network for the same images and classes will do. Raises
-    UsageError where one is needed and missing, or given and not used.
+    ``weights``: a file, a run's folder or a zoo name of ours, or a torchvision ResNet's state dict (.pth, .pt); any
+    network for the same images and classes will do. For ImageNet the default is torchvision's ResNet-34, which
+    ``download`` fetches. Raises UsageError where a teacher is needed and missing, or given and not used.
     """
     if recipe.distill == 0:
         if weights is not None:
             raise UsageError(f"--teacher {weights}: recipe {recipe.name} learns without one (its `distill` is 0)")
         return None
-    if weights is None:
-        twin = recipe.name.removesuffix("-best")
-        raise UsageError(
-            f"recipe {recipe.name} learns from a teacher: give --teacher FILE, a run's folder or a zoo name; train one "
-            f"with `sdbnn-lite train {twin} --method float`"
-        )
-    return load(weights).requires_grad_(False)
+    if weights is not None:
+        return read_teacher(weights) if is_torch_file(weights) else load(weights).requires_grad_(False)
+    if has_published_teacher(recipe):
+        return published_teacher(download)
+    by_itself = recipe.dataset == "imagenette"
+    command = "imagenette-teacher" if by_itself else f"{recipe.name.removesuffix('-best')} --method float"
+    raise UsageError(
+        f"recipe {recipe.name} learns from a teacher: give --teacher FILE, a run's folder or a zoo name; train one "
+        f"with `sdbnn-lite train {command}`"
+    )
 
 
-def fingerprint(net: BinaryNet) -> str:
+def fingerprint(net: nn.Module) -> str:
     """SHA-256 (its first 16 hex digits) over names, types and values of the weights."""
     digest = hashlib.sha256()
     for name, tensor in net.state_dict().items():

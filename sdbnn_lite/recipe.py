@@ -12,7 +12,7 @@ class Recipe:
     """All that decides a training run but the method, the seed and the machine.
 
     network, dataset   names for ``build`` and ``data.load``; ``image_size`` in pixels (None: the data set's own)
-    epochs, batch_size, optimizer ("sgd" or "adam"), lr, momentum, weight_decay
+    epochs, batch_size (of all processes together), optimizer ("sgd" or "adam"), lr, momentum, weight_decay
     schedule           "cosine" or "linear", from lr to 0, one value per epoch
     ede                (T_min, T_max) of the EDE schedule
     pad, flip          augmentation: padding in pixels before the random crop, horizontal flip of half the images
@@ -89,9 +89,25 @@ class Recipe:
         warmup = min(round(self.warmup_epochs * epochs / self.epochs), max(epochs - 1, 0))
         return dataclasses.replace(self, epochs=epochs, warmup_epochs=warmup, published=False)
 
-    def changed(self, epochs: int | None = None, batch_size: int | None = None, lr: float | None = None) -> "Recipe":
-        """The same recipe with what isn't None replaced; no longer "published" where that changes it."""
-        wanted = {"batch_size": batch_size, "lr": lr}
+    def changed(
+        self,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        image_size: int | None = None,
+        distill: float | None = None,
+    ) -> "Recipe":
+        """The same recipe with what isn't None replaced; no longer "published" where that changes it.
+
+        A ``batch_size`` alone takes the learning rate along: lr·b'/b with SGD (Goyal et al. 2017), lr·√(b'/b) with Adam
+        (Malladi et al. 2022). An ``image_size`` alone takes ``pad`` along, in proportion.
+        """
+        if batch_size is not None and lr is None and batch_size > 0:
+            factor = batch_size / self.batch_size
+            lr = self.lr * (factor if self.optimizer == "sgd" else math.sqrt(factor))
+        wanted = {"batch_size": batch_size, "lr": lr, "image_size": image_size, "distill": distill}
+        if image_size and self.image_size:
+            wanted["pad"] = round(self.pad * image_size / self.image_size)
         other = {k: v for k, v in wanted.items() if v is not None and v != getattr(self, k)}
         recipe = self.with_epochs(epochs)
         return dataclasses.replace(recipe, **other, published=False) if other else recipe

@@ -33,16 +33,20 @@ def as_published() -> dict:
     return {f.name: f.default for f in dataclasses.fields(Recipe) if f.default is not dataclasses.MISSING}
 
 
-def look_into(out: str | Path, wanted: dict, resume: bool) -> tuple[Path, tuple | None]:
+def look_into(out: str | Path, wanted: dict, resume: bool, restarted: bool = False) -> tuple[Path, tuple | None]:
     """The run's folder and, with ``resume``, what its checkpoint holds: (tensors, about). Nothing is made or changed.
 
+    ``restarted``: the run was begun by this very launch of torchrun, which started its processes anew; then it goes on
+    from the checkpoint, if there is one yet.
     Raises UsageError where the folder holds a run already (no ``resume``), has nothing to resume, or holds a run of
     another recipe, method, seed, teacher or number of epochs (it names each difference).
     """
     out = Path(out)
     checkpoint = out / CHECKPOINT
+    if restarted:
+        resume = checkpoint.exists()
     if not resume:
-        if checkpoint.exists() or (out / RUN).exists():
+        if not restarted and (checkpoint.exists() or (out / RUN).exists()):
             raise UsageError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
         return out, None
     if not checkpoint.exists():

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from . import data, runs
+from . import data, distributed, runs
 from .averaging import Average
 from .binarize import ede_schedule
 from .checkpoints import CHECKPOINT, WEIGHTS, restore, save_checkpoint, save_weights
 from .cuda_step import CudaStep
+from .distributed import ALONE, Place
 from .errors import UsageError
 from .evaluate import Score, evaluate
 from .fast import fast_forward
@@ -24,14 +25,16 @@ from .half import gpu_forward, on_device
 from .interrupt import first_interrupt_waits
 from .layers import binary_layers, set_ede
 from .losses import TrainingLoss
-from .machine import convolutions, describe_machine, pick_device
+from .machine import convolutions, describe_machine
 from .models import BinaryNet
 from .optimizers import make_optimizer, set_lr
 from .prepare import augmentation_of, check_fits, fingerprint, initial_network, load_teacher
 from .progress import Progress
 from .recipe import Recipe
 from .record import record_signs, summary_row
+from .shared_step import SharedStep
 from .step import Step
+from .teachers import has_published_teacher
 
 SIGN_IMAGES = 256  # test images whose signs are recorded after every epoch
 FREE = "free the memory that other programs hold, or use --device cpu"
@@ -67,12 +70,13 @@ class Trainer:
     """
 
     def __init__(self, recipe: Recipe, method: str, seed: int, images, device: torch.device, init: str | None,
-                 teacher: BinaryNet | None = None):  # fmt: skip
-        self.recipe, self.device = recipe, device
+                 teacher: BinaryNet | None = None, place: Place = ALONE):  # fmt: skip
+        self.recipe, self.device, self.place = recipe, device, place
         self.identity = runs.identity(recipe, method, seed, teacher and fingerprint(teacher))
         net = initial_network(recipe, method, seed, images, init)
         with enough_memory("while images and network were copied to it", FREE, "nothing was written"):
-            self.images, self.net = images.to(device), on_device(net, device)
+            self.whole, self.net = images.to(device), on_device(net, device)
+            self.images = self.whole if place.alone else replace(self.whole, share=(place.rank, place.processes))
             self.average = Average(self.net, recipe.ema) if recipe.ema else None
             teach = teacher and teacher.to(device).classify
         self.scored = self.net if self.average is None else self.average.net
@@ -81,7 +85,9 @@ class Trainer:
         self.optimizer = make_optimizer(self.net, recipe)
         loss = TrainingLoss(recipe.label_smoothing, recipe.distill, teach)
         parts = (self.forward, self.optimizer, loss, self.average, device)
-        if device.type == "cuda":
+        if not place.alone:
+            self.step = SharedStep(self.net, self.optimizer, loss, self.average, place)
+        elif device.type == "cuda":
             steps = self.images.num_batches(recipe.batch_size) * recipe.epochs
             self.step = CudaStep(*parts, batch_size=recipe.batch_size, steps=steps)
         else:
@@ -105,35 +111,49 @@ class Trainer:
         self.signs = runs.rows_until(out / runs.SIGNS, self.progress.epoch)
 
     def save(self, out: Path) -> None:
-        """Logs first, then the checkpoint: a kill in between leaves rows that resuming cuts off, never too few."""
+        """Logs first, then the checkpoint: a kill in between leaves rows that resuming cuts off, never too few.
+
+        Of several processes one writes; the others have the same to say.
+        """
+        if self.place.leads:
+            self.write(out)
+        self.kept = f"the checkpoint of {self.progress} is kept"
+
+    def write(self, out: Path) -> None:
+        """The files of :meth:`save`."""
         write_csv(out / runs.LOG, self.log)
         write_csv(out / runs.SIGNS, self.signs)
         about = {"identity": self.identity, "progress": vars(self.progress), "dataset": self.recipe.dataset}
         extra = {} if self.average is None else self.average.tensors()
         save_checkpoint(out / CHECKPOINT, self.net, self.optimizer, self.epoch_start, about, extra)
-        self.kept = f"the checkpoint of {self.progress} is kept"
 
-    def batches(self, generator: torch.Generator, start: int = 0):
-        """The training batches of the current epoch, from batch number ``start`` on."""
+    def batches(self, images, generator: torch.Generator, start: int = 0):
+        """The current epoch's training batches of ``images``, from batch number ``start`` on."""
         varied = augmentation_of(self.recipe, self.progress.epoch)
-        return self.images.epoch(self.recipe.batch_size, generator, varied, start=start)
+        start = min(start, images.num_batches(self.recipe.batch_size))  # fewer, were the last too small for all
+        return images.epoch(self.recipe.batch_size, generator, varied, start=start)
 
     def run_epoch(self, bar: tqdm, stop) -> bool:
-        """Train from the current step to the end of the epoch; False where ``stop()`` ended it after a step."""
-        recipe, now, step = self.recipe, self.progress, self.step
+        """Train from the current step to the end of the epoch; False where ``stop()`` ended it after a step.
+
+        Several processes stop together: after the step at which they next exchange their sums.
+        """
+        recipe, now, step, place = self.recipe, self.progress, self.step, self.place
         set_ede(self.net, ede_schedule(now.epoch, recipe.epochs, *recipe.ede))
         set_lr(self.optimizer, recipe.lr_at(now.epoch))
         self.generator.set_state(self.epoch_start)
         self.net.train()
-        step.begin(now.loss_sum, now.correct)
+        step.begin(*((now.loss_sum, now.correct) if place.leads else (0.0, 0)))
+        seen = now.seen if place.leads else 0
         steps, clock = self.images.num_batches(recipe.batch_size), time.perf_counter()
-        for x, y in self.batches(self.generator, now.step):
+        for x, y in self.batches(self.images, self.generator, now.step):
             step(x, y)
             now.step += 1
-            now.seen += len(y)
-            stopped = stop()
+            seen += len(y)
+            stopped = place.alone and stop()
             if stopped or now.step == steps or now.step % step.look_every == 0:
-                now.loss_sum, now.correct = step.sums()
+                now.loss_sum, *counts = place.total(*step.sums(), seen, stopped or stop())
+                now.correct, now.seen, stopped = map(int, counts)
                 check_loss(now.loss_sum, self.where(), recipe.lr_at(now.epoch), self.kept)
                 elapsed = time.perf_counter() - clock
                 now.seconds, clock = now.seconds + elapsed, clock + elapsed
@@ -155,12 +175,12 @@ class Trainer:
         """
         now, recipe = self.progress, self.recipe
         if self.average is not None:
-            self.average.refresh(self.batches(torch.Generator().manual_seed(self.seed)))
+            self.average.refresh(self.batches(self.whole, torch.Generator().manual_seed(self.seed)))
         forward = None if now.epoch + 1 == recipe.epochs else self.forward_scored
-        score = evaluate(self.scored, self.images, forward=forward)
+        score = self.place.combine(evaluate(self.scored, self.images, forward=forward))
         self.log.append(now.row(recipe, score))
-        if binary_layers(self.scored):
-            x, _ = next(iter(self.images.test_batches(SIGN_IMAGES)))
+        if self.place.leads and binary_layers(self.scored):
+            x, _ = next(iter(self.whole.test_batches(SIGN_IMAGES)))
             with convolutions(tf32=False):
                 recorded = record_signs(self.scored, x)
             self.signs += [{"epoch": now.epoch + 1, "layer": name, **summary_row(s)} for name, s in recorded.items()]
@@ -173,8 +193,9 @@ class Trainer:
         recipe, now = self.recipe, self.progress
         score = None
         steps = self.images.num_batches(recipe.batch_size)
-        bar = tqdm(total=steps * recipe.epochs, initial=steps * now.epoch + now.step, disable=not show, unit="step")
-        with first_interrupt_waits() as stop, bar:
+        done, quiet = steps * now.epoch + now.step, not (show and self.place.leads)
+        bar = tqdm(total=steps * recipe.epochs, initial=done, disable=quiet, unit="step")
+        with first_interrupt_waits() as stop, bar, self.place.in_touch(lambda: self.kept):
             if now.epoch == now.step == 0:
                 self.save(out)
             while now.epoch < recipe.epochs:
@@ -187,9 +208,10 @@ class Trainer:
                     with enough_memory("while the test images were scored", FREE, self.kept):
                         score = self.end_epoch()
                 self.save(out)
-                if stop() and now.epoch < recipe.epochs:
+                stopping, *_ = self.place.total(stop())
+                if stopping and now.epoch < recipe.epochs:
                     return None
-        return score or evaluate(self.scored, self.images)
+            return score or self.place.combine(evaluate(self.scored, self.images))
 
 
 def train(
@@ -211,21 +233,32 @@ def train(
 
     The same recipe, method, seed and thread count on the CPU give the same weights to the last bit, whether or not
     the run was killed and resumed in between. ``init`` takes the first weights from a trained network; ``teacher`` is
-    the trained network that a recipe with ``distill`` learns from (a file, a run's folder, a zoo name).
+    the trained network that a recipe with ``distill`` learns from (see ``prepare.load_teacher``).
+
+    Under torchrun every process calls this; what several compute together, and how they restart, says ``distributed``.
+    ``download`` fetches the images or, for ImageNet, the teacher.
 
     Raises UsageError for wrong use, before anything is written, and RunError where the run can't go on.
     """
     if not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise UsageError(f"seed={seed!r}: a whole number from 0 to 2^63-1 is needed")
-    chosen = pick_device(device)
-    taught_by = load_teacher(teacher, recipe)
+    place = distributed.join(device)
+    place.agree(lambda: distributed.check_batch(recipe.batch_size, place.processes))
+    taught_by = place.in_turn(lambda: load_teacher(teacher, recipe, download))
     wanted = runs.identity(recipe, method, seed, taught_by and fingerprint(taught_by))
-    folder, found = runs.look_into(out, wanted, resume)
-    images = data.load(recipe.dataset, data_dir, image_size=recipe.image_size, download=download, progress=progress)
-    if taught_by is not None:
-        check_fits(taught_by, images, f"teacher {teacher}")
-    trainer = Trainer(recipe, method, seed, images, chosen, init, taught_by)
-    runs.open_folder(folder)
+    again = distributed.restarted(Path(out) / runs.RUN)
+    folder, found = place.agree(lambda: runs.look_into(out, wanted, resume, again))
+    options = {"download": download and not has_published_teacher(recipe), "progress": progress and place.leads}
+    images = place.in_turn(lambda: data.load(recipe.dataset, data_dir, image_size=recipe.image_size, **options))
+
+    def prepare() -> None:
+        distributed.check_images(images.label, images.num_train, images.num_test, place.processes)
+        if taught_by is not None:
+            check_fits(taught_by, images, f"teacher {teacher or taught_by.name}")
+
+    place.agree(prepare)
+    trainer = Trainer(recipe, method, seed, images, place.device, init, taught_by, place)
+    place.agree(lambda: runs.open_folder(folder) if place.leads else None)
     if found:
         trainer.resume(*found, folder)
 
@@ -237,15 +270,19 @@ def train(
         "command": command,
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         **(runs.origin(folder) if found else {}),
-        "machine": describe_machine(chosen),
+        **({"launch": distributed.launch()} if distributed.launch() else {}),
+        "machine": describe_machine(place.device) | ({} if place.alone else {"processes": place.processes}),
     }
-    write_json(folder / runs.RUN, {**about, "result": None})
+    if place.leads:
+        write_json(folder / runs.RUN, {**about, "result": None})
     score = trainer.run(folder, progress)
     if score is None:
         return Result(trainer.scored, None, images.label, folder, False, trainer.log)
     result = {"protocol": "last epoch, all test images", "test_accuracy": score.top1, "test_top5": score.top5}
     result |= {"test_loss": score.loss, "test_images": score.images}
     named = {"dataset": recipe.dataset, "data": images.label, "identity": wanted, "result": result}
-    save_weights(folder / WEIGHTS, trainer.scored, **named)
-    write_json(folder / runs.RUN, {**about, "path": trainer.step.path, "result": result})
+    if place.leads:
+        save_weights(folder / WEIGHTS, trainer.scored, **named)
+        write_json(folder / runs.RUN, {**about, "path": trainer.step.path, "result": result})
+    place.wait()  # whoever reads these files next finds them
     return Result(trainer.scored.eval(), score, images.label, folder, True, trainer.log)

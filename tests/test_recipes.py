@@ -8,7 +8,7 @@ import torch
 from sdbnn_lite.data import DATASETS
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.models import NETWORKS
-from sdbnn_lite.recipes import RECIPES, get_recipe
+from sdbnn_lite.recipes import CHAINS, RECIPES, default_method, get_recipe
 
 PUBLISHED = {  # epochs, lr, T_min: DESIGN's table; T_max is 10
     "cifar10-resnet20": (500, 0.11, 1e-3),
@@ -29,7 +29,18 @@ def test_published_cifar(name):
 def test_imagenet(stage):
     r = get_recipe(f"imagenet-resnet18-stage{stage}")
     assert (r.epochs, r.lr, r.optimizer, r.schedule, r.batch_size, r.stage) == (256, 1e-3, "adam", "linear", 512, stage)
-    assert not r.published  # the paper distils from ResNet-34; this recipe doesn't yet
+    assert r.distill == 1 and not r.published  # the paper says from which teacher, not by which loss
+    larger = get_recipe(f"imagenet-resnet34-stage{stage}")
+    assert larger == dataclasses.replace(r, name=larger.name, network="imagenet_resnet34", about=larger.about)
+
+
+def test_rows_of_recipes():
+    for name, parts in CHAINS.items():
+        assert name not in RECIPES and [RECIPES[part].stage for part in parts[-2:]] == [1, 2]
+        assert all(RECIPES[part].distill == 1 for part in parts[-2:])
+    teacher = RECIPES["imagenette-teacher"]
+    assert CHAINS["imagenette-resnet18"][0] == teacher.name and teacher.distill == 0
+    assert (default_method(teacher.name), default_method("digits")) == ("float", "sdbnn")
 
 
 def test_every_recipe_names_what_exists_and_each_published_one_has_a_short_one():
@@ -77,7 +88,8 @@ NEW = {  # field: what it is where the training is the published one
 
 def test_every_recipe_but_the_best_trains_as_published():
     for name, r in RECIPES.items():
-        plain = all(getattr(r, field) == default for field, default in NEW.items())
+        teacher = {"distill": 1.0} if "-stage" in name else {}
+        plain = all(getattr(r, field) == default for field, default in {**NEW, **teacher}.items())
         assert plain != name.endswith("-best"), name
         assert not (name.endswith("-best") and r.published) and ("ours" in r.about) == name.endswith("-best")
 
@@ -109,6 +121,12 @@ def test_changed():
     other = r.changed(batch_size=64, lr=0.05)
     assert (other.batch_size, other.lr, other.epochs, other.published) == (64, 0.05, 500, False)
     assert r.changed(epochs=7) == r.with_epochs(7)
+    assert r.changed(batch_size=64).lr == pytest.approx(0.055)  # SGD: in proportion
+    adam = get_recipe("imagenet-resnet18-stage1")
+    assert adam.changed(batch_size=128).lr == pytest.approx(0.5e-3)  # Adam: by the square root
+    assert adam.changed(batch_size=512) == adam and adam.changed(batch_size=1024, lr=1e-3).lr == 1e-3
+    small = get_recipe("imagenette-resnet18-stage2").changed(image_size=64, distill=0.25)
+    assert (small.image_size, small.pad, small.distill, small.lr) == (64, 8, 0.25, 1e-3)
 
 
 @pytest.mark.parametrize(
