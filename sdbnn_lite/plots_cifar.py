@@ -72,7 +72,7 @@ def _run_panel(ax: Axes, log: pd.DataFrame, paper: float | None) -> None:
     ax.plot(epochs, test, "-", color=BLUE, lw=1.8, label="test images")
     ax.plot(epochs[test.argmax()], test.max(), "*", color=ORANGE, mec=BLACK, ms=13, ls="", clip_on=False,
             label="best epoch on the test images")  # fmt: skip
-    ax.plot(epochs[-1], test[-1], "o", color="white", mec=BLACK, mew=1.8, ms=8, ls="", clip_on=False,
+    ax.plot(epochs[-1], test[-1], "o", mfc="none", mec=BLACK, mew=1.8, ms=15, ls="", clip_on=False,
             label="last epoch: our figure")  # fmt: skip
     ax.axhline(paper or np.nan, color=BLACK, lw=1.4, ls=(0, (1, 2)), label="the paper's figure")
     ax.set_xlim(0, max(epochs[-1], 2))

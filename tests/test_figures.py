@@ -220,10 +220,8 @@ def images_of(labels, label=DATA):
                          train_labels=labels, test_images=pixels, test_labels=labels)  # fmt: skip
 
 
-def test_mistakes_are_drawn_from_the_images_and_only_from_the_right_ones(empty, package, tmp_path, monkeypatch):
-    shutil.copytree(package / "RESULTS" / "digits", empty / "digits")
-    monkeypatch.setattr(study, "RESULTS", empty)
-    write_run(empty, "cifar10_resnet20", "cifar10-resnet20", 10, 0.8)
+def test_mistakes_are_drawn_from_the_images_and_only_from_the_right_ones(package, tmp_path, monkeypatch):
+    write_run(package / "RESULTS", "cifar10_resnet20", "cifar10-resnet20", 10, 0.8)
     right = images_of(torch.arange(10).repeat_interleave(1000))
     monkeypatch.setattr(data, "load", lambda name, folder=None: right if folder else DIGITS)
     assert_readable(figures_cifar.mistakes(right))

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from standin import write_study
 
-from sdbnn_lite import lesson
+from sdbnn_lite import lesson, study
 from sdbnn_lite.errors import UsageError
-from sdbnn_lite.theme import new_figure, theme
+from sdbnn_lite.theme import new_figure, save, theme
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
@@ -30,6 +31,8 @@ def test_setup_fixes_the_threads_and_says_what_is_used(capsys, tmp_path):
     lesson.notebook_setup(fast=True, data=None, needs=["digits_bnn"], study="digits")
     assert torch.get_num_threads() == lesson.THREADS == 2
     assert capsys.readouterr().out == "Ready: the embedded digits, FAST = True, 2 threads.\n"
+    lesson.notebook_setup(uses="the committed results")
+    assert capsys.readouterr().out == "Ready: the committed results, FAST = True, 2 threads.\n"
     lesson.notebook_setup(fast=False, data=tmp_path)
     assert capsys.readouterr().out == "Ready: the embedded digits and the images in DATA, FAST = False, 2 threads.\n"
 
@@ -102,6 +105,49 @@ def test_show_displays_a_png_with_alt_text(monkeypatch):
     assert options == {"raw": True, "metadata": {"image/png": {"alt": "a rising line", "width": 300}}}
     with pytest.raises(UsageError, match="alt: empty"):
         lesson.show(figure, " ")
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What is displayed: [(content, options)]."""
+    display, found = pytest.importorskip("IPython.display"), []
+    monkeypatch.setattr(display, "display", lambda content, **options: found.append((content, options)))
+    return found
+
+
+def test_a_file_is_displayed_as_large_as_the_figure_it_was(shown, tmp_path):
+    with theme():
+        figure = new_figure(3, 2)
+        figure.subplots().plot([0, 1])
+    png, _ = save(figure, tmp_path, "line")
+    lesson.show_png(png, "a rising line")
+    ((content, options),) = shown
+    assert content == {"image/png": png.read_bytes(), "text/plain": "[picture] a rising line"}
+    assert options["metadata"] == {"image/png": {"alt": "a rising line", "width": 300}}
+    (tmp_path / "no.png").write_text("text")
+    with pytest.raises(UsageError, match="no.png: not a PNG"):
+        lesson.show_png(tmp_path / "no.png", "nothing")
+
+
+def test_a_result_is_shown_or_what_is_missing_is_said(shown, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(study, "RESULTS", tmp_path)
+    for name, remedy in (("cifar10_ablation", "sdbnn-lite study"), ("cifar10_runs", "sdbnn-lite publish RUN"),
+                         ("cifar10_signs", "sdbnn-lite study"), ("cifar10_confusion", "--data DIR")):  # fmt: skip
+        lesson.show_result(name)
+        assert not shown and remedy in capsys.readouterr().out
+    write_study(tmp_path, ("bnn", "sdbnn"), seeds=1)
+    lesson.show_result("cifar10_layers")
+    ((content, _),) = shown
+    assert "Sign difference of the outputs" in content["text/plain"] and "SD-BNN 0.4" in content["text/plain"]
+    with pytest.raises(UsageError, match="unknown figure 'cifar10_run'.*did you mean 'cifar10_runs'"):
+        lesson.show_result("cifar10_run")
+
+
+def test_words_that_were_computed_look_like_those_in_the_text(shown):
+    lesson.reveal("It is *less*.")
+    lesson.listing(["one", "two"])
+    assert [content.data for content, _ in shown] == [
+        "<details>\n<summary><b>Reveal</b></summary>\n\nIt is *less*.\n\n</details>", "- one\n- two"]  # fmt: skip
 
 
 def test_a_table_is_aligned(capsys):
