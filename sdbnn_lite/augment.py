@@ -10,6 +10,7 @@ C bytes per pixel, and a crop, flipped or not, is only a choice of rows: *one* `
 The result equals torchvision's ``pad``, ``crop``, ``hflip``, ``to_tensor`` and ``normalize`` on the same crops.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +28,9 @@ class Augmentation:
     flip      left and right with probability 1/2; where ``epoch`` (0, 1, …) is given, in every second epoch instead:
               an image's own coin, the same in every run, says in which (so that two epochs show both sides)
     cutout    side of a square whose pixels are erased, 0: none (DeVries & Taylor 2017; see :func:`erase`)
+    resized   instead of ``pad``: a random box of 8-100 % of the area, aspect 3/4-4/3, resized to the whole (``vary``)
+    jitter    brightness, contrast and saturation, each by a factor in 1 ± jitter, 0 … 1 (``vary.jitter``)
+    lighting  standard deviation of AlexNet's colour shift, 0 or more (``vary.lighting``)
     """
 
     pad: int = 4
@@ -34,12 +38,24 @@ class Augmentation:
     reflect: bool = False
     cutout: int = 0
     epoch: int | None = None
+    resized: bool = False
+    jitter: float = 0.0
+    lighting: float = 0.0
 
     def __post_init__(self):
         if not isinstance(self.pad, int) or self.pad < 0:
             raise UsageError(f"pad={self.pad!r}: give a whole number of pixels, 0 or more")
         if not isinstance(self.cutout, int) or self.cutout < 0:
             raise UsageError(f"cutout={self.cutout!r}: give a whole number of pixels, 0 or more")
+        if not 0 <= self.jitter <= 1:
+            raise UsageError(f"jitter={self.jitter!r}: give a number from 0 to 1")
+        if not 0 <= self.lighting < math.inf:
+            raise UsageError(f"lighting={self.lighting!r}: give a finite number, 0 or more")
+
+    @property
+    def colours(self) -> bool:
+        """Whether brightness or colour vary."""
+        return bool(self.jitter or self.lighting)
 
 
 class Draws(NamedTuple):

@@ -21,9 +21,11 @@ from torchvision.datasets import CIFAR10
 from .errors import UsageError, unknown
 from .folder import Decoded, Tree, decode, open_tree
 from .imageset import ImageSet
+from .packing import open_packed, side_for
 from .stream import StreamedImageSet
 
 DATASETS = ("digits", "cifar10", "imagenet", "imagenette")
+MOST_WORKERS = 256
 SPLIT_SEED = 0  # which digits are test images: the same ones whatever the seed of a training run
 
 
@@ -36,12 +38,16 @@ def load(
     download: bool = False,
     progress: bool = True,
     seed: int = SPLIT_SEED,
+    strict: bool = False,
+    workers: int | None = None,
 ) -> ImageSet | StreamedImageSet:
     """The image set ``name``, one of ``DATASETS``, from ``data_dir``/``name`` (SDBNN_DATA where it is None).
 
     ``image_size``: pixels a side; digits (8) are resized, imagenette (128) and imagenet (224) resized and cropped,
     cifar10 is 32. ``channels``: 1 or 3 for digits (1), the others have 3. ``download``: fetch cifar10, with its
     checksum. ``progress``: draw a bar while files are decoded. ``seed``: of the split of digits.
+    ``strict``: refuse unreadable training images instead of leaving them out (test images are always refused).
+    ``workers``: threads that read imagenet (its packed copy where there is one, see ``packing``).
 
     Raises UsageError, saying what to do, for an unknown name, a size or channel count that the set can't have, and
     a folder that isn't given, is missing or doesn't hold the set.
@@ -58,18 +64,17 @@ def load(
     if download and name != "cifar10":
         raise UsageError(f"download: {name} can't be downloaded here; put it into DIR/{name}/{{train,val}}/<class>/*")
 
+    if workers is not None and (not isinstance(workers, int) or not 0 <= workers <= MOST_WORKERS):
+        raise UsageError(f"workers={workers!r}: a whole number from 0 to {MOST_WORKERS} is needed")
+
     folder = _data_folder(name, data_dir, download)
     if name == "cifar10":
         if image_size not in (None, 32):
             raise UsageError(f"image_size={image_size}: cifar10 has 32x32 images")
-        return _cifar10(folder, download, progress)
+        return _cifar10(folder, download, progress, strict)
     if name == "imagenette":
-        return _imagenette(folder, image_size or 128, progress)
-    tree = open_tree(folder, ("val", "test"))
-    return StreamedImageSet(
-        name=name, label="ImageNet (image tree)", classes=tree.classes, train=tree.train, test=tree.test,
-        image_size=image_size or 224,
-    )  # fmt: skip
+        return _imagenette(folder, image_size or 128, progress, strict)
+    return _imagenet(folder, image_size or 224, strict, workers)
 
 
 def _data_folder(name: str, data_dir: str | Path | None, download: bool) -> Path:
@@ -102,7 +107,7 @@ def _digits(image_size: int, channels: int, seed: int) -> ImageSet:
     )  # fmt: skip
 
 
-def _cifar10(folder: Path, download: bool, progress: bool) -> ImageSet:
+def _cifar10(folder: Path, download: bool, progress: bool, strict: bool) -> ImageSet:
     """torchvision's files in ``folder`` or its parent, else an image tree in ``folder``."""
     root = next((root for root in (folder, folder.parent) if (root / CIFAR10.base_folder).is_dir()), None)
     if root or download:
@@ -110,7 +115,7 @@ def _cifar10(folder: Path, download: bool, progress: bool) -> ImageSet:
     tree = open_tree(folder, ("test", "val"), classes=10)
     lossy = any(path.lower().endswith((".jpg", ".jpeg")) for path in tree.train.paths + tree.test.paths)
     label = "CIFAR-10 (JPEG copy)" if lossy else "CIFAR-10 (image tree)"
-    return _from_tree("cifar10", label, tree, decode(tree, 32, exact=True, progress=progress))
+    return _from_tree("cifar10", label, tree, decode(tree, 32, exact=True, progress=progress, strict=strict))
 
 
 def _cifar10_original(root: Path, download: bool) -> ImageSet:
@@ -129,16 +134,26 @@ def _cifar10_original(root: Path, download: bool) -> ImageSet:
     )  # fmt: skip
 
 
-def _imagenette(folder: Path, image_size: int, progress: bool) -> ImageSet:
+def _imagenette(folder: Path, image_size: int, progress: bool, strict: bool) -> ImageSet:
     tree = open_tree(folder, ("val", "test"), classes=10)
-    pixels = decode(tree, image_size, progress=progress)
+    pixels = decode(tree, image_size, progress=progress, strict=strict)
     native = f", {pixels.native}" if pixels.native else ""
     return _from_tree("imagenette", f"Imagenette (image tree{native})", tree, pixels)
+
+
+def _imagenet(folder: Path, image_size: int, strict: bool, workers: int | None) -> StreamedImageSet:
+    tree = open_tree(folder, ("val", "test"))
+    train, test = open_packed(tree, side_for(image_size)) or (tree.train, tree.test)
+    asked = {} if workers is None else {"workers": workers}
+    return StreamedImageSet(
+        name="imagenet", label="ImageNet (image tree)", classes=tree.classes, train=train, test=test,
+        image_size=image_size, strict=strict, **asked,
+    )  # fmt: skip
 
 
 def _from_tree(name: str, label: str, tree: Tree, pixels: Decoded) -> ImageSet:
     return ImageSet(
         name=name, label=label, classes=tree.classes,
-        train_images=pixels.train, train_labels=tree.train.labels,
+        train_images=pixels.train, train_labels=pixels.labels(tree),
         test_images=pixels.test, test_labels=tree.test.labels,
     )  # fmt: skip

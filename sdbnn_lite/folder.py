@@ -11,8 +11,10 @@ import json
 import os
 import sys
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,18 +28,10 @@ from torchvision.transforms import functional as F
 from tqdm.auto import tqdm
 
 from .errors import UsageError
+from .picture import Box, first_line, read_cut, read_image, unreadable
 
 CACHE = ".sdbnn_cache"
-FORMAT = "1"  # raise it when the same tree would be decoded to other pixels
-
-
-def read_image(path: str) -> Image.Image:
-    """The picture in ``path`` as RGB (grey, palette and CMYK are converted). Raises UsageError, naming the file."""
-    try:
-        with Image.open(path) as picture:
-            return picture.convert("RGB")
-    except Exception as error:  # PIL raises OSError, SyntaxError, ValueError, struct.error … on a broken file
-        raise UsageError(f"unreadable image {path}: replace or remove it ({_first_line(error)})") from error
+FORMAT = "2"  # raise it when the same tree would be decoded to other pixels
 
 
 class Split(ImageFolder):
@@ -57,10 +51,18 @@ class Split(ImageFolder):
     def paths(self) -> list[str]:
         return [path for path, _ in self.samples]
 
-    @property
+    @cached_property
     def labels(self) -> Tensor:
         """int64 (N,)"""
         return torch.tensor(self.targets)
+
+    def picture(self, index: int) -> Image.Image:
+        """Image ``index`` as RGB; UsageError where it is unreadable."""
+        return read_image(self.samples[index][0])
+
+    def cut(self, index: int, choose: Callable[[int, int], Box], size: int, reduced: bool = False) -> np.ndarray:
+        """uint8 (size, size, 3): a box of image ``index``, resized (see ``read_cut``)."""
+        return read_cut(self.samples[index][0], choose, size, reduced)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Tree:
             try:
                 status = os.stat(path)
             except OSError as error:
-                raise UsageError(f"unreadable image {path}: replace or remove it ({_first_line(error)})") from error
+                raise unreadable(path, error) from error
             line = f"{os.path.relpath(path, self.root)}\0{status.st_size}\0{status.st_mtime_ns}\n"
             digest.update(os.fsencode(line))
         return digest.hexdigest()
@@ -105,7 +107,7 @@ def open_tree(root: Path, test_names: tuple[str, ...], classes: int | None = Non
     try:
         tree = Tree(root, Split(root / "train"), Split(root / test_name))
     except OSError as error:
-        raise UsageError(f"{root} can't be read ({_first_line(error)})") from error
+        raise UsageError(f"{root} can't be read ({first_line(error)})") from error
 
     if only := sorted(set(tree.train.classes) ^ set(tree.test.classes)):
         where = [f"{name} (only in {'train' if name in tree.train.classes else test_name})" for name in only]
@@ -121,57 +123,86 @@ def open_tree(root: Path, test_names: tuple[str, ...], classes: int | None = Non
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """The pixels of a tree: uint8 (N, 3, size, size). ``native``: "WxH" where all its files have one size, else ""."""
+    """The pixels of a tree: uint8 (N, 3, size, size).
+
+    ``native``: "WxH" where all its files have one size, else ""; ``left_out``: which training images can't be read.
+    """
 
     train: Tensor
     test: Tensor
     native: str
+    left_out: tuple[int, ...] = ()
+
+    def labels(self, tree: Tree) -> Tensor:
+        """int64 (N,): the classes of the training images that are there."""
+        kept = torch.ones(len(tree.train), dtype=torch.bool)
+        kept[list(self.left_out)] = False
+        return tree.train.labels[kept]
 
 
-def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True) -> Decoded:
+def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True, strict: bool = False) -> Decoded:
     """All images of ``tree``, the shorter side resized to ``size`` (bilinear, antialiased), then cropped in the middle.
 
-    With ``exact`` nothing is resized: an image that isn't ``size`` x ``size`` pixels is refused.
+    With ``exact`` nothing is resized: an image that isn't ``size`` x ``size`` pixels is refused. Training images that
+    can't be read are left out and named on stderr; with ``strict``, and for test images always, they are refused.
     Read from the cache where it fits; else decoded in threads, with a progress bar, and cached.
     Raises UsageError, naming the file, for an unreadable image or (``exact``) one of another size.
     """
     facts = {"format": FORMAT, "size": str(size), "tree": tree.fingerprint()}
     places = _cache_places(tree.root, size)
-    cached = _read_cache(places, facts)
-    if cached is not None:
-        return cached
-    sizes: set[tuple[int, int]] = set()
-    with tqdm(total=len(tree.train) + len(tree.test), desc=f"decoding {tree.root.name}", unit="image",
-              disable=not progress) as bar:  # fmt: skip
-        train, test = (_decode_split(split.paths, size, exact, sizes, bar) for split in (tree.train, tree.test))
-    native = "{}x{}".format(*sizes.pop()) if len(sizes) == 1 else ""
-    decoded = Decoded(train, test, native)
-    _write_cache(places, facts, decoded)
+    decoded = _read_cache(places, facts)
+    if decoded is None or (strict and decoded.left_out):
+        sizes: set[tuple[int, int]] = set()
+        with tqdm(total=len(tree.train) + len(tree.test), desc=f"decoding {tree.root.name}", unit="image",
+                  disable=not progress) as bar:  # fmt: skip
+            train, left_out = _decode_split(tree.train.paths, size, exact, strict, sizes, bar)
+            test, _ = _decode_split(tree.test.paths, size, exact, True, sizes, bar)
+        native = "{}x{}".format(*sizes.pop()) if len(sizes) == 1 else ""
+        decoded = Decoded(train, test, native, left_out)
+        _write_cache(places, facts, decoded)
+    if decoded.left_out:
+        names = _some(tree.train.samples[index][0] for index in decoded.left_out)
+        number = len(decoded.left_out)
+        print(f"{number} of {len(tree.train):,} training images can't be read and are left out: {names} "
+              f"(--strict stops instead)", file=sys.stderr)  # fmt: skip
+        if empty := set(range(len(tree.classes))) - set(decoded.labels(tree).tolist()):
+            names = _some(tree.classes[index] for index in sorted(empty))
+            raise UsageError(f"{tree.train.root}: no image of class {names} can be read")
     return decoded
 
 
-def _decode_split(paths: list[str], size: int, exact: bool, sizes: set, bar: tqdm) -> Tensor:
-    """uint8 (N, 3, size, size); adds every (width, height) met to ``sizes``."""
+def _decode_split(
+    paths: list[str], size: int, exact: bool, strict: bool, sizes: set, bar: tqdm
+) -> tuple[Tensor, tuple[int, ...]]:
+    """uint8 (N, 3, size, size) and which images were left out; adds every (width, height) met to ``sizes``."""
     # Written through numpy: torch would wake its own threads for each of these small copies. Handed out in chunks: for
     # small images, passing the interpreter's lock to and fro would cost more than decoding them.
     images, chunk = np.empty((len(paths), 3, size, size), np.uint8), 64
+    left_out: set[int] = set()
 
-    def one(index: int) -> tuple[int, int]:
-        picture = read_image(paths[index])
+    def one(index: int) -> tuple[int, int] | None:
+        try:
+            picture = read_image(paths[index])
+        except UsageError:
+            if strict:
+                raise
+            left_out.add(index)
+            return None
         if exact and picture.size != (size, size):
             width, height = picture.size
             raise UsageError(f"{paths[index]} is {width}x{height} pixels: every image must be {size}x{size}")
         images[index] = np.asarray(F.center_crop(F.resize(picture, size), size)).transpose(2, 0, 1)
         return picture.size
 
-    def several(first: int) -> list[tuple[int, int]]:
+    def several(first: int) -> list[tuple[int, int] | None]:
         return [one(index) for index in range(first, min(first + chunk, len(paths)))]
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for found in pool.map(several, range(0, len(paths), chunk)):  # an error here cancels what hasn't begun
-            sizes.update(found)
+            sizes.update(pair for pair in found if pair)
             bar.update(len(found))
-    return torch.from_numpy(images)
+    kept = images if not left_out else np.delete(images, sorted(left_out), axis=0)
+    return torch.from_numpy(kept), tuple(sorted(left_out))
 
 
 def _cache_places(root: Path, size: int) -> tuple[Path, Path]:
@@ -183,7 +214,7 @@ def _cache_places(root: Path, size: int) -> tuple[Path, Path]:
 
 def _checksum(decoded: Decoded, facts: dict[str, str]) -> str:
     """SHA-256 over the pixels and all that is said about them."""
-    digest = hashlib.sha256(json.dumps([facts, decoded.native], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([facts, decoded.native, decoded.left_out], sort_keys=True).encode())
     for images in (decoded.train, decoded.test):
         digest.update(f"{images.dtype}{tuple(images.shape)}".encode())
         digest.update(images.reshape(-1).numpy())
@@ -199,7 +230,8 @@ def _read_cache(places: tuple[Path, ...], facts: dict[str, str]) -> Decoded | No
                 continue
             with safe_open(path, "pt") as file:
                 metadata = file.metadata()
-                decoded = Decoded(file.get_tensor("train"), file.get_tensor("test"), metadata["native"])
+                left_out = tuple(json.loads(metadata["left_out"]))
+                decoded = Decoded(file.get_tensor("train"), file.get_tensor("test"), metadata["native"], left_out)
             if any(metadata[key] != value for key, value in facts.items()):
                 notice = f"{path} is outdated (the images changed): decoding them again"
             elif metadata["sha256"] != _checksum(decoded, facts):
@@ -207,7 +239,7 @@ def _read_cache(places: tuple[Path, ...], facts: dict[str, str]) -> Decoded | No
             else:
                 return decoded
         except Exception as error:  # a damaged header can fail in any way; none of them may stop a run
-            notice = f"{path} is damaged or unreadable ({_first_line(error)}): decoding the images again"
+            notice = f"{path} is damaged or unreadable ({first_line(error)}): decoding the images again"
     if notice:
         print(notice, file=sys.stderr)
     return None
@@ -215,7 +247,8 @@ def _read_cache(places: tuple[Path, ...], facts: dict[str, str]) -> Decoded | No
 
 def _write_cache(places: tuple[Path, ...], facts: dict[str, str], decoded: Decoded) -> None:
     """Write to the first of ``places`` that takes it: a temporary file first, so that no half of one is ever found."""
-    metadata = facts | {"native": decoded.native, "sha256": _checksum(decoded, facts)}
+    about = {"native": decoded.native, "left_out": json.dumps(decoded.left_out)}
+    metadata = facts | about | {"sha256": _checksum(decoded, facts)}
     for path in places:
         temporary = path.with_name(f"{uuid.uuid4().hex}.tmp")
         try:
@@ -225,17 +258,13 @@ def _write_cache(places: tuple[Path, ...], facts: dict[str, str], decoded: Decod
             os.replace(temporary, path)
             return
         except (OSError, SafetensorError) as error:
-            problem = f"{path} can't be written ({_first_line(error)})"
+            problem = f"{path} can't be written ({first_line(error)})"
         finally:
             try:
                 temporary.unlink(missing_ok=True)
             except OSError:  # no folder, or one that can't be written: nothing was left there
                 pass
     print(f"{problem}: the images will be decoded again next time", file=sys.stderr)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _some(names, most: int = 5) -> str:

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from . import vary
 from .augment import Augmentation, Draws, batch_slices, crop, draw, draw_centres, erase, normalise, pixel_table
 from .errors import UsageError
 
@@ -54,6 +56,16 @@ class Described:
         mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std))
         return mean, std
 
+    def _finished(self, pixels: Tensor, u: np.ndarray | None, augmentation: Augmentation) -> Tensor:
+        """uint8 (B, C, H, W) -> float32: colours varied by the numbers ``u`` (B, NUMBERS), normalised."""
+        mean, std = self._statistics(pixels.device)
+        if not augmentation.colours:
+            return normalise(pixels, mean, std)
+        x = normalise(pixels, torch.zeros_like(mean), torch.ones_like(std))
+        x = vary.jitter(x, u, augmentation.jitter) if augmentation.jitter else x
+        x = vary.lighting(x, u, augmentation.lighting) if augmentation.lighting else x
+        return (x - mean).div_(std)
+
 
 def cut(batches: list[slice], share: tuple[int, int]) -> list[slice]:
     """Part ``share[0]`` of ``share[1]`` parts of every batch, as equal as can be; those of no image are left out."""
@@ -93,10 +105,12 @@ class ImageSet(Described):
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
     def check(self, augmentation: Augmentation) -> None:
-        """Raise UsageError where the images are too small to be mirrored by as much."""
+        """Raise UsageError where the images are too small to be mirrored by as much, or have no colours to vary."""
         pad, least = augmentation.pad, min(self.train_images.shape[2:])
         if augmentation.reflect and pad >= least:
             raise UsageError(f"pad={pad}: images of {least} pixels can only be mirrored by less than that")
+        if augmentation.colours and self.channels != 3:
+            raise UsageError(f"jitter, lighting: {self.label} has {self.channels} channels; colours need 3")
 
     def epoch(self, batch_size: int, generator: torch.Generator, augmentation: Augmentation, start: int = 0) -> Batches:
         """The training batches of one epoch, shuffled and augmented, from batch number ``start`` on.
@@ -104,9 +118,7 @@ class ImageSet(Described):
         All random numbers are drawn here, at once, from the CPU ``generator``: with the generator in the same state,
         ``start=k`` yields exactly what follows the first k batches. That is how a run resumes within an epoch.
 
-        Of each batch only this ``share`` is made.
-
-        Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of
+        Of each batch only this ``share`` is made. Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of
         0 … ``num_batches(batch_size)``.
         """
         self.check(augmentation)
@@ -114,20 +126,34 @@ class ImageSet(Described):
         draws = draw(self.num_train, augmentation, generator)
         height, width = self.train_images.shape[2:]
         centres = draw_centres(self.num_train, height, width, generator) if augmentation.cutout else None
-        return self._epoch(slices, draws, centres, augmentation)
+        key = vary.draw_key(generator) if augmentation.resized or augmentation.colours else None
+        return self._epoch(slices, draws, centres, key, augmentation)
 
-    def _epoch(self, slices: list[slice], draws: Draws, centres: Tensor | None, augmentation: Augmentation) -> Batches:
-        device, padding = self.train_images.device, (augmentation.pad, augmentation.reflect)
-        if self._table is None or self._table[0] != padding:
-            self._table = padding, pixel_table(self.train_images, *padding)
-        table, draws, statistics = self._table[1], draws.to(device), self._statistics(device)
+    def _epoch(
+        self, slices: list[slice], draws: Draws, centres: Tensor | None, key: int | None, augmentation: Augmentation
+    ) -> Batches:
+        device = self.train_images.device
+        draws = draws.to(device)
         centres = None if centres is None else centres.to(device)
         for part in slices:
             batch = draws[part]
-            images = normalise(crop(table, batch, augmentation.pad), *statistics)
+            u = None if key is None else vary.numbers(key, part)
+            pixels = self._boxes(batch, u) if augmentation.resized else self._crops(batch, augmentation)
+            images = self._finished(pixels, u, augmentation)
             if centres is not None:
                 erase(images, centres[part], augmentation.cutout)
             yield images, self.train_labels[batch.image]
+
+    def _crops(self, batch: Draws, augmentation: Augmentation) -> Tensor:
+        padding = augmentation.pad, augmentation.reflect
+        if self._table is None or self._table[0] != padding:
+            self._table = padding, pixel_table(self.train_images, *padding)
+        return crop(self._table[1], batch, augmentation.pad)
+
+    def _boxes(self, batch: Draws, u: np.ndarray) -> Tensor:
+        heights, widths = ([side] * len(u) for side in self.train_images.shape[2:])
+        boxes = torch.from_numpy(vary.random_boxes(u, heights, widths))
+        return vary.resize_boxes(self.train_images[batch.image], boxes, self.image_size, batch.flip)
 
     def test_batches(self, batch_size: int) -> Batches:
         """All test images of this share in order, normalised; none is left out."""

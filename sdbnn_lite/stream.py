@@ -1,32 +1,48 @@
-"""An image set that doesn't fit in memory: ImageNet, decoded while the network trains."""
+"""An image set that doesn't fit in memory: ImageNet, read from the disk while the network trains."""
 
 import os
-from dataclasses import dataclass, replace
+import sys
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
+from torchvision.transforms import functional as F
 
-from .augment import Augmentation, normalise
+from . import vary
+from .augment import Augmentation
 from .errors import UsageError
 from .folder import Split
 from .imageset import Batches, Described
+from .packing import PackedSplit
+from .prefetch import Made, prefetch
+
+NONE = Augmentation(pad=0, flip=False)
+LEAST_WORKERS = 2
 
 
 @dataclass(kw_only=True, eq=False)
 class StreamedImageSet(Described):
-    """A set too large for memory: its files are decoded by ``workers`` processes while the network trains.
+    """A set too large for memory: ``workers`` threads read its images while the network trains.
 
-    Training images are cut by RandomResizedCrop (area 8-100 %, aspect 3/4-4/3), test images resized to 256/224 of
-    ``image_size`` and cut in the middle: the usual ImageNet protocol (Szegedy et al. 2015; torchvision's reference).
+    Training images: a random box (8-100 % of the area, aspect 3/4-4/3) resized to ``image_size``, flipped, colours
+    varied. Test images: resized to 256/224 of ``image_size``, cut in the middle. The usual ImageNet protocol (Szegedy
+    et al. 2015; torchvision's reference).
+
+    train, test   image files (:class:`Split`), or their packed copy (``packing``), several times as fast
+    reduced       decode JPEG for training no larger than the box needs (``picture``); test images never
+    strict        stop at the first unreadable training image; else it is named, left out of its batch and counted in
+                  ``unreadable`` (file -> error). An unreadable test image always stops: a score is one of *all* images
     """
 
-    train: Split
-    test: Split
+    train: Split | PackedSplit
+    test: Split | PackedSplit
     image_size: int = 224
     device: torch.device | str = "cpu"
-    workers: int = min(8, os.cpu_count() or 1)
+    workers: int = max(LEAST_WORKERS, min(16, os.cpu_count() or 1))
+    reduced: bool = True
+    strict: bool = False
+    unreadable: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def num_train(self) -> int:
@@ -46,65 +62,75 @@ class StreamedImageSet(Described):
             raise UsageError(f"{self.label}: reflect, cutout and alternate_flip are for image sets held in memory")
 
     def epoch(self, batch_size: int, generator: torch.Generator, augmentation: Augmentation, start: int = 0) -> Batches:
-        """As :meth:`ImageSet.epoch`; any ``pad`` above 0 stands for RandomResizedCrop, 0 for the test images' crop.
+        """As :meth:`ImageSet.epoch`; any ``pad`` above 0 stands for ``resized``; with neither, the test images' cut.
 
-        Each image has its own seed, drawn here, so neither ``start`` nor the number of workers changes a pixel.
+        Order and one key are drawn here; each image's random numbers follow from the key and its place (``vary``), so
+        neither ``start`` nor ``share`` nor the number of workers changes a pixel.
         Raises UsageError for an augmentation that only sets in memory have.
         """
         self.check(augmentation)
         slices = self.train_slices(batch_size, start)
         order = torch.randperm(self.num_train, generator=generator)
-        seeds = torch.randint(2**32, (self.num_train,), generator=generator)  # torch's generator takes 32 bits
-        cut = [v2.RandomResizedCrop(self.image_size)] if augmentation.pad else self._middle()
-        flip = [v2.RandomHorizontalFlip()] if augmentation.flip else []
-        return self._batches(_Seeded(self.train, cut + flip), slices, order, seeds)
+        key = vary.draw_key(generator)
+        return self._epoch(slices, order, key, augmentation)
+
+    def _epoch(self, slices: list[slice], order: Tensor, key: int, augmentation: Augmentation) -> Batches:
+        def cut(place: int) -> np.ndarray:
+            (u,) = vary.numbers(key, slice(place, place + 1))
+
+            def box(height: int, width: int) -> vary.Box:
+                return vary.random_box(u, height, width)
+
+            return self.train.cut(int(order[place]), box, self.image_size, self.reduced)
+
+        def middle(place: int) -> np.ndarray:
+            return self._middle(self.train, int(order[place]))
+
+        varied = bool(augmentation.pad or augmentation.resized)
+        for made in self._made(slices, cut if varied else middle):
+            labels, u = self.train.labels[order[made.part]], vary.numbers(key, made.part)
+            if made.failed:
+                kept = self._left(made)
+                made, labels, u = made._replace(pixels=made.pixels[kept]), labels[kept], u[kept.numpy()]
+            x = self._here(made.pixels).permute(0, 3, 1, 2)
+            if augmentation.flip:
+                x = vary.flip(x, vary.flips(u))
+            yield self._finished(x, u, augmentation), self._here(labels)
 
     def test_batches(self, batch_size: int) -> Batches:
-        """All test images of this share in order, normalised; none is left out."""
-        slices = self.test_slices(batch_size)
-        order = torch.arange(self.num_test)
-        return self._batches(_Seeded(self.test, self._middle()), slices, order, seeds=order)
+        """All test images of this share in order, normalised; none is left out. UsageError for an unreadable one."""
+        for made in self._made(self.test_slices(batch_size), lambda place: self._middle(self.test, place)):
+            for _, error in made.failed:
+                raise error
+            x = self._here(made.pixels).permute(0, 3, 1, 2)
+            yield self._finished(x, None, NONE), self._here(self.test.labels[made.part])
 
-    def _middle(self) -> list[v2.Transform]:
-        return [v2.Resize(round(self.image_size * 256 / 224)), v2.CenterCrop(self.image_size)]
+    def _made(self, slices: list[slice], make) -> "list[Made]":
+        pinned = torch.device(self.device).type == "cuda"
+        return prefetch(slices, make, self.image_size, self.workers, pinned)
 
-    def _batches(self, images: Dataset, slices: list[slice], order: Tensor, seeds: Tensor) -> Batches:
-        statistics = self._statistics(self.device)
-        loader = DataLoader(
-            images,
-            batch_sampler=(list(zip(order[part].tolist(), seeds[part].tolist())) for part in slices),
-            num_workers=self.workers,
-            collate_fn=_collate,
-            pin_memory=torch.device(self.device).type == "cuda",
-            generator=torch.Generator(),  # else the loader would draw a number from the global one
-        )
-        for batch in loader:
-            if isinstance(batch, UsageError):
-                raise batch
-            x, y = (part.to(self.device, non_blocking=True) for part in batch)
-            yield normalise(x, *statistics), y
+    def _middle(self, split: Split | PackedSplit, index: int) -> np.ndarray:
+        picture = F.resize(split.picture(index), round(self.image_size * 256 / 224))
+        return np.asarray(F.center_crop(picture, self.image_size))
 
+    def _here(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, non_blocking=True)
 
-class _Seeded(Dataset):
-    """``images[(index, seed)]``: image ``index``, transformed with torch's generator set to ``seed`` for it alone."""
+    def _left(self, made: Made) -> Tensor:
+        """Which images of the batch could be read, bool (B,); the others are named on stderr, once, and counted."""
+        kept = torch.ones(len(made.pixels), dtype=torch.bool)
+        for place, error in made.failed:
+            if self.strict:
+                raise error
+            kept[place] = False
+            self.note(error)
+        if not kept.any():
+            raise UsageError(f"{self.label}: not one image of a batch can be read; the last: {made.failed[-1][1]}")
+        return kept
 
-    def __init__(self, split: Split, transforms: list[v2.Transform]):
-        self.split, self.transform = split, v2.Compose([*transforms, v2.PILToTensor()])
-
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | UsageError:
-        index, seed = key
-        try:
-            picture, label = self.split[index]
-        except UsageError as error:
-            return error  # raised in a worker process it would come out wrapped in that process's traceback
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            return self.transform(picture), label
-
-
-def _collate(samples: list) -> tuple[Tensor, Tensor] | UsageError:
-    error = next((sample for sample in samples if isinstance(sample, UsageError)), None)
-    if error:
-        return error
-    images, labels = zip(*samples)
-    return torch.stack(images), torch.tensor(labels)
+    def note(self, error: UsageError) -> None:
+        """Name an unreadable training image on stderr, once, and count it."""
+        about = str(error)
+        if about not in self.unreadable:
+            self.unreadable[about] = about
+            print(f"{about}; left out ({len(self.unreadable)} so far, --strict stops instead)", file=sys.stderr)

@@ -16,7 +16,7 @@ from torchvision.datasets import CIFAR10, ImageFolder
 from torchvision.transforms import functional as F
 from torchvision.transforms import v2
 
-from sdbnn_lite import data
+from sdbnn_lite import data, vary
 from sdbnn_lite.augment import Augmentation
 from sdbnn_lite.errors import UsageError
 
@@ -60,7 +60,7 @@ def small():
 def streamed(tmp_path):
     make_tree(tmp_path / "imagenet", ("n01", "n02", "n03"), ("train", "val"), (40, 30), 4, "jpg")
     found = data.load("imagenet", tmp_path, image_size=16)
-    found.workers = 0
+    found.workers, found.reduced = 0, False
     return found
 
 
@@ -319,15 +319,16 @@ def test_imagenet_scores_as_torchvision_does(streamed, tmp_path):
 
 
 def test_imagenet_trains_on_torchvisions_crops(streamed):
-    """The same crops as torchvision's transforms, run in the documented order with each image's own seed."""
+    """torchvision's resized crop and flip of each image, by the numbers of its place in the epoch."""
     generator = seeded()
-    order, seeds = torch.randperm(12, generator=generator), torch.randint(2**32, (12,), generator=generator)
-    steps = v2.Compose([v2.RandomResizedCrop(16), v2.RandomHorizontalFlip(), v2.PILToTensor()])
-    x, y = (torch.cat(parts) for parts in zip(*streamed.epoch(5, seeded(), Augmentation())))
-    for image, label, index, seed in zip(x, y, order, seeds):
+    order, key = torch.randperm(12, generator=generator), vary.draw_key(generator)
+    x, y = (torch.cat(parts) for parts in zip(*streamed.epoch(5, seeded(), Augmentation(resized=True))))
+    assert equal([(x, y)], [tuple(map(torch.cat, zip(*streamed.epoch(7, seeded(), Augmentation(pad=4)))))])
+    for image, label, index, u in zip(x, y, order, vary.numbers(key, slice(0, 12))):
         picture, target = streamed.train[index]
-        torch.manual_seed(seed)
-        assert (image - F.normalize(steps(picture) / 255, MEAN, STD)).abs().max() < 5e-7 and label == target
+        picture = F.resized_crop(picture, *vary.random_box(u, 30, 40), [16, 16])
+        picture = F.hflip(picture) if u[22] < 0.5 else picture
+        assert (image - F.normalize(F.to_tensor(picture), MEAN, STD)).abs().max() < 5e-7 and label == target
 
 
 def test_imagenet_without_augmentation_is_cut_as_for_the_test(streamed):
@@ -357,6 +358,7 @@ def test_imagenet_names_an_unreadable_image(streamed, tmp_path, workers):
     bad = tmp_path / "imagenet" / "train" / "n02" / "1.jpg"
     bad.write_bytes(bad.read_bytes()[:200])
     streamed.workers = workers
+    streamed.strict = True
     refused(lambda: list(streamed.epoch(4, seeded(), NONE)), "unreadable image", bad)
 
 
