@@ -96,7 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", metavar="DIR", help="with the images: the pictures that show some of them too")
 
     sub = command("bench", run_bench, "measure how long things take on this machine")
-    sub.add_argument("what", nargs="*", metavar="WHAT", help="any of: train, explorers (default: all)")
+    sub.add_argument("what", nargs="*", metavar="WHAT", help="any of: train, packed, explorers (default: all)")
     sub.add_argument("--json", action="store_true", help="the same as JSON")
     sub.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: 2, as in the notebooks)")
     return parser

@@ -1,0 +1,26 @@
+"""``sdbnn-lite bench packed``: that both sides compute the same and every row is whole; not how fast."""
+
+import numpy as np
+
+from sdbnn_lite import bench_packed
+
+
+def test_rows_of_small_shapes():
+    rows = bench_packed.bench_packed(rounds=2, shapes=((64, 6), (70, 5)), batches=(1, 3),
+                                     networks=(("cifar10_resnet20", 16),))  # fmt: skip
+    assert [(row["what"], row["batch"]) for row in rows] == [
+        ("64@6", 1), ("70@5", 1), ("64@6", 3), ("70@5", 3), ("cifar10_resnet20", 1), ("cifar10_resnet20", 3),
+    ]  # fmt: skip
+    assert all(row["equal"] for row in rows[:4])
+    for row in rows:
+        assert row["packed_ms"] > 0 and row["float32_ms"] > 0 and row["float32"] in ("NCHW", "channels_last", "prepacked")
+        assert float(row["float32/packed"].split()[0]) >= 0
+    assert rows[-1]["goal"] is None and rows[-1]["met"] is None
+
+
+def test_goals_are_the_issues():
+    assert bench_packed.goal(64, 32) == 9 and bench_packed.goal(512, 32) == 12 and bench_packed.goal(256, 1) == 8
+
+
+def test_ratios_are_taken_round_by_round():
+    assert bench_packed.ratio(np.array([2.0, 40.0, 6.0]), np.array([1.0, 20.0, 3.0])) == "2.0 (2.0-2.0)"
