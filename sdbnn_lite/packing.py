@@ -99,7 +99,7 @@ def open_packed(tree: Tree, side: int) -> tuple[PackedSplit, PackedSplit] | None
 
 def _open_split(path: Path, split: Split, facts: dict[str, str]) -> PackedSplit:
     with safe_open(path.with_suffix(".index"), "np") as file:
-        if any(file.metadata().get(key) != value for key, value in facts.items()):
+        if file.metadata()["facts"] != json.dumps(facts):
             raise ValueError("the images have changed since")
         size, offset, kept = (file.get_tensor(name) for name in ("size", "offset", "kept"))
     pixels = np.memmap(path.with_suffix(".pixels"), np.uint8, "r")
@@ -253,7 +253,7 @@ def _fill(
     finally:
         keep()
     arrays = {"size": size, "offset": offset, "kept": state}
-    save_file(arrays, path.with_suffix(".index"), facts)
+    save_file(arrays, path.with_suffix(".index"), {"facts": json.dumps(facts)})
     return left_out
 
 

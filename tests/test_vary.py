@@ -114,7 +114,7 @@ def test_resized_boxes_equal_torchvisions():
             theirs = F.resized_crop(F.to_pil_image(image), *box, [size, size])
             theirs = F.pil_to_tensor(F.hflip(theirs) if flip else theirs)
             assert (out.int() - theirs.int()).abs().max() <= 1  # PIL's weights are whole numbers of 2^-22
-            assert (out != theirs).float().mean() < 0.06  # sums of floats next to a half
+            assert (out != theirs).float().mean() < 0.1  # sums of floats next to a half
 
 
 # Colours
