@@ -9,6 +9,9 @@
 processor counts bits in vectors. Both give the same bits; sums over pixels are rounded differently.
 """
 
+import threading
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 
@@ -17,10 +20,14 @@ from . import words
 from .words import pack_words
 
 
+_ONE_AT_A_TIME = threading.Lock()
+
+
 class Readable:
     """NumPy: ``np.bitwise_count`` and nothing that needs a compiler."""
 
     name = "numpy"
+    turn = nullcontext()  # to be held while a network runs
 
     def sign_words(self, x, shift, padding):
         signs = pack_words(x + shift[:, None, None, :] >= 0)
@@ -53,6 +60,7 @@ class Fast:
     """numba, with as many threads as torch has."""
 
     name = "numba"
+    turn = nullcontext()
 
     def __init__(self) -> None:
         import numba
@@ -64,6 +72,8 @@ class Fast:
         self.follow_threads()
         kernels.channel_means(np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1), np.float32))
         torch.set_num_threads(threads)  # both may share one OpenMP, and numba's first launch sets its number
+        if numba.threading_layer() == "workqueue":  # numba's own pool, where there is no OpenMP: one caller at a time
+            self.turn = _ONE_AT_A_TIME
 
     def follow_threads(self) -> None:
         """Use torch's number of threads."""

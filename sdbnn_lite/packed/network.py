@@ -116,11 +116,12 @@ class PackedNet:
         if self.engine.name == "numba":
             self.engine.follow_threads()
         images = images.contiguous(memory_format=torch.channels_last)
-        if isinstance(self.net, CifarResNet):
-            return self._cifar_resnet(images)
-        if isinstance(self.net, ImageNetResNet):
-            return self._imagenet_resnet(images)
-        return self._chain(images)
+        with self.engine.turn:
+            if isinstance(self.net, CifarResNet):
+                return self._cifar_resnet(images)
+            if isinstance(self.net, ImageNetResNet):
+                return self._imagenet_resnet(images)
+            return self._chain(images)
 
     def run(self, name: str, x: np.ndarray, shortcut: np.ndarray | None = None, pooled: bool = False) -> np.ndarray:
         """One packed layer on real activations (N, H, W, C)."""
