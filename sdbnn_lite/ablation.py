@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 
 from . import study
-from .errors import UsageError
 from .final_signs import last_signs
 from .methods import METHODS
-from .plots_signs import RankCorrelation, rank_correlation
+from .ranks import FEWEST, RankTest, rank_test
 
 STUDY = "cifar10-resnet20"
 PLANNED = ("float", "bnn", "xnor", "irnet", "rsign", "asd", "wsd", "sdbnn")
@@ -42,21 +41,17 @@ def not_ready() -> str:
     return f"The tables of the CIFAR-10 ablation aren't in this package yet. They are made by:\n  {COMMAND}"
 
 
-def missing(runs: pd.DataFrame) -> list[str]:
-    """The planned methods that ``runs`` lacks, and those with fewer than ``SEEDS`` seeds, with how many."""
-    seeds = runs.groupby("method")["seed"].nunique()
-    found = []
-    for method in PLANNED:
-        n = int(seeds.get(method, 0))
-        if n < SEEDS:
-            found.append(f"{method} ({f'{n} of {SEEDS} seeds' if n else 'not run yet'})")
-    return found
+def missing(runs: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """The planned methods that ``runs`` lacks, and those with fewer than ``SEEDS`` seeds."""
+    seeds = {method: runs.loc[runs["method"] == method, "seed"].nunique() for method in PLANNED}
+    return [m for m, n in seeds.items() if not n], [m for m, n in seeds.items() if 0 < n < SEEDS]
 
 
 def missing_in_words(runs: pd.DataFrame) -> str:
     """One sentence on what the ablation still lacks; empty where it is complete."""
-    found = missing(runs)
-    return f"Still to come: {', '.join(found)}." if found else ""
+    methods, seeds = missing(runs)
+    wanted = ([", ".join(methods)] if methods else []) + ([f"a second seed of {', '.join(seeds)}"] if seeds else [])
+    return f"Still to come: {'; '.join(wanted)}." if wanted else ""
 
 
 # --- which part earns what -------------------------------------------------------------------------------------------
@@ -166,12 +161,9 @@ def layer_rows(table: pd.DataFrame) -> list[tuple]:
     return rows
 
 
-def correlation(points: pd.DataFrame, measure: str) -> RankCorrelation | None:
+def correlation(points: pd.DataFrame, measure: str) -> RankTest | None:
     """Spearman's rho of ``measure`` and accuracy; None where there are too few points or nothing differs."""
-    try:
-        return rank_correlation(points[measure], points["test_accuracy"])
-    except UsageError:
-        return None
+    return rank_test(points[measure], points["test_accuracy"])
 
 
 def by_layer(table: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -199,10 +191,10 @@ def correlation_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
     return rows
 
 
-def correlation_in_words(r: RankCorrelation | None, n: int, over: str, measure: str = "sign difference") -> str:
+def correlation_in_words(r: RankTest | None, n: int, over: str, measure: str = "sign difference") -> str:
     """Whether accuracy follows ``measure``, as far as ``n`` ``over`` (methods, runs) can show it."""
     if r is None:
-        return f"{n} {over} are too few for a rank correlation: 4 are needed."
+        return f"{n} {over} are too few for a rank correlation: {FEWEST} are needed."
     if r.p < 0.05:
         way = "higher" if r.rho > 0 else "lower"
         return (

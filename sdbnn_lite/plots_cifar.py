@@ -20,7 +20,8 @@ from matplotlib.ticker import MaxNLocator
 from .errors import UsageError
 from .methods import METHODS, get_method
 from .plots import INK, SMALL, finish, frame, note, spread_out
-from .plots_signs import RankCorrelation, short
+from .plots_signs import short
+from .ranks import FEWEST, RankTest
 from .theme import BLACK, BLUE, COLOURS, GREY, MARKERS, ORANGE, RED, new_figure, theme
 
 MEASURES = {
@@ -158,7 +159,7 @@ def _name_ends(ax: Axes, ends: Mapping[str, float]) -> None:
 def signs_against_accuracy(
     runs: pd.DataFrame,
     layers: pd.DataFrame,
-    found: RankCorrelation | None,
+    found: RankTest | None,
     measure: str = "sign_difference",
     caption: str = "",
 ) -> Figure:
@@ -179,7 +180,7 @@ def signs_against_accuracy(
         left.set_ylabel("test accuracy (%)")
         left.xaxis.set_major_locator(MaxNLocator(4))
         left.margins(0.08)
-        said = f"ρ = {found.rho:+.2f}, p = {found.p:.2f}" if found else "too few for ρ (4 are needed)"
+        said = f"ρ = {found.rho:+.2f}, p = {found.p:.2f}" if found else f"too few for ρ ({FEWEST} are needed)"
         left.set_title(f"a marker per run\n{len(methods)} methods: {said}", size=11)
         _layer_rho(right, layers)
         below.legend(*left.get_legend_handles_labels(), loc="center", ncols=5, fontsize=SMALL, frameon=False)
@@ -203,7 +204,7 @@ def _layer_rho(ax: Axes, layers: pd.DataFrame) -> None:
                 ax.plot(layers["rho"][chosen], places[chosen], "o", **look)
         ax.set_title("ρ of each layer, over the methods\n(grey: may be chance)", size=11)
     else:
-        ax.set_title("ρ of each layer, over the methods\n(needs 4 methods)", size=11)
+        ax.set_title(f"ρ of each layer, over the methods\n(needs {FEWEST} methods)", size=11)
     ax.set(xlim=(-1, 1), ylim=(len(layers) + 0.6, 0.4), ylabel="binary layer")
     ax.set_xlabel("rank correlation ρ\n(filled: p < 0.05)")
     ax.set_xticks([-1, -0.5, 0, 0.5, 1])

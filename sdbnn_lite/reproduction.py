@@ -171,7 +171,7 @@ def gap_in_words(row: Mapping) -> str:
     points = row["mean"] - row["paper"]
     side = "above" if points >= 0 else "below"
     length = row["epochs"] / row["paper_epochs"]
-    schedule = "the published length" if length == 1 else f"{length:.1%} of the published {row['paper_epochs']} epochs"
+    schedule = "the published length" if length == 1 else f"{100 * length:.2g} % of the published {row['paper_epochs']}"
     seeds = f"n = {row['n']}" + (", so its spread isn't known" if row["n"] == 1 else f", ± {row['std']:.2f}")
     return (
         f"{row['title']}{own_recipe(row['network'], row['recipe'])}: {row['mean']:.2f} %, {abs(points):.2f} points "

@@ -155,7 +155,7 @@ def test_the_scatter_has_every_run_and_the_stems_every_layer(drawn):
 
 def test_too_few_methods_say_so(drawn):
     left, right = drawn["signs_against_accuracy of one run"].axes[:2]
-    assert "too few" in left.get_title(loc="left") and "needs 4 methods" in right.get_title(loc="left")
+    assert "too few" in left.get_title(loc="left") and "needs 5 methods" in right.get_title(loc="left")
 
 
 def test_the_matrix_shows_every_count_and_each_row_s_share(drawn):

@@ -1,6 +1,7 @@
 """The paper's table beside ours: each number from the files, none of the paper's in our columns."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -155,3 +156,11 @@ def test_how_it_fits_is_said_in_numbers(results):
     log = pd.read_csv(results / "runs" / "a" / "log.csv").assign(train_accuracy=0.99)
     log.to_csv(results / "runs" / "a" / "log.csv", index=False)
     assert f"{99 - 100 * last['test_accuracy']:.1f} points better" in reproduction.fit_in_words("a")
+
+
+def test_the_readme_s_table_is_this_one():
+    """With the results that are really there."""
+    readme = (Path(reproduction.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    if "| Network | Epochs | n |" not in readme:
+        pytest.skip("the README has no CIFAR-10 table yet: reproduction.markdown() makes it")
+    assert reproduction.markdown() in readme
