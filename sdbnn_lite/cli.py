@@ -71,7 +71,16 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("weights", metavar="WEIGHTS", help="a zoo name, a run's folder, or a weights or checkpoint file")
     sub.add_argument("--dataset", metavar="NAME", help="default: the one it was trained on")
     sub.add_argument("--packed", action="store_true", help="run it on bits: XNOR and popcount, on the CPU")
+    sub.add_argument("--per-class", action="store_true", help="top-1 and top-5 of every class too")
+    sub.add_argument("--json", action="store_true", help="the same as JSON")
     add_data_options(sub)
+
+    sub = command("pack-images", pack_images, "pack ImageNet's images once, resized, for fast reading")
+    sub.add_argument("--data", metavar="DIR", help="folder that holds imagenet/{train,val}/<class>/… (or SDBNN_DATA)")
+    sub.add_argument("--image-size", type=int, default=224, metavar="N", help="that will be trained (default: 224)")
+    sub.add_argument("--workers", type=int, metavar="N", help="threads (default: the CPU's cores)")
+    sub.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of leaving it out")
+    sub.add_argument("--quiet", action="store_true", help="no progress bar")
 
     sub = command("cost", run_cost, "what one image costs: BOPs, FLOPs, OPs = BOPs/64 + FLOPs, parameters, bytes")
     sub.add_argument("network", metavar="NETWORK", help="for example cifar10_resnet20 or imagenet_resnet18")
@@ -106,6 +115,8 @@ def add_data_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--data", metavar="DIR", help="folder with the image sets, DIR/<set>/… (or SDBNN_DATA)")
     sub.add_argument("--download", action="store_true", help="fetch CIFAR-10 into --data, or ImageNet's teacher, first")
     sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda", help="default: CUDA where there is one")
+    sub.add_argument("--strict", action="store_true", help="stop at an unreadable training image, don't leave it out")
+    sub.add_argument("--workers", type=int, metavar="N", help="threads that read ImageNet (default: cores, at most 16)")
 
 
 def add_training_options(sub: argparse.ArgumentParser) -> None:
@@ -147,6 +158,8 @@ def training_options(args: argparse.Namespace) -> dict:
         "teacher": args.teacher,
         "progress": not args.quiet,
         "command": args.typed,
+        "strict": args.strict,
+        "workers": args.workers,
     }
 
 
@@ -256,9 +269,9 @@ def again_command(args: argparse.Namespace) -> str:
 def run_evaluate(args: argparse.Namespace) -> int:
     from . import cards, data
     from .checkpoints import load
-    from .evaluate import evaluate
     from .machine import pick_device
     from .packed import pack
+    from .per_class import as_table, score_classes
 
     device = pick_device("cpu" if args.packed and args.device == "auto" else args.device)
     if args.packed and device.type != "cpu":
@@ -269,13 +282,33 @@ def run_evaluate(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.weights}: doesn't say which images it was trained on; give --dataset")
     wanted = net.about.get("identity", {}).get("image_size") or net.options.get("image_size")
     channels = net.options["in_channels"]
-    images = data.load(dataset, args.data, image_size=wanted, channels=channels, download=args.download)
+    options = {"download": args.download, "strict": args.strict, "workers": args.workers}
+    images = data.load(dataset, args.data, image_size=wanted, channels=channels, **options)
     forward = pack(net) if args.packed else None
-    score = evaluate(net.to(device), images.to(device), forward=forward)
+    score, classes = score_classes(net.to(device), images.to(device), forward=forward)
+    if args.json:
+        about = {"weights": args.weights, "network": net.name, "method": net.method.name, "data": images.label}
+        each = {"classes": [vars(row) for row in classes]} if args.per_class else {}
+        print(json.dumps({**about, **vars(score), **each}, indent=2, ensure_ascii=False))
+        return 0
     how = f", packed, {forward.engine.name}" if forward else ""
     print(f"{args.weights} ({net.name}, method {net.method.name}{how}): {describe_score(score, images.label)}")
     if "card" in net.about:
         print(cards.compare(net.about["card"], score, images.label))
+    if args.per_class:
+        print(as_table(classes))
+    return 0
+
+
+def pack_images(args: argparse.Namespace) -> int:
+    from .data import imagenet_tree
+    from .packing import pack, side_for
+
+    side = side_for(args.image_size)
+    options = {} if args.workers is None else {"workers": args.workers}
+    made = pack(imagenet_tree(args.data), side, strict=args.strict, progress=not args.quiet, **options)
+    print(f"{made.place}: {made.images:,} images, shorter side {side} pixels, {made.bytes / 1e9:,.1f} GB on the disk; "
+          f"{len(made.left_out)} unreadable ones left out")  # fmt: skip
     return 0
 
 

@@ -141,6 +141,11 @@ def _imagenette(folder: Path, image_size: int, progress: bool, strict: bool) -> 
     return _from_tree("imagenette", f"Imagenette (image tree{native})", tree, pixels)
 
 
+def imagenet_tree(data_dir: str | Path | None = None) -> Tree:
+    """ImageNet's image files in ``data_dir``/imagenet, checked; UsageError as :func:`load`."""
+    return open_tree(_data_folder("imagenet", data_dir, False), ("val", "test"))
+
+
 def _imagenet(folder: Path, image_size: int, strict: bool, workers: int | None) -> StreamedImageSet:
     tree = open_tree(folder, ("val", "test"))
     train, test = open_packed(tree, side_for(image_size)) or (tree.train, tree.test)

@@ -19,7 +19,8 @@ from .teachers import Teacher, has_published_teacher, is_torch_file, published_t
 def augmentation_of(recipe: Recipe, epoch: int) -> Augmentation:
     """How the recipe varies its training images in ``epoch`` = 0, 1, …"""
     turn = epoch if recipe.alternate_flip else None
-    return Augmentation(recipe.pad, recipe.flip, recipe.reflect, recipe.cutout, turn)
+    colours = {"jitter": recipe.jitter, "lighting": recipe.lighting}
+    return Augmentation(recipe.pad, recipe.flip, recipe.reflect, recipe.cutout, turn, recipe.resized, **colours)
 
 
 def initial_network(

@@ -33,6 +33,8 @@ class Recipe:
     reflect            pad with the mirrored image instead of zeros
     cutout             side in pixels of a square that is erased at a random place of every training image (0: none)
     alternate_flip     flip each image in every second epoch instead of by chance
+    resized            instead of ``pad``: a random box of 8-100 % of the area, aspect 3/4-4/3, resized to the whole
+    jitter, lighting   strengths of the colour augmentations (0: none); see ``vary``
     """
 
     name: str
@@ -60,6 +62,9 @@ class Recipe:
     reflect: bool = False
     cutout: int = 0
     alternate_flip: bool = False
+    resized: bool = False
+    jitter: float = 0.0
+    lighting: float = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.epochs, int) or self.epochs < 1:

@@ -49,6 +49,9 @@ _IMAGENET = Recipe(
     schedule="linear",
     weight_decay=0.0,  # latent weights near zero mean flipping signs; Adam's steps don't need the pull
     image_size=224,
+    pad=0,
+    resized=True,
+    lighting=0.1,  # the usual trainers of binary networks have it, and no stronger change of colours
     # The paper names the teacher, not the loss. ReActNet (Liu et al. 2020, section 4.3) names both: its distributional
     # loss is the divergence from ResNet-34's softmax *instead of* cross-entropy, in both stages.
     distill=1.0,
@@ -128,7 +131,6 @@ def _imagenette(recipe: Recipe, stage: str) -> Recipe:
         epochs=60,
         batch_size=64,
         image_size=128,
-        pad=16,
     )
 
 

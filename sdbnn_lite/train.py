@@ -228,6 +228,8 @@ def train(
     progress: bool = True,
     download: bool = False,
     command: str = "",
+    strict: bool = False,
+    workers: int | None = None,
 ) -> Result:
     """Train by ``recipe`` into the folder ``out`` (see ``runs``), and return the network with its last score.
 
@@ -236,7 +238,7 @@ def train(
     the trained network that a recipe with ``distill`` learns from (see ``prepare.load_teacher``).
 
     Under torchrun every process calls this; what several compute together, and how they restart, says ``distributed``.
-    ``download`` fetches the images or, for ImageNet, the teacher.
+    ``download`` fetches the images or, for ImageNet, the teacher; ``strict`` and ``workers`` are ``data.load``'s.
 
     Raises UsageError for wrong use, before anything is written, and RunError where the run can't go on.
     """
@@ -249,6 +251,7 @@ def train(
     again = distributed.restarted(Path(out) / runs.RUN)
     folder, found = place.agree(lambda: runs.look_into(out, wanted, resume, again))
     options = {"download": download and not has_published_teacher(recipe), "progress": progress and place.leads}
+    options |= {"strict": strict, "workers": workers}
     images = place.in_turn(lambda: data.load(recipe.dataset, data_dir, image_size=recipe.image_size, **options))
 
     def prepare() -> None:

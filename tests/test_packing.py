@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as F
 
-from sdbnn_lite import data, packing, vary
+from sdbnn_lite import cli, data, packing, vary
 from sdbnn_lite.augment import Augmentation
 from sdbnn_lite.errors import RunError, UsageError
 from sdbnn_lite.folder import open_tree
@@ -35,7 +35,8 @@ def root(tmp_path, monkeypatch):
             folder = tmp_path / "imagenet" / split / name
             folder.mkdir(parents=True)
             for number, size in enumerate([(40, 30), (30, 41), (18, 18), (9, 60), (25, 24)]):
-                Image.fromarray(colours.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).save(folder / f"{number}.jpg")
+                pixels = colours.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.jpg")
     return tmp_path / "imagenet"
 
 
@@ -229,3 +230,13 @@ def test_an_unreadable_test_image_stops(root):
     bad.write_bytes(b"")
     with pytest.raises(UsageError, match=f"unreadable image {bad}"):
         packed(root)
+
+
+def test_the_command(root, capsys):
+    told = ["pack-images", "--data", str(root.parent), "--image-size", str(SIZE), "--quiet"]
+    (root / "train" / "n02" / "1.jpg").write_bytes(b"")
+    assert cli.main([*told, "--strict"]) == 2 and "unreadable image" in capsys.readouterr().err
+    assert cli.main(told) == 0
+    out = capsys.readouterr().out
+    assert "packed-18: 19 images, shorter side 18 pixels, 0.0 GB on the disk; 1 unreadable ones left out" in out
+    assert cli.main(["pack-images"]) == 2 and "--data DIR" in capsys.readouterr().err

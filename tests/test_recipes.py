@@ -126,7 +126,7 @@ def test_changed():
     assert adam.changed(batch_size=128).lr == pytest.approx(0.5e-3)  # Adam: by the square root
     assert adam.changed(batch_size=512) == adam and adam.changed(batch_size=1024, lr=1e-3).lr == 1e-3
     small = get_recipe("imagenette-resnet18-stage2").changed(image_size=64, distill=0.25)
-    assert (small.image_size, small.pad, small.distill, small.lr) == (64, 8, 0.25, 1e-3)
+    assert (small.image_size, small.resized, small.distill, small.lr) == (64, True, 0.25, 1e-3)
 
 
 @pytest.mark.parametrize(
