@@ -109,13 +109,13 @@ def layer_profile(
             places = np.arange(1, len(layers) + 1)
             for number, method in enumerate(methods):
                 _profile(ax, places, grouped.loc[method].reindex(layers), method, number)
-            _stages(ax, layers)
+            staged = _stages(ax, layers)
             ax.set_xlim(1, max(len(layers), 2))
             ax.set_xticks(places)
             ax.set_ylabel(MEASURES[measure].replace(" of the", "\nof the").replace(" among", "\namong"))
             ends = {m: grouped.loc[(m, layers[-1]), "mean"] for m in methods}
             _name_ends(ax, ends)
-        axes[-1].set_xlabel("binary layer, from the first to the last")
+        axes[-1].set_xlabel("binary layer, from the first to the last" + " (dashed: a new stage)" * staged)
         frame(figure, "Output signs through the depth of the network, method by method", caption)
         return finish(figure)
 
@@ -129,12 +129,13 @@ def _profile(ax: Axes, places: np.ndarray, curve: pd.DataFrame, method: str, num
     ax.plot(places[every], curve["mean"].to_numpy()[every], MARKERS[method], color=colour, mec=BLACK, mew=0.8, ms=7)
 
 
-def _stages(ax: Axes, layers: Sequence[str]) -> None:
-    """A line between the stages of a ResNet, whose layers are called layers.<stage>.<block>.<conv>."""
+def _stages(ax: Axes, layers: Sequence[str]) -> bool:
+    """A line between the stages of a ResNet, whose layers are called layers.<stage>.<block>.<conv>; whether any."""
     stages = [name.split(".")[1] if name.startswith("layers.") else "" for name in layers]
     for k in range(1, len(stages)):
         if stages[k] != stages[k - 1]:
             ax.axvline(k + 0.5, color=INK, lw=1.2, ls=(0, (4, 3)), zorder=1)
+    return len(set(stages)) > 1
 
 
 def _name_ends(ax: Axes, ends: Mapping[str, float]) -> None:
