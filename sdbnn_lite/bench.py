@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from . import explorers
+from .bench_data import bench_data
 from .bench_packed import bench_packed
 from .bench_train import bench_train
 from .errors import UsageError, unknown
@@ -109,6 +110,7 @@ def _seconds(function: Callable[..., Any], **arguments: Any) -> tuple[float, flo
 
 BENCHES = {
     "train": Bench("Training step of the CIFAR networks, milliseconds; ratios: median (10th-90th percentile)", bench_train),
+    "data": Bench("Training images a second, and processor time of each; goal: CIFAR on two cores", bench_data),
     "packed": Bench("On bits: milliseconds beside torch's best float32; ratios: median (10th-90th)", bench_packed),
     "explorers": Bench(f"Explorers: one control moved to picture and sentence; goal {GOAL_MS} ms", bench_explorers),
 }
@@ -129,6 +131,8 @@ def _aligned(rows: list[dict[str, Any]]) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None:
+        return "-"
     if value is None:
         return "-"
     return f"{value:.1f}" if isinstance(value, float) else str(value)

@@ -105,9 +105,10 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", metavar="DIR", help="with the images: the pictures that show some of them too")
 
     sub = command("bench", run_bench, "measure how long things take on this machine")
-    sub.add_argument("what", nargs="*", metavar="WHAT", help="any of: train, packed, explorers (default: all)")
+    sub.add_argument("what", nargs="*", metavar="WHAT", help="any of: train, data, packed, explorers (default: all)")
     sub.add_argument("--json", action="store_true", help="the same as JSON")
     sub.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: 2, as in the notebooks)")
+    sub.add_argument("--data", metavar="DIR", help="real images for `bench data` (or SDBNN_DATA)")
     return parser
 
 
@@ -367,6 +368,8 @@ def run_bench(args: argparse.Namespace) -> int:
     from .machine import set_threads
 
     set_threads(bench.THREADS if args.threads is None else args.threads)
+    if args.data:
+        os.environ["SDBNN_DATA"] = args.data  # a measurement takes no arguments
     result = bench.measure(args.what)
     print(json.dumps(result, indent=2, ensure_ascii=False) if args.json else bench.as_text(result))
     return 0
