@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from .models import build
 from .packed import engines, pack
 from .packed.network import side_by_side
-from .packed.words import Geometry, base_of, pack_weights
+from .packed.words import Base, Geometry, base_of, pack_weights
 
 SHAPES = ((64, 56), (128, 28), (256, 14), (512, 7))  # channels in and out, pixels a side: ResNet-18's at 224²
 BATCHES = (1, 32)
@@ -60,14 +60,14 @@ def _convolution(channels: int, side: int, batch: int, rounds: int) -> dict[str,
     rng = np.random.default_rng(0)
     x = rng.standard_normal((batch, side, side, channels)).astype(np.float32)
     w = rng.choice(np.float32([-1, 1]), (channels, channels, 3, 3))
-    layer = _Bare(w, side)
+    layer = Bare(w)
     signs = torch.from_numpy(np.where(x >= 0, np.float32(1), np.float32(-1))).permute(0, 3, 1, 2)
     plain, last, weight = signs.contiguous(), signs, torch.from_numpy(w)
     weight_last = weight.contiguous(memory_format=torch.channels_last)
     ways = {
         "NCHW": lambda: F.conv2d(plain, weight, padding=1),
         "channels_last": lambda: F.conv2d(last, weight_last, padding=1),
-        **_prepacked(plain, weight),
+        **prepacked(plain, weight),
     }
     engine, shift = engines.engine(), np.zeros((batch, channels), np.float32)
     padded = engine.sign_words(x, shift, 1)
@@ -80,7 +80,7 @@ def _convolution(channels: int, side: int, batch: int, rounds: int) -> dict[str,
     return _row(f"{channels}@{side}", batch, best, times, goal(channels, batch), same)
 
 
-def _prepacked(x: torch.Tensor, weight: torch.Tensor) -> dict[str, Callable[[], Any]]:
+def prepacked(x: torch.Tensor, weight: torch.Tensor) -> dict[str, Callable[[], Any]]:
     """torch's convolution with weights in the library's own layout, where this torch has it."""
     if not torch.backends.mkldnn.is_available():
         return {}
@@ -92,20 +92,24 @@ def _prepacked(x: torch.Tensor, weight: torch.Tensor) -> dict[str, Callable[[], 
     return {"prepacked": lambda: torch.mkldnn_convolution(x, inside, None, ones, ones, ones, 1)}
 
 
-class _Bare:
-    """A convolution and nothing else, as the engines want it."""
+class Bare:
+    """A 3×3 convolution and nothing else, as the engines want it; w (O, C, 3, 3) of ±1, images with a border."""
 
-    def __init__(self, w: np.ndarray, side: int):
+    def __init__(self, w: np.ndarray):
+        self.outputs, self.channels = w.shape[:2]
         self.words = pack_weights(w)
         self.blocks = side_by_side(self.words)
-        self.sizes = Geometry(w.shape[1], w.shape[0], side, side)
-        self.table = base_of(self.words, self.sizes)
+        self.bases: dict[Geometry, Base] = {}
 
     def geometry(self, padded: np.ndarray) -> Geometry:
-        return self.sizes
+        """The sizes for words that have their border already."""
+        return Geometry(self.channels, self.outputs, padded.shape[1] - 2, padded.shape[2] - 2)
 
-    def base(self, geometry: Geometry):
-        return self.table
+    def base(self, geometry: Geometry) -> Base:
+        """The border's table, made once per image size."""
+        if geometry not in self.bases:
+            self.bases[geometry] = base_of(self.words, geometry)
+        return self.bases[geometry]
 
 
 def _network(name: str, side: int, batch: int, rounds: int, wanted: float) -> dict[str, Any]:
