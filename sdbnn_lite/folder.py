@@ -60,9 +60,11 @@ class Split(ImageFolder):
         """Image ``index`` as RGB; UsageError where it is unreadable."""
         return read_image(self.samples[index][0])
 
-    def cut(self, index: int, choose: Callable[[int, int], Box], size: int, reduced: bool = False) -> np.ndarray:
+    def cut(
+        self, index: int, choose: Callable[[int, int], Box], size: int, reduced: bool = False, flip: bool = False
+    ) -> np.ndarray:
         """uint8 (size, size, 3): a box of image ``index``, resized (see ``read_cut``)."""
-        return read_cut(self.samples[index][0], choose, size, reduced)
+        return read_cut(self.samples[index][0], choose, size, reduced, flip)
 
 
 @dataclass(frozen=True)
@@ -230,11 +232,12 @@ def _read_cache(places: tuple[Path, ...], facts: dict[str, str]) -> Decoded | No
                 continue
             with safe_open(path, "pt") as file:
                 metadata = file.metadata()
+                if any(metadata[key] != value for key, value in facts.items()):
+                    notice = f"{path} is outdated (the images changed, or the package): decoding them again"
+                    continue
                 left_out = tuple(json.loads(metadata["left_out"]))
                 decoded = Decoded(file.get_tensor("train"), file.get_tensor("test"), metadata["native"], left_out)
-            if any(metadata[key] != value for key, value in facts.items()):
-                notice = f"{path} is outdated (the images changed): decoding them again"
-            elif metadata["sha256"] != _checksum(decoded, facts):
+            if metadata["sha256"] != _checksum(decoded, facts):
                 notice = f"{path} is damaged (wrong checksum): decoding the images again"
             else:
                 return decoded

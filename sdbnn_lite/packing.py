@@ -65,12 +65,14 @@ class PackedSplit:
         """The whole image as PIL has it."""
         return Image.fromarray(self.image(index))
 
-    def cut(self, index: int, choose: Callable[[int, int], Box], size: int, reduced: bool = False) -> np.ndarray:
+    def cut(
+        self, index: int, choose: Callable[[int, int], Box], size: int, reduced: bool = False, flip: bool = False
+    ) -> np.ndarray:
         """As ``read_cut``, of the packed image; only the box is read. ``reduced`` changes nothing here."""
         image = self.image(index)
         box = choose(*image.shape[:2])
         part = image[box.top : box.top + box.height, box.left : box.left + box.width]
-        return resized(Image.fromarray(part), Box(0, 0, box.height, box.width), size)
+        return resized(Image.fromarray(part), Box(0, 0, box.height, box.width), size, flip)
 
 
 def side_for(image_size: int) -> int:

@@ -35,11 +35,14 @@ def read_image(path: str) -> Image.Image:
         raise unreadable(path, error) from error
 
 
-def read_cut(path: str, choose: Callable[[int, int], Box], size: int, reduced: bool = False) -> np.ndarray:
+def read_cut(
+    path: str, choose: Callable[[int, int], Box], size: int, reduced: bool = False, flip: bool = False
+) -> np.ndarray:
     """The box ``choose(height, width)`` of the picture in ``path``, resized to uint8 (size, size, 3).
 
     Bilinear and antialiased, as torchvision's ``resized_crop``; the same pixels unless ``reduced``: then a JPEG is
-    decoded at 1/2, 1/4 or 1/8 where the box still has ``size`` pixels a side. Raises UsageError, naming the file.
+    decoded at 1/2, 1/4 or 1/8 where the box still has ``size`` pixels a side. ``flip``: mirrored left to right.
+    Raises UsageError, naming the file.
     """
     try:
         with Image.open(path) as picture:
@@ -49,18 +52,22 @@ def read_cut(path: str, choose: Callable[[int, int], Box], size: int, reduced: b
                 picture.draft(None, (-(-width * size // box.width), -(-height * size // box.height)))
             shrunk = round(width / picture.size[0])  # 1, 2, 4 or 8
             if shrunk == 1:
-                return resized(to_rgb(picture), box, size)
+                return resized(to_rgb(picture), box, size, flip)
             corners = (box.left, box.top, box.left + box.width, box.top + box.height)
             part = tuple(min(place / shrunk, side) for place, side in zip(corners, picture.size * 2))
-            return np.asarray(to_rgb(picture).resize((size, size), Image.Resampling.BILINEAR, box=part))
+            return _pixels(to_rgb(picture).resize((size, size), Image.Resampling.BILINEAR, box=part), flip)
     except Exception as error:
         raise unreadable(path, error) from error
 
 
-def resized(picture: Image.Image, box: Box, size: int) -> np.ndarray:
+def resized(picture: Image.Image, box: Box, size: int, flip: bool = False) -> np.ndarray:
     """uint8 (size, size, 3): crop, then bilinear with antialiasing; pixels outside the box play no part."""
     cut = picture.crop((box.left, box.top, box.left + box.width, box.top + box.height))
-    return np.asarray(cut.resize((size, size), Image.Resampling.BILINEAR))
+    return _pixels(cut.resize((size, size), Image.Resampling.BILINEAR), flip)
+
+
+def _pixels(picture: Image.Image, flip: bool) -> np.ndarray:
+    return np.asarray(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else picture)
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from .errors import UsageError
 from .folder import Split
 from .imageset import Batches, Described
 from .packing import PackedSplit
+from .picture import Box
 from .prefetch import Made, prefetch
 
 NONE = Augmentation(pad=0, flip=False)
@@ -78,13 +80,16 @@ class StreamedImageSet(Described):
         def cut(place: int) -> np.ndarray:
             (u,) = vary.numbers(key, slice(place, place + 1))
 
-            def box(height: int, width: int) -> vary.Box:
+            def box(height: int, width: int) -> Box:
                 return vary.random_box(u, height, width)
 
-            return self.train.cut(int(order[place]), box, self.image_size, self.reduced)
+            flip = augmentation.flip and vary.flips(u)
+            return self.train.cut(int(order[place]), box, self.image_size, self.reduced, flip)
 
         def middle(place: int) -> np.ndarray:
-            return self._middle(self.train, int(order[place]))
+            image = self._middle(self.train, int(order[place]))
+            (u,) = vary.numbers(key, slice(place, place + 1))
+            return image[:, ::-1] if augmentation.flip and vary.flips(u) else image
 
         varied = bool(augmentation.pad or augmentation.resized)
         for made in self._made(slices, cut if varied else middle):
@@ -93,8 +98,6 @@ class StreamedImageSet(Described):
                 kept = self._left(made)
                 made, labels, u = made._replace(pixels=made.pixels[kept]), labels[kept], u[kept.numpy()]
             x = self._here(made.pixels).permute(0, 3, 1, 2)
-            if augmentation.flip:
-                x = vary.flip(x, vary.flips(u))
             yield self._finished(x, u, augmentation), self._here(labels)
 
     def test_batches(self, batch_size: int) -> Batches:
@@ -105,7 +108,7 @@ class StreamedImageSet(Described):
             x = self._here(made.pixels).permute(0, 3, 1, 2)
             yield self._finished(x, None, NONE), self._here(self.test.labels[made.part])
 
-    def _made(self, slices: list[slice], make) -> "list[Made]":
+    def _made(self, slices: list[slice], make: Callable[[int], np.ndarray]) -> Iterator[Made]:
         pinned = torch.device(self.device).type == "cuda"
         return prefetch(slices, make, self.image_size, self.workers, pinned)
 

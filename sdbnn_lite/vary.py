@@ -76,14 +76,9 @@ def largest_box(height: int, width: int) -> Box:
     return Box((height - h) // 2, (width - w) // 2, h, w)
 
 
-def flips(u: np.ndarray) -> Tensor:
-    """bool (B,) from (B, NUMBERS): which images are mirrored, half of them."""
-    return torch.from_numpy(u[:, 22] < 0.5)
-
-
-def flip(images: Tensor, which: Tensor) -> Tensor:
-    """(B, C, H, W) with the images ``which`` (B,) mirrored left to right."""
-    return torch.where(which.to(images.device).view(-1, 1, 1, 1), images.flip(3), images)
+def flips(u: np.ndarray) -> np.ndarray:
+    """bool (...) from (..., NUMBERS): which images are mirrored left to right, half of them."""
+    return u[..., 22] < 0.5
 
 
 def jitter(images: Tensor, u: np.ndarray, strength: float) -> Tensor:

