@@ -34,10 +34,11 @@ from torchvision.datasets import ImageFolder
 
 from . import data
 from .augment import Augmentation
-from .folder import Tree, decode, open_tree
+from .folder import decode
 from .imageset import IMAGENET_MEAN, IMAGENET_STD, ImageSet
 from .packing import open_packed, pack, side_for
 from .stream import StreamedImageSet
+from .tree import Tree, open_tree
 
 PHOTO = (500, 375)  # width and height of the photograph that ImageNet has most of
 IMAGES, ROUNDS, BATCH, WORKERS = 256, 3, 64, 2

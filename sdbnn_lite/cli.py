@@ -302,9 +302,12 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 
 def pack_images(args: argparse.Namespace) -> int:
-    from .data import imagenet_tree
+    from .data import check_workers, imagenet_tree
     from .packing import pack, side_for
 
+    check_workers(args.workers)
+    if args.image_size < 1:
+        raise UsageError(f"--image-size {args.image_size}: a whole number of pixels, 1 or more, is needed")
     side = side_for(args.image_size)
     options = {} if args.workers is None else {"workers": args.workers}
     made = pack(imagenet_tree(args.data), side, strict=args.strict, progress=not args.quiet, **options)

@@ -4,7 +4,8 @@
     digits       1,437 + 360, 8x8, grey        scikit-learn's load_digits (UCI optical digits, real scans), embedded
     cifar10      50,000 + 10,000, 32x32        DIR/cifar10/cifar-10-batches-py, or DIR/cifar10/{train,test}/<class>/*
     imagenette   ten ImageNet classes          DIR/imagenette/{train,val}/<class>/*
-    imagenet     as many classes as there are  DIR/imagenet/{train,val}/<class>/*, read from disk while training
+    imagenet     as many classes as there are  DIR/imagenet/{train,val}/<class>/*, read from disk while training;
+                                               faster from a packed copy (`sdbnn-lite pack-images`, see ``packing``)
 
 DIR is ``data_dir`` or the environment's SDBNN_DATA. The first three fit in memory: an :class:`ImageSet`. ImageNet
 doesn't: a :class:`StreamedImageSet`, which has the same attributes and methods except for the images themselves.
@@ -19,10 +20,11 @@ from sklearn.model_selection import train_test_split
 from torchvision.datasets import CIFAR10
 
 from .errors import UsageError, unknown
-from .folder import Decoded, Tree, decode, open_tree
+from .folder import Decoded, decode
 from .imageset import ImageSet
 from .packing import open_packed, side_for
 from .stream import StreamedImageSet
+from .tree import Tree, open_tree
 
 DATASETS = ("digits", "cifar10", "imagenet", "imagenette")
 MOST_WORKERS = 256
@@ -64,8 +66,7 @@ def load(
     if download and name != "cifar10":
         raise UsageError(f"download: {name} can't be downloaded here; put it into DIR/{name}/{{train,val}}/<class>/*")
 
-    if workers is not None and (not isinstance(workers, int) or not 0 <= workers <= MOST_WORKERS):
-        raise UsageError(f"workers={workers!r}: a whole number from 0 to {MOST_WORKERS} is needed")
+    check_workers(workers)
 
     folder = _data_folder(name, data_dir, download)
     if name == "cifar10":
@@ -75,6 +76,12 @@ def load(
     if name == "imagenette":
         return _imagenette(folder, image_size or 128, progress, strict)
     return _imagenet(folder, image_size or 224, strict, workers)
+
+
+def check_workers(workers: int | None) -> None:
+    """Raise UsageError unless ``workers`` is None or a number of threads that make sense; 0: none but the caller's."""
+    if workers is not None and (not isinstance(workers, int) or not 0 <= workers <= MOST_WORKERS):
+        raise UsageError(f"workers={workers!r}: a whole number from 0 to {MOST_WORKERS} is needed")
 
 
 def _data_folder(name: str, data_dir: str | Path | None, download: bool) -> Path:

@@ -35,8 +35,9 @@ from torchvision.transforms import functional as F
 from tqdm.auto import tqdm
 
 from .errors import RunError, UsageError
-from .folder import CACHE, Split, Tree
+from .folder import CACHE
 from .picture import Box, first_line, read_image, resized, unreadable
+from .tree import Split, Tree
 
 FORMAT = "1"  # raise it when the same tree would be packed to other bytes
 CHUNK = 64  # images that a thread packs in a go

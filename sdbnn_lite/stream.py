@@ -13,11 +13,11 @@ from torchvision.transforms import functional as F
 from . import vary
 from .augment import Augmentation
 from .errors import UsageError
-from .folder import Split
 from .imageset import Batches, Described
 from .packing import PackedSplit
 from .picture import Box
 from .prefetch import Made, prefetch
+from .tree import Split
 
 NONE = Augmentation(pad=0, flip=False)
 LEAST_WORKERS = 2

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sdbnn_lite import bench_data
-from sdbnn_lite.folder import open_tree
+from sdbnn_lite.tree import open_tree
 
 
 @pytest.fixture(autouse=True)

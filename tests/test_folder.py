@@ -12,6 +12,7 @@ from torchvision.datasets import ImageFolder
 
 from sdbnn_lite import folder
 from sdbnn_lite.errors import UsageError
+from sdbnn_lite.tree import open_tree
 
 COLOURS = np.random.default_rng(0)
 
@@ -38,7 +39,7 @@ def root(tmp_path, monkeypatch):
 
 
 def decode(root, size=8, **options):
-    return folder.decode(folder.open_tree(root, ("val", "test")), size, progress=False, **options)
+    return folder.decode(open_tree(root, ("val", "test")), size, progress=False, **options)
 
 
 def same(a, b):
@@ -82,7 +83,7 @@ def test_more_images_than_a_chunk_keep_their_places(tmp_path):
 
 def test_classes_and_labels_equal_torchvisions(root):
     (root / "train" / ".ipynb_checkpoints").mkdir()  # hidden, so no class
-    tree = folder.open_tree(root, ("test", "val"))
+    tree = open_tree(root, ("test", "val"))
     theirs = ImageFolder(root / "val")
     assert tree.classes == tuple(theirs.classes) == ("cat", "dog")
     assert tree.test.labels.tolist() == theirs.targets and tree.test.labels.dtype == torch.int64
@@ -91,8 +92,8 @@ def test_classes_and_labels_equal_torchvisions(root):
 
 def test_first_test_folder_wins(root):
     make_tree(root, splits=("test",), each=1)
-    assert len(folder.open_tree(root, ("val", "test")).test) == 6
-    assert len(folder.open_tree(root, ("test", "val")).test) == 2
+    assert len(open_tree(root, ("val", "test")).test) == 6
+    assert len(open_tree(root, ("test", "val")).test) == 2
 
 
 def test_native_size_is_told_where_there_is_one(root):
@@ -103,7 +104,7 @@ def test_a_bar_is_drawn_only_on_request(root, capsys):
     decode(root)
     assert capsys.readouterr().err == ""
     cache_of(root).unlink()
-    folder.decode(folder.open_tree(root, ("val",)), 8)
+    folder.decode(open_tree(root, ("val",)), 8)
     assert "decoding set" in capsys.readouterr().err
 
 
@@ -116,7 +117,7 @@ def test_decoded_once(root, monkeypatch, capsys):
     assert same(first, decode(root))
     assert capsys.readouterr().err == ""
     assert [path.name for path in (root / ".sdbnn_cache").iterdir()] == ["8px.safetensors"]
-    assert folder.open_tree(root, ("val",)).classes == ("cat", "dog")  # the cache is no class
+    assert open_tree(root, ("val",)).classes == ("cat", "dog")  # the cache is no class
     with pytest.raises(AssertionError):
         decode(root, 4)  # another size is another cache
 
@@ -265,7 +266,7 @@ def test_exact_size(root):
 
 def test_broken_layouts(root, tmp_path):
     def opened(**options):
-        return lambda: folder.open_tree(root, ("val", "test"), **options)
+        return lambda: open_tree(root, ("val", "test"), **options)
 
     refused(opened(classes=10), "2 classes (cat, dog)", "must have 10")
     (root / "val" / "owl").mkdir()
@@ -282,11 +283,11 @@ def test_broken_layouts(root, tmp_path):
     (root / "train").mkdir()
     (root / "val").mkdir()
     refused(opened(), root / "train", "no class folder")
-    refused(lambda: folder.open_tree(tmp_path / "none", ("val",)), tmp_path / "none", "missing")
+    refused(lambda: open_tree(tmp_path / "none", ("val",)), tmp_path / "none", "missing")
     (tmp_path / "file").write_text("")
-    refused(lambda: folder.open_tree(tmp_path / "file", ("val",)), tmp_path / "file", "not a folder")
+    refused(lambda: open_tree(tmp_path / "file", ("val",)), tmp_path / "file", "not a folder")
 
 
 def test_many_names_are_cut_short(tmp_path):
     root = make_tree(tmp_path, classes=[f"c{i}" for i in range(9)], each=1)
-    refused(lambda: folder.open_tree(root, ("val",), classes=2), "9 classes (c0, c1, c2, c3, c4 and 4 more)")
+    refused(lambda: open_tree(root, ("val",), classes=2), "9 classes (c0, c1, c2, c3, c4 and 4 more)")

@@ -13,9 +13,9 @@ from torchvision.transforms import functional as F
 from sdbnn_lite import cli, data, packing, vary
 from sdbnn_lite.augment import Augmentation
 from sdbnn_lite.errors import RunError, UsageError
-from sdbnn_lite.folder import open_tree
 from sdbnn_lite.packing import open_packed, pack, place_of, side_for
 from sdbnn_lite.picture import read_image
+from sdbnn_lite.tree import open_tree
 
 SIDE, SIZE = 18, 16  # 256 : 224
 EVERY = Augmentation(resized=True, jitter=0.4)
@@ -239,4 +239,6 @@ def test_the_command(root, capsys):
     assert cli.main(told) == 0
     out = capsys.readouterr().out
     assert "packed-18: 19 images, shorter side 18 pixels, 0.0 GB on the disk; 1 unreadable ones left out" in out
+    assert cli.main([*told[:3], "--image-size", "0"]) == 2 and "--image-size 0" in capsys.readouterr().err
+    assert cli.main([*told, "--workers", "-1"]) == 2 and "workers=-1" in capsys.readouterr().err
     assert cli.main(["pack-images"]) == 2 and "--data DIR" in capsys.readouterr().err
