@@ -31,6 +31,7 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from .errors import RunError, UsageError
 from .evaluate import Score
@@ -140,7 +141,10 @@ def join(device: str = "auto") -> Place:
         torch.cuda.set_device(chosen)
     if not dist.is_initialized():
         backend = "nccl" if chosen.type == "cuda" and dist.is_nccl_available() else "gloo"
-        dist.init_process_group(backend, timeout=PATIENCE)
+        store, rank, _ = next(rendezvous("env://", timeout=PATIENCE))
+        # torchrun may keep its store when it restarts: without a prefix, dead processes' addresses would be read there
+        store = dist.PrefixStore(f"attempt {attempt()}", store)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=processes, timeout=PATIENCE)
     return Place(dist.get_rank(), processes, local, chosen)
 
 
@@ -171,6 +175,11 @@ def check_images(label: str, train: int, test: int, processes: int) -> None:
                          f"most {min(train, test)}")  # fmt: skip
 
 
+def attempt() -> int:
+    """How often torchrun has started these processes anew."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+
+
 def launch() -> str | None:
     """What names this launch of torchrun, the same after each of its restarts; None without torchrun."""
     run = os.environ.get("TORCHELASTIC_RUN_ID")
@@ -181,7 +190,7 @@ def launch() -> str | None:
 
 def restarted(run_file: Path) -> bool:
     """Whether torchrun started this process anew, and the run of ``run_file`` is the one that it was at before."""
-    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) == 0:
+    if attempt() == 0:
         return False
     try:
         return json.loads(Path(run_file).read_text()).get("launch") == launch()

@@ -81,7 +81,7 @@ class SharedStep(Step):
 
     def weighed(self, loss: Tensor, labels: Tensor) -> Tensor:
         """(P·n_p/N)·L_p"""
-        count = torch.tensor(float(len(labels)), device=loss.device)
+        count = torch.tensor(len(labels), dtype=torch.float64, device=loss.device)
         whole = count.clone()
         dist.all_reduce(whole)
         return loss * (count * self.place.processes / whole).to(loss.dtype)
