@@ -1,9 +1,9 @@
 """``sdbnn-lite bench packed``: convolutions and whole networks on bits, beside torch's best float32 of the same shape.
 
-torch gets three chances, and its fastest counts: NCHW, channels_last, and weights prepacked by mkldnn. Ours has two
-columns: the popcount convolution alone, and with packing the activations, which is what a network needs. Every round
-runs all of them in turn; a ratio is that of two runs of the same round, its median and 10th-90th percentile stand in
-the table.
+torch gets three chances, and its fastest counts: NCHW, channels_last, and the latter with weights prepacked by mkldnn.
+Ours has two columns: the popcount convolution alone, and with packing the activations, which is what a network needs.
+Every round runs all of them in turn; a ratio is that of two runs of the same round, its median and 10th-90th percentile
+stand in the table.
 """
 
 import time
@@ -67,7 +67,7 @@ def _convolution(channels: int, side: int, batch: int, rounds: int) -> dict[str,
     ways = {
         "NCHW": lambda: F.conv2d(plain, weight, padding=1),
         "channels_last": lambda: F.conv2d(last, weight_last, padding=1),
-        **prepacked(plain, weight),
+        **prepacked(last, weight),
     }
     engine, shift = engines.engine(), np.zeros((batch, channels), np.float32)
     padded = engine.sign_words(x, shift, 1)
@@ -80,16 +80,17 @@ def _convolution(channels: int, side: int, batch: int, rounds: int) -> dict[str,
     return _row(f"{channels}@{side}", batch, best, times, goal(channels, batch), same)
 
 
-def prepacked(x: torch.Tensor, weight: torch.Tensor) -> dict[str, Callable[[], Any]]:
-    """torch's convolution with weights in the library's own layout, where this torch has it."""
+def prepacked(last: torch.Tensor, weight: torch.Tensor) -> dict[str, Callable[[], Any]]:
+    """torch's 3×3 convolution of ``last`` (channels_last), with weights in the library's own layout; {} where this
+    torch has none."""
     if not torch.backends.mkldnn.is_available():
         return {}
     ones = [1, 1]
     try:
-        inside = torch.ops.mkldnn._reorder_convolution_weight(weight.to_mkldnn(), ones, ones, ones, 1, list(x.shape))
+        inside = torch.ops.mkldnn._reorder_convolution_weight(weight, ones, ones, ones, 1, list(last.shape))
     except (RuntimeError, AttributeError, TypeError):
         return {}
-    return {"prepacked": lambda: torch.mkldnn_convolution(x, inside, None, ones, ones, ones, 1)}
+    return {"prepacked": lambda: torch.mkldnn_convolution(last, inside, None, ones, ones, ones, 1)}
 
 
 class Bare:

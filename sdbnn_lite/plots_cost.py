@@ -153,7 +153,7 @@ def _front(ax: Axes, group: pd.DataFrame, what: str) -> None:
     ax.step(front[what], front["accuracy"], where="post", color=BLACK, lw=1.2, zorder=1)
     ax.plot(front[what], front["accuracy"], "o", ms=17, mfc="none", mec=BLACK, mew=1.2, zorder=1, label="on the front")
     together: dict[tuple, list] = {}  # those that would cover each other
-    for row in group.itertuples():
+    for row in group.sort_values(what, kind="stable").itertuples():
         together.setdefault((row.accuracy, round(5 * np.log10(getattr(row, what)))), []).append(row)
     for rows in together.values():
         for place, row in enumerate(rows):
@@ -165,5 +165,7 @@ def _front(ax: Axes, group: pd.DataFrame, what: str) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
     low, high = group[what].min(), group[what].max()
     ax.set_xlim(low / 1.8, high * 1.8)
-    ax.margins(y=0.15)
+    bottom, top = group["accuracy"].min(), group["accuracy"].max()
+    room = 0.12 * max(top - bottom, 0.5)
+    ax.set_ylim(bottom - room, top + room)
     ax.tick_params(which="both", labelcolor=INK)

@@ -240,7 +240,7 @@ def ways(shape: ConvShape) -> dict[str, Callable[[], object]]:
     w, layer = _weights(shape.channels, shape.outputs)
     rng = np.random.default_rng(1)
     x = rng.standard_normal((shape.batch, shape.height, shape.width, shape.channels), np.float32)
-    signs = torch.from_numpy(np.where(x >= 0, np.float32(1), np.float32(-1))).permute(0, 3, 1, 2).contiguous()
+    signs = torch.from_numpy(np.where(x >= 0, np.float32(1), np.float32(-1))).permute(0, 3, 1, 2)  # channels_last
     weight = torch.from_numpy(w)
     plain = {"prepacked": lambda: F.conv2d(signs, weight, padding=1)}
     do, shift = engine(), np.zeros((shape.batch, shape.channels), np.float32)

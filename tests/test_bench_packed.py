@@ -1,6 +1,10 @@
 """``sdbnn-lite bench packed``: that both sides compute the same and every row is whole; not how fast."""
 
+import platform
+
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from sdbnn_lite import bench_packed
 
@@ -13,9 +17,21 @@ def test_rows_of_small_shapes():
     ]  # fmt: skip
     assert all(row["equal"] for row in rows[:4])
     for row in rows:
-        assert row["packed_ms"] > 0 and row["float32_ms"] > 0 and row["float32"] in ("NCHW", "channels_last", "prepacked")
+        assert row["packed_ms"] > 0 and row["float32_ms"] > 0
+        assert row["float32"] in ("NCHW", "channels_last", "prepacked")
         assert float(row["float32/packed"].split()[0]) >= 0
     assert rows[-1]["goal"] is None and rows[-1]["met"] is None
+
+
+def test_prepacked_weights_are_used_and_give_the_same():
+    """It once failed in silence, and float32 had one chance less."""
+    draw = torch.Generator().manual_seed(0)
+    x, w = (torch.randint(-3, 4, shape, generator=draw).float() for shape in ((2, 5, 6, 7), (4, 5, 3, 3)))
+    found = bench_packed.prepacked(x.contiguous(memory_format=torch.channels_last), w)
+    if torch.backends.mkldnn.is_available() and platform.machine() == "x86_64":
+        assert found
+    for run in found.values():
+        assert torch.equal(run(), F.conv2d(x, w, padding=1))
 
 
 def test_goals_are_the_issues():

@@ -62,7 +62,7 @@ def test_every_network_is_in_every_panel_and_the_front_is_ringed():
     for ax, name in zip(figure.axes[::2], ("digits: 360 test images", "cifar10: 10,000 test images")):
         assert ax.get_title("left") == name
     labels = [line.get_label() for line in figure.axes[0].lines]
-    assert labels[2:] == ["float twin", "plain BNN", "XNOR-Net", "ASD"]
+    assert labels[2:] == ["plain BNN", "XNOR-Net", "ASD", "float twin"]
     assert sorted(figure.axes[0].lines[1].get_ydata()) == [98, 98, 99]  # ASD is dominated
     assert len({line.get_marker() for line in figure.axes[0].lines[2:]}) == 4
     with pytest.raises(UsageError, match="nothing to draw"):
