@@ -62,7 +62,9 @@ def read_cut(
 
 def resized(picture: Image.Image, box: Box, size: int, flip: bool = False) -> np.ndarray:
     """uint8 (size, size, 3): crop, then bilinear with antialiasing; pixels outside the box play no part."""
-    cut = picture.crop((box.left, box.top, box.left + box.width, box.top + box.height))
+    cut = picture
+    if (box.width, box.height) != picture.size:
+        cut = picture.crop((box.left, box.top, box.left + box.width, box.top + box.height))
     return _pixels(cut.resize((size, size), Image.Resampling.BILINEAR), flip)
 
 
