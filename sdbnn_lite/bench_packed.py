@@ -85,12 +85,17 @@ def prepacked(last: torch.Tensor, weight: torch.Tensor) -> dict[str, Callable[[]
     torch has none."""
     if not torch.backends.mkldnn.is_available():
         return {}
-    ones = [1, 1]
+    ones, library = [1, 1], torch.ops.mkldnn
     try:
-        inside = torch.ops.mkldnn._reorder_convolution_weight(weight, ones, ones, ones, 1, list(last.shape))
+        inside = library._reorder_convolution_weight(weight, ones, ones, ones, 1, list(last.shape))
+
+        def run() -> torch.Tensor:  # what torch.compile calls; torch.mkldnn_convolution would undo the layout
+            return library._convolution_pointwise(last, inside, None, ones, ones, ones, 1, "none", [], "")
+
+        run()
     except (RuntimeError, AttributeError, TypeError):
         return {}
-    return {"prepacked": lambda: torch.mkldnn_convolution(last, inside, None, ones, ones, ones, 1)}
+    return {"prepacked": run}
 
 
 class Bare:
