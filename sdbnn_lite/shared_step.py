@@ -7,7 +7,7 @@ L_p itself but for an epoch's last batch, whose parts may differ by one image. T
 
 Batch norm is ``synchronised``. On a GPU the ±1 convolutions are computed as ``half`` says, and TF32 is used as in
 ``cuda_step``; there is neither a CUDA graph nor torch.compile, which exchange and synchronisation would break up.
-Written without a GPU at hand: tested with gloo on the CPU, in 2, 3 and 4 processes (tests/test_distributed.py).
+Written without a GPU at hand: tested with gloo on the CPU, in two processes (tests/test_distributed.py).
 """
 
 import inspect
