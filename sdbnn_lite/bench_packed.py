@@ -89,7 +89,7 @@ def prepacked(last: torch.Tensor, weight: torch.Tensor) -> dict[str, Callable[[]
     try:
         inside = library._reorder_convolution_weight(weight, ones, ones, ones, 1, list(last.shape))
 
-        def run() -> torch.Tensor:  # what torch.compile calls; torch.mkldnn_convolution would undo the layout
+        def run() -> torch.Tensor:  # what torch.compile calls for weights in this layout
             return library._convolution_pointwise(last, inside, None, ones, ones, ones, 1, "none", [], "")
 
         run()
