@@ -43,7 +43,8 @@ def roofline_plot(peaks: Peaks, measured: Sequence[tuple[ConvShape, Mapping[str,
             peak = peaks.products(kind) / 1e9
             ax.axhline(peak, color=BLACK, lw=2)
             text = f"{name}: {peak:,.0f} billion products/s"
-            ax.annotate(text, (1.05, peak), (0, 5), textcoords="offset points", size=10)
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+            ax.annotate(text, (1.05, peak), (0, 5), textcoords="offset points", size=10, bbox=box)
         for kind, (name, colour, marker) in KIND_LOOKS.items():
             points = [(shape.intensity(kind), shape.products / seconds[kind] / 1e9) for shape, seconds in measured]
             ax.plot(*zip(*points), marker, ls="none", ms=9, color=colour, mec=BLACK, mew=0.8, label=name)
