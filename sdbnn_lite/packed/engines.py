@@ -19,7 +19,6 @@ from ..errors import UsageError, unknown
 from . import words
 from .words import pack_words
 
-
 _ONE_AT_A_TIME = threading.Lock()
 
 
