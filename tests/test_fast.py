@@ -230,7 +230,7 @@ def test_losses_are_statistically_the_same(fast_digits):
             trainer.net.train()
             total = []
             while len(total) < 100:
-                for x, y in trainer.batches(trainer.generator):
+                for x, y in trainer.batches(trainer.images, trainer.generator):
                     before = trainer.step.sums()[0]
                     trainer.step(x, y)
                     total.append((trainer.step.sums()[0] - before) / len(y))
