@@ -53,6 +53,7 @@ h1 { font-size: 2rem; } h2 { font-size: 1.5rem; } h3 { font-size: 1.2rem; }
 h2 { border-bottom: 1px solid #d0d7de; padding-bottom: .25rem; }
 main > :is(p, ul, ol, details) { max-width: 52rem; }
 code, pre { font-family: ui-monospace, "SF Mono", Consolas, "DejaVu Sans Mono", monospace; font-size: 13.5px; }
+:is(p, li) code { overflow-wrap: anywhere; } /* a long command breaks on a phone */
 :is(p, li, td, th, summary) code { font-size: .88em; background: %(code)s; padding: .1em .3em; border-radius: 4px; }
 pre { margin: 0; padding: .7rem .9rem; overflow-x: auto; line-height: 1.4; }
 .highlight { background: %(code)s; border: 1px solid #d0d7de; border-radius: 6px; }
