@@ -6,7 +6,6 @@ Every round runs all of them in turn; a ratio is that of two runs of the same ro
 stand in the table.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from .models import build
 from .packed import engines, pack
 from .packed.network import side_by_side
 from .packed.words import Base, Geometry, base_of, pack_weights
+from .timing import interleaved, ratio
 
 SHAPES = ((64, 56), (128, 28), (256, 14), (512, 7))  # channels in and out, pixels a side: ResNet-18's at 224²
 BATCHES = (1, 32)
@@ -39,23 +39,6 @@ def bench_packed(
                    for batch in batches]  # fmt: skip
 
 
-def interleaved(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
-    """Milliseconds of every way, round by round, the warm-up left out."""
-    times: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(WARM_UP + rounds):
-        for way, run in ways.items():
-            start = time.perf_counter()
-            run()
-            times[way].append(1000 * (time.perf_counter() - start))
-    return {way: np.array(values[WARM_UP:]) for way, values in times.items()}
-
-
-def ratio(slow: np.ndarray, fast: np.ndarray) -> str:
-    """Median (10th-90th percentile) of the rounds' ratios."""
-    low, middle, high = np.percentile(slow / fast, (10, 50, 90))
-    return f"{middle:.1f} ({low:.1f}-{high:.1f})"
-
-
 def _convolution(channels: int, side: int, batch: int, rounds: int) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((batch, side, side, channels)).astype(np.float32)
@@ -75,7 +58,7 @@ def _convolution(channels: int, side: int, batch: int, rounds: int) -> dict[str,
     ways["packed"] = lambda: engine.convolve(engine.sign_words(x, shift, 1), layer)
     with torch.inference_mode():
         same = torch.equal(ways["NCHW"]().permute(0, 2, 3, 1), torch.from_numpy(ways["packed"]()).float())
-        times = interleaved(ways, rounds)
+        times = interleaved(ways, rounds, WARM_UP)
     best = min((way for way in times if way not in ("popcount", "packed")), key=lambda way: np.median(times[way]))
     return _row(f"{channels}@{side}", batch, best, times, goal(channels, batch), same)
 
@@ -131,7 +114,7 @@ def _network(name: str, side: int, batch: int, rounds: int, wanted: float) -> di
         "packed": lambda: packed(images),
     }
     with torch.inference_mode():
-        times = interleaved(ways, rounds)
+        times = interleaved(ways, rounds, WARM_UP)
     best = min(("NCHW", "channels_last"), key=lambda way: np.median(times[way]))
     small = name == "cifar10_resnet20"  # 16 channels fill a quarter of a word: no goal
     return _row(name, batch, best, times, None if small else wanted, None)

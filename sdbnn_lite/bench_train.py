@@ -10,7 +10,6 @@ of two steps of the same round; its median and its 10th and 90th percentile stan
 """
 
 import copy
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -26,6 +25,7 @@ from . import layers
 from .binarize import binarize
 from .layers import set_ede
 from .models import build
+from .timing import interleaved, ratio
 
 NETWORKS = ("cifar10_resnet20", "cifar10_resnet18", "cifar10_vgg_small")
 BATCH, ROUNDS, WARM_UP = 128, 7, 1
@@ -62,29 +62,17 @@ def _measure(name: str, rounds: int, batch: int) -> dict[str, Any]:
     images = torch.randn(batch, 3, 32, 32, generator=generator)
     labels = torch.randint(10, (batch,), generator=generator)
     steps = {way: step for way, step in _ways(name, images, labels).items() if step is not None}
-    times: dict[str, list[float]] = {way: [] for way in steps}
-    for _ in range(WARM_UP + rounds):
-        for way, step in steps.items():
-            start = time.perf_counter()
-            step()
-            times[way].append(1000 * (time.perf_counter() - start))
-    seen = {way: np.array(values[WARM_UP:]) for way, values in times.items()}
+    seen = interleaved(steps, rounds, WARM_UP)
     row: dict[str, Any] = {"network": name, "batch": batch, "rounds": rounds}
     for way in ("published", "readable", "fast", "float"):
         row[f"{way}_ms"] = round(float(np.median(seen[way])), 1) if way in seen else None
     for way in ("published", "readable", "float"):
-        row[f"{way}/fast"] = _ratio(seen[way], seen["fast"]) if "fast" in seen else None
+        row[f"{way}/fast"] = ratio(seen[way], seen["fast"], digits=2) if "fast" in seen else None
     row["readable_saved_mb"] = round(kept_bytes(_plain(name), images) / 2**20, 1)
     row["fast_saved_mb"] = round(kept_bytes(_fast(name), images) / 2**20, 1) if "fast" in seen else None
     row["goal"] = GOALS.get(name)
     row["met"] = "fast" in seen and bool(np.median(seen["published"] / seen["fast"]) >= GOALS.get(name, 0))
     return row
-
-
-def _ratio(slow: np.ndarray, fast: np.ndarray) -> str:
-    """Median of the rounds' ratios, with the 10th and 90th percentile."""
-    low, middle, high = np.percentile(slow / fast, (10, 50, 90))
-    return f"{middle:.2f} ({low:.2f}-{high:.2f})"
 
 
 def _plain(name: str, method: str = "sdbnn"):

@@ -8,6 +8,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from samples import lively, normal
 from torch import nn
 
 from sdbnn_lite import data
@@ -26,24 +27,9 @@ pytestmark = pytest.mark.skipif(not has_wide_integers(), reason="this processor 
 BINARY = [name for name, method in METHODS.items() if method.binary]
 
 
-def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
 def error(ours, theirs):
     """|ours - theirs| / |theirs|, of all elements together."""
     return float((ours - theirs).norm() / theirs.norm())
-
-
-def lively(net, seed=0):
-    """Parameters away from their special starting values, so that each takes part."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in net.named_parameters():
-        if name.endswith(("alpha", "beta", "bias")):
-            nn.init.normal_(parameter, 0, 0.2, generator=generator)
-        if name.endswith("factor") or parameter.ndim == 1 and name.endswith("weight"):
-            nn.init.uniform_(parameter, 0.5, 1.5, generator=generator)
-    return net
 
 
 def readable_layer(x, shift, w, scale, gamma, beta, shortcut, bn, k, t, *, stride, gradient, pooled):

@@ -86,6 +86,14 @@ def convolve(words, weight, stride, base, row_class, column_class, y):
                     y[n, row, column, first + o] = b[first + o] - 2 * counts[column, o]
 
 
+@njit(**_inline)
+def _activated(value, one, slope, c):
+    """Hardtanh where ``slope`` is empty, else PReLU with channel c's slope; ``one`` is 1 of the value's type."""
+    if len(slope) == 0:
+        return min(max(value, -one), one)
+    return value * slope[c] if value < 0 else value
+
+
 @njit(**_options)
 def layer(words, weight, stride, base, row_class, column_class, factor, offset, slope, shortcut, has_shortcut, out):
     """out = act(factor·y + offset [+ shortcut]), y as in :func:`convolve`.
@@ -94,7 +102,6 @@ def layer(words, weight, stride, base, row_class, column_class, factor, offset, 
     """
     images, height, width, outputs = out.shape
     blocks = len(weight)
-    hardtanh = len(slope) == 0
     one = out.dtype.type(1)
     for i in prange(images * height):
         n, row = i // height, i % height
@@ -110,18 +117,13 @@ def layer(words, weight, stride, base, row_class, column_class, factor, offset, 
                     value = factor[c] * (b[c] - 2 * counts[column, o]) + offset[c]
                     if has_shortcut:
                         value += shortcut[n, row, column, c]
-                    if hardtanh:
-                        value = min(max(value, -one), one)
-                    elif value < 0:
-                        value *= slope[c]
-                    to[c] = value
+                    to[c] = _activated(value, one, slope, c)
 
 
 @njit(**_options)
 def finish(y, pooled, factor, offset, slope, shortcut, has_shortcut, out):
     """out = act(factor·y + offset [+ shortcut]) of finished sums; ``pooled``: of the maximum of each 2×2 of them."""
     images, height, width, outputs = out.shape
-    hardtanh = len(slope) == 0
     one = out.dtype.type(1)
     for i in prange(images * height):
         n, row = i // height, i % height
@@ -137,11 +139,7 @@ def finish(y, pooled, factor, offset, slope, shortcut, has_shortcut, out):
                 value = factor[c] * best + offset[c]
                 if has_shortcut:
                     value += shortcut[n, row, column, c]
-                if hardtanh:
-                    value = min(max(value, -one), one)
-                elif value < 0:
-                    value *= slope[c]
-                to[c] = value
+                to[c] = _activated(value, one, slope, c)
 
 
 @njit(**_options)
