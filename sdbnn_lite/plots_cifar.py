@@ -19,8 +19,8 @@ from matplotlib.ticker import MaxNLocator
 
 from .errors import UsageError
 from .methods import METHODS, get_method
-from .plots import INK, SMALL, finish, frame, note, spread_out
-from .plots_signs import short
+from .plots import INK, SMALL, finish, frame, note
+from .plots_signs import name_ends, short
 from .ranks import FEWEST, RankTest
 from .theme import BLACK, BLUE, COLOURS, GREY, MARKERS, ORANGE, RED, new_figure, theme
 
@@ -114,7 +114,9 @@ def layer_profile(
             ax.set_xticks(places)
             ax.set_ylabel(MEASURES[measure].replace(" of the", "\nof the").replace(" among", "\namong"))
             ends = {m: grouped.loc[(m, layers[-1]), "mean"] for m in methods}
-            _name_ends(ax, ends)
+            limits = ax.get_ylim()
+            name_ends(ax, ends, short, at=1.05, text_at=1.075, share=0.085, size=SMALL + 0.5)
+            ax.set_ylim(limits)
         axes[-1].set_xlabel("binary layer, from the first to the last" + " (dashed: a new stage)" * staged)
         frame(figure, "Output signs through the depth of the network, method by method", caption)
         return finish(figure)
@@ -136,22 +138,6 @@ def _stages(ax: Axes, layers: Sequence[str]) -> bool:
         if stages[k] != stages[k - 1]:
             ax.axvline(k + 0.5, color=INK, lw=1.2, ls=(0, (4, 3)), zorder=1)
     return len(set(stages)) > 1
-
-
-def _name_ends(ax: Axes, ends: Mapping[str, float]) -> None:
-    """Each method's marker and name to the right of the axes, at the height of its last value or near it."""
-    bottom, top = ax.get_ylim()
-    methods = sorted(ends, key=ends.get)
-    gap = min(0.085 * (top - bottom), (top - bottom) / max(len(methods) - 1, 1))
-    heights = spread_out([ends[m] for m in methods], gap, bottom, top)
-    outside = ax.get_yaxis_transform()
-    line = {"arrowstyle": "-", "color": INK, "lw": 0.8, "shrinkA": 0, "shrinkB": 0}
-    for method, height in zip(methods, heights):
-        ax.annotate("", (1, ends[method]), (1.05, height), outside, outside, arrowprops=line)
-        ax.plot(1.05, height, MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8, ms=7, clip_on=False,
-                transform=outside)  # fmt: skip
-        ax.text(1.075, height, short(method), transform=outside, va="center", size=SMALL + 0.5)
-    ax.set_ylim(bottom, top)
 
 
 # --- signs and accuracy ----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ rank_correlation  Spearman's, with n and p
 against_accuracy  the same as a picture
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -116,7 +116,9 @@ def over_epochs(signs: pd.DataFrame, methods: Sequence[str], measure: str = "ent
             last = int(signs["epoch"].max())
             ax.set_xlim(1, last)
             ax.set_xticks([1, *range(10, last + 1, 10)])
-            _labels(ax, {m: table.loc[(layer, m), "mean"].iloc[-1] for m in methods})
+            ends = {m: table.loc[(layer, m), "mean"].iloc[-1] for m in methods}
+            named = {m: f"{short(m)} {value:.3f}" for m, value in ends.items()}
+            name_ends(ax, ends, named.get, at=1.06, text_at=1.1, share=0.062, size=9.5)
         axes[0].set_ylabel(MEASURES[measure])
         seeds = signs["seed"].nunique()
         figure.suptitle(
@@ -135,18 +137,23 @@ def _course(ax: Axes, curve: pd.DataFrame, method: str, number: int) -> None:
     ax.plot(curve.index[every], curve["mean"].iloc[every], MARKERS[method], color=colour, mec=BLACK, mew=0.8, ms=7)
 
 
-def _labels(ax: Axes, ends: Mapping[str, float]) -> None:
+def name_ends(ax: Axes, ends: Mapping[str, float], text: Callable[[str], str], *, at: float, text_at: float,
+              share: float, size: float) -> None:  # fmt: skip
+    """Each method's marker and ``text(method)`` right of the axes, at the height of its last value or near it.
+
+    ``at`` and ``text_at``: places in axes widths; ``share``: the least distance of two, in axes heights.
+    """
     bottom, top = ax.get_ylim()
     methods = sorted(ends, key=ends.get)
-    gap = min(0.062 * (top - bottom), (top - bottom) / max(len(methods) - 1, 1))
+    gap = min(share * (top - bottom), (top - bottom) / max(len(methods) - 1, 1))
     heights = spread_out([ends[m] for m in methods], gap, bottom, top)
     outside = ax.get_yaxis_transform()
     line = {"arrowstyle": "-", "color": INK, "lw": 0.8, "shrinkA": 0, "shrinkB": 0}
     for method, height in zip(methods, heights):
-        ax.annotate("", (1, ends[method]), (1.06, height), outside, outside, arrowprops=line)
-        ax.plot(1.06, height, MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8, ms=7, clip_on=False,
+        ax.annotate("", (1, ends[method]), (at, height), outside, outside, arrowprops=line)
+        ax.plot(at, height, MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8, ms=7, clip_on=False,
                 transform=outside)  # fmt: skip
-        ax.text(1.1, height, f"{short(method)} {ends[method]:.3f}", transform=outside, va="center", size=9.5)
+        ax.text(text_at, height, text(method), transform=outside, va="center", size=size)
 
 
 # --- accuracy --------------------------------------------------------------------------------------------------------

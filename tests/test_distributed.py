@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import distributed_worker as worker
 import pytest
 import torch
+from interrupts import epoch_with_ctrl_c
 from safetensors.torch import load_file
 
 from sdbnn_lite import distributed, runs
@@ -50,17 +50,8 @@ def together(processes, out, *tasks):
 
 def stop_one_process(recipe, out, step):
     """A run of this process alone, stopped by Ctrl-C after ``step`` steps."""
-    epoch, left = ImageSet.epoch, [step]
-
-    def counted(self, *args, **kwargs):
-        for batch in epoch(self, *args, **kwargs):
-            left[0] -= 1
-            if left[0] == 0:
-                signal.raise_signal(signal.SIGINT)
-            yield batch
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ImageSet, "epoch", counted)
+        patch.setattr(ImageSet, "epoch", epoch_with_ctrl_c(step))
         assert not train(recipe, out, **worker.SMOOTH).finished
 
 

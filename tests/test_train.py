@@ -12,6 +12,7 @@ import time
 
 import pytest
 import torch
+from interrupts import epoch_with_ctrl_c
 from safetensors.torch import load_file
 
 from sdbnn_lite import runs
@@ -58,16 +59,7 @@ def interrupt_after(monkeypatch):
     """interrupt_after(n): Ctrl-C while the n-th batch from now on is being prepared."""
 
     def arm(batches):
-        epoch, left = ImageSet.epoch, [batches]
-
-        def counted(self, *args, **kwargs):
-            for batch in epoch(self, *args, **kwargs):
-                left[0] -= 1
-                if left[0] == 0:
-                    signal.raise_signal(signal.SIGINT)
-                yield batch
-
-        monkeypatch.setattr(ImageSet, "epoch", counted)
+        monkeypatch.setattr(ImageSet, "epoch", epoch_with_ctrl_c(batches))
 
     yield arm
 
