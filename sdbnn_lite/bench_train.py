@@ -24,6 +24,7 @@ from torch.autograd import Function
 from . import layers
 from .binarize import binarize
 from .layers import set_ede
+from .machine import keep_freed_memory
 from .models import build
 from .timing import interleaved, ratio
 
@@ -54,6 +55,7 @@ def published_binarize(x: Tensor, gradient: str, k: Tensor, t: Tensor) -> Tensor
 
 def bench_train(rounds: int = ROUNDS, batch: int = BATCH, networks: tuple[str, ...] = NETWORKS) -> list[dict[str, Any]]:
     """Per network: median step times in ms, the ratios with their spread, and the bytes kept for the backward pass."""
+    keep_freed_memory()  # as `train` does; it serves all four
     return [_measure(name, rounds, batch) for name in networks]
 
 

@@ -25,7 +25,7 @@ from .half import gpu_forward, on_device
 from .interrupt import first_interrupt_waits
 from .layers import binary_layers, set_ede
 from .losses import TrainingLoss
-from .machine import convolutions, describe_machine
+from .machine import convolutions, describe_machine, keep_freed_memory
 from .models import BinaryNet
 from .optimizers import make_optimizer, set_lr
 from .prepare import augmentation_of, check_fits, fingerprint, initial_network, load_teacher
@@ -72,6 +72,8 @@ class Trainer:
     def __init__(self, recipe: Recipe, method: str, seed: int, images, device: torch.device, init: str | None,
                  teacher: BinaryNet | None = None, place: Place = ALONE):  # fmt: skip
         self.recipe, self.device, self.place = recipe, device, place
+        if device.type == "cpu":
+            keep_freed_memory()
         self.identity = runs.identity(recipe, method, seed, teacher and fingerprint(teacher))
         net = initial_network(recipe, method, seed, images, init)
         with enough_memory("while images and network were copied to it", FREE, "nothing was written"):
