@@ -1,0 +1,35 @@
+"""``import-original`` and ``pack-images``: files of others, turned into ours."""
+
+import argparse
+from pathlib import Path
+
+from ..errors import UsageError
+
+
+def run_import_original(args: argparse.Namespace) -> int:
+    """Turn a checkpoint of the published code into our weights."""
+    from ..checkpoints import rebuild, save_weights
+    from ..original import from_original, read_original, stored_options
+
+    state = from_original(read_original(args.file), args.network)
+    about = {"network": args.network, "options": stored_options(state, args.network)}
+    net = rebuild(state, about, args.file)
+    save_weights(Path(args.out), net, dataset=args.network.split("_")[0], imported=Path(args.file).name)
+    print(f"{args.out}: {args.network}, {sum(p.numel() for p in net.parameters()):,} parameters, every key fitted")
+    return 0
+
+
+def run_pack_images(args: argparse.Namespace) -> int:
+    """Pack ImageNet's images once, resized to what the training will need."""
+    from ..data import check_workers, imagenet_tree
+    from ..packing import pack, side_for
+
+    check_workers(args.workers)
+    if args.image_size < 1:
+        raise UsageError(f"--image-size {args.image_size}: a whole number of pixels, 1 or more, is needed")
+    side = side_for(args.image_size)
+    options = {} if args.workers is None else {"workers": args.workers}
+    made = pack(imagenet_tree(args.data), side, strict=args.strict, progress=not args.quiet, **options)
+    print(f"{made.place}: {made.images:,} images, shorter side {side} pixels, {made.bytes / 1e9:,.1f} GB on the disk; "
+          f"{len(made.left_out)} unreadable ones left out")  # fmt: skip
+    return 0

@@ -1,0 +1,28 @@
+"""``publish``: a finished run goes into the package."""
+
+import argparse
+import os
+from pathlib import Path
+
+
+def run_publish(args: argparse.Namespace) -> int:
+    """Write the run's network, card and tables, scored again where the images are at hand."""
+    from .. import data
+    from ..machine import pick_device
+    from ..publish import RUN_RESULTS, ZOO, publish_run, read_run
+
+    device = pick_device(args.device)
+    run = read_run(Path(args.folder))
+    images = None
+    if args.data or os.environ.get("SDBNN_DATA") or run["dataset"] == "digits":
+        images = data.load(run["dataset"], args.data, image_size=run["image_size"], download=args.download).to(device)
+    folders = {"zoo": ZOO, "results": RUN_RESULTS}
+    if args.out:
+        folders = {"zoo": Path(args.out) / "zoo", "results": Path(args.out) / "results" / "runs"}
+    name, card = publish_run(args.folder, args.name, images=images, rounded=args.round, **folders)
+    print(
+        f"{name}: {card['bytes']:,} bytes, {100 * card['test_accuracy']:.2f} % on all {card['test_images']:,} test "
+        f"images of {card['data']} (scored {card['scored']}), rounded: {card['rounded']}"
+    )
+    print(f"network and card: {folders['zoo']}    tables: {folders['results'] / name}")
+    return 0

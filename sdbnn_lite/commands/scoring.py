@@ -1,0 +1,47 @@
+"""``evaluate``: a trained network on all test images."""
+
+import argparse
+import json
+
+from ..errors import UsageError
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Score the network, as it is or packed, and compare it with its card if it has one."""
+    from .. import cards, data
+    from ..checkpoints import load
+    from ..machine import pick_device
+    from ..packed import pack
+    from ..per_class import as_table, score_classes
+
+    device = pick_device("cpu" if args.packed and args.device == "auto" else args.device)
+    if args.packed and device.type != "cpu":
+        raise UsageError("--packed --device cuda: packed networks run on the CPU")
+    net = load(args.weights)
+    dataset = args.dataset or net.about.get("dataset")
+    if dataset is None:
+        raise UsageError(f"{args.weights}: doesn't say which images it was trained on; give --dataset")
+    wanted = net.about.get("identity", {}).get("image_size") or net.options.get("image_size")
+    channels = net.options["in_channels"]
+    options = {"download": args.download, "strict": args.strict, "workers": args.workers}
+    images = data.load(dataset, args.data, image_size=wanted, channels=channels, **options)
+    forward = pack(net) if args.packed else None
+    score, classes = score_classes(net.to(device), images.to(device), forward=forward)
+    if args.json:
+        about = {"weights": args.weights, "network": net.name, "method": net.method.name, "data": images.label}
+        each = {"classes": [vars(row) for row in classes]} if args.per_class else {}
+        print(json.dumps({**about, **vars(score), **each}, indent=2, ensure_ascii=False))
+        return 0
+    how = f", packed, {forward.engine.name}" if forward else ""
+    print(f"{args.weights} ({net.name}, method {net.method.name}{how}): {describe_score(score, images.label)}")
+    if "card" in net.about:
+        print(cards.compare(net.about["card"], score, images.label))
+    if args.per_class:
+        print(as_table(classes))
+    return 0
+
+
+def describe_score(score, label: str) -> str:
+    """Accuracy as it may be quoted: of which images, and how many."""
+    top5 = f", top-5 {100 * score.top5:.2f} %" if score.top5 < 1 else ""
+    return f"test accuracy {100 * score.top1:.2f} %{top5} on all {score.images:,} test images of {label}"
