@@ -65,7 +65,7 @@ def ablation_curves() -> Figure:
     epochs, facts = study.read_study(ablation.STUDY, "epochs.csv"), study.study_facts(ablation.STUDY)
     chosen = epochs[epochs["method"].isin(CURVES)]
     chosen = epochs if chosen.empty else chosen
-    return plots.learning_curves(chosen, facts, lowest=40, highest=90)
+    return plots.learning_curves(chosen, facts)
 
 
 def layers() -> Figure:

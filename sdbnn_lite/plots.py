@@ -1,9 +1,9 @@
 """The figures: data in, matplotlib ``Figure`` out. No file is read or written here, and pyplot knows nothing of them.
 
-    method_table       one row a method, one dot a seed
-    output_signs       how often each channel's outputs are +1, method under method
-    sign_summary       the same for one network, with its inputs before and after ASD
-    learning_curves    test accuracy over the epochs
+method_table       one row a method, one dot a seed
+output_signs       how often each channel's outputs are +1, method under method
+sign_summary       the same for one network, with its inputs before and after ASD
+learning_curves    test accuracy over the epochs
 """
 
 from collections.abc import Mapping, Sequence
@@ -225,23 +225,19 @@ def _share_row(ax: Axes, baseline: float, shares: np.ndarray, tallest: int) -> N
 # --- learning curves -------------------------------------------------------------------------------------------------
 
 
-def learning_curves(
-    epochs: pd.DataFrame, facts: Mapping | None = None, lowest: float = 90, highest: float = 100
-) -> Figure:
+def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None) -> Figure:
     """Test accuracy after each epoch: the mean over the seeds as a line, their range as a band, a label at its end.
 
     ``epochs`` has a row per run and epoch (``method``, ``seed``, ``epoch``, ``test_accuracy`` from 0 to 1); more than
-    six methods are hard to tell apart. The axis goes from ``lowest`` to ``highest`` percent, or from lower, or to
-    higher, where a method ends beyond.
+    six methods are hard to tell apart. The axis goes between multiples of 5 %: nothing lies above it, below it only
+    first epochs (a tenth of the points at most).
     """
     methods = _in_order(epochs["method"])
     percent = epochs.assign(percent=100 * epochs["test_accuracy"]).groupby(["method", "epoch"])["percent"]
     table = percent.agg(["min", "mean", "max"])
     last = int(epochs["epoch"].max())
     ends = {m: table.loc[m, "mean"].iloc[-1] for m in methods}
-    bottom = min(lowest, min(ends.values()) - 5)
-    top = max(highest, *ends.values())
-    top += 0.02 * (top - bottom)  # room for the markers up there
+    bottom, top = _limits(table, min(ends.values()))
     with theme():
         figure = new_figure(8.3, 4.8)
         ax = figure.subplots()
@@ -257,12 +253,20 @@ def learning_curves(
         ax.set_ylim(bottom, top)
         _end_labels(ax, ends)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))  # no steps of 2.5
         ax.set_xlabel("epoch")
         ax.set_ylabel("test accuracy (%)")
         n = epochs.groupby("method")["seed"].nunique()
         frame(figure, "Test accuracy while learning: line = mean, band = range of the seeds",
                f"{study_line(facts, n)}\n{hardware(facts)}" if facts else "")  # fmt: skip
         return finish(figure)
+
+
+def _limits(table: pd.DataFrame, lowest_end: float) -> tuple[float, float]:
+    """The accuracies in percent between which the curves are drawn, as :func:`learning_curves` says."""
+    bottom = 5 * np.floor(min(table["mean"].quantile(0.1), lowest_end - 1) / 5)
+    top = 5 * np.ceil(round(table["max"].max(), 6) / 5)  # rounded: 100 · 0.55 is a little more than 55
+    return bottom, top + 0.02 * (top - bottom)  # room for the markers up there
 
 
 def _end_labels(ax: Axes, ends: Mapping[str, float]) -> None:

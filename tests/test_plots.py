@@ -308,6 +308,21 @@ def test_the_axis_of_the_curves_goes_down_to_a_method_that_learns_nothing():
     assert ax.get_ylim()[0] == pytest.approx(5)
 
 
+@pytest.mark.parametrize(
+    ("low", "end", "limits"), [(0.3, 0.55, (35, 55)), (0.51, 0.862, (60, 90)), (0.9, 1, (90, 100))]
+)
+def test_the_axis_of_the_curves_goes_between_multiples_of_five_around_all_but_the_first_epochs(low, end, limits):
+    rows = [{"method": m, "seed": 0, "epoch": e + 1, "test_accuracy": low + (end - low) * (e / 14) ** 0.5}
+            for m in ("bnn", "sdbnn") for e in range(15)]  # fmt: skip
+    (ax,) = plots.learning_curves(pd.DataFrame(rows)).axes
+    bottom, top = ax.get_ylim()
+    assert bottom == limits[0] and limits[1] < top < limits[1] + 1
+    below = [row["epoch"] for row in rows if 100 * row["test_accuracy"] < bottom]
+    assert len(below) <= len(rows) / 10 and all(epoch <= 2 for epoch in below)
+    shown = [tick for tick in ax.get_yticks() if bottom <= tick <= top]
+    assert shown[0] == limits[0] and shown[-1] == limits[1] and all(tick == int(tick) for tick in shown)
+
+
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=10), st.floats(0.1, 10))
 def test_spread_out_keeps_the_gap_the_order_and_the_limits(values, gap):
     values = sorted(values)
