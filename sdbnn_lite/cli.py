@@ -1,4 +1,4 @@
-"""The command ``sdbnn-lite`` (= ``python -m sdbnn_lite``): its options. What each command does stands in ``commands``."""
+"""The command ``sdbnn-lite`` (= ``python -m sdbnn_lite``): its options. What each one does stands in ``commands``."""
 
 import argparse
 import os
