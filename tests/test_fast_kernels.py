@@ -13,7 +13,16 @@ from torch import nn
 
 from sdbnn_lite.fast import convolutions, kernels, rows
 from sdbnn_lite.fast.kernels import BLOCK, STE
-from sdbnn_lite.fast.layer import Workspace, _pack, _taps, _taps_back, from_blocks, to_blocks, valid_images
+from sdbnn_lite.fast.layer import (
+    Workspace,
+    _pack,
+    _pack_words,
+    _taps,
+    _taps_back,
+    from_blocks,
+    to_blocks,
+    valid_images,
+)
 from sdbnn_lite.fast.stem import Stem
 from sdbnn_lite.fast.tiles import has_wide_integers
 
@@ -39,10 +48,10 @@ def zeros(*shape, dtype):
 
 
 def bordered(images, c, h, w):
-    """Empty buffers of both layouts for that many images."""
+    """Empty buffers of both layouts of signs for that many images."""
     groups = -(-images // BLOCK)
-    pairs = zeros(groups, c // 2, h + 2, w + 2, BLOCK, dtype=torch.int32)
-    return pairs, zeros(groups, c, h + 2, w + 2, BLOCK, dtype=torch.int16)
+    words = zeros(groups, -(-c // 16), h + 2, w + 2, BLOCK, dtype=torch.int16)
+    return words, zeros(groups, c, h + 2, w + 2, BLOCK, dtype=torch.int16)
 
 
 @settings(max_examples=60)
@@ -56,14 +65,15 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
     expected = F.conv2d(binary, real, stride=stride, padding=1)
     height, width = expected.shape[2:]
 
-    pairs, lanes = bordered(images, c, h, w)
+    words, lanes = bordered(images, c, h, w)
     blocks, shifts, valid = to_blocks(a).numpy(), to_blocks(shift).numpy(), valid_images(images)
-    kernels.sign_pairs(blocks, shifts, valid, pairs)
-    y = torch.zeros(len(pairs), o, height, width, BLOCK, dtype=torch.int16)
-    order, taps = _taps(w + 2)
-    totals = np.full((len(pairs), height, o, 2), np.nan)
-    packed = _pack(weight.flatten(2).numpy(), order, Workspace())
-    convolutions.convolve(pairs, packed, taps, stride, y.numpy(), totals)
+    groups, signs = len(words), weight.flatten(2).numpy()
+    for _ in range(2):  # the buffer is used again: nothing of its last signs may stay
+        kernels.sign_words(blocks, shifts, words)
+    y = torch.zeros(groups, o, height, width, BLOCK, dtype=torch.int16)
+    totals = np.full((groups, height, o, 2), np.nan)
+    packed, base = _pack_words(signs, stride, h, w, Workspace())
+    convolutions.convolve(words, packed, base, _taps(w + 2, 64), stride, valid, y.numpy(), totals)
     assert torch.equal(from_blocks(y, images).double(), expected.detach())
     assert images % BLOCK == 0 or not y[-1, ..., images % BLOCK :].any()
     for k in range(2):
@@ -72,12 +82,12 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
     g = (1000 * draw(images, o, height, width, seed=seed + 3)).round()
     expected.backward(g.double())
     gradient = to_blocks(g).to(torch.int16)
-    halves = torch.zeros(len(pairs), o // 2, height + 2, width + 2, BLOCK, dtype=torch.int32)
+    halves = torch.zeros(groups, o // 2, height + 2, width + 2, BLOCK, dtype=torch.int32)
     low, high = gradient[:, ::2].int(), gradient[:, 1::2].int()
     halves[:, :, 1:-1, 1:-1] = (low & 0xFFFF) | (high << 16)
-    dx, sums = (torch.full(shape, float("nan")) for shape in ((len(pairs), c, h, w, BLOCK), (len(pairs), h, c, BLOCK)))
+    dx, sums = (torch.full(shape, float("nan")) for shape in ((groups, c, h, w, BLOCK), (groups, h, c, BLOCK)))
     order, taps, starts = _taps_back(stride, width + 2)
-    packed = _pack(weight.flatten(2).numpy().transpose(1, 0, 2), order, Workspace())
+    packed = _pack(signs.transpose(1, 0, 2), order, Workspace())
     convolutions.convolve_back(
         halves.numpy(), packed, taps, starts, np.float32(0.5), stride, blocks, shifts, valid, STE, np.float32(1),
         np.float32(1), False, dx.numpy(), dx.numpy(), lanes, sums.numpy(),

@@ -12,6 +12,37 @@ from .kernels import BLOCK, EDE, POLYNOMIAL, add_moments, options
 
 
 @njit(**options)
+def pack_words(w, packed, base, stride, height, width):
+    """Of w (O, C, 9) of ±1: packed (O/4, 9, K, 4) int32, 16 inputs' bits twice; and where the popcounts start from.
+
+    base (4, W', O) int16 = C·(taps inside) + 2·Σ_{taps outside} popcount(w_tap), since a border of zero bits counts as
+    -1 in every channel but has to add 0. Rows of four classes: bit 0 is set where the upper taps are outside, bit 1
+    where the lower ones are. H × W are the input's.
+    """
+    filters, channels, _ = w.shape
+    words = packed.shape[2]
+    for o in prange(filters):
+        plus = np.zeros(9, np.int64)
+        for word in range(words):
+            bits = np.zeros(9, np.uint32)
+            for c in range(word * 16, min(word * 16 + 16, channels)):
+                for tap in range(9):
+                    positive = np.uint32(w[o, c, tap] > 0)
+                    bits[tap] |= positive << np.uint32(c % 16)
+                    plus[tap] += positive
+            for tap in range(9):
+                packed[o // 4, tap, word, o % 4] = bits[tap] * np.uint32(0x10001)
+        for kind in range(4):
+            for column in range(base.shape[1]):
+                start = 0
+                for tap in range(9):
+                    dy, dx = tap // 3, column * stride + tap % 3 - 1
+                    out = (dy == 0 and kind % 2 == 1) or (dy == 2 and kind // 2 == 1) or dx < 0 or dx >= width
+                    start += 2 * plus[tap] if out else channels
+                base[kind, column, o] = start
+
+
+@njit(**options)
 def pack_weights(w, order, packed):
     """w (O, C, 9) of ±1, its taps in this order → packed (O/4, 9, C/2, 4) int32: two inputs as 16-bit halves."""
     blocks, taps, half, _ = packed.shape
@@ -25,29 +56,38 @@ def pack_weights(w, order, packed):
 
 
 @njit(**options)
-def convolve(pairs, weight, taps, stride, y, totals):
-    """y = conv2d(â, ŵ), kernel 3×3, padding 1: integers, exact to ±32,767 (9·C <= 4,608 in our networks).
+def convolve(words, weight, base, taps, stride, valid, y, totals):
+    """y = conv2d(â, ŵ) = base - 2·Σ_taps popcount(â XOR ŵ), kernel 3×3, padding 1: exact, |y| <= 9·C <= 32,767.
 
-    ``weight`` (O/4, 9, C/2, 4) int32 pairs, ``taps`` (9,) byte offsets of the taps from the upper left one.
-    totals (G, H', O, 2) float64 = Σ y and Σ y² of each row, exactly, if it has that shape and isn't empty.
+    ``weight`` and ``base`` as :func:`pack_words` makes them, ``taps`` (9,) byte offsets of the taps from the upper
+    left one. totals (G, H', O, 2) float64 = Σ y and Σ y² of each row, exactly, if it has that shape and isn't empty.
     """
-    groups, half, high, wide, _ = pairs.shape
+    groups, count, high, wide, _ = words.shape
     _, filters, height, width, _ = y.shape
-    count = len(taps)
-    x0, w0, y0, t0 = pairs.ctypes.data, weight.ctypes.data, y.ctypes.data, taps.ctypes.data
-    plane, step, channel = high * wide * 128, stride * 128, height * width * 64
+    x0, w0, y0, t0 = words.ctypes.data, weight.ctypes.data, y.ctypes.data, taps.ctypes.data
+    b0, v0 = base.ctypes.data, valid.ctypes.data
+    plane, step, channel = high * wide * 64, stride * 64, height * width * 64
     for i in prange(groups * height):
         g, row = i // height, i % height
-        x = x0 + (g * half * high + row * stride) * wide * 128
+        kind = (row == 0) + 2 * (row * stride + 3 == high)
+        x = x0 + (g * count * high + row * stride) * wide * 64
         for block in range(filters // 4):
-            w = w0 + block * count * half * 16
+            w = w0 + block * 9 * count * 16
+            b = b0 + (kind * width * filters + block * 4) * 2
             to = y0 + ((g * filters + block * 4) * height + row) * width * 64
-            for two in range(width // 2):
-                at = x + 2 * two * step
-                tiles.conv_tile_int_2px(at, plane, step, t0, count, half, w, to + two * 128, channel)
-            if width % 2:
-                at = x + (width - 1) * step
-                tiles.conv_tile_int_1px(at, plane, step, t0, count, half, w, to + (width - 1) * 64, channel)
+            column = 0
+            while column + 4 <= width:
+                tiles.popcount_tile_4px(
+                    x + column * step, plane, step, t0, 9, count, w, b + column * filters * 2, filters * 2, v0 + g * 64,
+                    to + column * 64, channel,
+                )  # fmt: skip
+                column += 4
+            while column < width:
+                tiles.popcount_tile_1px(
+                    x + column * step, plane, step, t0, 9, count, w, b + column * filters * 2, filters * 2, v0 + g * 64,
+                    to + column * 64, channel,
+                )  # fmt: skip
+                column += 1
             if len(totals):
                 for o in range(block * 4, block * 4 + 4):
                     totals[g, row, o] = 0

@@ -2,7 +2,9 @@
 
 x, out   (G, C, H, W, 32) float32     activations; G = ⌈N/32⌉ groups of images
 y        (G, O, H, W, 32) int16       what a ±1 convolution gives, exactly
-pairs    (G, C/2, H+2, W+2, 32) int32 two channels as 16-bit halves, with a border of zeros: input of a convolution
+words    (G, K, H+2, W+2, 32) int16   the signs of 16 channels, with a border of zeros, K = ⌈C/16⌉: bit c % 16 of
+                                      word c // 16 is 1 for +1; input of the forward convolution
+pairs    (G, O/2, H+2, W+2, 32) int32 two channels as 16-bit halves, with a border of zeros: input of the backward one
 lanes    (G, C, H+2, W+2, 32) int16   one channel, with a border of zeros: input of the weight gradient
 shift    (G, C, 32) float32           ASD's, RSign's, or zeros
 valid    (G, 32) int16                -1 (all bits set) for an image, 0 behind the last one
@@ -28,34 +30,29 @@ _MAGIC = np.float32(rows.MAGIC)
 
 
 @njit(**options)
-def sign_pairs(x, shift, valid, pairs):
-    """pairs = sign(x + shift), two channels to a 32-bit word."""
-    groups, half, _, _, _ = pairs.shape
-    height, width = x.shape[2], x.shape[3]
-    for i in prange(groups * half):
-        g, c = i // half, i % half * 2
-        for row in range(height):
-            for column in range(width):
-                low, high = x[g, c, row, column], x[g, c + 1, row, column]
-                to = pairs[g, c // 2, row + 1, column + 1]
-                for n in range(BLOCK):
-                    mask = np.int32(valid[g, n])
-                    first = np.int32(1) if low[n] + shift[g, c, n] >= 0 else np.int32(0xFFFF)
-                    second = np.int32(0x10000) if high[n] + shift[g, c + 1, n] >= 0 else np.int32(-0x10000)
-                    to[n] = (first | second) & mask
+def sign_words(x, shift, words):
+    """words = sign(x + shift), 16 channels to a word."""
+    groups, count, _, wide, _ = words.shape
+    _, channels, height, width, _ = x.shape
+    x0, s0, w0 = x.ctypes.data, shift.ctypes.data, words.ctypes.data
+    for i in prange(groups * count * height):
+        g, word, row = i // height // count, i // height % count, i % height
+        line = words[g, word, row + 1]
+        for column in range(1, width + 1):
+            for n in range(BLOCK):
+                line[column, n] = 0
+        to = w0 + (((g * count + word) * (height + 2) + row + 1) * wide + 1) * 64
+        for c in range(word * 16, min(word * 16 + 16, channels)):
+            at = g * channels + c
+            rows.row_signs(x0 + (at * height + row) * width * 128, s0 + at * 128, to, width, 1 << (c % 16))
 
 
 @njit(inline="always", **inline)
 def add_moments(y, totals):
-    """totals (2,) float64 += Σ y and Σ y² of a row (W, 32); integers, so exact."""
-    total, square = np.int64(0), np.int64(0)
-    for column in range(len(y)):
-        for n in range(BLOCK):
-            value = np.int64(y[column, n])
-            total += value
-            square += value * value
-    totals[0] += total
-    totals[1] += square
+    """totals (2,) float64 += Σ y and Σ y² of a row (W, 32); integers, so exact (|y| <= 4,608 in our networks)."""
+    for start in range(0, len(y), 32):  # short of the columns whose squares would overflow 32 bits
+        part = y[start : start + 32]
+        rows.row_moments(part.ctypes.data, len(part), totals.ctypes.data)
 
 
 @njit(**options)

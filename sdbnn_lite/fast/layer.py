@@ -78,9 +78,9 @@ def valid_images(images: int) -> np.ndarray:
 
 
 @cache
-def _taps(wide: int) -> tuple[np.ndarray, np.ndarray]:
-    """The nine taps of the forward convolution in order, and their byte offsets from the upper left one."""
-    return np.arange(9), np.array([(dy * wide + dx) * 128 for dy in range(3) for dx in range(3)])
+def _taps(wide: int, pixel: int) -> np.ndarray:
+    """Byte offsets of the nine taps of the forward convolution from the upper left one; ``pixel`` bytes a pixel."""
+    return np.array([(dy * wide + dx) * pixel for dy in range(3) for dx in range(3)])
 
 
 @cache
@@ -106,6 +106,14 @@ def _pack(w: np.ndarray, order: np.ndarray, space: Workspace) -> np.ndarray:
     packed = space.get("weights", (len(w) // 4, 9, w.shape[1] // 2, 4), torch.int32)
     convolutions.pack_weights(w, order, packed)
     return packed
+
+
+def _pack_words(w: np.ndarray, stride: int, height: int, width: int, space: Workspace) -> tuple[np.ndarray, np.ndarray]:
+    """w (O, C, 9) → bits and start values for images of this size: see :func:`.convolutions.pack_words`."""
+    packed = space.get("weight words", (len(w) // 4, 9, -(-w.shape[1] // 16), 4), torch.int32)
+    base = space.get("base", (4, (width - 1) // stride + 1, len(w)), torch.int16)
+    convolutions.pack_words(w, packed, base, stride, height, width)
+    return packed, base
 
 
 def _filters_at_once(filters: int, channels: int) -> int:
@@ -170,12 +178,13 @@ class FusedLayer(Function):
         ho, wo = (h - 1) // plan.stride + 1, (wd - 1) // plan.stride + 1
         if shift is None:
             shift = x.new_zeros(groups, c, BLOCK)
-        pairs = space.get("input", (groups, c // 2, h + 2, wd + 2, BLOCK), torch.int32)
-        kernels.sign_pairs(x.numpy(), shift.numpy(), valid_images(plan.images), pairs)
+        words = space.get("words", (groups, -(-c // 16), h + 2, wd + 2, BLOCK), torch.int16)
+        kernels.sign_words(x.numpy(), shift.numpy(), words)
         y = torch.empty(groups, o, ho, wo, BLOCK, dtype=torch.int16)
-        order, taps = _taps(wd + 2)
         totals = np.empty((groups, ho, o, 2) if bn.training and not plan.pooled else (0, 0, 0, 0))
-        convolutions.convolve(pairs, _pack(w.flatten(2).numpy(), order, space), taps, plan.stride, y.numpy(), totals)
+        packed = _pack_words(w.flatten(2).numpy(), plan.stride, h, wd, space)
+        valid = valid_images(plan.images)
+        convolutions.convolve(words, *packed, _taps(wd + 2, 64), plan.stride, valid, y.numpy(), totals)
         place = None
         if plan.pooled:
             ho, wo = ho // 2, wo // 2

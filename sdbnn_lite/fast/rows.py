@@ -8,9 +8,11 @@ All arguments but k and t are addresses (bytes), distances (bytes) and counts; a
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .tiles import F32, I16, I32, I64, LANES, Loop, load, splat, store
+from ..llvm import F32, F64, I16, I32, I64, Loop, load, splat, store
+from .tiles import LANES, PAIRS, SUMS, dot
 
 _FLOATS, _SHORTS, _INTEGERS = (ir.VectorType(kind, LANES) for kind in (F32, I16, I32))
 _CONTRACT = ("contract",)  # a product and a sum may become one instruction; nothing else is rearranged
@@ -142,6 +144,50 @@ def row_through_polynomial(typingctx, d, x, shift, valid, lanes, sums, columns, 
 def row_through_ste(typingctx, d, x, shift, valid, lanes, sums, columns, k, t):
     """The same with the derivative 1 where |x + shift| <= 1, else 0."""
     return _THROUGH_SIGN, _through_sign(_ste)
+
+
+def _emit_signs(context, builder, signature, args):
+    x, shift, words, columns, bit = args
+    bits = splat(builder, builder.trunc(bit, I16), 2 * LANES)
+    shifts = [_floats(builder, builder.add(shift, I64(64 * h))) for h in (0, 1)]
+    both = ir.Constant(ir.VectorType(I32, 2 * LANES), list(range(2 * LANES)))
+    loop = Loop(builder, columns, [x, words])
+    with loop as (x, words):
+        plus = [(_floats(builder, builder.add(x, I64(64 * h))) + shifts[h]).compare(">=", 0.0) for h in (0, 1)]
+        plus = builder.shuffle_vector(*plus, both)
+        before = load(builder, bits.type, words, 64)
+        store(builder, builder.select(plus, builder.or_(before, bits), before), words, 64)
+        loop.again([builder.add(x, I64(128)), builder.add(words, I64(64))])
+    return context.get_dummy_value()
+
+
+@intrinsic
+def row_signs(typingctx, x, shift, words, columns, bit):
+    """A row of one channel: sets ``bit`` in the 16-bit words (W, 32) where x + shift >= 0, leaves the others."""
+    return types.void(*[A] * 5), _emit_signs
+
+
+def _emit_moments(context, builder, signature, args):
+    y, columns, totals = args
+    zero, ones = _same(SUMS, 0), ir.Constant(PAIRS, [1] * 2 * LANES)
+    loop = Loop(builder, columns, [zero, zero, y])
+    with loop as (total, square, y):
+        values = load(builder, PAIRS, y, 64)
+        total, square = dot(builder, total, values, ones), dot(builder, square, values, values)
+        loop.again([total, square, builder.add(y, I64(64))])
+    wide = ir.VectorType(I64, LANES)
+    add = cgutils.get_or_insert_function(builder.module, ir.FunctionType(I64, [wide]), "llvm.vector.reduce.add.v16i64")
+    for lanes, place in zip(loop.results, (0, 8), strict=False):
+        value = builder.sitofp(builder.call(add, [builder.sext(lanes, wide)]), F64)
+        at = builder.add(totals, I64(place))
+        store(builder, builder.fadd(load(builder, F64, at, 8), value), at, 8)
+    return context.get_dummy_value()
+
+
+@intrinsic
+def row_moments(typingctx, y, columns, totals):
+    """totals (2,) float64 += Σ y and Σ y² of int16 (W, 32), exactly while 2·W·max y² < 2^31."""
+    return types.void(*[A] * 3), _emit_moments
 
 
 def _emit_quantise(context, builder, signature, args):
