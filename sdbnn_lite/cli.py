@@ -108,6 +108,12 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("network", metavar="NETWORK", help="which network it is, for example cifar10_resnet20")
     sub.add_argument("out", metavar="OUT", help="the safetensors file to write")
 
+    sub = command("export-onnx", converting.run_export_onnx, "write a trained network as ONNX, for other tools")
+    sub.add_argument("weights", metavar="WEIGHTS", help="a zoo name, a run's folder, or a weights or checkpoint file")
+    sub.add_argument("out", metavar="OUT", help="the ONNX file to write")
+    sub.add_argument("--image-size", type=int, metavar="N", help="pixels a side (default: as it was trained)")
+    sub.add_argument("--dataset", metavar="NAME", help="whose normalisation and classes (default: as it was trained)")
+
     sub = command("figures", drawing.run_figures, "draw the figures again from the committed results")
     sub.add_argument("--out", default="figures", metavar="DIR", help="where to (default: %(default)s)")
     sub.add_argument("--data", metavar="DIR", help="with the images: the pictures that show some of them too")

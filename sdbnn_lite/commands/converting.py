@@ -1,4 +1,4 @@
-"""``import-original`` and ``pack-images``: files of others, turned into ours."""
+"""``import-original``, ``pack-images``, ``export-onnx``: files of others turned into ours, and ours into theirs."""
 
 import argparse
 from pathlib import Path
@@ -32,4 +32,21 @@ def run_pack_images(args: argparse.Namespace) -> int:
     made = pack(imagenet_tree(args.data), side, strict=args.strict, progress=not args.quiet, **options)
     print(f"{made.place}: {made.images:,} images, shorter side {side} pixels, {made.bytes / 1e9:,.1f} GB on the disk; "
           f"{len(made.left_out)} unreadable ones left out")  # fmt: skip
+    return 0
+
+
+def run_export_onnx(args: argparse.Namespace) -> int:
+    """Write a trained network as ONNX, for other tools."""
+    from ..checkpoints import load
+    from ..export import export_onnx
+
+    net, out = load(args.weights), Path(args.out)
+    about = export_onnx(net, out, image_size=args.image_size, dataset=args.dataset)
+    shape = f"(batch, {net.options['in_channels']}, {about['image_size']}, {about['image_size']})"
+    print(f"{out}: {net.name}, method {net.method.name}, {out.stat().st_size / 1e6:,.1f} MB: images {shape} -> logits "
+          f"(batch, {net.options['num_classes']})")  # fmt: skip
+    if "mean" in about:
+        print(
+            f"feed it {about['normalisation']}\nmean {about['mean']}, std {about['std']}; also in the file's metadata"
+        )
     return 0
