@@ -1,4 +1,4 @@
-"""What tests share: property tests draw the same examples in every run; one thread, whatever the machine does."""
+"""What tests share: the same examples of property tests in every run; one thread; the pictures of a module."""
 
 import pytest
 import torch
@@ -14,6 +14,12 @@ THREADS = 1  # threads that wait for each other cost these small tensors up to t
 def one_thread():
     """Sums round differently with another number of threads: every module begins with the same one."""
     torch.set_num_threads(THREADS)
+
+
+@pytest.fixture(scope="module")
+def drawn(request):
+    """The pictures that a module lists in ``DRAWN``, name -> function, each drawn once."""
+    return {name: make() for name, make in request.module.DRAWN.items()}
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from test_plots import boxes
+from pictures import boxes
 
 from sdbnn_lite import study
 from sdbnn_lite.errors import UsageError

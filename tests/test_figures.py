@@ -13,15 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pictures import assert_readable
 from standin import CLASSES, DATA, PLANNED, write_all, write_run, write_study
-from test_plots import assert_readable
 
 from sdbnn_lite import checkpoints, cli, data, figures, figures_cifar, plots, reproduction, study, theme
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.methods import METHODS
 
 ROOT = Path(figures.__file__).parent.parent
-
 
 
 def expected():
@@ -80,7 +79,7 @@ def test_the_csv_holds_the_runs_numbers(drawn):
 
 
 def test_the_title_of_the_signs_is_what_the_numbers_say(drawn):
-    """"Shifting its inputs drives a layer's channels apart": in what is drawn, and for each seed ASD against no ASD."""
+    """Shifting its inputs drives a layer's channels apart: in what is drawn, and for each seed ASD against no ASD."""
     assert drawn[1]["output_signs"]._suptitle.get_text() == figures.SIGN_TITLE
     recorded = {method: figures.zoo_signs(method) for method in figures.SIGN_METHODS}
     for layer in recorded["bnn"]:

@@ -1,16 +1,13 @@
 """The figures, read back from their artists: the numbers are those passed in, and every text can be read."""
 
-import itertools
-
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
-from matplotlib.colors import to_rgb
+from pictures import assert_readable, contrast_to_white
 
 from sdbnn_lite import plots, theme
 from sdbnn_lite.errors import UsageError
@@ -60,54 +57,6 @@ def made_signs(methods=("bnn", "xnor", "irnet", "asd", "wsd", "sdbnn"), layers=(
 # --- reading a figure back -------------------------------------------------------------------------------------------
 
 
-def visible_texts(figure):
-    """Every text that a reader sees: titles, labels, notes, and the tick labels within the axes' limits."""
-    texts = list(figure.texts)
-    for ax in figure.axes:
-        texts += [*ax.texts, ax.title, ax._left_title, ax._right_title, ax.xaxis.label, ax.yaxis.label]
-        for axis in (ax.xaxis, ax.yaxis):
-            low, high = sorted(axis.get_view_interval())
-            ticks = zip(axis.get_major_ticks(), axis.get_majorticklocs())
-            texts += [tick.label1 for tick, place in ticks if low <= place <= high]
-    return [t for t in texts if t.get_visible() and t.get_text().strip()]
-
-
-def boxes(figure, dpi=100):
-    """Each visible text with its box in pixels."""
-    figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
-    return [(t.get_text(), matplotlib.text.Text.get_window_extent(t, renderer)) for t in visible_texts(figure)]
-
-
-def luminance(colour):
-    channels = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-    return float(np.dot(channels, [0.2126, 0.7152, 0.0722]))
-
-
-def contrast_to_white(colour):
-    """WCAG's contrast ratio: 4.5 is enough for a text, 3 for a shape."""
-    return 1.05 / (luminance(colour) + 0.05)
-
-
-def assert_readable(figure):
-    """No text covers another or leaves the figure, none is small or pale; the width is a README's."""
-    for dpi in (100, 150):  # in a notebook; as a file
-        found = boxes(figure, dpi)
-        for (a, box_a), (b, box_b) in itertools.combinations(found, 2):
-            inner = box_a.padded(-1)  # a pixel of antialiasing
-            assert not inner.overlaps(box_b), f"{a!r} covers {b!r}"
-        width, height = figure.bbox.size
-        for text, box in found:
-            assert 0 <= box.x0 and box.x1 <= width and 0 <= box.y0 and box.y1 <= height, f"{text!r} is cut"
-    for text in visible_texts(figure):
-        assert text.get_fontsize() >= 9, text
-        assert contrast_to_white(text.get_color()) >= 4.5, text
-    assert figure.get_size_inches()[0] == pytest.approx(8.3)
-    assert figure._suptitle.get_text()
-
-
 def scatters(ax):
     return [c for c in ax.collections if isinstance(c, PathCollection)]
 
@@ -137,11 +86,6 @@ DRAWN = {
     "learning_curves of all methods": lambda: plots.learning_curves(made_epochs(tuple(METHODS)), FACTS),
     "learning_curves of one epoch": lambda: plots.learning_curves(made_epochs(("bnn", "asd"), epochs=1)),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def drawn():
-    return {name: make() for name, make in DRAWN.items()}
 
 
 @pytest.mark.parametrize("name", DRAWN)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from pictures import assert_readable, boxes
 from standin import CLASSES, LAYERS, PLANNED, log_rows, sign_rows
-from test_plots import assert_readable, boxes
 
 from sdbnn_lite import ablation, plots_cifar, theme
 from sdbnn_lite.errors import UsageError
@@ -61,11 +61,6 @@ DRAWN = {
     "mistakes": lambda: plots_cifar.mistakes(*made_mistakes(), CLASSES, "Wrong", "measured on\nthese"),
     "one mistake": lambda: plots_cifar.mistakes(*made_mistakes(1), CLASSES, "Wrong"),
 }
-
-
-@pytest.fixture(scope="module")
-def drawn():
-    return {name: make() for name, make in DRAWN.items()}
 
 
 @pytest.mark.parametrize("name", DRAWN)

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_plots import boxes, contrast_to_white, made_signs, visible_texts
+from pictures import boxes, contrast_to_white, visible_texts
+from test_plots import made_signs
 
 from sdbnn_lite import plots_signs as ps
 from sdbnn_lite.errors import UsageError
