@@ -13,10 +13,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .bare_layer import BareLayer
 from .models import build
 from .packed import engines, pack
-from .packed.network import side_by_side
-from .packed.words import Base, Geometry, base_of, pack_weights
 from .timing import interleaved, ratio
 
 SHAPES = ((64, 56), (128, 28), (256, 14), (512, 7))  # channels in and out, pixels a side: ResNet-18's at 224²
@@ -43,7 +42,7 @@ def _convolution(channels: int, side: int, batch: int, rounds: int) -> dict[str,
     rng = np.random.default_rng(0)
     x = rng.standard_normal((batch, side, side, channels)).astype(np.float32)
     w = rng.choice(np.float32([-1, 1]), (channels, channels, 3, 3))
-    layer = Bare(w)
+    layer = BareLayer(w)
     signs = torch.from_numpy(np.where(x >= 0, np.float32(1), np.float32(-1))).permute(0, 3, 1, 2)
     plain, last, weight = signs.contiguous(), signs, torch.from_numpy(w)
     weight_last = weight.contiguous(memory_format=torch.channels_last)
@@ -79,26 +78,6 @@ def prepacked(last: torch.Tensor, weight: torch.Tensor) -> dict[str, Callable[[]
     except (RuntimeError, AttributeError, TypeError):
         return {}
     return {"prepacked": run}
-
-
-class Bare:
-    """A 3×3 convolution and nothing else, as the engines want it; w (O, C, 3, 3) of ±1, images with a border."""
-
-    def __init__(self, w: np.ndarray):
-        self.outputs, self.channels = w.shape[:2]
-        self.words = pack_weights(w)
-        self.blocks = side_by_side(self.words)
-        self.bases: dict[Geometry, Base] = {}
-
-    def geometry(self, padded: np.ndarray) -> Geometry:
-        """The sizes for words that have their border already."""
-        return Geometry(self.channels, self.outputs, padded.shape[1] - 2, padded.shape[2] - 2)
-
-    def base(self, geometry: Geometry) -> Base:
-        """The border's table, made once per image size."""
-        if geometry not in self.bases:
-            self.bases[geometry] = base_of(self.words, geometry)
-        return self.bases[geometry]
 
 
 def _network(name: str, side: int, batch: int, rounds: int, wanted: float) -> dict[str, Any]:

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .bench_packed import Bare, prepacked
+from .bare_layer import BareLayer
+from .bench_packed import prepacked
 from .errors import UsageError, unknown
 from .machine import one_thread
 from .packed.engines import engine
@@ -223,13 +224,13 @@ def measure(shape: ConvShape, samples: int = SAMPLES, whole: bool = False) -> Ti
 
 
 @lru_cache(maxsize=4)
-def _weights(channels: int, outputs: int) -> tuple[np.ndarray, Bare]:
+def _weights(channels: int, outputs: int) -> tuple[np.ndarray, BareLayer]:
     """Signs (O, C, 3, 3) float32, and the same packed."""
     rng = np.random.default_rng(0)
     words = rng.integers(0, 2**64, (outputs, 3, 3, -(-channels // WORD)), np.uint64)
     bits = unpack_words(words, channels)  # (O, 3, 3, C)
     w = np.ascontiguousarray(bits.transpose(0, 3, 1, 2)).astype(np.float32) * 2 - 1
-    return w, Bare(w)
+    return w, BareLayer(w)
 
 
 def ways(shape: ConvShape) -> dict[str, Callable[[], object]]:

@@ -12,28 +12,13 @@ from samples import normal, trained
 
 import sdbnn_lite as sd
 from sdbnn_lite import cli
+from sdbnn_lite.bare_layer import BareLayer
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.methods import METHODS
-from sdbnn_lite.packed import engines, pack, words
-from sdbnn_lite.packed.network import side_by_side
-from sdbnn_lite.packed.words import Geometry, base_of, pack_weights, pack_words, unpack_words
+from sdbnn_lite.packed import engines, pack
+from sdbnn_lite.packed.words import Geometry, pack_weights, pack_words, unpack_words
 
 BINARY = [name for name, method in METHODS.items() if method.binary]
-
-
-class Bare:
-    """A layer of nothing but the convolution, as the engines want it."""
-
-    def __init__(self, w, height, width, stride, padding):
-        self.words = pack_weights(w)
-        self.blocks = side_by_side(self.words)
-        self.sizes = Geometry(w.shape[1], w.shape[0], height, width, w.shape[2], stride, padding)
-
-    def geometry(self, padded):
-        return self.sizes
-
-    def base(self, geometry):
-        return base_of(self.words, geometry)
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +50,11 @@ def test_convolutions_are_exact(both, images, c, o, h, w, kernel, stride, paddin
     weight = rng.choice([-1.0, 1.0], (o, c, kernel, kernel)).astype(x.dtype)
     if min(h, w) + 2 * padding < kernel:
         with pytest.raises(UsageError, match="too small for a kernel"):
-            Bare(weight, h, w, stride, padding)
+            Geometry(c, o, h, w, kernel, stride, padding)
         return
     signs = torch.from_numpy(np.where(x + shift[:, None, None] >= 0, 1.0, -1.0)).permute(0, 3, 1, 2)
     expected = F.conv2d(signs, torch.from_numpy(weight).double(), stride=stride, padding=padding)
-    layer = Bare(weight, h, w, stride, padding)
+    layer = BareLayer(weight, stride, padding)
     for engine in both:
         padded = engine.sign_words(x, shift, padding)
         y = engine.convolve(padded, layer)
@@ -162,12 +147,12 @@ def test_several_python_threads_at_once():
 def test_borders_of_every_class():
     """A 1×1 image with padding 2 and a 5×5 kernel sees a single tap; so does each corner's own class."""
     w = np.random.default_rng(0).choice([-1.0, 1.0], (4, 70, 5, 5))
-    layer = Bare(w, 1, 1, 1, 2)
+    layer = BareLayer(w, padding=2)
     x = np.ones((1, 1, 1, 70))
     for engine in engines.engine("numpy"), engines.engine("numba"):
         y = engine.convolve(engine.sign_words(x, np.zeros((1, 70)), 2), layer)
         assert np.array_equal(y[0, 0, 0], w[:, :, 2, 2].sum(1))
-    assert words.base_of(layer.words, layer.sizes).table.shape == (1, 1, 4)
+    assert layer.base(Geometry(70, 4, 1, 1, kernel=5, padding=2)).table.shape == (1, 1, 4)
 
 
 def test_evaluate_packed(capsys):
