@@ -1,6 +1,6 @@
 """A notebook in JupyterLab in headless Chromium, used by keyboard alone. No test by itself: see test_browser.py.
 
-    with Lab(folder) as lab, chromium() as browser:
+    with Lab(folder) as lab, chromium(home) as browser:
         notebook = Notebook(browser, lab, "01_….ipynb")
         assert notebook.run_all()
         for explorer in notebook.explorers(): …
@@ -9,18 +9,11 @@ All that JupyterLab and Chromium write goes into ``folder`` or a temporary folde
 """
 
 import importlib.util
-import json
 import os
 import re
-import secrets
 import shutil
-import signal
-import socket
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,9 +21,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from lab_server import PATIENCE, ROOT, Lab
+
 FAILURES = ROOT / "browser-failures"  # git ignores it
-PATIENCE = 180  # seconds for anything that only a slow machine could take that long for
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 SWITCHES = [
@@ -44,11 +37,6 @@ SWITCHES = [
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # as if offline
 ]
-SETTINGS = {
-    "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false"},
-    # Else cells outside the window have no text.
-    "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
-}
 
 
 # --- Chromium --------------------------------------------------------------------------------------------------------
@@ -104,188 +92,9 @@ def keep_screenshot(page: Any, name: str) -> Iterator[None]:
         raise
 
 
-# --- JupyterLab ------------------------------------------------------------------------------------------------------
-
-
-class Lab:
-    """A JupyterLab server on ``folder/root``, without any setting of the user's; ends with the ``with`` block."""
-
-    def __init__(self, folder: Path):
-        self.folder, self.root = folder, folder / "root"
-        self.root.mkdir(parents=True, exist_ok=True)
-        self.token = secrets.token_hex()
-        self.process = None
-        for name, content in SETTINGS.items():
-            path = folder / "settings" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(content))
-
-    def __enter__(self) -> "Lab":
-        for _ in range(3):  # another program may take the free port before the server does
-            if self._start():
-                return self
-        raise RuntimeError(f"JupyterLab doesn't start:\n{self.log()}")
-
-    def __exit__(self, *_: Any) -> None:
-        self.process.terminate()  # the server ends its kernels, too
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-    def _start(self) -> bool:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        options = [
-            "--no-browser",
-            "--allow-root",
-            "--ip=127.0.0.1",
-            f"--port={port}",
-            "--ServerApp.port_retries=0",
-            f"--ServerApp.root_dir={self.root}",
-            "--LabApp.expose_app_in_browser=True",
-            # If the tests are killed, the server goes by itself.
-            "--MappingKernelManager.cull_idle_timeout=600",
-            "--MappingKernelManager.cull_connected=True",
-            "--ServerApp.shutdown_no_activity_timeout=900",
-        ]
-        with open(self.folder / "log", "w") as log:
-            command = [sys.executable, "-m", "jupyterlab", *options]
-            self.process = subprocess.Popen(
-                command, cwd=self.root, env=self._environment(), stdout=log, stderr=log, start_new_session=True
-            )
-        try:
-            deadline = time.monotonic() + PATIENCE
-            while time.monotonic() < deadline and self.process.poll() is None:
-                if self._answers():
-                    return True
-                time.sleep(0.2)
-        except BaseException:
-            self.__exit__()
-            raise
-        self.__exit__()
-        return False
-
-    def _answers(self) -> bool:
-        request = urllib.request.Request(f"{self.url}/api/status", headers={"Authorization": f"token {self.token}"})
-        try:
-            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy can't reach this machine
-            return opener.open(request, timeout=10).status == 200
-        except OSError:
-            return False
-
-    def _environment(self) -> dict[str, str]:
-        kept = {
-            k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "JPY_")) and k != "PYTEST_CURRENT_TEST"
-        }
-        own = {
-            "JUPYTER_CONFIG_DIR": "config",
-            "JUPYTER_DATA_DIR": "data",
-            "JUPYTER_RUNTIME_DIR": "runtime",
-            "JUPYTERLAB_SETTINGS_DIR": "settings",
-            "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-            "IPYTHONDIR": "ipython",
-        }
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        token = {"JUPYTER_TOKEN": self.token, "PYTHONPATH": path}
-        return kept | {name: str(self.folder / folder) for name, folder in own.items()} | token
-
-    def log(self) -> str:
-        """The end of what the server wrote."""
-        return (self.folder / "log").read_text()[-3000:]
-
-
 # --- a notebook and its explorers ------------------------------------------------------------------------------------
 
-# Functions for the page. An explorer is the outermost VBox of an output; its rows are its children.
-SCRIPT = """
-window.sdbnn = {
-    panel: () => window.jupyterapp?.shell?.currentWidget,
-    ready() {
-        const context = this.panel()?.sessionContext, kernel = context?.session?.kernel;
-        return Boolean(context?.isReady && kernel?.status === "idle" && kernel?.connectionStatus === "connected");
-    },
-    run() {
-        this.watch();
-        this.ran = null;
-        jupyterapp.commands.execute("notebook:run-all-cells").then(ok => this.ran = [ok], e => this.ran = [String(e)]);
-    },
-    // Messages of widgets that the kernel hasn't answered yet. It may do so in a thread of their own (a subshell), so
-    // waiting for an executed cell would not do.
-    watch() {
-        this.pending = new Set();
-        this.panel().sessionContext.session.kernel.anyMessage.connect((_, {msg, direction}) => {
-            const kind = msg.header.msg_type;
-            if (direction === "send" && kind === "comm_msg") this.pending.add(msg.header.msg_id);
-            const idle = kind === "status" && msg.content.execution_state === "idle";
-            if (idle) this.pending.delete(msg.parent_header.msg_id);
-        });
-    },
-    // Settled: the kernel has answered every widget, and the page shows it.
-    settle() {
-        this.settled = false;
-        const node = this.panel().node, begin = performance.now();
-        let last = begin;
-        const watch = new MutationObserver(() => last = performance.now());
-        watch.observe(node, {subtree: true, childList: true, attributes: true, characterData: true});
-        const tick = () => {
-            const quiet = performance.now() - last > 100, images = [...node.querySelectorAll("img")];
-            if (this.pending.size) last = performance.now();
-            if (quiet && !this.pending.size && images.every(image => image.complete)) {
-                watch.disconnect();
-                this.settled = true;
-            } else {
-                setTimeout(tick, 20);
-            }
-        };
-        tick();
-    },
-    explorers: () => [...document.querySelectorAll(".jp-OutputArea-output .widget-vbox")]
-        .filter(box => !box.parentElement.closest(".widget-vbox")),
-    stops: row => [...row.querySelectorAll(".noUi-handle, select, button")],
-    rows(i) { return [...this.explorers()[i].children].filter(row => this.stops(row).length) },
-    controls(i) {
-        return this.rows(i).map(row => {
-            const stop = this.stops(row)[0];
-            const kind = stop.matches(".noUi-handle") ? "slider" : stop.matches("select") ? "list" : "buttons";
-            return {label: row.querySelector(".widget-label")?.innerText ?? "", kind, ...this.value(row, kind)};
-        });
-    },
-    value(row, kind) {
-        if (kind === "slider") {
-            const readout = row.querySelector(".widget-readout")?.innerText ?? "";
-            return {value: row.querySelector(".noUi-handle").getAttribute("aria-valuetext"), readout, count: 1};
-        }
-        if (kind === "list") {
-            const list = row.querySelector("select");
-            return {value: list.value, readout: list.value, count: list.options.length};
-        }
-        const buttons = this.stops(row), on = buttons.findIndex(button => button.matches(".mod-active"));
-        return {value: String(on), readout: buttons[on]?.innerText ?? "", count: buttons.length};
-    },
-    shown(i) {
-        const box = this.explorers()[i], pictures = box.querySelectorAll("img");
-        return {
-            pictures: pictures.length,
-            src: pictures[0]?.getAttribute("src") ?? "",
-            alt: pictures[0]?.getAttribute("alt") ?? "",
-            width: pictures[0]?.naturalWidth ?? 0,
-            sentence: box.querySelector("[role=status]")?.innerText ?? "",
-        };
-    },
-    // Where the focus is as seen from a control's first place for it (or its n-th): 0 there, -1 before, 1 behind.
-    focus(i, row, n) {
-        const target = this.stops(this.rows(i)[row])[n], here = document.activeElement;
-        if (here === target) return 0;
-        return here.compareDocumentPosition(target) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1;
-    },
-    errors: () => window.sdbnn.panel().content.model.toJSON().cells.flatMap(cell => cell.outputs ?? [])
-        .filter(output => output.output_type === "error").map(output => `${output.ename}: ${output.evalue}`),
-};
-"""
+SCRIPT = Path(__file__).with_name("browser.js").read_text(encoding="utf-8")
 # JupyterLab's own complaints, none so far.
 NOT_OURS = re.compile(r"^$")
 SLIDER_KEYS = [["ArrowRight"], ["ArrowLeft"], ["PageUp"], ["PageDown"], ["Home"], ["End"]]

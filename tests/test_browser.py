@@ -9,6 +9,7 @@ import shutil
 
 import browser
 import pytest
+from lab_server import ROOT, Lab
 
 pytest.importorskip("nbformat")
 
@@ -47,10 +48,10 @@ def calls(name):
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """JupyterLab on copies of the notebooks: it saves what it opens."""
-    with browser.Lab(tmp_path_factory.mktemp("lab")) as lab:
+    with Lab(tmp_path_factory.mktemp("lab")) as lab:
         for folder in ("notebooks", "figures"):
-            if (browser.ROOT / folder).is_dir():
-                shutil.copytree(browser.ROOT / folder, lab.root / folder, ignore=shutil.ignore_patterns(".*"))
+            if (ROOT / folder).is_dir():
+                shutil.copytree(ROOT / folder, lab.root / folder, ignore=shutil.ignore_patterns(".*"))
         yield lab
 
 
