@@ -1,4 +1,4 @@
-"""The notebook chain's machinery, tried on small notebooks made here; then the real notebooks' hygiene."""
+"""The notebook chain's machinery, tried on small notebooks."""
 
 import copy
 import re
@@ -11,55 +11,12 @@ import pytest
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("nbclient")
 
-from nbformat import v4  # noqa: E402
+from made_notebooks import PICTURE, WIDGET, code, good, markdown, notebook, parameters, stream  # noqa: E402
 
 from sdbnn_lite import chain  # noqa: E402
 from sdbnn_lite.errors import UsageError  # noqa: E402
 
 SANITIZE = Path(__file__).with_name("nbval_sanitize.cfg")
-SOMEWHERE = "/".join(["", "home", "ada", "figure.png"])  # joined, so that this file names no such folder
-WIDGET = {"output_type": "display_data", "metadata": {}, "data": {"text/plain": "VBox()", chain.WIDGET_VIEW: {}}}
-PICTURE = {"output_type": "display_data", "metadata": {}, "data": {"text/plain": "<Figure>", "image/png": "AAAA"}}
-
-
-def markdown(source):
-    return v4.new_markdown_cell(source)
-
-
-def code(source, *outputs, tags=(), count=None):
-    outputs = [nbformat.from_dict(output) for output in outputs]
-    return v4.new_code_cell(source, outputs=outputs, execution_count=count, metadata={"tags": list(tags)})
-
-
-def stream(text, name="stdout"):
-    return {"output_type": "stream", "name": name, "text": text}
-
-
-def result(**data):
-    """The output of an expression; ``text_plain="..."`` is its text/plain."""
-    data = {kind.replace("_", "/"): value for kind, value in data.items()}
-    return {"output_type": "execute_result", "execution_count": 1, "metadata": {}, "data": data}
-
-
-def notebook(*cells):
-    return v4.new_notebook(cells=list(cells))
-
-
-def parameters(source="FAST = True  # a minute\nDATA = None"):
-    return code(source, tags=["parameters"])
-
-
-def good():
-    """A notebook that may be committed."""
-    return notebook(
-        markdown("# Title\n\nText\n\n## Part\n\n```python\n#### a comment\n```\n"),
-        code("FAST = True\nprint('fast')", stream("fast\n"), tags=["parameters"], count=1),
-        code("1 / 2", result(text_plain="0.5"), count=2),
-        markdown("### Detail\n\n## Next part"),
-        code("plot()", PICTURE, count=3),
-        code(""),
-        code("import math", count=4),
-    )
 
 
 @pytest.fixture
@@ -194,122 +151,7 @@ def test_clean_drops_what_differs_and_nothing_else():
     nbformat.validate(nb)
 
 
-# --- hygiene ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_good_notebook_has_no_complaint():
-    assert chain.check_hygiene(good()) == []
-
-
-def set_count(nb):
-    nb.cells[2].execution_count = 5
-
-
-def never_run(nb):
-    nb.cells[2].update(execution_count=None, outputs=[])
-
-
-def untagged(nb):
-    nb.cells[1].metadata["tags"] = []
-
-
-def late_parameters(nb):
-    nb.cells.insert(1, code("1", result(text_plain="1"), count=1))
-    for count, cell in enumerate([cell for cell in nb.cells if cell.cell_type == "code" and cell.source], 1):
-        cell.execution_count = count
-
-
-def widget_state(nb):
-    nb.metadata["widgets"] = {}
-
-
-def show(*outputs):
-    """Break a notebook by outputs of its second code cell."""
-
-    def broken(nb):
-        nb.cells[2].outputs += [nbformat.from_dict(output) for output in outputs]
-
-    return broken
-
-
-def skip_level(nb):
-    nb.cells[3].source = "#### Detail"
-
-
-def no_title(nb):
-    nb.cells[0].source = "## Part"
-
-
-def no_heading(nb):
-    nb.cells[0].source = nb.cells[3].source = "text"
-
-
-def ignored_output(nb):
-    nb.cells[2].metadata["tags"] = ["nbval-ignore-output"]
-
-
-def ignored_by_comment(nb):
-    nb.cells[2].source = "# NBVAL_IGNORE_OUTPUT\n1 / 2"
-
-
-def silent(nb):
-    nb.cells[2].outputs = []
-
-
-def only_blank(nb):
-    nb.cells[2].outputs = [nbformat.from_dict(stream("\n"))]
-
-
-ERROR = {"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": []}
-
-
-@pytest.mark.parametrize(
-    ("broken", "complaint"),
-    [
-        (set_count, r"execution counts are \[1, 5, 3, 4\], not 1 to 4"),
-        (never_run, "execution counts"),
-        (untagged, "first code cell isn't tagged"),
-        (late_parameters, "first code cell isn't tagged"),
-        (widget_state, "widget state"),
-        (show(WIDGET), "cell 3: holds a widget view"),
-        (show(ERROR), r"cell 3: ends in an error \(KeyError\)"),
-        (show(stream("careful", name="stderr")), "cell 3: writes to stderr"),
-        (show(stream(f"saved {SOMEWHERE} now")), rf"cell 3: shows an absolute path: {SOMEWHERE}$"),
-        (show(result(text_plain=f"PosixPath('{SOMEWHERE}')")), "absolute path"),
-        (show(result(text_html=f'<a href="file:{SOMEWHERE}">')), "absolute path"),
-        (show(stream("in C:" + "\\Users\\ada")), "absolute path"),
-        (show(result(text_plain="<function f at 0x7f0123456789>")), "memory address"),
-        (skip_level, "cell 4: heading 'Detail' is level 4, after level 2"),
-        (no_title, "cell 1: heading 'Part' is level 2, after level 0"),
-        (no_heading, "no heading"),
-        (silent, "only 1 of the 3 code cells that aren't plots"),
-        (only_blank, "only 1 of the 3"),
-        (ignored_output, "only 1 of the 3"),
-        (ignored_by_comment, "only 1 of the 3"),
-    ],
-)
-def test_each_fault_has_its_complaint(broken, complaint):
-    nb = good()
-    broken(nb)
-    complaints = chain.check_hygiene(nb)
-    assert any(re.search(complaint, said) for said in complaints), complaints
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["3/4 and a/b/c", "(p + q)/n/2", "images/s", "../figures/x/y.png", "https://arxiv.org/abs/2103.02394", "±1 / ±1"],
-)
-def test_a_slash_is_no_absolute_path(text):
-    nb = good()
-    show(stream(text), result(text_html=f'<img src="data:image/jpeg;base64,/9j/4AAQ/"> {text}</td></tr>'))(nb)
-    assert chain.check_hygiene(nb) == []
-
-
-def test_an_empty_notebook_is_not_clean():
-    assert len(chain.check_hygiene(notebook())) == 2
-
-
-# --- the command, the plugin, the real notebooks ---------------------------------------------------------------------
+# --- the command, the plugin -----------------------------------------------------------------------------------------
 
 
 def test_without_a_clone_the_message_says_so(folder):
@@ -356,8 +198,3 @@ def test_nbval_understands_every_pair_of_the_sanitize_file():
     assert len(pairs) == len(re.findall(r"^regex:", text, flags=re.MULTILINE)) == text.count("\nreplace:")
     for pattern, _ in pairs:
         re.compile(pattern)
-
-
-@pytest.mark.parametrize("name", chain.CHAIN)
-def test_the_committed_notebook_is_clean(name):
-    assert chain.check_hygiene(chain.read(chain.NOTEBOOKS / name)) == []
