@@ -66,6 +66,15 @@ def bench_data(
     return rows + _measure(*_cifar(given, cifar_images), rounds)
 
 
+def bench_photos(
+    size: int = 224, images: int = IMAGES, rounds: int = ROUNDS, workers: int = WORKERS
+) -> list[dict[str, Any]]:
+    """The rows of :func:`bench_data` that don't need an image set: photographs 500x375, cut to ``size`` pixels."""
+    with tempfile.TemporaryDirectory(prefix="sdbnn_lite_bench_") as folder:
+        photos = write_photos(Path(folder) / "photos", images)
+        return _measure("photographs 500x375", size, list(_streams(photos, size, workers)), rounds)
+
+
 def write_photos(root: Path, images: int) -> Tree:
     """A tree of ``images`` 500x375 JPEG files: places of scikit-learn's two photographs (640x427), quality 95."""
     width, height = PHOTO

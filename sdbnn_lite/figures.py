@@ -1,9 +1,10 @@
 """Draw everything that the README shows, from the results and networks that come with the package.
 
-    digits_methods.csv/.png/.svg    every method's test accuracy
-    output_signs.png/.svg           how often each output channel says +1
-    digits_curves.png/.svg          test accuracy over the epochs
-    cifar10_…                       what ``figures_cifar`` lists, as far as its results are in the package
+digits_methods.csv/.png/.svg    every method's test accuracy
+output_signs.png/.svg           how often each output channel says +1
+digits_curves.png/.svg          test accuracy over the epochs
+cifar10_…                       what ``figures_cifar`` lists, as far as its results are in the package
+imagenet_…, imagenette_…        what ``figures_imagenet`` lists, likewise
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from . import checkpoints, data, figures_cifar, plots, reproduction, study, theme
+from . import checkpoints, data, figures_cifar, figures_imagenet, plots, reproduction, study, theme
 from .errors import UsageError
 from .files import writable_folder, write_csv
 from .machine import one_thread
@@ -53,6 +54,7 @@ def draw_all(out: str | Path, data_dir: str | Path | None = None) -> list[Path]:
         "output_signs": plots.output_signs(recorded, accuracy_notes(runs), SIGN_TITLE, sign_caption(runs, facts)),
         "digits_curves": plots.learning_curves(curves, facts),
         **cifar,
+        **figures_cifar.drawable(figures_imagenet.FIGURES),
     }
     return tables + [path for name, figure in figures.items() for path in theme.save(figure, out, name)]
 

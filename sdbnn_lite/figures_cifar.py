@@ -36,18 +36,21 @@ class Drawing:
     missing: Callable[[], str]
 
 
-def one(name: str) -> tuple[Figure | None, str]:
-    """The figure ``name`` and a text for readers who don't see it; or None and what is missing."""
-    if name not in FIGURES:
-        raise unknown("figure", name, FIGURES)
-    drawing = FIGURES[name]
+def one(name: str, figures: Mapping[str, Drawing] | None = None) -> tuple[Figure | None, str]:
+    """The figure ``name`` of ``figures`` (these here) and a text for readers who don't see it; or None and what is
+    missing."""
+    figures = FIGURES if figures is None else figures
+    if name not in figures:
+        raise unknown("figure", name, figures)
+    drawing = figures[name]
     lacks = drawing.missing()
     return (None, lacks) if lacks else (drawing.draw(), drawing.words())
 
 
-def drawable() -> dict[str, Figure]:
-    """Every figure that the committed results allow, by name; the same each time."""
-    return {name: drawing.draw() for name, drawing in FIGURES.items() if not drawing.missing()}
+def drawable(figures: Mapping[str, Drawing] | None = None) -> dict[str, Figure]:
+    """Every one of ``figures`` (these here) that the committed results allow, by name; the same each time."""
+    figures = FIGURES if figures is None else figures
+    return {name: drawing.draw() for name, drawing in figures.items() if not drawing.missing()}
 
 
 # --- the ablation ----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 
 from . import data as images
-from . import figures_cifar
+from . import figures_cifar, figures_imagenet
 from .checkpoints import zoo_names
 from .errors import UsageError
 from .methods import METHODS
@@ -114,8 +114,8 @@ def show_png(path: str | Path, alt: str) -> None:
 
 
 def show_result(name: str) -> None:
-    """Show the figure ``name`` of the CIFAR-10 results, or print what is missing for it and how to make it."""
-    figure, text = figures_cifar.one(name)
+    """Show the figure ``name`` of the results on CIFAR-10 or Imagenette, or print what is missing for it."""
+    figure, text = figures_cifar.one(name, figures_imagenet.ALL)
     if figure is None:
         print(text)
     else:

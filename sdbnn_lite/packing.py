@@ -81,6 +81,13 @@ def side_for(image_size: int) -> int:
     return round(image_size * 256 / 224)
 
 
+def packed_size(height: float, width: float, side: int) -> tuple[int, int]:
+    """Height and width of a packed picture: the shorter one is ``side``, the longer one in proportion, rounded down."""
+    short, long = min(width, height), max(width, height)
+    long = int(side * long / short)
+    return (long, side) if height > width else (side, long)
+
+
 def place_of(tree: Tree, side: int) -> Path:
     """The folder of a tree's packed images."""
     return tree.root / CACHE / f"packed-{side}"
@@ -186,9 +193,7 @@ def _sizes(split: Split, side: int, workers: int, progress: bool) -> np.ndarray:
                 width, height = picture.size
         except Exception:  # noqa: BLE001  any error of PIL: reading the image itself will name it
             return 0, 0
-        short, long = min(width, height), max(width, height)
-        long = int(side * long / short)
-        return (long, side) if height > width else (side, long)
+        return packed_size(height, width, side)
 
     found = list(_spread(one, split.paths, workers, f"{Path(split.root).name}: sizes", progress))
     return np.array(found, np.int32).reshape(-1, 2)

@@ -36,11 +36,15 @@ _HEAT = LinearSegmentedColormap.from_list("mistakes", ["#FFFFFF", "#F6C58F"])  #
 # --- learning curves of single runs ----------------------------------------------------------------------------------
 
 
-def run_curves(runs: Mapping[str, tuple[pd.DataFrame, float | None]], caption: str = "") -> Figure:
+def run_curves(
+    runs: Mapping[str, tuple[pd.DataFrame, float | None]],
+    caption: str = "",
+    title: str = "Accuracy while learning: our last epoch, the best one, and the paper's figure",
+) -> Figure:
     """A panel per run: test accuracy (solid) and training accuracy (dashed) after each epoch.
 
     ``runs``: heading -> (log.csv's rows, the paper's figure in percent or None). A ring stands at the last epoch, which
-    is our figure, a star at the best one on the test set; the paper's figure is a dotted line.
+    is our figure, a star at the best one on the test set; the paper's figure, where there is one, is a dotted line.
     """
     if not runs:
         raise UsageError("runs: empty; at least one is needed")
@@ -63,7 +67,7 @@ def run_curves(runs: Mapping[str, tuple[pd.DataFrame, float | None]], caption: s
         for row in grid:
             row[0].set_ylabel("accuracy (%)")
         below.legend(*grid.flat[0].get_legend_handles_labels(), loc="center", ncols=3, fontsize=SMALL, frameon=False)
-        frame(figure, "Accuracy while learning: our last epoch, the best one, and the paper's figure", caption)
+        frame(figure, title, caption)
         return finish(figure)
 
 
@@ -75,7 +79,8 @@ def _run_panel(ax: Axes, log: pd.DataFrame, paper: float | None) -> None:
             label="best epoch on the test images")  # fmt: skip
     ax.plot(epochs[-1], test[-1], "o", mfc="none", mec=BLACK, mew=1.8, ms=15, ls="", clip_on=False,
             label="last epoch: our figure")  # fmt: skip
-    ax.axhline(paper or np.nan, color=BLACK, lw=1.4, ls=(0, (1, 2)), label="the paper's figure")
+    if paper:
+        ax.axhline(paper, color=BLACK, lw=1.4, ls=(0, (1, 2)), label="the paper's figure")
     ax.set_xlim(0, max(epochs[-1], 2))
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 

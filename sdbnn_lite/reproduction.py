@@ -28,11 +28,11 @@ THEIR_IMAGES = 9_984  # of the 10,000 test images: the published code drops the 
 _SAME = ["network", "recipe", "epochs", "lr", "batch_size", "data", "test_images"]  # what runs of one row share
 
 
-def published_runs() -> dict[str, dict]:
-    """The run.json of every published run on CIFAR-10, by its name; those that aren't finished don't count."""
+def published_runs(dataset: str = DATASET) -> dict[str, dict]:
+    """The run.json of every published run on a data set, by its name; those that aren't finished don't count."""
     found = {path.parent.name: json.loads(path.read_text(encoding="utf-8"))
              for path in sorted((study.RESULTS / "runs").glob(f"*/{RUN}"))}  # fmt: skip
-    return {name: run for name, run in found.items() if run["dataset"] == DATASET and run["result"]}
+    return {name: run for name, run in found.items() if run["dataset"] == dataset and run["result"]}
 
 
 def run_log(name: str) -> pd.DataFrame:

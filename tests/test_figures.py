@@ -16,7 +16,18 @@ import torch
 from pictures import assert_readable
 from standin import CLASSES, DATA, PLANNED, write_all, write_run, write_study
 
-from sdbnn_lite import checkpoints, cli, data, figures, figures_cifar, plots, reproduction, study, theme
+from sdbnn_lite import (
+    checkpoints,
+    cli,
+    data,
+    figures,
+    figures_cifar,
+    figures_imagenet,
+    plots,
+    reproduction,
+    study,
+    theme,
+)
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.methods import METHODS
 
@@ -27,6 +38,7 @@ def expected():
     """The names of all files: the digits' always, CIFAR-10's as far as their results are in the package."""
     tables = ["digits_methods.csv"] + ["cifar10_table.csv"] * bool(reproduction.table()["n"].any())
     pictures = ["digits_methods", "output_signs", "digits_curves", *figures_cifar.drawable()]
+    pictures += figures_cifar.drawable(figures_imagenet.FIGURES)
     return tables + [f"{name}.{kind}" for name in pictures for kind in ("png", "svg")]
 
 
