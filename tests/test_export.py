@@ -3,8 +3,8 @@
 In float64 the reference gives the network's logits to 1e-11: the same operations, rounded in another order. In float32
 onnxruntime's logits differ by about 1e-6 of the largest one, for the same reason, and because it folds batch norm into
 the weights. That is so unless an activation lies within rounding of 0: its sign may then be the other one, which moves
-that image's logits by 0.01 to 1. Measured: 7 of 1,500 images for the zoo's ResNet-20, none of 1,000 for two networks of
-the digits. So the tests let a few images differ, and of those alone the argmax.
+that image's logits by 0.1 to 1.5. Measured: 7 of 1,500 images for the zoo's ResNet-20 (argmax: 1), none of 1,000 for
+two networks of the digits. So the tests let a few images differ, and of those alone the argmax.
 """
 
 import json
@@ -118,10 +118,10 @@ def test_trained_networks(name, tmp_path):
     net, probe = sd.load(name), read_card(ZOO / f"{name}.safetensors")["probe"]
     about = export_onnx(net, tmp_path / "net.onnx")
     assert json.loads(about["mean"]) == probe["mean"] and int(about["image_size"]) == probe["image_size"]
-    images = probe_images(probe["image_size"], probe["mean"], probe["std"])[:200]
+    images = probe_images(probe["image_size"], probe["mean"], probe["std"])[:100]
     logits, expected = run(tmp_path / "net.onnx", images), net(images)
-    assert_same(logits, expected, astray=4)
-    assert (logits.argmax(1) == expected.argmax(1)).sum() >= 198
+    assert_same(logits, expected, astray=5)
+    assert (logits.argmax(1) == expected.argmax(1)).sum() >= 98
 
 
 @torch.no_grad()
