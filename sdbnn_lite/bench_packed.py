@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from .bare_layer import BareLayer
+from .machine import keep_freed_memory
 from .models import build
 from .packed import engines, pack
 from .timing import interleaved, ratio
@@ -33,6 +34,7 @@ def bench_packed(
     rounds: int = ROUNDS, shapes=SHAPES, batches=BATCHES, networks=NETWORKS, network_goal: float = 5.0
 ) -> list[dict[str, Any]]:
     """A row per convolution (3×3, padding 1) and per network, for each batch size."""
+    keep_freed_memory()  # else both sides are timed with the page faults of their outputs
     rows = [_convolution(c, side, batch, rounds) for batch in batches for c, side in shapes]
     return rows + [_network(name, side, batch, max(rounds // 3, 2), network_goal) for name, side in networks
                    for batch in batches]  # fmt: skip

@@ -63,7 +63,7 @@ def convolutions(tf32: bool, benchmark: bool = False):
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep freed memory for its next allocation; whether this C library could be told so (glibc's can).
+    """Let this process keep freed memory for its next allocation; True where the C library could be told so (glibc).
 
     Else every step of a training gives its activations back to the system and gets them again zeroed, page by page: a
     fifth of a fast step's time. Process-wide, until the process ends; its peak memory is about the same.

@@ -23,7 +23,7 @@ def check_images(images: Tensor, channels: int, dtype: torch.dtype) -> None:
         raise UsageError(f"images: shape {tuple(images.shape)} given, (N, {channels}, H, W) needed, all at least 1")
     if images.dtype != dtype:
         raise UsageError(f"images: {images.dtype} given, but the network computes in {dtype}; convert one of them")
-    if not torch.isfinite(images).all():
+    if not torch.isfinite(images.sum()) and not torch.isfinite(images).all():  # the sum is a tenth of the work
         raise UsageError("images: NaN or infinite values given; a sign of them would mean nothing")
 
 

@@ -10,13 +10,15 @@ def run_evaluate(args: argparse.Namespace) -> int:
     """Score the network, as it is or packed, and compare it with its card if it has one."""
     from .. import cards, data
     from ..checkpoints import load
-    from ..machine import pick_device
+    from ..machine import keep_freed_memory, pick_device
     from ..packed import pack
     from ..per_class import as_table, score_classes
 
     device = pick_device("cpu" if args.packed and args.device == "auto" else args.device)
     if args.packed and device.type != "cpu":
         raise UsageError("--packed --device cuda: packed networks run on the CPU")
+    if device.type == "cpu":
+        keep_freed_memory()
     net = load(args.weights)
     dataset = args.dataset or net.about.get("dataset")
     if dataset is None:

@@ -86,14 +86,17 @@ class Fast:
 
     def _tables(self, padded, layer):
         geometry = layer.geometry(padded)
-        base = layer.base(geometry)
-        return geometry, (padded, layer.blocks, geometry.stride, base.table, base.rows, base.columns)
+        table, starts, classes = layer.base(geometry).by_pixel
+        tiles = len(padded) * len(starts) // self.kernels.PIXELS
+        unit = min(16, max(1, tiles // (4 * self.numba.get_num_threads()))) * self.kernels.PIXELS
+        return geometry, (padded, layer.blocks, table, starts, classes, unit)
 
     def convolve(self, padded, layer):
         geometry, args = self._tables(padded, layer)
-        y = np.empty((len(padded), geometry.out_height, geometry.out_width, geometry.outputs), np.int32)
+        filters = args[2].shape[1]
+        y = np.empty((len(padded), geometry.out_height, geometry.out_width, filters), np.int32)
         self.kernels.convolve(*args, y)
-        return y
+        return y if filters == geometry.outputs else y[..., : geometry.outputs].copy()
 
     def _rest(self, layer, shortcut, out):
         slope = layer.factor[:0] if layer.slope is None else layer.slope
@@ -107,8 +110,10 @@ class Fast:
 
     def layer(self, padded, layer, shortcut=None):
         geometry, args = self._tables(padded, layer)
+        if layer.factor.dtype != np.float32 or geometry.outputs % 16:
+            return self.finish(self.convolve(padded, layer), layer, shortcut=shortcut)
         shape = len(padded), geometry.out_height, geometry.out_width, geometry.outputs
-        out = np.empty(shape, layer.factor.dtype)
+        out = np.empty(shape, np.float32)
         self.kernels.layer(*args, *self._rest(layer, shortcut, out))
         return out
 

@@ -3,8 +3,11 @@
 x, out   (N, H, W, C) float32 or float64    real activations
 shift    (N, C) of the same type            ASD's or RSign's, or zeros
 words    (N, H+2p, W+2p, K) uint64          their signs, with a border of zeros
-weight   (⌈O/16⌉, k, k·K, 16) uint64        16 filters side by side
-base     (row classes, column classes, O) int32 and the classes, see :mod:`.words`
+weight   (⌈O/16⌉, k, 2·k·K, 16) uint32      16 filters side by side, words in halves
+base     (classes of pixels, O') int32      see :mod:`.words`; O' = 16·⌈O/16⌉, and the outputs of ``convolve`` too
+starts   (H'·W',) int64                     bytes from an image's first word to each output pixel's upper left tap
+classes  (H'·W',) int64                     the row of ``base`` of each output pixel
+unit                                        pixels that a thread takes at once
 """
 
 import numpy as np
@@ -14,7 +17,7 @@ from . import tiles
 
 _options = {"parallel": True, "cache": True, "nogil": True, "error_model": "numpy"}
 _inline = {"cache": True, "nogil": True, "error_model": "numpy"}
-FILTERS = tiles.FILTERS
+FILTERS, PIXELS = tiles.FILTERS, tiles.PIXELS
 
 
 @njit(**_inline)
@@ -47,43 +50,43 @@ def sign_words(x, shift, padding, words):
 
 
 @njit(**_inline)
-def _count_row(words, weight, n, row, stride, width, block, counts):
-    """counts (W', 16) int32: differing bits of one row of outputs and 16 filters."""
-    high, wide, k_words = words.shape[1:]
-    _, kernel, across, _ = weight.shape
-    pixel = stride * k_words * 8
-    x = words.ctypes.data + ((n * high + row * stride) * wide) * k_words * 8
-    w = weight.ctypes.data + block * kernel * across * FILTERS * 8
-    to = counts.ctypes.data
-    column = 0
-    while column + 4 <= width:
-        tiles.popcount_tile_4px(
-            x + column * pixel, pixel, kernel, wide * k_words * 8, across, w, to + column * FILTERS * 4
-        )
-        column += 4
-    while column < width:
-        tiles.popcount_tile_1px(
-            x + column * pixel, pixel, kernel, wide * k_words * 8, across, w, to + column * FILTERS * 4
-        )
-        column += 1
+def _addresses(first, count, words, starts, classes, base, places, bases):
+    """Where the words and base values of ``count`` pixels from number ``first`` on begin."""
+    image = words.shape[1] * words.shape[2] * words.shape[3] * 8
+    n, at = first // len(starts), first % len(starts)
+    for p in range(count):
+        places[p] = words.ctypes.data + n * image + starts[at]
+        bases[p] = base.ctypes.data + classes[at] * base.shape[1] * 4
+        at += 1
+        if at == len(starts):
+            n, at = n + 1, 0
 
 
 @njit(**_options)
-def convolve(words, weight, stride, base, row_class, column_class, y):
-    """y (N, H', W', O) int32 = conv2d(â, ŵ), exactly."""
-    images, height, width, outputs = y.shape
-    blocks = len(weight)
-    for i in prange(images * height):
-        n, row = i // height, i % height
-        counts = np.empty((width, FILTERS), np.int32)
-        for block in range(blocks):
-            first = block * FILTERS
-            used = min(FILTERS, outputs - first)
-            _count_row(words, weight, n, row, stride, width, block, counts)
-            for column in range(width):
-                b = base[row_class[row], column_class[column]]
-                for o in range(used):
-                    y[n, row, column, first + o] = b[first + o] - 2 * counts[column, o]
+def convolve(words, weight, base, starts, classes, unit, y):
+    """y (N, H', W', O') int32 = conv2d(â, ŵ), exactly."""
+    pixels, outputs = len(words) * len(starts), y.shape[3]
+    blocks, kernel, across, _ = weight.shape
+    row = words.shape[2] * words.shape[3] * 8
+    for i in prange(-(-pixels // unit)):
+        places, bases = np.empty(PIXELS, np.int64), np.empty(PIXELS, np.int64)
+        last = min(i * unit + unit, pixels)
+        first = i * unit
+        while first < last:
+            many = PIXELS if pixels >= PIXELS else 1
+            first = min(first, pixels - many)  # the last tile takes some of the one before once more
+            _addresses(first, many, words, starts, classes, base, places, bases)
+            for block in range(blocks):
+                w = weight.ctypes.data + block * kernel * across * FILTERS * 4
+                to = y.ctypes.data + (first * outputs + block * FILTERS) * 4
+                args = places.ctypes.data, kernel, row, across, w, bases.ctypes.data, to, outputs * 4
+                if many == PIXELS:
+                    tiles.sums_8px(*args)
+                else:
+                    tiles.sums_1px(*args)
+                for p in range(many):
+                    bases[p] += FILTERS * 4
+            first += many
 
 
 @njit(**_inline)
@@ -95,29 +98,45 @@ def _activated(value, one, slope, c):
 
 
 @njit(**_options)
-def layer(words, weight, stride, base, row_class, column_class, factor, offset, slope, shortcut, has_shortcut, out):
-    """out = act(factor·y + offset [+ shortcut]), y as in :func:`convolve`.
+def layer(words, weight, base, starts, classes, unit, factor, offset, slope, shortcut, has_shortcut, out):
+    """out = act(factor·y + offset [+ shortcut]) in float32, y as in :func:`convolve`, for O a multiple of 16.
 
     act is Hardtanh where ``slope`` is empty, else PReLU with that slope per channel.
     """
-    images, height, width, outputs = out.shape
-    blocks = len(weight)
-    one = out.dtype.type(1)
-    for i in prange(images * height):
-        n, row = i // height, i % height
-        counts = np.empty((width, FILTERS), np.int32)
-        for block in range(blocks):
-            first = block * FILTERS
-            used = min(FILTERS, outputs - first)
-            _count_row(words, weight, n, row, stride, width, block, counts)
-            for column in range(width):
-                b, to = base[row_class[row], column_class[column]], out[n, row, column]
-                for o in range(used):
-                    c = first + o
-                    value = factor[c] * (b[c] - 2 * counts[column, o]) + offset[c]
-                    if has_shortcut:
-                        value += shortcut[n, row, column, c]
-                    to[c] = _activated(value, one, slope, c)
+    pixels, outputs = len(words) * len(starts), out.shape[3]
+    blocks, kernel, across, _ = weight.shape
+    row = words.shape[2] * words.shape[3] * 8
+    prelu, nothing = len(slope) > 0, np.zeros(FILTERS, np.float32)
+    for i in prange(-(-pixels // unit)):
+        places, bases = np.empty(PIXELS, np.int64), np.empty(PIXELS, np.int64)
+        last = min(i * unit + unit, pixels)
+        first = i * unit
+        while first < last:
+            many = PIXELS if pixels >= PIXELS else 1
+            first = min(first, pixels - many)  # the last tile takes some of the one before once more
+            _addresses(first, many, words, starts, classes, base, places, bases)
+            for block in range(blocks):
+                w = weight.ctypes.data + block * kernel * across * FILTERS * 4
+                c = block * FILTERS * 4
+                at = first * outputs * 4 + c
+                around = shortcut.ctypes.data + at if has_shortcut else nothing.ctypes.data
+                args = (
+                    places.ctypes.data, kernel, row, across, w, bases.ctypes.data, out.ctypes.data + at, outputs * 4,
+                    factor.ctypes.data + c, offset.ctypes.data + c, slope.ctypes.data + c,
+                    around, outputs * 4 * has_shortcut,
+                )  # fmt: skip
+                if prelu:
+                    if many == PIXELS:
+                        tiles.prelu_8px(*args)
+                    else:
+                        tiles.prelu_1px(*args)
+                elif many == PIXELS:
+                    tiles.hardtanh_8px(*args)
+                else:
+                    tiles.hardtanh_1px(*args)
+                for p in range(many):
+                    bases[p] += FILTERS * 4
+            first += many
 
 
 @njit(**_options)

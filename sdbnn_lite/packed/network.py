@@ -9,7 +9,7 @@
 Real activations stay where a shortcut or ASD's mean needs them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from .engines import engine
 from .words import Base, Geometry, base_of, pack_weights
 
 FILTERS = 16  # side by side in ``blocks``
+AT_ONCE = 8  # images: their activations stay in the caches from layer to layer, which 32 images' don't
 
 
 def fold(bn: nn.BatchNorm2d, scale: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
@@ -31,6 +32,19 @@ def fold(bn: nn.BatchNorm2d, scale: Tensor | None) -> tuple[np.ndarray, np.ndarr
     inner = bn.weight / torch.sqrt(bn.running_var + bn.eps)
     factor = inner if scale is None else inner * scale
     return factor.detach().numpy().copy(), (bn.bias - bn.running_mean * inner).detach().numpy().copy()
+
+
+class RealConv:
+    """A real convolution with its batch norm folded in: conv2d(x, factor·w) + offset, in the network's own dtype."""
+
+    def __init__(self, conv: nn.Conv2d, bn: nn.BatchNorm2d):
+        factor, offset = (torch.from_numpy(v) for v in fold(bn, None))
+        weight = conv.weight.detach() * factor[:, None, None, None]
+        self.weight, self.bias = weight.contiguous(memory_format=torch.channels_last), offset
+        self.stride, self.padding = conv.stride, conv.padding
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
 
 
 class PackedLayer:
@@ -73,13 +87,13 @@ class PackedLayer:
 
 
 def side_by_side(words: np.ndarray) -> np.ndarray:
-    """(O, k, k, K) → (⌈O/16⌉, k, k·K, 16), zeros behind the last filter; aligned to 64 bytes, as vectors want it."""
+    """(O, k, k, K) uint64 → (⌈O/16⌉, k, 2·k·K, 16) uint32, zeros behind the last filter; aligned to 64 bytes."""
     o, k, _, count = words.shape
     blocks = -(-o // FILTERS)
-    full = np.zeros((blocks * FILTERS, k, k * count), np.uint64)
-    full[:o] = words.reshape(o, k, k * count)
-    aligned = torch.zeros(full.size, dtype=torch.int64).numpy().view(np.uint64).reshape(blocks, k, k * count, FILTERS)
-    aligned[:] = full.reshape(blocks, FILTERS, k, k * count).transpose(0, 2, 3, 1)
+    full = np.zeros((blocks * FILTERS, k, 2 * k * count), np.uint32)
+    full[:o] = words.astype("<u8").reshape(o, k, k * count).view("<u4")
+    aligned = torch.zeros(full.size, dtype=torch.int32).numpy().view(np.uint32).reshape(blocks, k, -1, FILTERS)
+    aligned[:] = full.reshape(blocks, FILTERS, k, -1).transpose(0, 2, 3, 1)
     return aligned
 
 
@@ -101,6 +115,8 @@ class PackedNet:
         self.net = net.eval()  # its real layers are used, and its checks
         self.engine = engine(engine_name)
         self.layers = {name: self._layer(name) for name in binary_layers(net)}
+        self.first = RealConv(net.conv1, net.bns[0] if isinstance(net, VGGSmall) else net.bn1)
+        self.shortcuts = self._shortcuts()
 
     def _layer(self, name: str) -> PackedLayer:
         modules = dict(self.net.named_modules())
@@ -117,11 +133,14 @@ class PackedNet:
             self.engine.follow_threads()
         images = images.contiguous(memory_format=torch.channels_last)
         with self.engine.turn:
-            if isinstance(self.net, CifarResNet):
-                return self._cifar_resnet(images)
-            if isinstance(self.net, ImageNetResNet):
-                return self._imagenet_resnet(images)
-            return self._chain(images)
+            return torch.cat([self._logits(some) for some in images.split(AT_ONCE)])
+
+    def _logits(self, images: Tensor) -> Tensor:
+        if isinstance(self.net, CifarResNet):
+            return self._cifar_resnet(images)
+        if isinstance(self.net, ImageNetResNet):
+            return self._imagenet_resnet(images)
+        return self._chain(images)
 
     def run(self, name: str, x: np.ndarray, shortcut: np.ndarray | None = None, pooled: bool = False) -> np.ndarray:
         """One packed layer on real activations (N, H, W, C)."""
@@ -131,17 +150,36 @@ class PackedNet:
             return do.finish(do.convolve(padded, layer), layer, pooled=True)
         return do.layer(padded, layer, shortcut)
 
+    def _shortcuts(self) -> dict[str, list[Callable[[Tensor], Tensor]]]:
+        """Per block (``layers.i.j``) that has more than x itself around it: what to do, batch norm folded in."""
+        found = {}
+        for name, module in self.net.named_modules():
+            if name.endswith(".shortcut") and not isinstance(module, nn.Identity):
+                steps = [module]  # no parameters: a slice with zeros around it
+                if isinstance(module, nn.Sequential):
+                    *before, conv, bn = module
+                    steps = [*before, RealConv(conv, bn)]
+                found[name.removesuffix(".shortcut")] = steps
+        return found
+
+    def _around(self, name: str, x: np.ndarray) -> np.ndarray:
+        """The shortcut of a block: x (N, H, W, C), or what its real layers make of it."""
+        if name not in self.shortcuts:
+            return x
+        value = _to_torch(x)
+        for step in self.shortcuts[name]:
+            value = step(value)
+        return _to_last(value)
+
     def _stem(self, images: Tensor) -> np.ndarray:
-        net = self.net
-        bn = net.bns[0] if isinstance(net, VGGSmall) else net.bn1
-        return _to_last(F.hardtanh(bn(net.conv1(images))))
+        return _to_last(F.hardtanh_(self.first(images)))
 
     def _cifar_resnet(self, images: Tensor) -> Tensor:
         net, x = self.net, self._stem(images)
         for i, stage in enumerate(net.layers):
             for j, block in enumerate(stage):
                 name = f"layers.{i}.{j}"
-                around = x if isinstance(block.shortcut, nn.Identity) else _to_last(block.shortcut(_to_torch(x)))
+                around = self._around(name, x)
                 if isinstance(block, ResNet20Block):
                     x = self.run(f"{name}.conv1", x, around)
                     x = self.run(f"{name}.conv2", x, x)
@@ -151,11 +189,11 @@ class PackedNet:
 
     def _imagenet_resnet(self, images: Tensor) -> Tensor:
         net = self.net
-        x = _to_last(F.max_pool2d(net.bn1(net.conv1(images)), 3, stride=2, padding=1))
+        x = _to_last(F.max_pool2d(self.first(images), 3, stride=2, padding=1))
         for i, stage in enumerate(net.layers):
-            for j, block in enumerate(stage):
-                around = x if isinstance(block.shortcut, nn.Identity) else _to_last(block.shortcut(_to_torch(x)))
-                x = self.run(f"layers.{i}.{j}.conv", x, around)
+            for j in range(len(stage)):
+                name = f"layers.{i}.{j}"
+                x = self.run(f"{name}.conv", x, self._around(name, x))
         return net.linear(torch.from_numpy(self.engine.means(x)))
 
     def _chain(self, images: Tensor) -> Tensor:

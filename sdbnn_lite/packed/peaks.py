@@ -1,8 +1,8 @@
 """Loops that do nothing but keep one unit of the processor busy, so that its peak can be timed.
 
-    count_bits   XOR, popcount and addition on whole vectors of words, everything in registers
-    multiply     x·a + b on whole vectors of float32, everything in registers
-    copy         one array into another
+count_bits   XOR, popcount and addition on whole vectors of words, everything in registers
+multiply     x·a + b on whole vectors of float32, everything in registers
+copy         one array into another
 """
 
 from llvmlite import binding, ir

@@ -14,6 +14,7 @@ it right. It differs only between outputs that see different taps, so it is a sm
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -84,10 +85,27 @@ class Base:
     table: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
+    geometry: Geometry
 
     def at_every_pixel(self) -> np.ndarray:
         """(H', W', O)."""
         return self.table[self.rows[:, None], self.columns]
+
+    @cached_property
+    def by_pixel(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the numba kernels read for each output pixel, row by row.
+
+        The table (classes, 16·⌈O/16⌉) int32; (H'·W',) int64 bytes from an image's first word, border included, to the
+        pixel's upper left tap; and (H'·W',) int64 its row of the table.
+        """
+        g, (_, columns, outputs) = self.geometry, self.table.shape
+        table = np.zeros((len(self.table) * columns, -(-outputs // 16) * 16), np.int32)
+        table[:, :outputs] = self.table.reshape(-1, outputs)
+        pixel = -(-g.channels // WORD) * 8
+        row = (g.width + 2 * g.padding) * pixel
+        starts = np.arange(g.out_height)[:, None] * g.stride * row + np.arange(g.out_width) * g.stride * pixel
+        classes = self.rows[:, None] * columns + self.columns
+        return table, starts.reshape(-1).astype(np.int64), classes.reshape(-1).astype(np.int64)
 
 
 def base_of(w: np.ndarray, geometry: Geometry) -> Base:
@@ -98,7 +116,7 @@ def base_of(w: np.ndarray, geometry: Geometry) -> Base:
     inside = row_taps[:, None, :, None] & column_taps[None, :, None, :]  # (row classes, column classes, k, k)
     outside = np.einsum("rcij,oij->rco", ~inside, ones)
     table = geometry.channels * inside.sum((2, 3))[:, :, None] + 2 * outside
-    return Base(table.astype(np.int32), rows.astype(np.int64), columns.astype(np.int64))
+    return Base(table.astype(np.int32), rows.astype(np.int64), columns.astype(np.int64), geometry)
 
 
 def convolve(x: np.ndarray, w: np.ndarray, geometry: Geometry, base: Base | None = None) -> np.ndarray:
