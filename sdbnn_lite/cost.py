@@ -169,5 +169,3 @@ def _row(name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> Laye
         binary_params=weights,
         real_params=matrices + static,
     )
-
-

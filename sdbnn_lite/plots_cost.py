@@ -1,9 +1,9 @@
 """The figures of the cost of binary networks: data in, matplotlib ``Figure`` out.
 
-    roofline_plot     this machine's roofs, and layers under them
-    shares            where a network's products, operations and bytes are
-    overheads         what scaling factors and ASD add, network by network
-    pareto            accuracy against operations and bytes
+roofline_plot     this machine's roofs, and layers under them
+shares            where a network's products, operations and bytes are
+overheads         what scaling factors and ASD add, network by network
+pareto            accuracy against operations and bytes
 """
 
 from collections.abc import Mapping, Sequence

@@ -22,9 +22,7 @@ GREY = "#8A8A8A"
 PLUS, MINUS = ORANGE, BLUE  # the two signs, everywhere; with hatches PLUS_HATCH and MINUS_HATCH
 PLUS_HATCH, MINUS_HATCH = "//", ""
 
-COLOURS = dict(
-    zip(METHODS, (GREY, BLACK, SKY, SKY, PURPLE, PURPLE, GREEN, YELLOW, ORANGE, BLUE, RED), strict=True)
-)
+COLOURS = dict(zip(METHODS, (GREY, BLACK, SKY, SKY, PURPLE, PURPLE, GREEN, YELLOW, ORANGE, BLUE, RED), strict=True))
 MARKERS = dict(zip(METHODS, "osv^D<>phX*", strict=True))
 
 _STYLE = {

@@ -1,8 +1,8 @@
 """``sdbnn-lite walkthrough``: train SD-BNN, look at its signs, run the notebooks, draw the figures.
 
-    OUT/digits-sdbnn-seed0/    the trained network (see ``runs``); a second walkthrough takes it from there
-    OUT/notebooks/             the executed notebooks
-    OUT/figures/               every figure as PNG and SVG
+OUT/digits-sdbnn-seed0/    the trained network (see ``runs``); a second walkthrough takes it from there
+OUT/notebooks/             the executed notebooks
+OUT/figures/               every figure as PNG and SVG
 """
 
 import shlex

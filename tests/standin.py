@@ -82,8 +82,12 @@ def write_study(results, methods=PLANNED, seeds=2, epochs=15, final=True):
     about = facts("cifar10-resnet20", epochs=epochs)
     for key in ("method", "seed", "started"):
         about.pop(key)
-    about |= {"methods": list(methods), "seeds": list(range(seeds)), "protocol": "last epoch, all test images",
-              "command": f"sdbnn-lite study cifar10-resnet20 --seeds {seeds} --epochs {epochs} --data DIR --publish"}
+    about |= {
+        "methods": list(methods),
+        "seeds": list(range(seeds)),
+        "protocol": "last epoch, all test images",
+        "command": f"sdbnn-lite study cifar10-resnet20 --seeds {seeds} --epochs {epochs} --data DIR --publish",
+    }
     (folder / "study.json").write_text(json.dumps(about))
 
 

@@ -50,8 +50,10 @@ def test_mean_and_spread_are_those_of_the_runs(results):
     logs = [pd.read_csv(results / "runs" / n / "log.csv")["test_accuracy"] for n in ("cifar10_resnet20",
                                                                                     "cifar10_resnet20_1")]  # fmt: skip
     last, best = ([100 * f(log) for log in logs] for f in (lambda log: log.iloc[-1], max))
-    assert row["n"] == 2 and row["mean"] == pytest.approx(np.mean(last)) and row["best_mean"] == pytest.approx(
-        np.mean(best)
+    assert (
+        row["n"] == 2
+        and row["mean"] == pytest.approx(np.mean(last))
+        and row["best_mean"] == pytest.approx(np.mean(best))
     )
     assert row["std"] == pytest.approx(np.std(last, ddof=1)) and row["best_std"] == pytest.approx(np.std(best, ddof=1))
     single = row_of("VGG-Small", 10)

@@ -1,6 +1,6 @@
 """Explorer: the shape of a 3×3 convolution, what it costs as floats and on bits, and how long it takes here.
 
-    products = batch · H · W · 9 · C_in · C_out;   predicted = max(products / peak, bytes / bandwidth), of one core
+products = batch · H · W · 9 · C_in · C_out;   predicted = max(products / peak, bytes / bandwidth), of one core
 """
 
 from collections.abc import Sequence

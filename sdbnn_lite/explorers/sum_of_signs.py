@@ -1,6 +1,6 @@
 """Explorer: the sum of random sign products, its closed form beside a simulation, and what its sign says.
 
-    y = Σ x_i·w_i over n products,  P(x_i = +1) = p,  P(w_i = +1) = q;  the output is +1 where y >= θ
+y = Σ x_i·w_i over n products,  P(x_i = +1) = p,  P(w_i = +1) = q;  the output is +1 where y >= θ
 """
 
 from collections.abc import Sequence
