@@ -3,6 +3,7 @@
     sign_words(x, shift, padding)       (N, H, W, C) and (N, C) → (N, H+2p, W+2p, K) uint64
     convolve(words, layer)              → y (N, H', W', O) int32, exactly conv2d(â, ŵ)
     finish(y, layer, pooled, shortcut)  → act(factor·y + offset [+ shortcut]), y's 2×2 maximum first where pooled
+    signs(padded, layer, switch, pooled, padding)   the words of the next layer, where nothing else needs real values
     means(x)                            (N, H, W, C) → (N, C)
 
 :class:`Readable` is NumPy, a line per equation. :class:`Fast` is numba: 512 products to an instruction where the
@@ -38,9 +39,7 @@ class Readable:
         return words.convolve(inner, layer.words, layer.geometry(padded))
 
     def finish(self, y, layer, pooled=False, shortcut=None):
-        if pooled:
-            n, h, w, c = y.shape
-            y = y[:, : h // 2 * 2, : w // 2 * 2].reshape(n, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
+        y = _pool(y) if pooled else y
         value = layer.factor * y.astype(layer.factor.dtype) + layer.offset
         if shortcut is not None:
             value = value + shortcut
@@ -51,8 +50,19 @@ class Readable:
     def layer(self, padded, layer, shortcut=None):
         return self.finish(self.convolve(padded, layer), layer, shortcut=shortcut)
 
+    def signs(self, padded, layer, switch, pooled, padding):
+        y = self.convolve(padded, layer)
+        words = pack_words(((_pool(y) if pooled else y) >= switch.point) ^ switch.falling)
+        return np.pad(words, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+
     def means(self, x):
         return x.mean(axis=(1, 2))
+
+
+def _pool(y: np.ndarray) -> np.ndarray:
+    """(N, H, W, C) → (N, H//2, W//2, C): the maximum of each 2×2."""
+    n, h, w, c = y.shape
+    return y[:, : h // 2 * 2, : w // 2 * 2].reshape(n, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
 
 
 class Fast:
@@ -116,6 +126,14 @@ class Fast:
         out = np.empty(shape, np.float32)
         self.kernels.layer(*args, *self._rest(layer, shortcut, out))
         return out
+
+    def signs(self, padded, layer, switch, pooled, padding):
+        y = self.convolve(padded, layer)
+        n, h, w, c = y.shape
+        h, w = (h // 2, w // 2) if pooled else (h, w)
+        words = np.zeros((n, h + 2 * padding, w + 2 * padding, -(-c // 64)), np.uint64)
+        self.kernels.switch_words(y, pooled, switch.point, switch.flip, padding, words)
+        return words
 
     def means(self, x):
         out = np.empty((len(x), x.shape[3]), x.dtype)

@@ -155,10 +155,44 @@ def finish(y, pooled, factor, offset, slope, shortcut, has_shortcut, out):
                         max(y[n, 2 * row, 2 * column, c], y[n, 2 * row, 2 * column + 1, c]),
                         max(y[n, 2 * row + 1, 2 * column, c], y[n, 2 * row + 1, 2 * column + 1, c]),
                     )
-                value = factor[c] * best + offset[c]
+                value = factor[c] * out.dtype.type(best) + offset[c]
                 if has_shortcut:
                     value += shortcut[n, row, column, c]
                 to[c] = _activated(value, one, slope, c)
+
+
+@njit(**_options)
+def switch_words(y, pooled, switch, flip, padding, words):
+    """words = [y >= switch] XOR flip of finished sums, with a border; ``pooled``: of the maximum of each 2×2 of them.
+
+    switch (O,) int32, flip (K,) uint64: see :mod:`.thresholds`.
+    """
+    images, high, wide, k_words = words.shape
+    outputs = len(switch)
+    whole = outputs // 64
+    for i in prange(images * (high - 2 * padding)):
+        n, row = i // (high - 2 * padding), i % (high - 2 * padding)
+        best = np.empty(outputs, np.int32)
+        for column in range(wide - 2 * padding):
+            if pooled:
+                for c in range(outputs):
+                    best[c] = max(
+                        max(y[n, 2 * row, 2 * column, c], y[n, 2 * row, 2 * column + 1, c]),
+                        max(y[n, 2 * row + 1, 2 * column, c], y[n, 2 * row + 1, 2 * column + 1, c]),
+                    )
+            else:
+                for c in range(outputs):
+                    best[c] = y[n, row, column, c]
+            to = words[n, row + padding, column + padding]
+            for k in range(whole):
+                word = tiles.word_of_int32(best.ctypes.data + 256 * k, switch.ctypes.data + 256 * k)
+                to[k] = word ^ flip[k]
+            if outputs % 64:
+                word = np.uint64(0)
+                for c in range(whole * 64, outputs):
+                    if best[c] >= switch[c]:
+                        word |= np.uint64(1) << np.uint64(c % 64)
+                to[whole] = word ^ flip[whole]
 
 
 @njit(**_options)

@@ -6,7 +6,8 @@
     activation shifts             ASD's two matrices (its shift becomes a threshold per image and channel), RSign's β
     first convolution, classifier, 1×1 shortcuts    as they are, in floats, computed by torch
 
-Real activations stay where a shortcut or ASD's mean needs them.
+Real activations stay where a shortcut or ASD's mean needs them; elsewhere a layer's sums become the next one's signs
+by one comparison (see :mod:`.thresholds`).
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from ..errors import UsageError
 from ..layers import BinaryConv2d, binary_layers
 from ..models import BinaryNet, CifarResNet, DigitsConvNet, ImageNetResNet, ResNet20Block, VGGSmall
 from .engines import engine
+from .thresholds import Switch, switch_of
 from .words import Base, Geometry, base_of, pack_weights
 
 FILTERS = 16  # side by side in ``blocks``
@@ -65,6 +67,7 @@ class PackedLayer:
         elif conv.rsign is not None:
             self.beta = conv.rsign.beta.detach().numpy().copy()
         self._bases: dict[Geometry, Base] = {}
+        self._switch: Switch | None = None
 
     def geometry(self, padded: np.ndarray) -> Geometry:
         """The sizes for words that have their border already."""
@@ -76,6 +79,15 @@ class PackedLayer:
         if geometry not in self._bases:
             self._bases[geometry] = base_of(self.words, geometry)
         return self._bases[geometry]
+
+    def switch_to(self, following: "PackedLayer") -> Switch | None:
+        """How this layer's sums become the signs of the one behind it; None where ASD needs the values' mean."""
+        if following.squeeze is not None or self.slope is not None:
+            return None
+        if self._switch is None:
+            most = self.kernel**2 * self.channels
+            self._switch = switch_of(self.factor, self.offset, following.beta, most)
+        return self._switch
 
     def shift(self, x: np.ndarray, means) -> np.ndarray:
         """(N, C): what is added before the sign. ASD: σ(W2·relu(W1·mean)); ``means`` gives the mean over the pixels."""
@@ -142,10 +154,24 @@ class PackedNet:
             return self._imagenet_resnet(images)
         return self._chain(images)
 
-    def run(self, name: str, x: np.ndarray, shortcut: np.ndarray | None = None, pooled: bool = False) -> np.ndarray:
-        """One packed layer on real activations (N, H, W, C)."""
+    def run(
+        self,
+        name: str,
+        x: np.ndarray,
+        shortcut: np.ndarray | None = None,
+        pooled: bool = False,
+        only: str | None = None,
+    ) -> np.ndarray:
+        """One packed layer on real activations (N, H, W, C), or on words that an earlier one made.
+
+        ``only``: the one layer that uses what comes out. It gets words, where its signs follow from the sums alone.
+        """
         layer, do = self.layers[name], self.engine
-        padded = do.sign_words(x, layer.shift(x, do.means), layer.padding)
+        padded = x if x.dtype == np.uint64 else do.sign_words(x, layer.shift(x, do.means), layer.padding)
+        following = self.layers.get(only)
+        switch = following and layer.switch_to(following)
+        if switch:
+            return do.signs(padded, layer, switch, pooled, following.padding)
         if pooled:
             return do.finish(do.convolve(padded, layer), layer, pooled=True)
         return do.layer(padded, layer, shortcut)
@@ -184,7 +210,8 @@ class PackedNet:
                     x = self.run(f"{name}.conv1", x, around)
                     x = self.run(f"{name}.conv2", x, x)
                 else:
-                    x = self.run(f"{name}.conv2", self.run(f"{name}.conv1", x), around)
+                    x = self.run(f"{name}.conv1", x, only=f"{name}.conv2")
+                    x = self.run(f"{name}.conv2", x, around)
         return net.linear(net.bn2(torch.from_numpy(self.engine.means(x))))
 
     def _imagenet_resnet(self, images: Tensor) -> Tensor:
@@ -200,8 +227,9 @@ class PackedNet:
         """VGG-Small and the digits' network: convolutions in a row, some with a 2×2 maximum behind them."""
         net, x = self.net, self._stem(images)
         pooled: Sequence[bool] = net.pooled[1:] if isinstance(net, VGGSmall) else (True, True)
-        for name, pool in zip(self.layers, pooled, strict=True):
-            x = self.run(name, x, pooled=pool)
+        names = list(self.layers)
+        for name, pool, behind in zip(names, pooled, [*names[1:], None], strict=True):
+            x = self.run(name, x, pooled=pool, only=behind)
         return net.linear(_to_torch(x).flatten(1))
 
 

@@ -10,7 +10,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..llvm import F32, I32, I64, Loop, load, splat, store
+from ..llvm import F32, F64, I32, I64, Loop, load, splat, store
 
 FILTERS = 16  # of a tile: one vector of 32-bit lanes
 PIXELS = 8  # of the larger tile
@@ -130,30 +130,45 @@ def prelu_1px(
     return _LAYER_TILE, _layer_tile(1, prelu=True)
 
 
-def _emit_word(kind: ir.Type, lanes: int):
+def _emit_word(kind: ir.Type, lanes: int, compare):
+    """64 comparisons of ``values`` with ``limits``, in a word: the first in the lowest bit."""
+
     def emit(context, builder, signature, args):
         values, limits = args
-        size = 4 if kind == F32 else 8
+        size = 64 // lanes
         vector = ir.VectorType(kind, lanes)
         word = I64(0)
         for i in range(64 // lanes):
             a = load(builder, vector, builder.add(values, I64(i * lanes * size)), size)
             b = load(builder, vector, builder.add(limits, I64(i * lanes * size)), size)
-            zero = ir.Constant(vector, [0.0] * lanes)
-            some = builder.bitcast(builder.fcmp_ordered(">=", builder.fadd(a, b), zero), ir.IntType(lanes))
+            some = builder.bitcast(compare(builder, a, b), ir.IntType(lanes))
             word = builder.or_(word, builder.shl(builder.zext(some, I64), I64(i * lanes)))
         return word
 
     return emit
 
 
+def _sum_is_positive(builder, a, b):
+    return builder.fcmp_ordered(">=", builder.fadd(a, b), ir.Constant(a.type, [0.0] * a.type.count))
+
+
+def _reaches(builder, a, b):
+    return builder.icmp_signed(">=", a, b)
+
+
 @intrinsic
 def word_of_float32(typingctx, values, shifts):
     """64 bits [value + shift >= 0] of 64 float32 at each address."""
-    return types.uint64(A, A), _emit_word(F32, 16)
+    return types.uint64(A, A), _emit_word(F32, 16, _sum_is_positive)
 
 
 @intrinsic
 def word_of_float64(typingctx, values, shifts):
     """64 bits [value + shift >= 0] of 64 float64 at each address."""
-    return types.uint64(A, A), _emit_word(ir.DoubleType(), 8)
+    return types.uint64(A, A), _emit_word(F64, 8, _sum_is_positive)
+
+
+@intrinsic
+def word_of_int32(typingctx, values, limits):
+    """64 bits [value >= limit] of 64 int32 at each address."""
+    return types.uint64(A, A), _emit_word(I32, 16, _reaches)

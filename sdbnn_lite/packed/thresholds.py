@@ -1,0 +1,44 @@
+"""Batch norm, activation and the next layer's sign as one comparison of integers, where nothing else needs the value.
+
+    sign(act(factor·y + offset) + β) = +1  where y >= point    (factor > 0)
+                                       +1  where y < point     (factor < 0: ``falling``)
+
+y is a sum of ±1 products, an integer. Every step from y to the sign is monotone, and stays so when it is rounded: so
+there is one integer at which the sign switches, and it is found by asking the very arithmetic that it replaces. The
+bits are the same, to the last one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .words import pack_words
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Per filter: the smallest y with the sign of large y (``point``), and whether that sign is -1 (``falling``)."""
+
+    point: np.ndarray  # (O,) int32
+    falling: np.ndarray  # (O,) bool
+    flip: np.ndarray  # (⌈O/64⌉,) uint64: ``falling`` in bits
+
+
+def switch_of(factor: np.ndarray, offset: np.ndarray, beta: np.ndarray | None, most: int) -> Switch:
+    """Where the sign switches, for |y| <= ``most``; factor, offset (O,) and β (O,) or None in the network's dtype.
+
+    act is the Hardtanh. A filter whose sign never switches gets the point ``-most`` or ``most + 1``.
+    """
+    shift = np.zeros_like(factor) if beta is None else beta
+    falling = ~(factor >= 0)
+
+    def is_large(y: np.ndarray) -> np.ndarray:
+        value = np.clip(factor * y.astype(factor.dtype) + offset, -1, 1)
+        return (value + shift >= 0) ^ falling
+
+    low, high = np.full(len(factor), -most, np.int64), np.full(len(factor), most + 1, np.int64)
+    while (low < high).any():
+        middle = (low + high) // 2
+        large = is_large(middle)
+        low, high = np.where(large, low, np.minimum(middle + 1, high)), np.where(large, middle, high)
+    return Switch(low.astype(np.int32), falling, pack_words(falling))
