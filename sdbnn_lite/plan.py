@@ -181,3 +181,25 @@ def table(
             "GiB": memory(work, number, per_image, parameters, teacher)["all"] / 2**30,
         })  # fmt: skip
     return rows
+
+
+def bill(row: Mapping[str, float], work: Work, parameters: int, watts: float) -> list[tuple[str, str, str]]:
+    """All that a ``row`` of :func:`table` asks for, line by line: what, how much, and how it is known."""
+    gpus = int(row["gpus"])
+    least, usual = (packed_bytes(work, aspect=aspect) for aspect in (1, 4 / 3))
+    archives = FACTS["train_gb"].value + FACTS["val_gb"].value
+    rate = row["images_s"] * usual / (work.train_images + work.val_images)
+    ways = [key for key in row if key.startswith("cores, ")]
+    return [
+        (f"hours, {' + '.join(map(str, work.epochs))} epochs", f"{row['hours']:.0f}", "assumed speed"),
+        ("images a second to read", f"{row['images_s']:,.0f}", "assumed speed"),
+        *((way.replace(",", ":", 1), f"{row[way]:.0f}", "assumed speed, measured cost") for way in ways),
+        ("images on each GPU", f"{math.ceil(work.batch_size / gpus)}", "recipe"),
+        ("memory of each GPU, at least", f"{row['GiB']:.1f} GiB", "counted"),
+        ("ImageNet's two archives", f"{archives:.0f} GB", "quoted"),
+        ("packed copy, 256 px, at least", f"{least / 1e9:.0f} GB", "counted: all square"),
+        ("packed copy, 256 px, about", f"{usual / 1e9:.0f} GB", "counted: all 4 to 3"),
+        ("bytes a second read from it, at most", f"{rate / 1e9:.1f} GB/s", "assumed speed"),
+        ("checkpoint of a stage", f"{12 * parameters / 1e6:.0f} MB", "counted: weights, Adam's two means"),
+        ("electricity of the GPUs", f"{kilowatt_hours(row['hours'], gpus, watts):.0f} kWh", "assumed speed, power"),
+    ]
