@@ -1,8 +1,6 @@
-"""The signs of a finished network, measured on test images from the whole set.
+"""The signs of a finished network, measured once more on more images than after every epoch.
 
-While training, signs.csv is written from the first 256 test images after every epoch. In a set that is sorted by class
-(an image tree) these are all of one class. So a finished network is measured once more, on ``IMAGES`` test images that
-lie evenly over the whole set.
+``IMAGES`` test images from the whole set, beside the 256 of signs.csv.
 
 final_signs.csv   the columns of signs.csv, a row per binary layer, for the last epoch
 """
@@ -10,13 +8,10 @@ final_signs.csv   the columns of signs.csv, a row per binary layer, for the last
 from pathlib import Path
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from . import study
-from .augment import normalise
 from .checkpoints import load
-from .errors import UsageError
 from .files import writable_folder, write_csv
 from .imageset import ImageSet
 from .layers import binary_layers
@@ -26,17 +21,6 @@ from .record import record_signs, summary_row
 from .study import FINAL_SIGNS
 
 IMAGES = 500
-
-
-def spread_images(images: ImageSet, count: int = IMAGES) -> Tensor:
-    """``count`` normalised test images (all, where there are fewer), evenly over the whole set, in its order."""
-    if not isinstance(images, ImageSet):
-        raise UsageError(f"{images.label}: only sets held in memory can be sampled evenly")
-    count = min(count, images.num_test)
-    places = torch.arange(count) * images.num_test // count
-    mean, std = (torch.tensor(values, device=images.test_images.device).view(-1, 1, 1)
-                 for values in (images.mean, images.std))  # fmt: skip
-    return normalise(images.test_images[places], mean, std)
 
 
 def final_rows(net: BinaryNet, images: Tensor, epoch: int) -> list[dict]:
@@ -50,7 +34,7 @@ def final_rows(net: BinaryNet, images: Tensor, epoch: int) -> list[dict]:
 
 def write_study_signs(out: Path, rows: list[dict], to: Path, images: ImageSet, epoch: int) -> None:
     """final_signs.csv of a study whose runs lie in ``out``, into the folder ``to``; ``rows`` are those of runs.csv."""
-    sample, found = spread_images(images), []
+    sample, found = images.test_sample(IMAGES), []
     for row in rows:
         who = {key: row[key] for key in ("method", "seed")}
         net = load(out / f"{row['method']}-seed{row['seed']}").to(sample.device)
@@ -72,9 +56,4 @@ def last_signs(name: str) -> tuple[pd.DataFrame, str]:
     except pd.errors.EmptyDataError:  # the float twin alone
         return pd.DataFrame(columns=["method", "seed", "epoch", "layer", "entropy", "sign_difference"]), "no signs"
     table = table[table["epoch"] == table["epoch"].max()]
-    return table, "the first 256 test images" + (", all of one class" if sorted_by_class(name) else "")
-
-
-def sorted_by_class(name: str) -> bool:
-    """Whether a study's test images come class by class, as those of an image tree do."""
-    return any(word in study.study_facts(name)["data"] for word in ("JPEG copy", "image tree"))
+    return table, "256 test images"

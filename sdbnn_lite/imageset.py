@@ -52,6 +52,10 @@ class Described:
         """The same of the test images, ``batch_size`` in each share: every image is in exactly one share's batches."""
         return cut(batch_slices(self.num_test, batch_size * self.share[1], drop_lone=False), self.share)
 
+    def sampled_places(self, count: int) -> list[int]:
+        """Which test images :meth:`test_sample` takes: every k-th one, k = num_test // count, so from all classes."""
+        return [place * max(1, self.num_test // count) for place in range(min(count, self.num_test))]
+
     def _statistics(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
         mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std))
         return mean, std
@@ -160,3 +164,7 @@ class ImageSet(Described):
         statistics = self._statistics(self.test_images.device)
         for part in self.test_slices(batch_size):
             yield normalise(self.test_images[part], *statistics), self.test_labels[part]
+
+    def test_sample(self, count: int) -> Tensor:
+        """``count`` test images (all, where there are fewer) from the whole set, in its order, normalised."""
+        return normalise(self.test_images[self.sampled_places(count)], *self._statistics(self.test_images.device))

@@ -22,7 +22,7 @@ from .checkpoints import WEIGHTS, ZOO, describe, load, read_tensors, rebuild, te
 from .errors import RunError, UsageError
 from .evaluate import evaluate
 from .files import writable_folder, write_atomic, write_csv, write_json
-from .final_signs import final_rows, spread_images
+from .final_signs import IMAGES, final_rows
 from .imageset import ImageSet
 from .models import BinaryNet
 from .predictions import PREDICTIONS, Collector, write_predictions
@@ -123,8 +123,8 @@ def check_name(name: str, target: Path) -> None:
 
 
 def last_signs(net: BinaryNet, images: ImageSet | StreamedImageSet, epochs: int) -> list[dict]:
-    """The rows of final_signs.csv, measured on the CPU; none for a set that doesn't fit in memory."""
-    return final_rows(net, spread_images(images).cpu(), epochs) if isinstance(images, ImageSet) else []
+    """The rows of final_signs.csv, measured on the CPU."""
+    return final_rows(net, images.test_sample(IMAGES).cpu(), epochs)
 
 
 def rescore(stored: BinaryNet, run: dict, images: ImageSet | StreamedImageSet) -> tuple[dict, dict, pd.DataFrame]:

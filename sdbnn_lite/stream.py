@@ -108,6 +108,11 @@ class StreamedImageSet(Described):
             x = self._here(made.pixels).permute(0, 3, 1, 2)
             yield self._finished(x, None, NONE), self._here(self.test.labels[made.part])
 
+    def test_sample(self, count: int) -> Tensor:
+        """As :meth:`ImageSet.test_sample`. UsageError for an unreadable image."""
+        pixels = torch.from_numpy(np.stack([self._middle(self.test, place) for place in self.sampled_places(count)]))
+        return self._finished(self._here(pixels).permute(0, 3, 1, 2), None, NONE)
+
     def _made(self, slices: list[slice], make: Callable[[int], np.ndarray]) -> Iterator[Made]:
         pinned = torch.device(self.device).type == "cuda"
         return prefetch(slices, make, self.image_size, self.workers, pinned)

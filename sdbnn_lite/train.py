@@ -182,9 +182,8 @@ class Trainer:
         score = self.place.combine(evaluate(self.scored, self.images, forward=forward))
         self.log.append(now.row(recipe, score))
         if self.place.leads and binary_layers(self.scored):
-            x, _ = next(iter(self.whole.test_batches(SIGN_IMAGES)))
             with convolutions(tf32=False):
-                recorded = record_signs(self.scored, x)
+                recorded = record_signs(self.scored, self.whole.test_sample(SIGN_IMAGES))
             self.signs += [{"epoch": now.epoch + 1, "layer": name, **summary_row(s)} for name, s in recorded.items()]
         now.finish_epoch()
         self.epoch_start = self.generator.get_state()

@@ -6,6 +6,7 @@ import json
 import pandas as pd
 import pytest
 import torch
+from image_trees import small_imagenet
 from standin import write_study
 
 import sdbnn_lite as sd
@@ -23,19 +24,22 @@ def digits():
     return data.load("digits")
 
 
-@pytest.mark.parametrize("count, places", [(3, [0, 120, 240]), (360, range(360)), (1000, range(360)), (1, [0])])
+@pytest.mark.parametrize(
+    "count, places", [(3, [0, 120, 240]), (360, range(360)), (1000, range(360)), (1, [0]), (256, range(256))]
+)
 def test_images_come_evenly_from_the_whole_set(digits, count, places):
     everything = next(iter(digits.test_batches(360)))[0]
-    assert torch.equal(final_signs.spread_images(digits, count), everything[list(places)])
+    assert torch.equal(digits.test_sample(count), everything[list(places)])
 
 
-def test_a_set_that_is_read_from_disk_is_refused():
-    with pytest.raises(UsageError, match="only sets held in memory"):
-        final_signs.spread_images(type("Streamed", (), {"label": "ImageNet"})())
+def test_a_streamed_set_gives_the_same_sample(tmp_path):
+    images = small_imagenet(tmp_path)
+    everything = next(iter(images.test_batches(12)))[0]
+    assert torch.equal(images.test_sample(5), everything[[0, 2, 4, 6, 8]]) and len(images.test_sample(99)) == 12
 
 
 def test_the_rows_are_those_of_the_network(digits):
-    net, images = sd.load("digits_asd"), final_signs.spread_images(digits, 50)
+    net, images = sd.load("digits_asd"), digits.test_sample(50)
     rows = final_signs.final_rows(net, images, epoch=40)
     seen = record_signs(net, images)
     assert [row["layer"] for row in rows] == list(seen) and {row["epoch"] for row in rows} == {40}
@@ -86,11 +90,11 @@ def test_what_a_reader_is_told_of_the_images(tmp_path, monkeypatch):
     assert about == "500 test images, evenly from the whole set" and len(table) == 18
     (tmp_path / "cifar10-resnet20" / "final_signs.csv").unlink()
     table, about = final_signs.last_signs("cifar10-resnet20")
-    assert about == "the first 256 test images, all of one class" and set(table["epoch"]) == {15} and len(table) == 18
+    assert about == "256 test images" and set(table["epoch"]) == {15} and len(table) == 18
     with pytest.raises(UsageError, match="no results x/signs.csv"):
         final_signs.last_signs("x")
 
 
 def test_the_digits_come_in_no_order():
-    assert not final_signs.sorted_by_class("digits")
-    assert len(data.load("digits").test_labels[:20].unique()) > 5
+    """The sample after every epoch is their first 256, and these are of all classes."""
+    assert len(data.load("digits").test_labels[:256].unique()) == 10
