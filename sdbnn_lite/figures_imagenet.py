@@ -35,7 +35,7 @@ def runs() -> Figure:
     """A panel per part: top-1 over the epochs of its longest run."""
     logs = imagenet_results.logs()
     if not logs:
-        raise UsageError(missing())
+        raise UsageError(" ".join(missing().splitlines()))
     panels = {f"{TITLES[part].partition(':')[0]}, {len(log)} epochs": (log, None) for part, log in logs.items()}
     title = "Imagenette, accuracy while learning: our last epoch, and the best one"
     return plots_cifar.run_curves(panels, _caption(), title)
@@ -61,11 +61,11 @@ def _caption() -> str:
 
 
 def missing() -> str:
-    """The sentence that stands where there is no figure yet."""
+    """What stands where there is no figure yet, on lines that fit a page."""
     return (
-        "Not run yet: no part of it, trained on Imagenette, is published in this package. "
-        f"`{imagenet_results.train_command('imagenette')}` trains all three, `sdbnn-lite publish RUN NAME --data DIR` "
-        "puts each into the package."
+        "Not run yet: no part of it, trained on Imagenette, is published in this package.\n"
+        f"All three are trained by: {imagenet_results.train_command('imagenette')}\n"
+        "Each is put into the package by: sdbnn-lite publish RUN NAME --data DIR"
     )
 
 

@@ -32,7 +32,12 @@ class Fact(NamedTuple):
 
     value: float
     what: str
-    source: str
+    source: str  # its address
+
+    @property
+    def place(self) -> str:
+        """The repository that it stands in."""
+        return "/".join(self.source.split("/")[3:5])
 
 
 _EXAMPLES = (
@@ -199,7 +204,7 @@ def bill(row: Mapping[str, float], work: Work, parameters: int, watts: float) ->
         ("ImageNet's two archives", f"{archives:.0f} GB", "quoted"),
         ("packed copy, 256 px, at least", f"{least / 1e9:.0f} GB", "counted: all square"),
         ("packed copy, 256 px, about", f"{usual / 1e9:.0f} GB", "counted: all 4 to 3"),
-        ("bytes a second read from it, at most", f"{rate / 1e9:.1f} GB/s", "assumed speed"),
+        ("read from it, at most", f"{rate / 1e9:.1f} GB/s", "assumed speed"),
         ("checkpoint of a stage", f"{12 * parameters / 1e6:.0f} MB", "counted: weights, Adam's two means"),
         ("electricity of the GPUs", f"{kilowatt_hours(row['hours'], gpus, watts):.0f} kWh", "assumed speed, power"),
     ]

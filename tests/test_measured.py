@@ -29,7 +29,8 @@ def test_parameters_are_those_of_the_networks():
     assert sum(isinstance(m, BiRealBlock) for m in sd.build("imagenet_resnet18").modules()) == 16
 
 
-def test_a_cpu_trains_some_images_a_second_and_nothing_else_changes():
-    before = torch.random.get_rng_state()
-    assert 0 < measured.cpu_images_s(images=2, rounds=1, image_size=32) < 1e5
+def test_training_costs_a_core_some_time_and_nothing_else_changes():
+    before, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    small, large = (measured.core_seconds(images=2, rounds=1, image_size=size) for size in (32, 160))
+    assert 0 < small < large < 100 and torch.get_num_threads() == threads
     assert torch.equal(before, torch.random.get_rng_state())
