@@ -114,9 +114,13 @@ def _legend(rows: pd.DataFrame, dataset: str) -> str:
 
 
 def _origins(rows: pd.DataFrame) -> list[str]:
-    there = rows[rows["n"] > 0].to_dict("records")
-    said = dict.fromkeys(f"- {row['part']}, `{row['method']}`: {row['hardware']}; `{row['command']}`" for row in there)
-    return ["", *said] if said else []
+    """A line for each command: the parts that it trained, and on what."""
+    said: dict[str, list[str]] = {}
+    for row in rows[rows["n"] > 0].to_dict("records"):
+        mine = said.setdefault(f"{row['hardware']}: `{row['command']}`", [])
+        mine.append(f"{row['part']} (`{row['method']}`)")
+    lines = [f"- {', '.join(dict.fromkeys(parts))}, {how}" for how, parts in said.items()]
+    return ["", *lines] if lines else []
 
 
 def paper_markdown() -> str:

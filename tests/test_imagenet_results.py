@@ -161,4 +161,5 @@ def test_the_chain_trained_and_published_fills_the_tables_and_figures(results, t
     assert set(figures_cifar.drawable(figures_imagenet.FIGURES)) == set(figures_imagenet.FIGURES)
     table, where = imagenet_results.stage_signs()
     assert len(table) == 32 and where == "10 validation images, evenly from the whole set"
-    assert "not run yet" not in imagenet_results.markdown(rows)
+    text = imagenet_results.markdown(rows)
+    assert "not run yet" not in text and "- teacher (`float`), stage1 (`sdbnn`), stage2 (`sdbnn`), " in text
