@@ -22,7 +22,7 @@ from .timing import interleaved, ratio
 SHAPES = ((64, 56), (128, 28), (256, 14), (512, 7))  # channels in and out, pixels a side: ResNet-18's at 224²
 BATCHES = (1, 32)
 NETWORKS = (("cifar10_resnet18", 32), ("cifar10_vgg_small", 32), ("cifar10_resnet20", 32), ("imagenet_resnet18", 224))
-ROUNDS, WARM_UP = 15, 2
+ROUNDS, WARM_UP, RUNS = 15, 2, 3  # RUNS in each turn of a round, at least
 
 
 def goal(channels: int, batch: int) -> float:
@@ -59,7 +59,7 @@ def _convolution(channels: int, side: int, batch: int, rounds: int) -> dict[str,
     ways["packed"] = lambda: engine.convolve(engine.sign_words(x, shift, 1), layer)
     with torch.inference_mode():
         same = torch.equal(ways["NCHW"]().permute(0, 2, 3, 1), torch.from_numpy(ways["packed"]()).float())
-        times = interleaved(ways, rounds, WARM_UP)
+        times = interleaved(ways, rounds, WARM_UP, RUNS)
     best = min((way for way in times if way not in ("popcount", "packed")), key=lambda way: np.median(times[way]))
     return _row(f"{channels}@{side}", batch, best, times, goal(channels, batch), same)
 
@@ -95,7 +95,7 @@ def _network(name: str, side: int, batch: int, rounds: int, wanted: float) -> di
         "packed": lambda: packed(images),
     }
     with torch.inference_mode():
-        times = interleaved(ways, rounds, WARM_UP)
+        times = interleaved(ways, rounds, WARM_UP, RUNS)
     best = min(("NCHW", "channels_last"), key=lambda way: np.median(times[way]))
     small = name == "cifar10_resnet20"  # 16 channels fill a quarter of a word: no goal
     return _row(name, batch, best, times, None if small else wanted, None)

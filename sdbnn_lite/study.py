@@ -159,7 +159,7 @@ def read_study(name: str, file: str = "runs.csv") -> pd.DataFrame:
     """One table of a committed study as a DataFrame. Raises UsageError where there is none of that name."""
     path = RESULTS / name / file
     if not path.is_file():
-        known = sorted(p.name for p in RESULTS.glob("*") if p.is_dir())
+        known = sorted(p.parent.name for p in RESULTS.glob(f"*/{file}"))
         raise UsageError(f"no results {name}/{file} in the package; there are {', '.join(known) or 'none'}")
     return pd.read_csv(path)
 
