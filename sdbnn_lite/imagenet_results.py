@@ -162,8 +162,7 @@ def logs(dataset: str = "imagenette") -> dict[str, pd.DataFrame]:
 def stage_signs(dataset: str = "imagenette") -> tuple[pd.DataFrame, str]:
     """The signs of the longest runs of both stages, a row per layer in the network's order, and on which images.
 
-    Preferably final_signs.csv's, on images from the whole set; signs.csv has the first 256 images after every epoch,
-    which are all of one class in an image tree.
+    Preferably final_signs.csv's, on more images than signs.csv's.
     """
     tables, about = [], {}
     for part, name in longest(dataset).items():
@@ -175,7 +174,7 @@ def stage_signs(dataset: str = "imagenette") -> tuple[pd.DataFrame, str]:
         signs = pd.read_csv(path)
         signs = signs[signs["epoch"] == signs["epoch"].max()]
         tables.append(signs.assign(part=part)[SIGN_COLUMNS])
-        where = "the first 256 validation images, all of one class"
+        where = "256 validation images"
         if path == final:
             where = f"{signs['images'].iloc[0]} validation images, evenly from the whole set"
         about[part] = where

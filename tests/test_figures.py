@@ -210,7 +210,7 @@ def test_whatever_part_of_the_ablation_is_there_can_be_drawn(empty, methods, see
     assert f"n = {seeds};" in caption and ("Still to come" in caption) == (len(methods) < 8 or seeds < 2)
     if "cifar10_signs" in found:
         said = found["cifar10_signs"]._supxlabel.get_text()
-        assert ("evenly from the whole set" if final else "all of one class") in said
+        assert ("evenly from the whole set" if final else "signs: 256 test images") in said
 
 
 def test_three_networks_and_a_later_seed(empty):

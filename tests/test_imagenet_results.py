@@ -113,10 +113,10 @@ def test_whatever_is_there_can_be_drawn_and_read(results, parts):
         assert figures_cifar.one(name, figures_imagenet.ALL)[1]
 
 
-def test_signs_of_the_whole_set_go_before_those_of_one_class(results):
+def test_the_finished_networks_signs_go_before_those_of_its_last_epoch(results):
     write_part(results, "stage2")
     table, where = imagenet_results.stage_signs()
-    assert list(table["layer"]) == LAYERS and "all of one class" in where
+    assert list(table["layer"]) == LAYERS and where == "256 validation images"
     folder = results / "runs" / "imagenette_stage2"
     signs = pd.read_csv(folder / "signs.csv")
     final = signs[signs["epoch"] == signs["epoch"].max()].assign(images=500, entropy=0.5)
