@@ -3,6 +3,7 @@
     cifar10_table.csv         the paper's table beside ours
     cifar10_ablation          every method's accuracy
     cifar10_ablation_curves   accuracy over the epochs
+    cifar10_gradients         EDE's temperature and the weights' gradients
     cifar10_runs              the three networks' own runs
     cifar10_layers            sign difference of each layer
     cifar10_signs             does accuracy follow the sign difference?
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
-from . import ablation, plots, plots_cifar, predictions, reproduction, study
+from . import ablation, ede_gradients, plots, plots_cifar, plots_gradients, predictions, reproduction, study
 from .errors import UsageError, unknown
 from .imageset import ImageSet
 from .methods import METHODS
@@ -69,6 +70,18 @@ def ablation_curves() -> Figure:
     chosen = epochs[epochs["method"].isin(CURVES)]
     chosen = epochs if chosen.empty else chosen
     return plots.learning_curves(chosen, facts)
+
+
+def gradients() -> Figure:
+    """How the weights' gradients grow with EDE's temperature, by method, and layer by layer in SD-BNN."""
+    table, facts = study.read_study(ablation.STUDY, study.FINAL_GRADIENTS), study.study_facts(ablation.STUDY)
+    seeds = table.groupby("method")["seed"].nunique()
+    one = reproduction.METHOD if reproduction.METHOD in seeds else table["method"].iloc[0]
+    last = study.read_study(ablation.STUDY, "epochs.csv")["ede_t"].max()
+    images = f"{table['images'].iloc[0]} test images, evenly from the whole set"
+    measured = f"weights after the last epoch; gradients: {images}"
+    caption = f"{plots.study_line(facts, seeds)}\n{plots.hardware(facts)}\n{measured}"
+    return plots_gradients.gradients_over_t(table, one, last, caption)
 
 
 def layers() -> Figure:
@@ -187,6 +200,15 @@ def _said_of_curves() -> str:
     return f"Test accuracy after every epoch, a line per method. {_said_of_ablation().partition('Means: ')[2]}"
 
 
+def _said_of_gradients() -> str:
+    table, epochs = (
+        study.read_study(ablation.STUDY, study.FINAL_GRADIENTS),
+        study.read_study(ablation.STUDY, "epochs.csv"),
+    )
+    found = ede_gradients.in_words(ede_gradients.summary(table, epochs)).replace("`", "")
+    return f"Left: relative gradient against t, a line per method. Right: layer by layer in one method. {found}"
+
+
 def _said_of_layers() -> str:
     means = ablation.over_seeds(ablation.signs_and_accuracy()[0])["sign_difference"]
     said = ", ".join(f"{METHODS[m].title.partition(' (')[0]} {value:.3f}" for m, value in means.items())
@@ -228,11 +250,19 @@ def _no_ablation() -> str:
     return "" if ablation.ready() else ablation.not_ready()
 
 
+def _no_gradients() -> str:
+    if not ablation.ready():
+        return ablation.not_ready()
+    there = (study.RESULTS / ablation.STUDY / study.FINAL_GRADIENTS).is_file()
+    return "" if there else "The gradients of the ablation's networks aren't in this package yet."
+
+
 NO_RUN = "No run of SD-BNN on CIFAR-10 is published in this package yet: `sdbnn-lite publish RUN --data DIR` does it."
 NO_ANSWERS = "No published run holds predictions yet: `sdbnn-lite publish RUN --data DIR` writes them."
 FIGURES = {
     "cifar10_ablation": Drawing(ablation_table, _said_of_ablation, _no_ablation),
     "cifar10_ablation_curves": Drawing(ablation_curves, _said_of_curves, _no_ablation),
+    "cifar10_gradients": Drawing(gradients, _said_of_gradients, _no_gradients),
     "cifar10_layers": Drawing(layers, _said_of_layers, _no_signs),
     "cifar10_signs": Drawing(signs_and_accuracy, _said_of_signs, _no_signs),
     "cifar10_runs": Drawing(run_curves, _said_of_runs, lambda: "" if longest_runs() else NO_RUN),

@@ -25,6 +25,7 @@ from .theme import BLACK, COLOURS, GREY, MARKERS, MINUS, PLUS, new_figure, theme
 
 INK = "#444444"  # for what is said in passing: 9.7:1 on white
 SMALL = 9.5
+RIM = [patheffects.withStroke(linewidth=2.8, foreground=BLACK)]  # light colours hardly stand out from white
 STACK_BINS = 40  # dots within 2.5 points of a share stand on each other
 
 
@@ -69,6 +70,18 @@ def frame(figure: Figure, title: str, caption: str = "") -> None:
 def note(ax: Axes, y: float, text: str, size: float = SMALL, **look) -> None:
     """A text to the right of the axes, at the height ``y`` of its data."""
     ax.annotate(text, (1, y), (7, 0), ax.get_yaxis_transform(), "offset points", size=size, **{"va": "center", **look})
+
+
+def with_legend(figure: Figure, bands: int, columns: int, **options) -> tuple[np.ndarray, Axes]:
+    """(bands, columns) axes, and below them an empty one for the legend, which would else cover the caption."""
+    inches = figure.get_figheight()
+    ratios = [(inches - 1.2) / bands] * bands + [0.5]
+    grid = figure.subplots(bands + 1, columns, squeeze=False, gridspec_kw={"height_ratios": ratios}, **options)
+    for ax in grid[-1]:
+        ax.remove()
+    below = figure.add_subplot(grid[0, 0].get_gridspec()[-1, :])
+    below.axis("off")
+    return grid[:-1], below
 
 
 def finish(figure: Figure) -> Figure:
@@ -244,9 +257,7 @@ def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None) -> Figur
         for number, method in enumerate(methods):
             curve, colour = table.loc[method], COLOURS[method]
             ax.fill_between(curve.index, curve["min"], curve["max"], color=colour, alpha=0.22, lw=0)
-            # A dark rim, since the lighter colours hardly stand out from white.
-            rim = [patheffects.withStroke(linewidth=2.8, foreground=BLACK)]
-            ax.plot(curve.index, curve["mean"], color=colour, lw=1.8, path_effects=rim, label=method)
+            ax.plot(curve.index, curve["mean"], color=colour, lw=1.8, path_effects=RIM, label=method)
             every = slice(number, None, max(last // 6, 1))  # from another epoch on for each, so that none hides another
             ax.plot(curve.index[every], curve["mean"][every], MARKERS[method], color=colour, mec=BLACK, mew=0.8, ms=7)
         ax.set_xlim(1, max(last, 2))

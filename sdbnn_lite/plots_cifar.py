@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -19,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .errors import UsageError
 from .methods import METHODS, get_method
-from .plots import INK, SMALL, finish, frame, note
+from .plots import INK, RIM, SMALL, finish, frame, note, with_legend
 from .plots_signs import name_ends, short
 from .ranks import FEWEST, RankTest
 from .theme import BLACK, BLUE, COLOURS, GREY, MARKERS, ORANGE, RED, new_figure, theme
@@ -29,7 +28,6 @@ MEASURES = {
     "sign_difference": "sign difference of the outputs",
     "input_after": "share of +1 among the inputs",
 }
-_RIM = [patheffects.withStroke(linewidth=2.8, foreground=BLACK)]  # light colours hardly stand out from white
 _HEAT = LinearSegmentedColormap.from_list("mistakes", ["#FFFFFF", "#F6C58F"])  # dark text can be read on all of it
 
 
@@ -56,7 +54,7 @@ def run_curves(
     high = max([100 * max(log[["test_accuracy", "train_accuracy"]].max().max() for log in logs), *papers])
     with theme():
         figure = new_figure(8.3, 1.6 + 2.9 * bands)
-        grid, below = _with_legend(figure, bands, columns, sharey=True)
+        grid, below = with_legend(figure, bands, columns, sharey=True)
         for ax, (heading, (log, paper)) in zip(grid.flat, runs.items()):
             _run_panel(ax, log, paper)
             ax.set_title(f"{heading}\n{_ends(log)}", size=SMALL + 0.5)
@@ -131,7 +129,7 @@ def _profile(ax: Axes, places: np.ndarray, curve: pd.DataFrame, method: str, num
     colour = COLOURS[method]
     if (curve["max"] > curve["min"]).any():
         ax.fill_between(places, curve["min"], curve["max"], color=colour, alpha=0.2, lw=0)
-    ax.plot(places, curve["mean"], color=colour, lw=1.8, path_effects=_RIM)
+    ax.plot(places, curve["mean"], color=colour, lw=1.8, path_effects=RIM)
     every = slice(number % 3, None, 3)  # so that none hides another
     ax.plot(places[every], curve["mean"].to_numpy()[every], MARKERS[method], color=colour, mec=BLACK, mew=0.8, ms=7)
 
@@ -163,7 +161,7 @@ def signs_against_accuracy(
     methods = _there(runs, [m for m in METHODS if m in set(runs["method"])])
     with theme():
         figure = new_figure(8.3, 5.2)
-        ((left, right),), below = _with_legend(figure, 1, 2)
+        ((left, right),), below = with_legend(figure, 1, 2)
         for method in methods:
             mine = runs[runs["method"] == method]
             left.plot(mine[measure], 100 * mine["test_accuracy"], MARKERS[method], color=COLOURS[method], mec=BLACK,
@@ -277,18 +275,6 @@ def mistakes(
 
 def _surely(p: float) -> str:
     return "> 99.9 %" if p > 0.999 else f"{100 * p:.1f} %"
-
-
-def _with_legend(figure: Figure, bands: int, columns: int, **options) -> tuple[np.ndarray, Axes]:
-    """(bands, columns) axes, and below them an empty one for the legend, which would else cover the caption."""
-    inches = figure.get_figheight()
-    ratios = [(inches - 1.2) / bands] * bands + [0.5]
-    grid = figure.subplots(bands + 1, columns, squeeze=False, gridspec_kw={"height_ratios": ratios}, **options)
-    for ax in grid[-1]:
-        ax.remove()
-    below = figure.add_subplot(grid[0, 0].get_gridspec()[-1, :])
-    below.axis("off")
-    return grid[:-1], below
 
 
 def _there(table: pd.DataFrame, methods: Sequence[str]) -> list[str]:

@@ -2,7 +2,8 @@
 
 OUT/<method>-seed<k>/    a run's folder each (see ``runs``); a study that was stopped goes on where it was
 results/<recipe>/        runs.csv, epochs.csv, signs.csv (a row per run / epoch / epoch and layer), study.json;
-                         given the images, final_signs.csv too (see ``final_signs``)
+                         given the images, final_signs.csv and final_gradients.csv too (see ``final_signs`` and
+                         ``ede_gradients``)
 """
 
 import json
@@ -21,7 +22,7 @@ from .recipes import RECIPES
 from .train import train
 
 RESULTS = Path(__file__).parent / "results"
-FINAL_SIGNS = "final_signs.csv"
+FINAL_SIGNS, FINAL_GRADIENTS = "final_signs.csv", "final_gradients.csv"
 FINAL = ("test_accuracy", "test_top5", "test_loss", "test_images")
 
 
@@ -129,7 +130,8 @@ def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequen
     """
     to = writable_folder(to)
     write_csv(to / "runs.csv", rows)
-    (to / FINAL_SIGNS).unlink(missing_ok=True)  # of the runs that were there before
+    for measured in (FINAL_SIGNS, FINAL_GRADIENTS):
+        (to / measured).unlink(missing_ok=True)  # of the runs that were there before
     for name, file in (("epochs.csv", runs.LOG), ("signs.csv", runs.SIGNS)):
         gathered = []
         for row in rows:

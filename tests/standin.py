@@ -55,6 +55,15 @@ def sign_rows(epochs, method, random, layers=LAYERS):
     return pd.DataFrame(rows)
 
 
+def gradient_rows(grows, inside, layers=LAYERS):
+    """final_gradients.csv: relative gradients of 0.1 up to t = 2, and ``grows`` times that beyond."""
+    return pd.DataFrame([
+        {"t": t, "layer": layer, "gradient": 0.1 * weight * (grows if t > 2 else 1), "weight": weight,
+         "inside": inside, "images": 256}
+        for t in (0.01, 1.0, 2.0, 5.0, 10.0) for weight, layer in enumerate(layers, start=3)
+    ])  # fmt: skip
+
+
 def write_study(results, methods=PLANNED, seeds=2, epochs=15, final=True):
     """The tables of the ablation, in ``results``/cifar10-resnet20/."""
     random = np.random.default_rng(7)
@@ -79,6 +88,9 @@ def write_study(results, methods=PLANNED, seeds=2, epochs=15, final=True):
         final_signs = pd.concat(signs).query("epoch == @epochs").assign(images=500)
         if final:
             final_signs.to_csv(folder / "final_signs.csv", index=False)
+            gradients = [gradient_rows(900, 0.9).assign(method=m, seed=k) for m in methods if m != "float"
+                         for k in range(seeds)]  # fmt: skip
+            pd.concat(gradients).to_csv(folder / "final_gradients.csv", index=False)
     about = facts("cifar10-resnet20", epochs=epochs)
     for key in ("method", "seed", "started"):
         about.pop(key)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sdbnn_lite import claims, cli, reproduction
+from sdbnn_lite import bench_results, claims, cli, reproduction
 from sdbnn_lite.recipes import CHAINS, RECIPES
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +55,10 @@ def test_the_claims_table_is_the_measured_one():
 
 def test_the_cifar_table_is_the_committed_results():
     assert reproduction.markdown() in README
+
+
+def test_the_speeds_are_the_committed_ones():
+    assert bench_results.markdown() in README
 
 
 def test_every_notebook_is_in_the_index():

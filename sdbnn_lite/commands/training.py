@@ -53,6 +53,7 @@ def run_study(args: argparse.Namespace) -> int:
     from .. import data
     from .. import study as studies
     from ..checkpoints import ZOO
+    from ..ede_gradients import write_study_gradients
     from ..final_signs import write_study_signs
     from ..methods import METHODS
     from ..publish import card_study
@@ -76,7 +77,9 @@ def run_study(args: argparse.Namespace) -> int:
             raise
     studies.gather(out, rows, tables, again_command(args), left_out)
     if recipe.dataset == "cifar10" and (args.data or os.environ.get("SDBNN_DATA")):
-        write_study_signs(out, rows, tables, data.load(recipe.dataset, args.data), recipe.epochs)
+        images = data.load(recipe.dataset, args.data)
+        write_study_signs(out, rows, tables, images, recipe.epochs)
+        write_study_gradients(out, rows, tables, images)
     if args.publish and recipe.name == "digits":
         studies.publish(out, rows, ZOO, recipe.name)
         card_study(ZOO, recipe.name, studies.study_facts(recipe.name))
