@@ -16,6 +16,7 @@ from sdbnn_lite.bare_layer import BareLayer
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.methods import METHODS
 from sdbnn_lite.packed import engines, pack
+from sdbnn_lite.packed.shares import in_shares
 from sdbnn_lite.packed.words import Geometry, pack_weights, pack_words, unpack_words
 
 BINARY = [name for name, method in METHODS.items() if method.binary]
@@ -121,15 +122,38 @@ def test_numpy_takes_over_where_numba_is_missing(monkeypatch):
         pack(sd.build("digits_convnet"), "numba")
 
 
-def test_the_number_of_threads_is_torchs_and_changes_nothing():
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_the_number_of_threads_is_torchs_and_changes_nothing(count):
+    """Fewer images than threads, as many, more: the same logits, but for how torch rounds in batches of other sizes."""
     net, images = trained("digits_convnet", "sdbnn")
-    packed = pack(net)
+    packed, before = pack(net), torch.get_num_threads()
     logits = []
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        logits.append(packed(images))
-        assert torch.get_num_threads() == threads
-    assert torch.equal(*logits)
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            logits.append(packed(images[:count]))
+            assert torch.get_num_threads() == threads and not logits[-1].requires_grad
+            begun = []
+            later = threading.Thread(target=lambda: begun.append(torch.get_num_threads()))
+            later.start()
+            later.join()
+            assert begun == [threads]
+    finally:
+        torch.set_num_threads(before)
+    for others in logits[1:]:
+        torch.testing.assert_close(others, logits[0], rtol=0, atol=1e-5)
+
+
+def test_what_goes_wrong_in_a_share_is_raised():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            in_shares(lambda part: part if part[0] == 0 else 1 // 0, torch.arange(4.0))
+        assert torch.get_num_threads() == 2
+        assert torch.equal(in_shares(lambda part: part * torch.get_num_threads(), torch.arange(5.0)), torch.arange(5.0))
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_several_python_threads_at_once():

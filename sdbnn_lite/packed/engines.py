@@ -27,7 +27,11 @@ class Readable:
     """NumPy: ``np.bitwise_count`` and nothing that needs a compiler."""
 
     name = "numpy"
+    several = True  # whether several Python threads may compute at once
     turn = nullcontext()  # to be held while a network runs
+
+    def follow_threads(self) -> None:
+        """Nothing to do: NumPy computes in the thread that calls it."""
 
     def sign_words(self, x, shift, padding):
         signs = pack_words(x + shift[:, None, None, :] >= 0)
@@ -66,9 +70,10 @@ def _pool(y: np.ndarray) -> np.ndarray:
 
 
 class Fast:
-    """numba, with as many threads as torch has."""
+    """numba, with as many threads as torch has in the thread that calls it."""
 
     name = "numba"
+    several = True
     turn = nullcontext()
 
     def __init__(self) -> None:
@@ -82,7 +87,7 @@ class Fast:
         kernels.channel_means(np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1), np.float32))
         torch.set_num_threads(threads)  # both may share one OpenMP, and numba's first launch sets its number
         if numba.threading_layer() == "workqueue":  # numba's own pool, where there is no OpenMP: one caller at a time
-            self.turn = _ONE_AT_A_TIME
+            self.several, self.turn = False, _ONE_AT_A_TIME
 
     def follow_threads(self) -> None:
         """Use torch's number of threads."""

@@ -22,11 +22,12 @@ from ..errors import UsageError
 from ..layers import BinaryConv2d, binary_layers
 from ..models import BinaryNet, CifarResNet, DigitsConvNet, ImageNetResNet, ResNet20Block, VGGSmall
 from .engines import engine
+from .shares import in_shares
 from .thresholds import Switch, switch_of
 from .words import Base, Geometry, base_of, pack_weights
 
 FILTERS = 16  # side by side in ``blocks``
-AT_ONCE = 8  # images: their activations stay in the caches from layer to layer, which 32 images' don't
+AT_ONCE = 16  # images, 8 of ImageNet's size: their activations stay in the caches from layer to layer, more don't
 
 
 def fold(bn: nn.BatchNorm2d, scale: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
@@ -141,11 +142,17 @@ class PackedNet:
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         self.net.check(images)
-        if self.engine.name == "numba":
-            self.engine.follow_threads()
         images = images.contiguous(memory_format=torch.channels_last)
+        if 1 < torch.get_num_threads() <= len(images) and self.engine.several:
+            return in_shares(self._in_turn, images)
         with self.engine.turn:
-            return torch.cat([self._logits(some) for some in images.split(AT_ONCE)])
+            return self._in_turn(images)
+
+    def _in_turn(self, images: Tensor) -> Tensor:
+        """The logits, ``AT_ONCE`` images at a time, each layer with all of this thread's threads."""
+        self.engine.follow_threads()
+        at_once = AT_ONCE // 2 if isinstance(self.net, ImageNetResNet) else AT_ONCE
+        return torch.cat([self._logits(some) for some in images.split(at_once)])
 
     def _logits(self, images: Tensor) -> Tensor:
         if isinstance(self.net, CifarResNet):
