@@ -122,7 +122,8 @@ def in_words(found: pd.DataFrame) -> str:
     return (
         f"{'. '.join(said)}. A peak of t in every layer multiplies on the way back, and only weights that lie far from "
         "0 are out of its reach, as most of IR-Net's are, whose standard deviation is held at 1. So much is measured. "
-        "That the larger steps are what costs the points is our reading of it: a run that stops at t = 1 would test it."
+        "That the larger steps are what costs the points is our reading. A run that stops at t = 1 would test it: "
+        "`sdbnn-lite train cifar10-resnet20 --epochs 15 --ede 0.001 1 --data DIR`."
     )
 
 

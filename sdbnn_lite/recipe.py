@@ -84,6 +84,8 @@ class Recipe:
             value = getattr(self, field)
             if not (0 <= value < 1 or (value == 1 and most == "to 1")):
                 raise UsageError(f"{field}={value!r}: a number from 0 {most} is needed")
+        if not (len(self.ede) == 2 and 0 < self.ede[0] <= self.ede[1] < math.inf):
+            raise UsageError(f"ede={self.ede!r}: two finite numbers are needed, 0 < t_min <= t_max")
         if not isinstance(self.cutout, int) or self.cutout < 0:
             raise UsageError(f"cutout={self.cutout!r}: a whole number of pixels, 0 or more, is needed")
 
@@ -101,6 +103,7 @@ class Recipe:
         lr: float | None = None,
         image_size: int | None = None,
         distill: float | None = None,
+        ede: tuple[float, float] | None = None,
     ) -> "Recipe":
         """The same recipe with what isn't None replaced; no longer "published" where that changes it.
 
@@ -110,7 +113,7 @@ class Recipe:
         if batch_size is not None and lr is None and batch_size > 0:
             factor = batch_size / self.batch_size
             lr = self.lr * (factor if self.optimizer == "sgd" else math.sqrt(factor))
-        wanted = {"batch_size": batch_size, "lr": lr, "image_size": image_size, "distill": distill}
+        wanted = {"batch_size": batch_size, "lr": lr, "image_size": image_size, "distill": distill, "ede": ede}
         if image_size and self.image_size:
             wanted["pad"] = round(self.pad * image_size / self.image_size)
         other = {k: v for k, v in wanted.items() if v is not None and v != getattr(self, k)}

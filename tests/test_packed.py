@@ -1,6 +1,7 @@
 """Inference on bits: both engines against torch's own convolution, bit for bit, and against the float networks."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -133,11 +134,8 @@ def test_the_number_of_threads_is_torchs_and_changes_nothing(count):
             torch.set_num_threads(threads)
             logits.append(packed(images[:count]))
             assert torch.get_num_threads() == threads and not logits[-1].requires_grad
-            begun = []
-            later = threading.Thread(target=lambda: begun.append(torch.get_num_threads()))
-            later.start()
-            later.join()
-            assert begun == [threads]
+            with ThreadPoolExecutor(1) as later:
+                assert later.submit(torch.get_num_threads).result() == threads
     finally:
         torch.set_num_threads(before)
     for others in logits[1:]:

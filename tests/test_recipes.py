@@ -127,6 +127,8 @@ def test_changed():
     assert adam.changed(batch_size=512) == adam and adam.changed(batch_size=1024, lr=1e-3).lr == 1e-3
     small = get_recipe("imagenette-resnet18-stage2").changed(image_size=64, distill=0.25)
     assert (small.image_size, small.resized, small.distill, small.lr) == (64, True, 0.25, 1e-3)
+    gentle = r.changed(epochs=15, ede=(1e-3, 1.0))
+    assert (gentle.ede, gentle.lr, gentle.published) == ((1e-3, 1.0), 0.11, False) and r.changed(ede=(1e-3, 10.0)) == r
 
 
 @pytest.mark.parametrize(
@@ -138,6 +140,10 @@ def test_changed():
         ({"ema": -0.1}, "ema=-0.1"),
         ({"distill": 1.5}, "distill=1.5: a number from 0 to 1"),
         ({"cutout": -1}, "cutout=-1"),
+        ({"ede": (1.0, 0.1)}, r"ede=\(1.0, 0.1\): two finite numbers are needed, 0 < t_min <= t_max"),
+        ({"ede": (0.0, 1.0)}, "ede="),
+        ({"ede": (1.0, float("nan"))}, "ede="),
+        ({"ede": (1.0, float("inf"))}, "ede="),
         ({"epochs": 2.5}, "epochs=2.5"),
         ({"batch_size": 1}, "batch_size=1"),
         ({"lr": float("nan")}, "lr=nan"),

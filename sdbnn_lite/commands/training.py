@@ -43,7 +43,7 @@ def describe_run(result, seed: int) -> str:
     return (
         f"{describe_score(result.score, result.label)}\n"
         f"({net.name}, method {net.options['method']}, {len(result.log)} epochs, seed {seed}, n = 1, last epoch, "
-        f"{machine['gpu'] or machine['cpu']}, {machine['threads']} threads)\n"
+        f"{machine['gpu'] or machine['cpu']}, {machine['threads']} thread{'s' * (machine['threads'] > 1)})\n"
         f"run: {result.out}    evaluate it again: sdbnn-lite evaluate {shlex.quote(str(result.out))}"
     )
 
@@ -100,6 +100,7 @@ def again_command(args: argparse.Namespace) -> str:
     for option in ("epochs", "batch_size", "lr", "image_size", "distill"):
         value = getattr(args, option)
         kept += [f"--{option.replace('_', '-')}", str(value)] if value is not None else []
+    kept += ["--ede", *map(str, args.ede)] if args.ede else []
     kept += ["--data", "DIR"] if args.data else []
     kept += ["--teacher", Path(args.teacher).name] if args.teacher else []
     kept += ["--threads", str(args.threads)] if args.threads else []
@@ -108,7 +109,8 @@ def again_command(args: argparse.Namespace) -> str:
 
 def changed(recipe, args: argparse.Namespace):
     """The recipe with what the command line changes."""
-    return recipe.changed(args.epochs, args.batch_size, args.lr, args.image_size, args.distill)
+    ede = None if args.ede is None else tuple(args.ede)
+    return recipe.changed(args.epochs, args.batch_size, args.lr, args.image_size, args.distill, ede)
 
 
 def training_options(args: argparse.Namespace) -> dict:

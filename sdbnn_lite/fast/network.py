@@ -31,7 +31,7 @@ def supports(net: nn.Module) -> bool:
 class FastForward:
     """Call it like the network; the network's mode, parameters and statistics are used and updated."""
 
-    path = "fused layers, 16-bit integer convolutions"
+    path = "fused layers: bits forward, 16-bit integers backward"
 
     def __init__(self, net: BinaryNet):
         threads = torch.get_num_threads()
