@@ -1,7 +1,7 @@
 """A run's folder: what it holds, what it may be resumed with.
 
 log.csv                  a row per epoch: t, learning rate, losses, accuracies, seconds, images/s
-signs.csv                a row per epoch and binary layer: the signs of the first test images
+signs.csv                a row per epoch and binary layer: the signs of 256 test images from the whole set
 run.json                 recipe, method, seed, data set, hardware, versions, command, and in the end the result
 checkpoint.safetensors   everything the run needs to go on, after every epoch
 weights.safetensors      the network of the last epoch

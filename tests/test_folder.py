@@ -6,12 +6,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from image_trees import refused
 from PIL import Image
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from sdbnn_lite import folder
-from sdbnn_lite.errors import UsageError
 from sdbnn_lite.tree import open_tree
 
 COLOURS = np.random.default_rng(0)
@@ -238,13 +238,6 @@ def test_a_full_disk_leaves_nothing_behind(root, tmp_path, monkeypatch, capsys, 
 
 
 # Bad input
-
-
-def refused(call, *words):
-    with pytest.raises(UsageError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message and all(str(word) in message for word in words), message
 
 
 def test_an_unreadable_image_is_named(root):

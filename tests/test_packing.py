@@ -7,6 +7,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 import torch
+from image_trees import equal, seeded
 from PIL import Image
 from torchvision.transforms import functional as F
 
@@ -20,10 +21,6 @@ from sdbnn_lite.tree import open_tree
 SIDE, SIZE = 18, 16  # 256 : 224
 EVERY = Augmentation(resized=True, jitter=0.4)
 Usage = namedtuple("Usage", "total used free")
-
-
-def seeded():
-    return torch.Generator().manual_seed(0)
 
 
 @pytest.fixture
@@ -50,13 +47,6 @@ def packed(root, **options):
 
 def load(root, **options):
     return data.load("imagenet", root.parent, image_size=SIZE, workers=0, **options)
-
-
-def equal(batches, others):
-    batches, others = list(batches), list(others)
-    return len(batches) == len(others) and all(
-        torch.equal(x, u) and torch.equal(y, v) for (x, y), (u, v) in zip(batches, others)
-    )
 
 
 def test_the_side_is_the_usual_one():

@@ -6,6 +6,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
+from image_trees import equal, seeded
 from PIL import Image
 
 from sdbnn_lite import data
@@ -15,10 +16,6 @@ from sdbnn_lite.imageset import Described, ImageSet, cut
 from sdbnn_lite.prefetch import prefetch
 
 EVERY = Augmentation(resized=True, jitter=0.4, lighting=0.1)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture
@@ -39,13 +36,6 @@ def root(tmp_path, monkeypatch):
 @pytest.fixture
 def streamed(root):
     return data.load("imagenet", root, image_size=16, workers=0)
-
-
-def equal(batches, others):
-    batches, others = list(batches), list(others)
-    return len(batches) == len(others) and all(
-        torch.equal(x, u) and torch.equal(y, v) for (x, y), (u, v) in zip(batches, others)
-    )
 
 
 # Shares: pure functions

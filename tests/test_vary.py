@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from image_trees import seeded
 from torchvision import transforms
 from torchvision.transforms import functional as F
 
@@ -14,10 +15,6 @@ from sdbnn_lite.errors import UsageError
 from sdbnn_lite.imageset import ImageSet
 
 KEY = 12345
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def uniform(n, key=KEY):
