@@ -84,6 +84,14 @@ def gradients() -> Figure:
     return plots_gradients.gradients_over_t(table, one, last, caption)
 
 
+def long_run() -> tuple[pd.DataFrame, int]:
+    """The gradients' summary of the longest ResNet-20 run that is longer than the ablation, and its epochs; or none."""
+    name, run = longest_runs().get("cifar10_resnet20", ("", {"epochs": 0, "method": "", "seed": 0}))
+    found = ede_gradients.run_summary(name, run)
+    longer = run["epochs"] > study.study_facts(ablation.STUDY)["epochs"]
+    return (found if longer else found[:0]), run["epochs"]
+
+
 def layers() -> Figure:
     """The sign difference of every layer's outputs, method by method."""
     table, about = ablation.signs_and_accuracy()
@@ -205,7 +213,7 @@ def _said_of_gradients() -> str:
         study.read_study(ablation.STUDY, study.FINAL_GRADIENTS),
         study.read_study(ablation.STUDY, "epochs.csv"),
     )
-    found = ede_gradients.in_words(ede_gradients.summary(table, epochs)).replace("`", "")
+    found = ede_gradients.in_words(ede_gradients.summary(table, epochs), *long_run()).replace("`", "")
     return f"Left: relative gradient against t, a line per method. Right: layer by layer in one method. {found}"
 
 

@@ -19,6 +19,8 @@ from . import runs
 from .bits import FORM, bit_state, round_matrices
 from .cards import card_path, make_card
 from .checkpoints import WEIGHTS, ZOO, describe, load, read_tensors, rebuild, tensor_bytes
+from .ede_gradients import IMAGES as GRADIENT_IMAGES
+from .ede_gradients import TEMPERATURES, gradient_rows
 from .errors import RunError, UsageError
 from .evaluate import evaluate
 from .files import writable_folder, write_atomic, write_csv, write_json
@@ -28,7 +30,7 @@ from .models import BinaryNet
 from .predictions import PREDICTIONS, Collector, write_predictions
 from .probe import probe_images, probe_logits
 from .stream import StreamedImageSet
-from .study import FINAL_SIGNS
+from .study import FINAL_GRADIENTS, FINAL_SIGNS
 
 RUN_RESULTS = Path(__file__).parent / "results" / "runs"
 SCORE_TOLERANCE = 0.2  # points between the run's own accuracy and the stored file's: another device, or rounding
@@ -74,10 +76,11 @@ def publish_run(
     state = bit_state(net, rounded)
     stored = rebuild(state, about, target)
     result, more = run["result"], {"scored": f"by the run, on {run['machine']['device']}"}
-    answered, signs = None, []
+    answered, signs, gradients = None, [], []
     if images is not None:
         result, more, answered = rescore(stored, run, images)
         signs = last_signs(net, images, run["epochs"])
+        gradients = last_gradients(net, images)
     content = tensor_bytes(state, {**about, "result": result})
     more |= {"form": FORM, "rounded": about.get("rounded", "nothing")}
     run = {**run, "command": portable_command(run["command"])}
@@ -93,12 +96,14 @@ def publish_run(
     for table in (runs.LOG, runs.SIGNS):
         if (folder / table).is_file():
             write_atomic(results / table, (folder / table).read_bytes())
-    for table in (PREDICTIONS, FINAL_SIGNS):
+    for table in (PREDICTIONS, FINAL_SIGNS, FINAL_GRADIENTS):
         (results / table).unlink(missing_ok=True)  # of the entry that was there before
     if answered is not None:
         write_predictions(results / PREDICTIONS, answered)
     if signs:
         write_csv(results / FINAL_SIGNS, signs)
+    if gradients:
+        write_csv(results / FINAL_GRADIENTS, gradients)
     return name, card
 
 
@@ -125,6 +130,17 @@ def check_name(name: str, target: Path) -> None:
 def last_signs(net: BinaryNet, images: ImageSet | StreamedImageSet, epochs: int) -> list[dict]:
     """The rows of final_signs.csv, measured on the CPU."""
     return final_rows(net, images.test_sample(IMAGES).cpu(), epochs)
+
+
+def last_gradients(net: BinaryNet, images: ImageSet | StreamedImageSet) -> list[dict]:
+    """The rows of final_gradients.csv, measured on the CPU; none for a set that isn't in memory."""
+    if not isinstance(images, ImageSet):
+        return []
+    sample, labels = (
+        images.test_sample(GRADIENT_IMAGES).cpu(),
+        images.test_labels[images.sampled_places(GRADIENT_IMAGES)],
+    )
+    return gradient_rows(net, sample, labels.cpu(), TEMPERATURES)
 
 
 def rescore(stored: BinaryNet, run: dict, images: ImageSet | StreamedImageSet) -> tuple[dict, dict, pd.DataFrame]:

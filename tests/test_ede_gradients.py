@@ -99,17 +99,21 @@ def test_the_summary_by_hand():
     assert list(found.index) == ["irnet", "wsd", "sdbnn"]  # bnn has no t
     assert found["grows"].tolist() == pytest.approx([20, 700, 2000])
     assert found["train"].tolist() == pytest.approx([0.5, -1, -3]) and found["t"].tolist() == [5.4] * 3
-    said = ede_gradients.in_words(found.reset_index())
+    said = ede_gradients.in_words(found.reset_index(), found.reset_index()[2:], 100)
     assert said.startswith(
         "`wsd`, `sdbnn` lost training accuracy after t had passed 1; there gradients grow 700 to 2,000 "
     )
     assert "`irnet` kept or gained training accuracy after t had passed 1; there gradients grow 20 times" in said
+    assert (
+        "In the run of 100 epochs, `sdbnn`'s gradients grow 2,000 times, and its training accuracy changed by -3.00"
+        in said
+    )
 
 
 def test_where_no_run_came_so_far_nothing_is_said():
     short = logs(sdbnn=-3)
     found = ede_gradients.summary(made(sdbnn=(2000, 0.9)), short[short["epoch"] < 3])
-    assert ede_gradients.in_words(found).startswith("No network that learns with EDE has come")
+    assert ede_gradients.in_words(found, found, 0).startswith("No network that learns with EDE has come")
 
 
 def test_the_figure_is_drawn_or_says_what_it_lacks(tmp_path, monkeypatch):
