@@ -17,8 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import study
-from .checkpoints import load
-from .files import writable_folder, write_csv
 from .imageset import ImageSet
 from .layers import binary_layers, set_ede
 from .machine import convolutions
@@ -59,24 +57,23 @@ def gradient_rows(net: BinaryNet, images: Tensor, labels: Tensor, temperatures: 
     return rows
 
 
+def final_rows(net: BinaryNet, images: ImageSet) -> list[dict]:
+    """The rows of final_gradients.csv for ``net``, on its device, seen on ``IMAGES`` test images of the whole set."""
+    device = next(net.parameters()).device
+    sample, labels = images.test_sample(IMAGES).to(device), images.test_labels[images.sampled_places(IMAGES)].to(device)
+    return [{**row, "images": len(sample)} for row in gradient_rows(net, sample, labels, TEMPERATURES)]
+
+
 def write_study_gradients(out: Path, rows: list[dict], to: Path, images: ImageSet) -> None:
     """final_gradients.csv of a study whose runs lie in ``out``, into the folder ``to``; ``rows`` are runs.csv's."""
-    sample, found = images.test_sample(IMAGES), []
-    labels = images.test_labels[images.sampled_places(IMAGES)]
-    for row in rows:
-        who = {key: row[key] for key in ("method", "seed")}
-        net = load(out / f"{row['method']}-seed{row['seed']}").to(sample.device)
-        found += [{**who, **line, "images": len(sample)} for line in gradient_rows(net, sample, labels, TEMPERATURES)]
-    if found:  # the float twin alone has none
-        write_csv(writable_folder(to) / FINAL_GRADIENTS, found)
+    study.measure_runs(out, rows, Path(to) / FINAL_GRADIENTS, lambda net: final_rows(net, images))
 
 
 def over_layers(table: pd.DataFrame) -> pd.DataFrame:
-    """A row per method, seed and t: relative, |dL/dW| / |W| over all layers at once, and inside, the layers' mean."""
+    """A row per method, seed and t: relative, |dL/dW| / |W| over all layers at once."""
     groups = table.groupby(["method", "seed", "t"], sort=False)
     norm = {key: groups[key].agg(lambda norms: np.sqrt(np.square(norms).sum())) for key in ("gradient", "weight")}
-    found = pd.DataFrame({"relative": norm["gradient"] / norm["weight"], "inside": groups["inside"].mean()})
-    return found.reset_index()
+    return (norm["gradient"] / norm["weight"]).rename("relative").reset_index()
 
 
 def growth(table: pd.DataFrame) -> pd.DataFrame:

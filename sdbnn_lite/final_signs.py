@@ -11,8 +11,6 @@ import pandas as pd
 from torch import Tensor
 
 from . import study
-from .checkpoints import load
-from .files import writable_folder, write_csv
 from .imageset import ImageSet
 from .layers import binary_layers
 from .machine import convolutions
@@ -34,13 +32,8 @@ def final_rows(net: BinaryNet, images: Tensor, epoch: int) -> list[dict]:
 
 def write_study_signs(out: Path, rows: list[dict], to: Path, images: ImageSet, epoch: int) -> None:
     """final_signs.csv of a study whose runs lie in ``out``, into the folder ``to``; ``rows`` are those of runs.csv."""
-    sample, found = images.test_sample(IMAGES), []
-    for row in rows:
-        who = {key: row[key] for key in ("method", "seed")}
-        net = load(out / f"{row['method']}-seed{row['seed']}").to(sample.device)
-        found += [{**who, **line} for line in final_rows(net, sample, epoch)]
-    if found:  # the float twin alone has none
-        write_csv(writable_folder(to) / FINAL_SIGNS, found)
+    sample = images.test_sample(IMAGES)
+    study.measure_runs(out, rows, Path(to) / FINAL_SIGNS, lambda net: final_rows(net.to(sample.device), sample, epoch))
 
 
 def last_signs(name: str) -> tuple[pd.DataFrame, str]:

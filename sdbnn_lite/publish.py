@@ -15,12 +15,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from . import runs
+from . import ede_gradients, runs
 from .bits import FORM, bit_state, round_matrices
 from .cards import card_path, make_card
 from .checkpoints import WEIGHTS, ZOO, describe, load, read_tensors, rebuild, tensor_bytes
-from .ede_gradients import IMAGES as GRADIENT_IMAGES
-from .ede_gradients import TEMPERATURES, gradient_rows
 from .errors import RunError, UsageError
 from .evaluate import evaluate
 from .files import writable_folder, write_atomic, write_csv, write_json
@@ -136,11 +134,7 @@ def last_gradients(net: BinaryNet, images: ImageSet | StreamedImageSet) -> list[
     """The rows of final_gradients.csv, measured on the CPU; none for a set that isn't in memory."""
     if not isinstance(images, ImageSet):
         return []
-    sample, labels = (
-        images.test_sample(GRADIENT_IMAGES).cpu(),
-        images.test_labels[images.sampled_places(GRADIENT_IMAGES)],
-    )
-    return gradient_rows(net, sample, labels.cpu(), TEMPERATURES)
+    return ede_gradients.final_rows(net, images)
 
 
 def rescore(stored: BinaryNet, run: dict, images: ImageSet | StreamedImageSet) -> tuple[dict, dict, pd.DataFrame]:

@@ -7,16 +7,17 @@ results/<recipe>/        runs.csv, epochs.csv, signs.csv (a row per run / epoch 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from . import runs
-from .checkpoints import CHECKPOINT, WEIGHTS
+from .checkpoints import CHECKPOINT, WEIGHTS, load
 from .errors import UsageError
 from .files import read_csv, writable_folder, write_atomic, write_csv, write_json
 from .methods import METHODS, get_method
+from .models import BinaryNet
 from .recipe import Recipe
 from .recipes import RECIPES
 from .train import train
@@ -146,6 +147,17 @@ def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequen
     write_json(to / "study.json", {**run, "methods": list(dict.fromkeys(r["method"] for r in rows)), "seeds": seeds,
                                    "protocol": "last epoch, all test images", "command": command,
                                    **({"left_out": list(left_out)} if left_out else {})})  # fmt: skip
+
+
+def measure_runs(out: Path, rows: list[dict], to: Path, measure: Callable[[BinaryNet], list[dict]]) -> None:
+    """Write the table ``to``: what ``measure`` finds in the network of each run that ``rows`` names, beside its method
+    and seed. No file where it finds nothing, as in the float twin alone."""
+    found = []
+    for row in rows:
+        who = {key: row[key] for key in ("method", "seed")}
+        found += [{**who, **line} for line in measure(load(out / f"{row['method']}-seed{row['seed']}"))]
+    if found:
+        write_csv(writable_folder(to.parent) / to.name, found)
 
 
 def publish(out: Path, rows: list[dict], zoo: Path, prefix: str) -> None:
