@@ -8,6 +8,8 @@ import json
 from typing import Any
 
 from .errors import UsageError
+from .machine import processor
+from .markdown import markdown_table
 from .study import RESULTS
 
 FOLDER = RESULTS / "bench"
@@ -36,7 +38,8 @@ def _train(result: dict[str, Any]) -> str:
     head = ["One training step", "published code's way", "readable", "float twin", "fast", "published / fast",
             "kept for backward, readable → fast"]  # fmt: skip
     batch, rounds = (result["train"][0][key] for key in ("batch", "rounds"))
-    return f"{_table(head, rows)}\n\n{_source(result, 'train')}, batch {batch}, at least {rounds} rounds in turn."
+    below = f"{_source(result, 'train')}, batch {batch}, at least {rounds} rounds in turn."
+    return f"{markdown_table(head, rows)}\n\n{below}"
 
 
 def _packed(result: dict[str, Any]) -> str:
@@ -46,14 +49,14 @@ def _packed(result: dict[str, Any]) -> str:
         for row in result["packed"]
     ]  # fmt: skip
     head = ["On bits", "images", "torch's best float32", "packed, with packing the signs", "ratio", "our goal"]
-    return f"{_table(head, rows)}\n\n{_source(result, 'packed')}. Ratios: median (10th-90th percentile) of the rounds."
+    below = f"{_source(result, 'packed')}. Ratios: median (10th-90th percentile) of the rounds."
+    return f"{markdown_table(head, rows)}\n\n{below}"
 
 
 def _source(result: dict[str, Any], what: str) -> str:
     machine = result["machine"]
-    threads = f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
     command = f"sdbnn-lite bench {what} --threads {machine['threads']} --json"
-    return f"{machine['cpu']}, {machine['cores']} cores, {threads}, torch {machine['versions']['torch']}: `{command}`"
+    return f"{processor(machine)} on {machine['cores']} cores, torch {machine['versions']['torch']}: `{command}`"
 
 
 def _title(what: str) -> str:
@@ -65,8 +68,3 @@ def _title(what: str) -> str:
 
 def _ms(value: float) -> str:
     return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -46,8 +46,9 @@ def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: o
     """The card of the file ``content``, which holds ``net`` and was trained by ``run`` (a run's run.json).
 
     network, method, recipe, dataset, data (what a figure may be called), epochs, seed, n (runs behind the figure: 1),
-    protocol, test_accuracy, test_top5, test_loss, test_images, then ``more``, then command, started, machine (hardware
-    and versions), bytes and sha256 of the file, and probe: the network's answers to 500 synthetic images.
+    protocol, test_accuracy, test_top5, test_loss, test_images, then ``more``, then command, started, earlier (machines
+    of a run that went on elsewhere), machine (hardware and versions), bytes and sha256 of the file, and probe: the
+    network's answers to 500 synthetic images.
     """
     probe = probe_settings(net, run["dataset"], run.get("image_size"))
     kept = ("network", "method", "recipe", "published", "dataset", "data", "epochs", "seed")
@@ -56,7 +57,7 @@ def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: o
         "n": 1,
         **result,
         **more,
-        **{key: run[key] for key in ("command", "started", "machine") if key in run},
+        **{key: run[key] for key in ("command", "started", "earlier", "machine") if key in run},
         "bytes": len(content),
         "sha256": digest(content),
         "probe": {**probe, "argmax": probe_answers(net, probe)},

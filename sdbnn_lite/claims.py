@@ -16,6 +16,7 @@ from . import checkpoints, figures, reproduction, study
 from .errors import UsageError
 from .layers import binary_layers
 from .machine import one_thread
+from .markdown import markdown_table
 from .methods import METHODS
 from .models import BinaryNet, build
 from .overhead import extra_operations, fold_scale
@@ -79,11 +80,11 @@ def measure() -> list[Claim]:
 
 def markdown(claims: Sequence[Claim], folder: str = "notebooks/") -> str:
     """The claims as a Markdown table; links to notebooks begin with ``folder``."""
-    lines = ["| | The paper says | Its figure | We measured | Holds? | See |", "|---|---|---|---|---|---|"]
-    for c in claims:
-        cells = (c.number, c.claim, c.paper, c.measured, f"**{c.holds}**", f"[{c.where[:2]}]({folder}{c.where})")
-        lines.append("| " + " | ".join(str(cell).replace("|", r"\|") for cell in cells) + " |")
-    return "\n".join(lines)
+    head = ("", "The paper says", "Its figure", "We measured", "Holds?", "See")
+    return markdown_table(head, [
+        (c.number, c.claim, c.paper, c.measured, f"**{c.holds}**", f"[{c.where[:2]}]({folder}{c.where})")
+        for c in claims
+    ])  # fmt: skip
 
 
 # --- 1: scaling factors ----------------------------------------------------------------------------------------------

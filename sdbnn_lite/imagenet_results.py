@@ -12,6 +12,7 @@ A published run belongs to a part by its recipe, whatever its name in ``results/
 import pandas as pd
 
 from . import study
+from .markdown import markdown_table
 from .methods import METHODS
 from .plots import hardware
 from .recipes import CHAINS, RECIPES
@@ -89,7 +90,7 @@ def table(dataset: str = "imagenette") -> pd.DataFrame:
 
 def markdown(rows: pd.DataFrame, dataset: str = "imagenette") -> str:
     """:func:`table` as a Markdown table, and below it what was measured on what, or the command that would do it."""
-    lines = ["| Part | Method | Pixels | Epochs | n | top-1 | top-5 |", "|---|---|---|---|---|---|---|"]
+    lines = []
     for row in rows.to_dict("records"):
         cells = [TITLES[row["part"]], f"`{row['method']}`"]
         if row["n"]:
@@ -97,8 +98,9 @@ def markdown(rows: pd.DataFrame, dataset: str = "imagenette") -> str:
                       f"**{in_percent(row['mean'], row['std'])}**", f"{row['top5']:.2f} %"]  # fmt: skip
         else:
             cells += ["–", "–", 0, "not run yet", "–"]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join([*lines, "", _legend(rows, dataset), *_origins(rows)])
+        lines.append(cells)
+    filled = markdown_table(("Part", "Method", "Pixels", "Epochs", "n", "top-1", "top-5"), lines)
+    return "\n".join([filled, "", _legend(rows, dataset), *_origins(rows)])
 
 
 def _legend(rows: pd.DataFrame, dataset: str) -> str:
@@ -127,7 +129,7 @@ def paper_markdown() -> str:
     """The paper's ImageNet table; our column holds what was run on ImageNet itself, and says so where nothing was."""
     rows = table("imagenet")
     heads = ("ResNet-18: weights / activations", "The paper: top-1", "The paper: top-5", "Ours: top-1", "Ours: top-5")
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    lines = []
     for part, (top1, top5) in PAPER.items():
         mine = rows[(rows["part"] == part) & (rows["n"] > 0)]
         ours = ["not run here", "not run here"]
@@ -136,9 +138,8 @@ def paper_markdown() -> str:
             ours = [f"{in_percent(row['mean'], row['std'])}, {row['epochs']:.0f} epochs, n = {row['n']}",
                     f"{row['top5']:.2f} %"]  # fmt: skip
         bits = "1 / 1 bit, stage 2" if part == "stage2" else "32 / 1 bits, stage 1"
-        cells = (bits, f"{top1} %", f"{top5} %", *ours)
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append((bits, f"{top1} %", f"{top5} %", *ours))
+    return markdown_table(heads, lines)
 
 
 # --- single runs -----------------------------------------------------------------------------------------------------

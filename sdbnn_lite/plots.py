@@ -18,6 +18,7 @@ from sklearn.isotonic import isotonic_regression
 
 from . import signs
 from .errors import UsageError
+from .machine import processor
 from .methods import METHODS, get_method
 from .record import LayerSigns
 from .study import summary
@@ -36,10 +37,12 @@ def title_lines(method: str) -> str:
 
 
 def hardware(facts: Mapping) -> str:
-    """What a study ran on, as a caption says it."""
-    machine = facts["machine"]
-    where = machine["gpu"] or f"{machine['cpu']}, {machine['threads']} thread{'s' * (machine['threads'] != 1)}"
-    return where.replace("(R)", "").replace("(TM)", "")
+    """What a study or a run computed on, as a caption says it; of a run that went on elsewhere, all of it."""
+    *before, last = [*facts.get("earlier", ()), {"machine": facts["machine"]}]
+    same = f"{last['machine']['cpu']}, "  # said once
+    names = [f"{processor(b['machine'])} up to epoch {b['epochs']}" for b in before] + [processor(last["machine"])]
+    names = [name.removeprefix(same) if i and names[i - 1].startswith(same) else name for i, name in enumerate(names)]
+    return ", then ".join(names).replace("(R)", "").replace("(TM)", "")
 
 
 def study_line(facts: Mapping, n: Sequence[int]) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from . import study
+from .markdown import markdown_table
 from .plots import hardware
 from .recipes import RECIPES
 from .runs import LOG, RUN
@@ -102,7 +103,7 @@ def markdown(rows: pd.DataFrame | None = None) -> str:
     rows = table() if rows is None else rows
     heads = ("Network", "Epochs", "n", "Ours: last epoch", "Ours, by the published code's protocol: best epoch on the "
              "test set", "The paper's figure", "The paper's epochs")  # fmt: skip
-    lines, origins = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)], []
+    lines, origins = [], []
     for row in rows.to_dict("records"):
         name = row["title"] + own_recipe(row["network"], row["recipe"])
         if row["n"]:
@@ -112,9 +113,8 @@ def markdown(rows: pd.DataFrame | None = None) -> str:
         else:
             cells = ("–", 0, "not run yet", "–")
             origins.append(f"- {name}: `{row['command']}` would do it")
-        cells = (name, *cells, f"{row['paper']} %", row["paper_epochs"])
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join([*lines, "", legend(rows), "", *origins])
+        lines.append((name, *cells, f"{row['paper']} %", row["paper_epochs"]))
+    return "\n".join([markdown_table(heads, lines), "", legend(rows), "", *origins])
 
 
 def csv_rows(rows: pd.DataFrame) -> list[dict]:

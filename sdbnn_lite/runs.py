@@ -76,10 +76,18 @@ def rows_until(path: Path, epoch: int) -> list[dict]:
     return [row for row in read_csv(path) if int(row["epoch"]) <= epoch]
 
 
-def origin(out: Path) -> dict:
-    """When and by which command the run in ``out`` was begun, so that resuming doesn't rewrite it."""
+def origin(out: Path, epochs: int, machine: dict) -> dict:
+    """When and by which command the run in ``out`` was begun, so that resuming after ``epochs`` doesn't rewrite it.
+
+    "earlier", where other machines (or threads, versions) than ``machine`` finished an epoch before it: each of them
+    as {"epochs": how many were done when it stopped, "machine": as ``describe_machine`` gave it}.
+    """
     try:
         begun = json.loads((out / RUN).read_text())
-        return {key: begun[key] for key in ("command", "started")}
+        about = {key: begun[key] for key in ("command", "started")}
+        earlier = begun.get("earlier", [])
+        if begun["machine"] != machine and epochs > (earlier[-1]["epochs"] if earlier else 0):
+            earlier = [*earlier, {"epochs": epochs, "machine": begun["machine"]}]
+        return about | ({"earlier": earlier} if earlier else {})
     except (OSError, ValueError, KeyError):
         return {}

@@ -266,6 +266,7 @@ def train(
     if found:
         trainer.resume(*found, folder)
 
+    machine = describe_machine(place.device) | ({} if place.alone else {"processes": place.processes})
     about = {
         **wanted,
         "data": images.label,
@@ -273,9 +274,9 @@ def train(
         "test_images": images.num_test,
         "command": command,
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        **(runs.origin(folder) if found else {}),
+        **(runs.origin(folder, trainer.progress.epoch, machine) if found else {}),
         **({"launch": distributed.launch()} if distributed.launch() else {}),
-        "machine": describe_machine(place.device) | ({} if place.alone else {"processes": place.processes}),
+        "machine": machine,
     }
     if place.leads:
         write_json(folder / runs.RUN, {**about, "result": None})

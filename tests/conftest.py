@@ -1,8 +1,13 @@
-"""What tests share: the same examples of property tests in every run; one thread; the pictures of a module."""
+"""What tests share: the same examples of property tests in every run; one thread; the pictures of a module; a run."""
 
 import pytest
 import torch
 from hypothesis import settings
+from interrupts import epoch_with_ctrl_c
+from tiny_runs import TINY
+
+from sdbnn_lite.imageset import ImageSet
+from sdbnn_lite.train import train
 
 settings.register_profile("sdbnn_lite", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("sdbnn_lite")
@@ -27,3 +32,22 @@ def one_thread_again():
     """So does every test, also after one that changed it."""
     yield
     torch.set_num_threads(THREADS)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """An uninterrupted run of the tiny recipe; to be read only."""
+    torch.set_num_threads(THREADS)
+    out = tmp_path_factory.mktemp("whole") / "run"
+    assert train(TINY, out, progress=False).finished
+    return out
+
+
+@pytest.fixture
+def interrupt_after(monkeypatch):
+    """interrupt_after(n): Ctrl-C while the n-th batch from now on is being prepared."""
+
+    def arm(batches):
+        monkeypatch.setattr(ImageSet, "epoch", epoch_with_ctrl_c(batches))
+
+    yield arm

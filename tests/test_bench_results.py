@@ -8,7 +8,7 @@ from sdbnn_lite import bench_results
 from sdbnn_lite.bench import BENCHES
 from sdbnn_lite.errors import UsageError
 
-MACHINE = {"cpu": "Some CPU", "cores": 4, "threads": 1, "versions": {"torch": "2.15.0"}}
+MACHINE = {"cpu": "Some CPU", "gpu": None, "cores": 4, "threads": 1, "versions": {"torch": "2.15.0"}}
 TRAIN = {"network": "cifar10_resnet20", "batch": 128, "rounds": 7, "published_ms": 493.04, "readable_ms": 552.7,
          "fast_ms": 187.0, "float_ms": 34.83, "published/fast": "2.61 (2.26-3.05)", "readable_saved_mb": 368.3,
          "fast_saved_mb": 147.3}  # fmt: skip
@@ -28,7 +28,7 @@ def test_tables(tmp_path, monkeypatch):
         "| `cifar10_resnet20` | 493 ms | 553 ms | 34.8 ms | 187 ms | **2.61 (2.26-3.05)** | 368.3 → 147.3 MB |",
         "| 3×3, 64 → 64 channels, 56×56 | 32 | 1,030 ms | 4.79 ms | **6.6 (3.6-7.7)** | 9 |",
         "| 3×3, 64 → 64 channels, 56×56 | 32 | 1,030 ms | 4.79 ms | **6.6 (3.6-7.7)** | – |",
-        "Some CPU, 4 cores, 1 thread, torch 2.15.0: `sdbnn-lite bench packed --threads 1 --json`. Ratios: median "
+        "Some CPU, 1 thread on 4 cores, torch 2.15.0: `sdbnn-lite bench packed --threads 1 --json`. Ratios: median "
         "(10th-90th percentile) of the rounds.",
     ):
         assert line in text.splitlines()

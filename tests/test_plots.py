@@ -155,6 +155,12 @@ def test_a_caption_gives_the_range_of_n_and_the_gpu():
     assert plots.hardware({"machine": {"gpu": None, "cpu": "A(R) B(TM)", "threads": 1}}) == "A B, 1 thread"
 
 
+def test_a_caption_names_every_machine_of_a_run_and_the_same_processor_once():
+    one, two, other = ({"gpu": None, "cpu": cpu, "threads": n} for cpu, n in (("A", 1), ("A", 2), ("B", 2)))
+    run = {"earlier": [{"epochs": 3, "machine": other}, {"epochs": 5, "machine": one}], "machine": two}
+    assert plots.hardware(run) == "B, 2 threads up to epoch 3, then A, 1 thread up to epoch 5, then 2 threads"
+
+
 # --- shares of +1 ----------------------------------------------------------------------------------------------------
 
 

@@ -37,13 +37,13 @@ def run_train(args: argparse.Namespace) -> int:
 
 def describe_run(result, seed: int) -> str:
     """What a finished run reached, on what, and how to score it again."""
-    from ..machine import describe_machine
+    from ..machine import describe_machine, processor
 
     net, machine = result.net, describe_machine(next(result.net.parameters()).device)
     return (
         f"{describe_score(result.score, result.label)}\n"
         f"({net.name}, method {net.options['method']}, {len(result.log)} epochs, seed {seed}, n = 1, last epoch, "
-        f"{machine['gpu'] or machine['cpu']}, {machine['threads']} thread{'s' * (machine['threads'] > 1)})\n"
+        f"{processor(machine)})\n"
         f"run: {result.out}    evaluate it again: sdbnn-lite evaluate {shlex.quote(str(result.out))}"
     )
 

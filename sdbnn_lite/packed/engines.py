@@ -11,7 +11,6 @@ processor counts bits in vectors. Both give the same bits; sums over pixels are 
 """
 
 import threading
-from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -27,8 +26,7 @@ class Readable:
     """NumPy: ``np.bitwise_count`` and nothing that needs a compiler."""
 
     name = "numpy"
-    several = True  # whether several Python threads may compute at once
-    turn = nullcontext()  # to be held while a network runs
+    lock = None  # to be held while a network runs, where Python's threads can't compute side by side
 
     def follow_threads(self) -> None:
         """Nothing to do: NumPy computes in the thread that calls it."""
@@ -73,8 +71,7 @@ class Fast:
     """numba, with as many threads as torch has in the thread that calls it."""
 
     name = "numba"
-    several = True
-    turn = nullcontext()
+    lock = None
 
     def __init__(self) -> None:
         import numba
@@ -87,7 +84,7 @@ class Fast:
         kernels.channel_means(np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1), np.float32))
         torch.set_num_threads(threads)  # both may share one OpenMP, and numba's first launch sets its number
         if numba.threading_layer() == "workqueue":  # numba's own pool, where there is no OpenMP: one caller at a time
-            self.several, self.turn = False, _ONE_AT_A_TIME
+            self.lock = _ONE_AT_A_TIME
 
     def follow_threads(self) -> None:
         """Use torch's number of threads."""

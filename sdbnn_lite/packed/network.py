@@ -143,10 +143,12 @@ class PackedNet:
     def __call__(self, images: Tensor) -> Tensor:
         self.net.check(images)
         images = images.contiguous(memory_format=torch.channels_last)
-        if 1 < torch.get_num_threads() <= len(images) and self.engine.several:
+        if self.engine.lock:
+            with self.engine.lock:
+                return self._in_turn(images)
+        if 1 < torch.get_num_threads() <= len(images):
             return in_shares(self._in_turn, images)
-        with self.engine.turn:
-            return self._in_turn(images)
+        return self._in_turn(images)
 
     def _in_turn(self, images: Tensor) -> Tensor:
         """The logits, ``AT_ONCE`` images at a time, each layer with all of this thread's threads."""
