@@ -15,7 +15,7 @@ NBVAL := -p sdbnn_lite.chain --nbval --nbval-current-env --nbval-cell-timeout=12
          --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help venv walkthrough lab test notebooks figures site lint clean
+.PHONY: help venv walkthrough lab test notebooks figures readme site lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ notebooks: venv ## execute the notebooks in place, for committing
 
 figures: venv ## draw figures/ again from the committed results
 	"$(BIN)/sdbnn-lite" figures --out figures
+
+readme: venv ## fill the README's tables again from the committed results
+	"$(BIN)/python" -m sdbnn_lite.readme
 
 site: venv ## write the notebooks as static pages into site/, readable without a network
 	"$(BIN)/python" -m sdbnn_lite.site --out site

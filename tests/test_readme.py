@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sdbnn_lite import bench_results, claims, cli, reproduction
+from sdbnn_lite import cli, readme
 from sdbnn_lite.recipes import CHAINS, RECIPES
 
 ROOT = Path(__file__).parent.parent
@@ -49,16 +49,30 @@ def test_make_targets_and_links_exist():
         assert (ROOT / path).exists(), path
 
 
-def test_the_claims_table_is_the_measured_one():
-    assert claims.markdown(claims.measure()) in README
+def test_the_tables_are_the_committed_and_measured_ones():
+    assert readme.filled(README) == README
 
 
-def test_the_cifar_table_is_the_committed_results():
-    assert reproduction.markdown() in README
+def test_a_table_that_says_something_else_is_filled_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(readme, "TABLES", {"one": lambda: "| 1 \\1 |", "two": lambda: "| 2 |"})
+    path = tmp_path / "README.md"
+    path.write_text("# A\n<!-- table: two -->\nold\n<!-- end: two -->\nB\n<!-- table: one -->\n<!-- end: one -->\n")
+    assert readme.main([str(path)]) == 0
+    wanted = "# A\n<!-- table: two -->\n\n| 2 |\n\n<!-- end: two -->\nB\n"
+    wanted += "<!-- table: one -->\n\n| 1 \\1 |\n\n<!-- end: one -->\n"
+    assert path.read_text() == wanted
+    assert readme.main([str(path)]) == 0 and path.read_text() == wanted
+    assert "nothing has changed" in capsys.readouterr().out
 
 
-def test_the_speeds_are_the_committed_ones():
-    assert bench_results.markdown() in README
+@pytest.mark.parametrize("text", ["", "<!-- table: one -->", "<!-- table: one -->\n<!-- end: one -->\n" * 2])
+def test_a_table_without_its_place_is_named_and_nothing_is_written(text, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(readme, "TABLES", {"one": lambda: "| 1 |"})
+    (tmp_path / "README.md").write_text(text)
+    assert readme.main([str(tmp_path / "README.md")]) == 2
+    assert "the table of one needs one place, between the lines <!-- table: one --> and" in capsys.readouterr().err
+    assert (tmp_path / "README.md").read_text() == text
+    assert readme.main([str(tmp_path / "none.md")]) == 2
 
 
 def test_every_notebook_is_in_the_index():

@@ -1,0 +1,54 @@
+"""The README's tables of results, filled from what is committed and what is measured here.
+
+    python -m sdbnn_lite.readme [README.md]    (``make readme``)
+
+Each stands between ``<!-- table: NAME -->`` and ``<!-- end: NAME -->``, where NAME is the module that makes it.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from . import bench_results, claims, reproduction
+from .errors import UsageError
+from .files import write_atomic
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+TABLES = {
+    "reproduction": reproduction.markdown,
+    "claims": lambda: claims.markdown(claims.measure()),
+    "bench_results": bench_results.markdown,
+}
+
+
+def filled(text: str) -> str:
+    """``text`` with each table as it is now. Raises UsageError, naming the marks, for one that hasn't its place."""
+    for name, table in TABLES.items():
+        begin, end = f"<!-- table: {name} -->", f"<!-- end: {name} -->"
+        place = re.compile(f"{begin}\n.*?{end}", re.DOTALL)
+        if len(place.findall(text)) != 1 or text.count(begin) != 1:
+            raise UsageError(f"the table of {name} needs one place, between the lines {begin} and {end}")
+        new = f"{begin}\n\n{table()}\n\n{end}"
+        text = place.sub(lambda _, new=new: new, text)
+    return text
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns 0, or 2 where a table's place is missing or there is no such file."""
+    parser = argparse.ArgumentParser(prog="python -m sdbnn_lite.readme", description="Fill the README's tables.")
+    parser.add_argument("path", nargs="?", default=README, metavar="FILE", help="default: the repository's README.md")
+    path = Path(parser.parse_args(argv).path)
+    try:
+        before = path.read_text(encoding="utf-8")
+        after = filled(before)
+    except (UsageError, OSError) as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return 2
+    write_atomic(path, after.encode())
+    print(f"{path}: {'its tables are new' if after != before else 'nothing has changed'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
