@@ -9,14 +9,17 @@ weights.safetensors      the network of the last epoch
 
 import dataclasses
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 from .checkpoints import CHECKPOINT, read_tensors
 from .errors import UsageError
 from .files import read_csv, writable_folder
+from .locks import hold
 from .recipes import Recipe
 
 LOG, SIGNS, RUN = "log.csv", "signs.csv", "run.json"
+LOCK = ".lock"  # there while a process trains
 
 
 def identity(recipe: Recipe, method: str, seed: int, teacher: str | None = None) -> dict:
@@ -64,11 +67,15 @@ def differing(found: dict, wanted: dict) -> list[str]:
     return [f"{k} is {found.get(k)!r} there, {v!r} here" for k, v in wanted.items() if found.get(k) != v]
 
 
-def open_folder(out: Path) -> Path:
-    """Make the run's folder, or clean an earlier process's leftovers; raises UsageError where it can't be written."""
+def open_folder(out: Path) -> ExitStack:
+    """Make the run's folder, or clean an earlier process's leftovers, and hold it until the result is closed.
+
+    Raises UsageError where it can't be written, or another process is training in it.
+    """
+    held = hold(writable_folder(out) / LOCK, f"{out}: another process is training in it; choose another --out, or wait")
     for leftover in out.glob(".*.tmp"):  # of a process that was killed while it wrote
         leftover.unlink(missing_ok=True)
-    return writable_folder(out)
+    return held
 
 
 def rows_until(path: Path, epoch: int) -> list[dict]:

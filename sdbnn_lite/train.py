@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -262,32 +263,32 @@ def train(
 
     place.agree(prepare)
     trainer = Trainer(recipe, method, seed, images, place.device, init, taught_by, place)
-    place.agree(lambda: runs.open_folder(folder) if place.leads else None)
-    if found:
-        trainer.resume(*found, folder)
+    with place.agree(lambda: runs.open_folder(folder) if place.leads else nullcontext()):
+        if found:
+            trainer.resume(*found, folder)
 
-    machine = describe_machine(place.device) | ({} if place.alone else {"processes": place.processes})
-    about = {
-        **wanted,
-        "data": images.label,
-        "train_images": images.num_train,
-        "test_images": images.num_test,
-        "command": command,
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        **(runs.origin(folder, trainer.progress.epoch, machine) if found else {}),
-        **({"launch": distributed.launch()} if distributed.launch() else {}),
-        "machine": machine,
-    }
-    if place.leads:
-        write_json(folder / runs.RUN, {**about, "result": None})
-    score = trainer.run(folder, progress)
-    if score is None:
-        return Result(trainer.scored, None, images.label, folder, False, trainer.log)
-    result = {"protocol": "last epoch, all test images", "test_accuracy": score.top1, "test_top5": score.top5}
-    result |= {"test_loss": score.loss, "test_images": score.images}
-    named = {"dataset": recipe.dataset, "data": images.label, "identity": wanted, "result": result}
-    if place.leads:
-        save_weights(folder / WEIGHTS, trainer.scored, **named)
-        write_json(folder / runs.RUN, {**about, "path": trainer.step.path, "result": result})
-    place.wait()  # whoever reads these files next finds them
-    return Result(trainer.scored.eval(), score, images.label, folder, True, trainer.log)
+        machine = describe_machine(place.device) | ({} if place.alone else {"processes": place.processes})
+        about = {
+            **wanted,
+            "data": images.label,
+            "train_images": images.num_train,
+            "test_images": images.num_test,
+            "command": command,
+            "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            **(runs.origin(folder, trainer.progress.epoch, machine) if found else {}),
+            **({"launch": distributed.launch()} if distributed.launch() else {}),
+            "machine": machine,
+        }
+        if place.leads:
+            write_json(folder / runs.RUN, {**about, "result": None})
+        score = trainer.run(folder, progress)
+        if score is None:
+            return Result(trainer.scored, None, images.label, folder, False, trainer.log)
+        result = {"protocol": "last epoch, all test images", "test_accuracy": score.top1, "test_top5": score.top5}
+        result |= {"test_loss": score.loss, "test_images": score.images}
+        named = {"dataset": recipe.dataset, "data": images.label, "identity": wanted, "result": result}
+        if place.leads:
+            save_weights(folder / WEIGHTS, trainer.scored, **named)
+            write_json(folder / runs.RUN, {**about, "path": trainer.step.path, "result": result})
+        place.wait()  # whoever reads these files next finds them
+        return Result(trainer.scored.eval(), score, images.label, folder, True, trainer.log)
