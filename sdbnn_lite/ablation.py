@@ -47,6 +47,18 @@ def missing(runs: pd.DataFrame) -> tuple[list[str], list[str]]:
     return [m for m, n in seeds.items() if not n], [m for m, n in seeds.items() if 0 < n < SEEDS]
 
 
+def means_in_words() -> str:
+    """All methods' accuracies at one length, the highest first; empty where there is no ablation yet."""
+    if not ready():
+        return ""
+    means, facts = study.summary(study.read_study(STUDY)), study.study_facts(STUDY)
+    seeds = " to ".join(dict.fromkeys(f"{n:.0f}" for n in (means["n"].min(), means["n"].max())))
+    ordered = means.sort_values("mean", ascending=False).itertuples()
+    said = ", ".join(f"{METHODS[row.Index].title.partition(' (')[0]} {100 * row.mean:.1f}" for row in ordered)
+    network = facts["network"].removeprefix("cifar10_").replace("resnet", "ResNet-")
+    return f"At equal length ({network}, {facts['epochs']} epochs, n = {seeds} each) the methods reach {said} %."
+
+
 def missing_in_words(runs: pd.DataFrame) -> str:
     """One sentence on what the ablation still lacks; empty where it is complete."""
     methods, seeds = missing(runs)
@@ -121,8 +133,8 @@ def contrasts_in_words(found: Sequence[Contrast]) -> str:
         return f"All seeds are apart, by more than the test images' noise, in: {said}.{open_ones}{careful}"
     if max(min(c.n) for c in found) < 2:
         return (
-            "With one seed each, none of these differences can be told from the luck of a seed, however large it "
-            "looks: notebook 04 shows how far two seeds of one method may lie apart."
+            "With a single seed on one side, how far two of its seeds lie apart isn't known here, so none of these "
+            "differences is a finding yet, however large it looks."
         )
     return "None of these differences is clear of the seeds' spread and of the test images' noise."
 

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from scipy.stats import kruskal, norm
 
-from . import checkpoints, figures, reproduction, study
+from . import ablation, checkpoints, figures, reproduction, study
 from .errors import UsageError
 from .layers import binary_layers
 from .machine import one_thread
@@ -327,7 +327,7 @@ def _accuracy_and_cost(nets: Mapping[str, BinaryNet], images: torch.Tensor, fact
 
 def _elsewhere() -> str:
     """What was measured on the paper's own data sets so far."""
-    cifar = reproduction.in_words()
+    cifar = " ".join(filter(None, (reproduction.in_words(), ablation.means_in_words())))
     return f"{cifar or 'CIFAR-10 and'} ImageNet {'hasn' if cifar else 'haven'}'t been run here yet."
 
 

@@ -24,7 +24,10 @@ Afterwards `sdbnn-lite evaluate NAME` compares with the card, and sd.load("NAME"
 
 SEVERAL = """\
 on several GPUs or machines (the run's folder, --out, must be one that all of them see):
-  torchrun --nnodes N --nproc-per-node M --max-restarts 3 -m sdbnn_lite train RECIPE --data DIR --out DIR
+  torchrun --nproc-per-node M --max-restarts 3 -m sdbnn_lite train RECIPE --data DIR --out RUN
+and on each of N machines, the first of which is called FIRST:
+  torchrun --nnodes N --nproc-per-node M --max-restarts 3 --rdzv-backend c10d --rdzv-id 1 --rdzv-endpoint FIRST:29500 \
+      -m sdbnn_lite train RECIPE --data DIR --out RUN
 """
 
 

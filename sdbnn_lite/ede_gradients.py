@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import study
+from .binarize import ede_schedule
 from .imageset import ImageSet
 from .layers import binary_layers, set_ede
 from .machine import convolutions
@@ -58,10 +59,13 @@ def gradient_rows(net: BinaryNet, images: Tensor, labels: Tensor, temperatures: 
 
 
 def final_rows(net: BinaryNet, images: ImageSet) -> list[dict]:
-    """The rows of final_gradients.csv for ``net``, on its device, seen on ``IMAGES`` test images of the whole set."""
-    device = next(net.parameters()).device
+    """The rows of final_gradients.csv for ``net``, as loaded from its run's file: at ``TEMPERATURES`` and at the t of
+    its last epoch, on its device, seen on ``IMAGES`` test images of the whole set."""
+    run, device = net.about["identity"], next(net.parameters()).device
     sample, labels = images.test_sample(IMAGES).to(device), images.test_labels[images.sampled_places(IMAGES)].to(device)
-    return [{**row, "images": len(sample)} for row in gradient_rows(net, sample, labels, TEMPERATURES)]
+    last = ede_schedule(run["epochs"] - 1, run["epochs"], *run["ede"])
+    rows = gradient_rows(net, sample, labels, sorted({*TEMPERATURES, last}))
+    return [{**row, "images": len(sample)} for row in rows]
 
 
 def write_study_gradients(out: Path, rows: list[dict], to: Path, images: ImageSet) -> None:
@@ -76,18 +80,21 @@ def over_layers(table: pd.DataFrame) -> pd.DataFrame:
     return (norm["gradient"] / norm["weight"]).rename("relative").reset_index()
 
 
-def growth(table: pd.DataFrame) -> pd.DataFrame:
-    """A row per method that learns with EDE: how many times the relative gradient grows from t = 1 to 10 (mean over
-    the seeds)."""
-    means = over_layers(table).groupby(["method", "t"])["relative"].mean()
-    chosen = [m for m in METHODS if METHODS[m].weight_gradient == "ede" and m in set(table["method"])]
-    rows = [{"method": m, "grows": means.loc[(m, 10.0)] / means.loc[(m, 1.0)]} for m in chosen]
-    return pd.DataFrame(rows, columns=["method", "grows"])
+def growth(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
+    """``ends`` (method, t of the last epoch, ...) with grows: how many times the relative gradient, a mean over the
+    seeds, is at that t what it is at t = 1. Without the methods that ``table`` hasn't measured at both."""
+    means, rows = over_layers(table).groupby(["method", "t"])["relative"].mean(), []
+    for end in ends.to_dict("records"):
+        mine = means.loc[end["method"]] if end["method"] in means.index else pd.Series(dtype=float)
+        first, last = (mine[np.isclose(mine.index, t)] for t in (1.0, end["t"]))
+        if len(first) and len(last):
+            rows.append({**end, "grows": last.iloc[0] / first.iloc[0]})
+    return pd.DataFrame(rows, columns=[*ends.columns, "grows"])
 
 
 def end_of_schedule(epochs: pd.DataFrame) -> pd.DataFrame:
-    """A row per method with EDE: t of the last epoch, and how many points training and test accuracy (means over the
-    seeds) changed there since the first epoch with t > 1. Empty where no run came so far."""
+    """A row per method that learns with EDE: t of the last epoch, and how many points training and test accuracy (means
+    over the seeds) changed there since the first epoch with t > 1. Empty where no run came so far."""
     rows = []
     for method in (m for m in METHODS if METHODS[m].weight_gradient == "ede"):
         mine = epochs[epochs["method"] == method]
@@ -101,15 +108,15 @@ def end_of_schedule(epochs: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(table: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """:func:`growth` beside :func:`end_of_schedule`, a row per method that both have."""
-    return growth(table).merge(end_of_schedule(epochs), on="method")
+    """:func:`end_of_schedule` and :func:`growth`, a row per method that both have."""
+    return growth(table, end_of_schedule(epochs))
 
 
 def run_summary(name: str, run: Mapping) -> pd.DataFrame:
     """:func:`summary` of a published run, one row or none; ``run`` is its run.json."""
     path = study.RESULTS / "runs" / name / FINAL_GRADIENTS
     if not path.is_file():
-        return pd.DataFrame(columns=["method", "grows", "t", "train", "test"])
+        return pd.DataFrame(columns=["method", "t", "train", "test", "grows"])
     who = {"method": run["method"], "seed": run["seed"]}
     return summary(pd.read_csv(path).assign(**who), pd.read_csv(path.with_name(LOG)).assign(**who))
 
@@ -121,18 +128,18 @@ def in_words(found: pd.DataFrame, longer: pd.DataFrame, epochs: int) -> str:
     lost, kept = found[found["train"] < 0], found[found["train"] >= 0]
     said = [
         f"{_names(part)} {verb} training accuracy after t had passed 1; there gradients grow {_range(part['grows'])} "
-        f"times from t = 1 to 10"
+        f"times from t = 1 to the last epoch's {_range(part['t'], 1)}"
         for part, verb in ((lost, "lost"), (kept, "kept or gained"))
         if len(part)
     ]
     said += [
-        f"In the run of {epochs} epochs, `{row.method}`'s gradients grow {row.grows:,.0f} times, and its training "
-        f"accuracy changed by {row.train:+.2f} points after t had passed 1"
+        f"In the run of {epochs} epochs, `{row.method}`'s gradients grow {row.grows:,.0f} times from t = 1 to its last "
+        f"{row.t:.1f}, and its training accuracy changed by {row.train:+.2f} points after t had passed 1"
         for row in longer.itertuples()
     ]
     return (
-        f"{'. '.join(said)}. So much is measured. Why they grow so differently isn't, and that the larger steps "
-        "are what costs the points is our reading. A run that stops at t = 1 would test it: "
+        f"{'. '.join(said)}. So much is measured. Whether the larger steps are what costs the points isn't; a run "
+        "whose t stays below 1 would test it: "
         "`sdbnn-lite train cifar10-resnet20 --epochs 15 --ede 0.001 1 --data DIR`."
     )
 
@@ -141,6 +148,6 @@ def _names(part: pd.DataFrame) -> str:
     return ", ".join(f"`{method}`" for method in part["method"])
 
 
-def _range(values: pd.Series) -> str:
-    low, high = f"{values.min():,.0f}", f"{values.max():,.0f}"
+def _range(values: pd.Series, digits: int = 0) -> str:
+    low, high = f"{values.min():,.{digits}f}", f"{values.max():,.{digits}f}"
     return low if low == high else f"{low} to {high}"

@@ -18,6 +18,7 @@ from matplotlib.transforms import ScaledTranslation
 from .errors import UsageError
 from .methods import METHODS
 from .plots import INK, SMALL, finish, frame
+from .reproduction import TITLES
 from .roofline import SETS, ConvShape, Peaks
 from .theme import BLACK, BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, SKY, new_figure, theme
 from .tradeoff import COSTS, pareto_front
@@ -133,6 +134,8 @@ def pareto(table: pd.DataFrame, caption: str = "") -> Figure:
         for row, (dataset, group) in zip(axes, groups):
             for ax, (what, label) in zip(row, COSTS.items()):
                 _front(ax, group, what)
+                if len(group[["network", "epochs"]].drop_duplicates()) > 1:
+                    _name(ax, group, what)
                 ax.set_xlabel(label)
             row[0].set_ylabel("test accuracy (%)")
             row[0].set_title(f"{dataset}: {_images(group)} test images")
@@ -170,3 +173,13 @@ def _front(ax: Axes, group: pd.DataFrame, what: str) -> None:
     room = 0.12 * max(top - bottom, 0.5)
     ax.set_ylim(bottom - room, top + room)
     ax.tick_params(which="both", labelcolor=INK)
+
+
+def _name(ax: Axes, group: pd.DataFrame, what: str) -> None:
+    """Network and epochs beside each mark, towards the middle: accuracies of other lengths can't be compared."""
+    low, high = np.log(ax.get_xlim())
+    for row in group.itertuples():
+        right = np.log(getattr(row, what)) < (low + high) / 2
+        ax.annotate(f"{TITLES.get(row.network, row.network)},\n{row.epochs} epochs", (getattr(row, what), row.accuracy),
+                    (14 if right else -14, 0), textcoords="offset points", ha="left" if right else "right", va="center",
+                    size=SMALL, color=INK)  # fmt: skip

@@ -53,7 +53,7 @@ def finished_runs() -> pd.DataFrame:
         for run in study.read_study(STUDY).query("method == @METHOD").itertuples():
             log = epochs[(epochs["method"] == METHOD) & (epochs["seed"] == run.seed)]
             rows.append(_row(facts, run.seed, run.test_accuracy, log, f"results/{STUDY}"))
-    columns = [*_SAME, "seed", "last", "best", "seconds", "hardware", "command", "source"]
+    columns = [*_SAME, "seed", "last", "best", "seconds", "machine", "hardware", "command", "source"]
     return pd.DataFrame(rows, columns=columns).drop_duplicates([*_SAME, "seed"])  # a run may be in both
 
 
@@ -63,11 +63,17 @@ def _row(facts: Mapping, seed: int, last: float, log: pd.DataFrame, source: str)
         "seed": seed,
         "last": 100 * last,
         "best": 100 * log["test_accuracy"].max(),
-        "seconds": log["seconds"].median(),
+        "seconds": log.loc[log["epoch"] > _epochs_elsewhere(facts), "seconds"].median(),
+        "machine": hardware({"machine": facts["machine"]}),
         "hardware": hardware(facts),
         "command": facts["command"],
         "source": source,
     }
+
+
+def _epochs_elsewhere(facts: Mapping) -> int:
+    """After how many epochs a run came to the machine that finished it."""
+    return facts["earlier"][-1]["epochs"] if "earlier" in facts else 0
 
 
 def table() -> pd.DataFrame:
@@ -153,15 +159,19 @@ def in_percent(mean: float, std: float, digits: int = 2) -> str:
 
 
 def timing() -> pd.DataFrame:
-    """Per kind of run: seconds per epoch (median), hours of a run, hours that the published schedule would take."""
+    """The longest runs of each network: seconds per epoch (median) on the machine that finished them, hours that all
+    epochs would take there, and those of the published schedule."""
     runs = finished_runs()
-    rows = [
-        {"title": TITLES[key[0]] + own_recipe(key[0], key[1]), "epochs": key[2], "hardware": same["hardware"].iloc[0],
-         "seconds": same["seconds"].median(), "hours": same["seconds"].median() * key[2] / 3600,
-         "published_hours": same["seconds"].median() * PUBLISHED[key[0]].epochs / 3600}
-        for key, same in runs.groupby(_SAME)
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["title", "epochs", "hardware", "seconds", "hours", "published_hours"])
+    runs = runs[runs["epochs"] == runs.groupby("network")["epochs"].transform("max")]
+    rows = []
+    for (network, recipe, epochs, *_), same in runs.groupby(_SAME):
+        seconds = same["seconds"].median()
+        rows.append({
+            "title": TITLES[network] + own_recipe(network, recipe), "epochs": epochs, "seconds": seconds,
+            "hours": seconds * epochs / 3600, "published_hours": seconds * PUBLISHED[network].epochs / 3600,
+            "machine": "; ".join(dict.fromkeys(same["machine"])),
+        })  # fmt: skip
+    return pd.DataFrame(rows, columns=["title", "epochs", "seconds", "hours", "published_hours", "machine"])
 
 
 def gap_in_words(row: Mapping) -> str:

@@ -15,7 +15,7 @@ from .cost import cost
 from .errors import UsageError
 
 COSTS = {"ops": "operations for one image", "bytes": "bytes of weights"}
-COLUMNS = ["name", "dataset", "network", "method", "accuracy", "images", *COSTS]
+COLUMNS = ["name", "dataset", "network", "method", "epochs", "accuracy", "images", *COSTS]
 
 
 def zoo_table() -> pd.DataFrame:
@@ -27,8 +27,9 @@ def zoo_table() -> pd.DataFrame:
     for path in sorted(ZOO.glob("*.json")):
         card = json.loads(path.read_text(encoding="utf-8"))
         ledger = cost(card["network"], card["method"])
-        of_card = (card["dataset"], card["network"], card["method"], 100 * card["test_accuracy"], card["test_images"])
-        rows.append((path.stem, *of_card, *(ledger.total(what) for what in COSTS)))
+        of_card = (card[key] for key in ("dataset", "network", "method", "epochs"))
+        scored = 100 * card["test_accuracy"], card["test_images"]
+        rows.append((path.stem, *of_card, *scored, *(ledger.total(what) for what in COSTS)))
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["dataset", "network"], kind="stable", ignore_index=True)
 
 

@@ -60,7 +60,7 @@ def gradient_rows(grows, inside, layers=LAYERS):
     return pd.DataFrame([
         {"t": t, "layer": layer, "gradient": 0.1 * weight * (grows if t > 2 else 1), "weight": weight,
          "inside": inside, "images": 256}
-        for t in (0.01, 1.0, 2.0, 5.0, 10.0) for weight, layer in enumerate(layers, start=3)
+        for t in (0.01, 1.0, 2.0, 5.0, 5.4, 10.0) for weight, layer in enumerate(layers, start=3)
     ])  # fmt: skip
 
 

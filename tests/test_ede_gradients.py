@@ -63,13 +63,15 @@ def test_the_network_is_left_as_it_was_also_after_an_error(digits, temperatures)
 
 
 def test_a_study_s_file_has_a_row_per_run_layer_and_t(digits, tmp_path):
-    tiny = dataclasses.replace(RECIPES["digits"], epochs=1, batch_size=256)
+    tiny = dataclasses.replace(RECIPES["digits"], epochs=2, batch_size=256)
     for method in ("sdbnn", "float"):
         train(tiny, tmp_path / f"{method}-seed0", method=method, progress=False, command="sdbnn-lite train digits")
     rows = [{"method": m, "seed": 0, **study.final_row(tmp_path / f"{m}-seed0")} for m in ("sdbnn", "float")]
     ede_gradients.write_study_gradients(tmp_path, rows, tmp_path / "tables", digits)
     table = pd.read_csv(tmp_path / "tables" / study.FINAL_GRADIENTS)
-    assert len(table) == 2 * len(ede_gradients.TEMPERATURES) and set(table["method"]) == {"sdbnn"}
+    last = 0.01 * 1000**0.5  # the second of two epochs, from 0.01 towards 10
+    assert sorted(set(table["t"])) == pytest.approx(sorted([*ede_gradients.TEMPERATURES, last]))
+    assert len(table) == 2 * (len(ede_gradients.TEMPERATURES) + 1) and set(table["method"]) == {"sdbnn"}
     study.gather(tmp_path, rows, tmp_path / "tables", "command")
     assert not (tmp_path / "tables" / study.FINAL_GRADIENTS).exists()  # they were of the runs before
 
@@ -93,7 +95,7 @@ def logs(**ends):
 
 def test_the_summary_by_hand():
     found = ede_gradients.over_layers(made(bnn=(1, 0.9)))
-    assert found["relative"].tolist() == pytest.approx([0.1] * 10)  # 0.1·(3, 4) over (3, 4)
+    assert found["relative"].tolist() == pytest.approx([0.1] * 12)  # 0.1·(3, 4) over (3, 4)
     table = made(bnn=(1, 0.9), irnet=(20, 0.1), wsd=(700, 0.85), sdbnn=(2000, 0.86))
     found = ede_gradients.summary(table, logs(bnn=1, irnet=0.5, wsd=-1, sdbnn=-3)).set_index("method")
     assert list(found.index) == ["irnet", "wsd", "sdbnn"]  # bnn has no t
@@ -102,12 +104,20 @@ def test_the_summary_by_hand():
     said = ede_gradients.in_words(found.reset_index(), found.reset_index()[2:], 100)
     assert said.startswith(
         "`wsd`, `sdbnn` lost training accuracy after t had passed 1; there gradients grow 700 to 2,000 "
+        "times from t = 1 to the last epoch's 5.4. "
     )
     assert "`irnet` kept or gained training accuracy after t had passed 1; there gradients grow 20 times" in said
     assert (
-        "In the run of 100 epochs, `sdbnn`'s gradients grow 2,000 times, and its training accuracy changed by -3.00"
-        in said
+        "In the run of 100 epochs, `sdbnn`'s gradients grow 2,000 times from t = 1 to its last 5.4, and its training "
+        "accuracy changed by -3.00 points" in said
     )
+
+
+def test_what_was_not_measured_at_its_last_t_is_left_out():
+    table = made(wsd=(700, 0.85), sdbnn=(2000, 0.86))
+    table = table[(table["method"] != "wsd") | (table["t"] != 5.4)]
+    assert ede_gradients.summary(table, logs(wsd=-1, sdbnn=-3))["method"].tolist() == ["sdbnn"]
+    assert ede_gradients.summary(made(bnn=(1, 0.9)), logs(wsd=-1)).empty
 
 
 def test_where_no_run_came_so_far_nothing_is_said():

@@ -48,12 +48,18 @@ def test_overheads_have_a_panel_for_every_network():
 
 
 def zoo(*rows):
-    return pd.DataFrame(rows, columns=["name", "dataset", "network", "method", "accuracy", "images", "ops", "bytes"])
+    """A row of ``tradeoff.zoo_table`` for each of ``rows``."""
+    columns = ["name", "dataset", "network", "method", "epochs", "accuracy", "images", "ops", "bytes"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-TABLE = zoo(("a", "digits", "n", "float", 99.0, 360, 1e6, 1e5), ("b", "digits", "n", "bnn", 98.0, 360, 1e4, 1e3),
-            ("c", "digits", "n", "xnor", 98.0, 360, 1e4, 1e3), ("d", "digits", "n", "asd", 97.0, 360, 2e4, 2e3),
-            ("e", "cifar10", "m", "sdbnn", 80.0, 10_000, 1e6, 1e5))  # fmt: skip
+TABLE = zoo(
+    ("a", "digits", "n", "float", 40, 99.0, 360, 1e6, 1e5),
+    ("b", "digits", "n", "bnn", 40, 98.0, 360, 1e4, 1e3),
+    ("c", "digits", "n", "xnor", 40, 98.0, 360, 1e4, 1e3),
+    ("d", "digits", "n", "asd", 40, 97.0, 360, 2e4, 2e3),
+    ("e", "cifar10", "m", "sdbnn", 100, 80.0, 10_000, 1e6, 1e5),
+)
 
 
 def test_every_network_is_in_every_panel_and_the_front_is_ringed():
@@ -67,6 +73,18 @@ def test_every_network_is_in_every_panel_and_the_front_is_ringed():
     assert len({line.get_marker() for line in figure.axes[0].lines[2:]}) == 4
     with pytest.raises(UsageError, match="nothing to draw"):
         plots_cost.pareto(TABLE[:0])
+
+
+def test_networks_that_differ_in_more_than_the_method_are_named():
+    """Accuracies after other lengths say nothing about methods, so each mark says what it is."""
+    table = zoo(
+        ("a", "cifar10", "cifar10_resnet20", "sdbnn", 100, 77.0, 10_000, 1e5, 1e4),
+        ("b", "cifar10", "cifar10_vgg_small", "sdbnn", 3, 52.0, 10_000, 1e6, 1e5),
+    )
+    for ax in plots_cost.pareto(table).axes:
+        assert [text.get_text() for text in ax.texts] == ["ResNet-20,\n100 epochs", "VGG-Small,\n3 epochs"]
+        assert [text.get_ha() for text in ax.texts] == ["left", "right"]
+    assert not any(ax.texts for ax in plots_cost.pareto(TABLE).axes)
 
 
 def test_the_same_bytes_each_time():

@@ -1,5 +1,6 @@
 """The paper's table beside ours: each number from the files, none of the paper's in our columns."""
 
+import json
 import re
 from pathlib import Path
 
@@ -134,6 +135,24 @@ def test_timing_is_median_seconds_times_epochs(results):
     write_run(results, "a", "cifar10-resnet20", 100, 0.8)
     (row,) = reproduction.timing().to_dict("records")
     assert (row["seconds"], row["hours"], row["published_hours"]) == pytest.approx((190, 19000 / 3600, 95000 / 3600))
+
+
+def test_timing_is_of_the_longest_runs_and_of_the_machine_that_finished_them(results):
+    """60 slow epochs with one thread, then 40 fast ones with two: 50 s each is what the named machine took."""
+    write_run(results, "b", "cifar10-resnet20", 15, 0.8)
+    write_run(results, "a", "cifar10-resnet20", 100, 0.8)
+    path = results / "runs" / "a"
+    run = json.loads((path / "run.json").read_text())
+    run["earlier"] = [{"epochs": 60, "machine": {**run["machine"], "threads": 1}}]
+    run["machine"]["threads"] = 2
+    (path / "run.json").write_text(json.dumps(run))
+    log = pd.read_csv(path / "log.csv")
+    log.loc[log["epoch"] > 60, "seconds"] = 50.0
+    log.to_csv(path / "log.csv", index=False)
+    (row,) = reproduction.timing().to_dict("records")
+    assert (row["epochs"], row["seconds"]) == (100, 50.0) and row["machine"].endswith(", 2 threads")
+    long = reproduction.table().query("epochs == 100").iloc[0]
+    assert "1 thread up to epoch 60, then 2 threads" in long["hardware"]
 
 
 def test_the_csv_has_two_decimals_and_nothing_for_nothing(results):

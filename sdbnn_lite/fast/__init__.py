@@ -1,7 +1,8 @@
 """A fast training step for the CPU: the same network and algorithm, chosen by itself where it can be had.
 
 ``fast_forward(net)`` is what to call instead of ``net`` while training. The readable path is its oracle: every ±1
-convolution gives the same integers, gradients agree to 1e-2 (see :mod:`.layer` for what is rounded).
+convolution gives the same integers, gradients agree to 1e-2 in a layer, to 3e-2 in a whole
+network (see :mod:`.layer` for what is rounded).
 """
 
 from torch import nn
