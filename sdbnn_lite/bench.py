@@ -133,8 +133,6 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if value is None:
         return "-"
-    if value is None:
-        return "-"
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from scipy.stats import kruskal, norm
 
-from . import ablation, checkpoints, figures, reproduction, study
+from . import ablation, checkpoints, figures, imagenet_results, reproduction, study
 from .errors import UsageError
 from .layers import binary_layers
 from .machine import one_thread
@@ -328,7 +328,9 @@ def _accuracy_and_cost(nets: Mapping[str, BinaryNet], images: torch.Tensor, fact
 def _elsewhere() -> str:
     """What was measured on the paper's own data sets so far."""
     cifar = " ".join(filter(None, (reproduction.in_words(), ablation.means_in_words())))
-    return f"{cifar or 'CIFAR-10 and'} ImageNet {'hasn' if cifar else 'haven'}'t been run here yet."
+    no_run = "{} hasn't been run here yet."
+    imagenet = imagenet_results.in_words("imagenet") or no_run.format("ImageNet")
+    return f"{cifar or no_run.format('CIFAR-10')} {imagenet}"
 
 
 def _percent(row: pd.Series) -> str:

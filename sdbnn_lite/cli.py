@@ -25,8 +25,8 @@ Afterwards `sdbnn-lite evaluate NAME` compares with the card, and sd.load("NAME"
 SEVERAL = """\
 on several GPUs or machines (the run's folder, --out, must be one that all of them see):
   torchrun --nproc-per-node M --max-restarts 3 -m sdbnn_lite train RECIPE --data DIR --out RUN
-and on each of N machines, the first of which is called FIRST:
-  torchrun --nnodes N --nproc-per-node M --max-restarts 3 --rdzv-backend c10d --rdzv-id 1 --rdzv-endpoint FIRST:29500 \
+and on each of N machines, the first of which is called FIRST (ID: a new one for each launch):
+  torchrun --nnodes N --nproc-per-node M --max-restarts 3 --rdzv-backend c10d --rdzv-id ID --rdzv-endpoint FIRST:29500 \
       -m sdbnn_lite train RECIPE --data DIR --out RUN
 """
 
@@ -185,7 +185,8 @@ def main(argv: list[str] | None = None) -> int:
             print(f"sdbnn-lite {args.command}: {which}{error}", file=sys.stderr, flush=True)
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        print(f"sdbnn-lite {args.command}: stopped; the same command goes on where it was saved", file=sys.stderr)
+        goes_on = "; the same command goes on where it was" if args.command in ("study", "pack-images") else ""
+        print(f"sdbnn-lite {args.command}: stopped{goes_on}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe (`| head`) has gone
         sys.stderr.close()

@@ -155,7 +155,9 @@ def imagenet_tree(data_dir: str | Path | None = None) -> Tree:
 
 def _imagenet(folder: Path, image_size: int, strict: bool, workers: int | None) -> StreamedImageSet:
     tree = open_tree(folder, ("val", "test"))
-    train, test = open_packed(tree, side_for(image_size)) or (tree.train, tree.test)
+    packed = open_packed(tree, side_for(image_size))
+    whole = packed and len(packed[0]) == len(tree.train)  # else unreadable images were left out
+    train, test = packed if packed and (whole or not strict) else (tree.train, tree.test)
     asked = {} if workers is None else {"workers": workers}
     return StreamedImageSet(
         name="imagenet", label="ImageNet (image tree)", classes=tree.classes, train=train, test=test,

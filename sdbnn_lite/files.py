@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import RunError, UsageError
@@ -23,8 +24,9 @@ def write_atomic(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        kept = "the last good one is kept" if path.exists() else "there is no earlier one"
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        kept = "the last good one is kept" if os.path.exists(path) else "there is no earlier one"
         raise RunError(f"{path}: can't be written ({error.strerror or error}); {kept}") from error
 
 

@@ -16,7 +16,7 @@ from .markdown import markdown_table
 from .methods import METHODS
 from .plots import hardware
 from .recipes import CHAINS, RECIPES
-from .reproduction import in_percent, published_runs, run_log
+from .reproduction import in_percent, published_runs, run_log, settings
 from .runs import SIGNS
 
 SETS = {"imagenette": "imagenette-resnet18", "imagenet": "imagenet-resnet18"}  # data set: its chain
@@ -28,7 +28,7 @@ TITLES = {
 PAPER = {"stage2": (66.5, 86.7), "stage1": (67.6, 87.4)}  # ImageNet, top-1 and top-5 in percent; arXiv 2103.02394
 SIGN_COLUMNS = ["part", "layer", "input_before", "input_after", "entropy", "sign_difference"]
 USUAL = {"teacher": "float", "stage1": "sdbnn", "stage2": "sdbnn"}  # the methods that the recipes are meant for
-_SAME = ["part", "method", "epochs", "image_size", "batch_size", "lr", "distill", "data", "test_images"]
+_SAME = ["part", "method", "epochs", "image_size", "batch_size", "lr", "ede", "distill", "data", "test_images"]
 
 
 def parts_of(dataset: str) -> dict[str, str]:
@@ -46,7 +46,7 @@ def runs(dataset: str = "imagenette") -> pd.DataFrame:
     part_of = {recipe: part for part, recipe in parts_of(dataset).items()}
     rows = [
         {
-            **{key: run[key] for key in _SAME[1:]},
+            **settings(run, _SAME[1:]),
             "part": part_of[run["recipe"]],
             "name": name,
             "seed": run["seed"],
@@ -74,7 +74,7 @@ def table(dataset: str = "imagenette") -> pd.DataFrame:
     found, rows = runs(dataset), []
     for part, recipe in parts_of(dataset).items():
         mine = found[found["part"] == part]
-        for _, same in mine.groupby(_SAME, sort=False):
+        for _, same in mine.groupby(_SAME, sort=False, dropna=False):
             first = same.iloc[0]
             rows.append({
                 **{key: first[key] for key in _SAME},
@@ -127,14 +127,13 @@ def _origins(rows: pd.DataFrame) -> list[str]:
 
 def paper_markdown() -> str:
     """The paper's ImageNet table; our column holds what was run on ImageNet itself, and says so where nothing was."""
-    rows = table("imagenet")
+    found = _usual(table("imagenet"))
     heads = ("ResNet-18: weights / activations", "The paper: top-1", "The paper: top-5", "Ours: top-1", "Ours: top-5")
     lines = []
     for part, (top1, top5) in PAPER.items():
-        mine = rows[(rows["part"] == part) & (rows["n"] > 0)]
         ours = ["not run here", "not run here"]
-        if len(mine):
-            row = mine.iloc[0]
+        if part in found:
+            row = found[part]
             ours = [f"{in_percent(row['mean'], row['std'])}, {row['epochs']:.0f} epochs, n = {row['n']}",
                     f"{row['top5']:.2f} %"]  # fmt: skip
         bits = "1 / 1 bit, stage 2" if part == "stage2" else "32 / 1 bits, stage 1"

@@ -21,7 +21,10 @@ def hold(path: Path, held_means: str) -> ExitStack:
     """
     while fcntl:
         held = ExitStack()
-        file = held.enter_context(open(path, "w"))
+        try:
+            file = held.enter_context(open(path, "w"))
+        except OSError as error:
+            raise UsageError(f"{path}: can't be opened ({error.strerror or error}); remove it") from error
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

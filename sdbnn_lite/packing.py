@@ -121,12 +121,12 @@ def _open_split(path: Path, split: Split, facts: dict[str, str]) -> PackedSplit:
 
 @dataclass(frozen=True)
 class Packed:
-    """What a build made: its folder, bytes on the disk, images, and the errors of those left out."""
+    """What is packed: its folder, bytes on the disk, images, and how many of the tree's are left out."""
 
     place: Path
     bytes: int
     images: int
-    left_out: list[str]
+    left_out: int
 
 
 def pack(
@@ -135,12 +135,12 @@ def pack(
     """Pack the images of ``tree``, the shorter side resized to ``side`` (bilinear, antialiased, as torchvision).
 
     A build that is already there and fits is kept; one that was stopped goes on. Unreadable training images are left
-    out and named; with ``strict``, and for test images always, the first one stops with a UsageError.
+    out and named; with ``strict``, and for test images always, the first one stops with a UsageError, and so does a
+    build that is already there without some.
     Raises RunError where the disk is too small or can't be written, saying what is needed and what was kept.
     """
     place, facts = place_of(tree, side), _facts(tree, side)
     part = place.with_name(f"{place.name}.part")
-    left_out: list[str] = []
     if open_packed(tree, side) is None:
         try:
             _start(part, facts)
@@ -148,19 +148,26 @@ def pack(
             _reserve(part, {name: _bytes(size) for name, _, size in plans})
             for name, split, size in plans:
                 stop = strict or split is tree.test
-                left_out += _fill(part / name, split, size, side, workers, stop, progress, facts)
-            for name in ("about.json", "train.done", "test.done"):
-                (part / name).unlink(missing_ok=True)
+                _fill(part / name, split, size, side, workers, stop, progress, facts)
             if place.exists():
                 shutil.rmtree(place)
             os.replace(part, place)
+            for name in ("about.json", "train.done", "test.done"):
+                (place / name).unlink(missing_ok=True)
         except OSError as error:
             raise RunError(
                 f"{part} can't be written ({first_line(error)}); what is packed so far is kept there, and the same "
                 f"command goes on with it. {place.parent} may be a link to another disk"
             ) from error
     on_disk = sum(file.stat().st_size for file in place.iterdir())
-    return Packed(place, on_disk, sum(map(len, open_packed(tree, side) or ())), left_out)
+    packed = sum(map(len, open_packed(tree, side) or ()))
+    left_out = len(tree.train) + len(tree.test) - packed
+    if strict and left_out:
+        raise UsageError(
+            f"{place}: packed without {left_out} unreadable training images; mend or remove them, remove that folder, "
+            f"and pack again"
+        )
+    return Packed(place, on_disk, packed, left_out)
 
 
 def _splits(tree: Tree) -> list[tuple[str, Split]]:
@@ -216,8 +223,8 @@ def _reserve(part: Path, wanted: dict[str, int]) -> None:
 
 def _fill(
     path: Path, split: Split, size: np.ndarray, side: int, workers: int, strict: bool, progress: bool, facts: dict
-) -> list[str]:
-    """Decode what isn't there yet, then write the index. Returns the errors of the images left out."""
+) -> None:
+    """Decode what isn't there yet, then write the index."""
     length = size.astype(np.int64).prod(1) * 3
     offset = np.cumsum(length) - length
     done = path.with_suffix(".done")
@@ -226,7 +233,7 @@ def _fill(
         state = np.full(len(split), WAITING, np.uint8)
     state[state == LEFT_OUT] = WAITING  # named again
     pixels = np.memmap(path.with_suffix(".pixels"), np.uint8, "r+") if length.any() else np.empty(0, np.uint8)
-    left_out, written = [], time.monotonic()
+    written = time.monotonic()
 
     def one(index: int) -> tuple[int, UsageError | None]:
         name = split.samples[index][0]
@@ -253,7 +260,6 @@ def _fill(
                 raise error
             state[index] = KEPT if error is None else LEFT_OUT
             if error is not None:
-                left_out.append(str(error))
                 print(f"{error}; left out", file=sys.stderr)
             if time.monotonic() - written > FLUSH:
                 keep()
@@ -262,7 +268,6 @@ def _fill(
         keep()
     arrays = {"size": size, "offset": offset, "kept": state}
     save_file(arrays, path.with_suffix(".index"), {"facts": json.dumps(facts)})
-    return left_out
 
 
 def _spread(one: Callable, items: list, workers: int, title: str, progress: bool, total: int | None = None) -> Iterator:

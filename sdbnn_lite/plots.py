@@ -42,7 +42,8 @@ def hardware(facts: Mapping) -> str:
     same = f"{last['machine']['cpu']}, "  # said once
     names = [f"{processor(b['machine'])} up to epoch {b['epochs']}" for b in before] + [processor(last["machine"])]
     names = [name.removeprefix(same) if i and names[i - 1].startswith(same) else name for i, name in enumerate(names)]
-    return ", then ".join(names).replace("(R)", "").replace("(TM)", "")
+    others = f"; elsewhere: {len(facts['elsewhere'])} of the runs" if "elsewhere" in facts else ""
+    return ", then ".join(names).replace("(R)", "").replace("(TM)", "") + others
 
 
 def study_line(facts: Mapping, n: Sequence[int]) -> str:

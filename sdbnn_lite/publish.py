@@ -28,7 +28,7 @@ from .models import BinaryNet
 from .predictions import PREDICTIONS, Collector, write_predictions
 from .probe import probe_images, probe_logits
 from .stream import StreamedImageSet
-from .study import FINAL_GRADIENTS, FINAL_SIGNS
+from .study import FINAL_GRADIENTS, FINAL_SIGNS, facts_of
 
 RUN_RESULTS = Path(__file__).parent / "results" / "runs"
 SCORE_TOLERANCE = 0.2  # points between the run's own accuracy and the stored file's: another device, or rounding
@@ -82,6 +82,7 @@ def publish_run(
     content = tensor_bytes(state, {**about, "result": result})
     more |= {"form": FORM, "rounded": about.get("rounded", "nothing")}
     run = {**run, "command": portable_command(run["command"])}
+    run.pop("launch", None)  # names a machine
     if images is not None:
         run["classes"] = list(images.classes)
     card = make_card(content, stored, run, result, **more)
@@ -142,7 +143,7 @@ def rescore(stored: BinaryNet, run: dict, images: ImageSet | StreamedImageSet) -
 
     RunError where it is far from the run's own.
     """
-    device = images.test_images.device.type if isinstance(images, ImageSet) else "cpu"
+    device = torch.device(images.test_images.device if isinstance(images, ImageSet) else images.device).type
     net = copy.deepcopy(stored).to(device)
     collector = Collector(net)
     score = evaluate(net, images, forward=collector)
@@ -171,15 +172,19 @@ def portable_command(typed: str) -> str:
     """A run's command for any machine: ``--data DIR`` for its images, no --out and --quiet, files by name alone."""
     kept, words = [], iter(shlex.split(typed))
     for word in words:
-        flag, equals, _ = word.partition("=")
+        flag, equals, value = word.partition("=")
         data, out = (len(flag) > 2 and option.startswith(flag) for option in ("--data", "--out"))  # --dat will do
         if (data or out) and not equals:
             next(words, None)
         if data:
             kept += ["--data", "DIR"]
         elif not out and word != "--quiet":
-            kept.append(Path(word).name if word.startswith("/") else word)
+            kept.append(_by_name(flag) if not equals else f"{flag}={_by_name(value)}")
     return shlex.join(kept)
+
+
+def _by_name(word: str) -> str:
+    return Path(word).name if word.startswith("/") else word
 
 
 def card_study(zoo: Path, prefix: str, facts: dict) -> list[Path]:
@@ -193,7 +198,8 @@ def card_study(zoo: Path, prefix: str, facts: dict) -> list[Path]:
         card_path(target).unlink(missing_ok=True)  # of the file that was there before
         net = load(target)
         run = {**facts, "network": net.name, "method": method, "seed": net.about["identity"]["seed"]}
-        more = {"scored": f"by the run, on {facts['machine']['device']}", "form": "latent", "rounded": "nothing"}
+        run = facts_of(run, run)
+        more = {"scored": f"by the run, on {run['machine']['device']}", "form": "latent", "rounded": "nothing"}
         write_json(card_path(target), make_card(target.read_bytes(), net, run, net.about["result"], **more))
         written.append(card_path(target))
     return written

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from . import bench_results, claims, reproduction
-from .errors import UsageError
+from .errors import RunError, UsageError
 from .files import write_atomic
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -35,17 +35,17 @@ def filled(text: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns 0, or 2 where a table's place is missing or there is no such file."""
+    """The command; returns 0, 1 where it can't be written, 2 where a table's place or the file is missing."""
     parser = argparse.ArgumentParser(prog="python -m sdbnn_lite.readme", description="Fill the README's tables.")
     parser.add_argument("path", nargs="?", default=README, metavar="FILE", help="default: the repository's README.md")
     path = Path(parser.parse_args(argv).path)
     try:
         before = path.read_text(encoding="utf-8")
         after = filled(before)
-    except (UsageError, OSError) as error:
+        write_atomic(path, after.encode())
+    except (UsageError, RunError, OSError) as error:
         print(f"{path}: {error}", file=sys.stderr)
-        return 2
-    write_atomic(path, after.encode())
+        return 1 if isinstance(error, RunError) else 2
     print(f"{path}: {'its tables are new' if after != before else 'nothing has changed'}")
     return 0
 

@@ -108,14 +108,12 @@ class Recipe:
         """The same recipe with what isn't None replaced; no longer "published" where that changes it.
 
         A ``batch_size`` alone takes the learning rate along: lr·b'/b with SGD (Goyal et al. 2017), lr·√(b'/b) with Adam
-        (Malladi et al. 2022). An ``image_size`` alone takes ``pad`` along, in proportion.
+        (Malladi et al. 2022).
         """
         if batch_size is not None and lr is None and batch_size > 0:
             factor = batch_size / self.batch_size
             lr = self.lr * (factor if self.optimizer == "sgd" else math.sqrt(factor))
         wanted = {"batch_size": batch_size, "lr": lr, "image_size": image_size, "distill": distill, "ede": ede}
-        if image_size and self.image_size:
-            wanted["pad"] = round(self.pad * image_size / self.image_size)
         other = {k: v for k, v in wanted.items() if v is not None and v != getattr(self, k)}
         recipe = self.with_epochs(epochs)
         return dataclasses.replace(recipe, **other, published=False) if other else recipe

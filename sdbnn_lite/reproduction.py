@@ -9,7 +9,7 @@ taken from the same runs' logs, and has columns of its own (``best_…``).
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -26,7 +26,8 @@ TITLES = {"cifar10_resnet18": "ResNet-18", "cifar10_resnet20": "ResNet-20", "cif
 PAPER = {"cifar10_resnet18": 92.5, "cifar10_resnet20": 86.9, "cifar10_vgg_small": 90.8}  # percent, arXiv 2103.02394
 PUBLISHED = {r.network: r for r in RECIPES.values() if r.published and r.network in PAPER}
 THEIR_IMAGES = 9_984  # of the 10,000 test images: the published code drops the last, smaller batch
-_SAME = ["network", "recipe", "epochs", "lr", "batch_size", "data", "test_images"]  # what runs of one row share
+_SAME = ["network", "recipe", "epochs", "lr", "batch_size", "ede", "image_size", "distill", "data",
+         "test_images"]  # what runs of one row share  # fmt: skip
 
 
 def published_runs(dataset: str = DATASET) -> dict[str, dict]:
@@ -52,14 +53,20 @@ def finished_runs() -> pd.DataFrame:
         facts, epochs = study.study_facts(STUDY), study.read_study(STUDY, "epochs.csv")
         for run in study.read_study(STUDY).query("method == @METHOD").itertuples():
             log = epochs[(epochs["method"] == METHOD) & (epochs["seed"] == run.seed)]
-            rows.append(_row(facts, run.seed, run.test_accuracy, log, f"results/{STUDY}"))
+            mine = study.facts_of(facts, run._asdict())
+            rows.append(_row(mine, run.seed, run.test_accuracy, log, f"results/{STUDY}"))
     columns = [*_SAME, "seed", "last", "best", "seconds", "machine", "hardware", "command", "source"]
     return pd.DataFrame(rows, columns=columns).drop_duplicates([*_SAME, "seed"])  # a run may be in both
 
 
+def settings(facts: Mapping, keys: Sequence[str]) -> dict:
+    """What ``facts`` say of ``keys``, ready for grouping: lists as tuples."""
+    return {key: tuple(facts[key]) if isinstance(facts[key], list) else facts[key] for key in keys}
+
+
 def _row(facts: Mapping, seed: int, last: float, log: pd.DataFrame, source: str) -> dict:
     return {
-        **{key: facts[key] for key in _SAME},
+        **settings(facts, _SAME),
         "seed": seed,
         "last": 100 * last,
         "best": 100 * log["test_accuracy"].max(),
@@ -86,7 +93,7 @@ def table() -> pd.DataFrame:
     for network, title in TITLES.items():
         paper = {"network": network, "title": title, "paper": PAPER[network], "paper_epochs": PUBLISHED[network].epochs}
         mine = runs[runs["network"] == network]
-        for _, same in sorted(mine.groupby(_SAME), key=lambda group: -group[0][2]):
+        for _, same in sorted(mine.groupby(_SAME, dropna=False), key=lambda group: -group[0][2]):
             first = same.iloc[0]
             rows.append({
                 **paper,
@@ -164,7 +171,7 @@ def timing() -> pd.DataFrame:
     runs = finished_runs()
     runs = runs[runs["epochs"] == runs.groupby("network")["epochs"].transform("max")]
     rows = []
-    for (network, recipe, epochs, *_), same in runs.groupby(_SAME):
+    for (network, recipe, epochs, *_), same in runs.groupby(_SAME, dropna=False):
         seconds = same["seconds"].median()
         rows.append({
             "title": TITLES[network] + own_recipe(network, recipe), "epochs": epochs, "seconds": seconds,

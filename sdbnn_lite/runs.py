@@ -12,7 +12,7 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
-from .checkpoints import CHECKPOINT, read_tensors
+from .checkpoints import CHECKPOINT, WEIGHTS, read_tensors
 from .errors import UsageError
 from .files import read_csv, writable_folder
 from .locks import hold
@@ -49,7 +49,7 @@ def look_into(out: str | Path, wanted: dict, resume: bool, restarted: bool = Fal
     if restarted:
         resume = checkpoint.exists()
     if not resume:
-        if not restarted and (checkpoint.exists() or (out / RUN).exists()):
+        if not restarted and is_begun(out):
             raise UsageError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
         return out, None
     if not checkpoint.exists():
@@ -59,6 +59,19 @@ def look_into(out: str | Path, wanted: dict, resume: bool, restarted: bool = Fal
     if differences:
         raise UsageError(f"{out}: another run can't be resumed with these settings: {'; '.join(differences)}")
     return out, (tensors, about)
+
+
+def is_begun(out: Path) -> bool:
+    """Whether a run's state lies in ``out``; its run.json alone is what a kill before the first checkpoint leaves."""
+    return (out / CHECKPOINT).exists() or (out / WEIGHTS).exists()
+
+
+def is_finished(out: Path) -> bool:
+    """Whether the run in ``out`` has its result and its weights."""
+    try:
+        return bool(json.loads((out / RUN).read_text())["result"]) and (out / WEIGHTS).is_file()
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def differing(found: dict, wanted: dict) -> list[str]:

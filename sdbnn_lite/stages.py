@@ -30,7 +30,7 @@ def part_of(recipe_name: str) -> str:
 
 def check_folders(out: Path, parts: list[str], resume: bool) -> None:
     """Raise UsageError where a part was begun already and ``resume`` isn't asked for, or nothing was and it is."""
-    begun = [out / part for part in parts if (out / part / runs.RUN).exists() or (out / part / CHECKPOINT).exists()]
+    begun = [out / part for part in parts if runs.is_begun(out / part)]
     if begun and not resume:
         raise UsageError(f"{out}: holds a run already ({begun[-1].name}); add --resume to go on with it, or choose "
                          f"another --out")  # fmt: skip

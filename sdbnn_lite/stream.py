@@ -34,7 +34,7 @@ class StreamedImageSet(Described):
     train, test   image files (:class:`Split`), or their packed copy (``packing``), several times as fast
     reduced       decode JPEG for training no larger than the box needs (``picture``); test images never
     strict        stop at the first unreadable training image; else it is named, left out of its batch and counted in
-                  ``unreadable`` (file -> error). An unreadable test image always stops: a score is one of *all* images
+                  ``unreadable`` (messages). An unreadable test image always stops: a score is one of *all* images
     """
 
     train: Split | PackedSplit
@@ -44,7 +44,7 @@ class StreamedImageSet(Described):
     workers: int = max(LEAST_WORKERS, min(16, os.cpu_count() or 1))
     reduced: bool = True
     strict: bool = False
-    unreadable: dict[str, str] = field(default_factory=dict, repr=False)
+    unreadable: set[str] = field(default_factory=set, repr=False)
 
     @property
     def num_train(self) -> int:
@@ -140,5 +140,5 @@ class StreamedImageSet(Described):
         """Name an unreadable training image on stderr, once, and count it."""
         about = str(error)
         if about not in self.unreadable:
-            self.unreadable[about] = about
+            self.unreadable.add(about)
             print(f"{about}; left out ({len(self.unreadable)} so far, --strict stops instead)", file=sys.stderr)

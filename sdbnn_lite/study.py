@@ -7,7 +7,7 @@ results/<recipe>/        runs.csv, epochs.csv, signs.csv (a row per run / epoch 
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -124,9 +124,20 @@ def final_row(folder: Path) -> dict:
     return {**{key: run["result"][key] for key in FINAL}, "train_seconds": round(seconds, 1)}
 
 
+def run_name(row: Mapping) -> str:
+    """The folder of a study's run: method and seed."""
+    return f"{row['method']}-seed{row['seed']}"
+
+
+def facts_of(facts: Mapping, row: Mapping) -> dict:
+    """study.json as it holds for one run: where that didn't run on the machine that stands for all, with its own."""
+    return {**facts, **facts.get("elsewhere", {}).get(run_name(row), {})}
+
+
 def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequence[dict] = ()) -> None:
     """Write the study's four files into the folder ``to``, from the runs that ``rows`` names.
 
+    study.json names the first run's machine; "elsewhere", for each run that isn't all from there, its own.
     ``left_out``: what :func:`finished` says of the others; study.json keeps it.
     """
     to = writable_folder(to)
@@ -137,15 +148,21 @@ def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequen
         gathered = []
         for row in rows:
             who = {key: row[key] for key in ("method", "seed")}
-            gathered += [{**who, **line} for line in read_csv(out / f"{row['method']}-seed{row['seed']}" / file)]
+            gathered += [{**who, **line} for line in read_csv(out / run_name(row) / file)]
         write_csv(to / name, gathered)
-    first = rows[0]
-    run = json.loads((out / f"{first['method']}-seed{first['seed']}" / runs.RUN).read_text())
-    for key in ("method", "seed", "result", "started"):
-        run.pop(key)
+    done = {name: json.loads((out / name / runs.RUN).read_text()) for name in map(run_name, rows)}
+    run = next(iter(done.values())).copy()
+    elsewhere = {
+        name: {key: one[key] for key in ("earlier", "machine") if key in one}
+        for name, one in done.items()
+        if "earlier" in one or one["machine"] != run["machine"]
+    }
+    for key in ("method", "seed", "result", "started", "earlier", "launch"):
+        run.pop(key, None)
     seeds = sorted({row["seed"] for row in rows})
     write_json(to / "study.json", {**run, "methods": list(dict.fromkeys(r["method"] for r in rows)), "seeds": seeds,
                                    "protocol": "last epoch, all test images", "command": command,
+                                   **({"elsewhere": elsewhere} if elsewhere else {}),
                                    **({"left_out": list(left_out)} if left_out else {})})  # fmt: skip
 
 
@@ -155,7 +172,7 @@ def measure_runs(out: Path, rows: list[dict], to: Path, measure: Callable[[Binar
     found = []
     for row in rows:
         who = {key: row[key] for key in ("method", "seed")}
-        found += [{**who, **line} for line in measure(load(out / f"{row['method']}-seed{row['seed']}"))]
+        found += [{**who, **line} for line in measure(load(out / run_name(row)))]
     if found:
         write_csv(writable_folder(to.parent) / to.name, found)
 

@@ -251,7 +251,11 @@ def train(
     taught_by = place.in_turn(lambda: load_teacher(teacher, recipe, download))
     wanted = runs.identity(recipe, method, seed, taught_by and fingerprint(taught_by))
     again = distributed.restarted(Path(out) / runs.RUN)
-    folder, found = place.agree(lambda: runs.look_into(out, wanted, resume, again))
+
+    def look() -> tuple[Path, tuple | None]:
+        return runs.look_into(out, wanted, resume, again)
+
+    folder, found = place.agree(look)
     options = {"download": download and not has_published_teacher(recipe), "progress": progress and place.leads}
     options |= {"strict": strict, "workers": workers}
     images = place.in_turn(lambda: data.load(recipe.dataset, data_dir, image_size=recipe.image_size, **options))
@@ -264,8 +268,12 @@ def train(
     place.agree(prepare)
     trainer = Trainer(recipe, method, seed, images, place.device, init, taught_by, place)
     with place.agree(lambda: runs.open_folder(folder) if place.leads else nullcontext()):
+        folder, found = place.agree(look)  # what another process has done meanwhile
         if found:
             trainer.resume(*found, folder)
+        if found and trainer.progress.epoch == recipe.epochs and runs.is_finished(folder):
+            score = place.combine(evaluate(trainer.scored, images))
+            return Result(trainer.scored.eval(), score, images.label, folder, True, trainer.log)
 
         machine = describe_machine(place.device) | ({} if place.alone else {"processes": place.processes})
         about = {

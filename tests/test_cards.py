@@ -179,6 +179,7 @@ def test_a_file_that_would_differ_is_never_written(runs, places, digits, tmp_pat
         ("sdbnn-lite train r --data=/a --out=x", "sdbnn-lite train r --data DIR"),
         ("sdbnn-lite train r --dat x --o y --device cpu", "sdbnn-lite train r --data DIR --device cpu"),
         ("sdbnn-lite train r --init /a/b/w.safetensors", "sdbnn-lite train r --init w.safetensors"),
+        ("sdbnn-lite train r --teacher=/a/b/t.safetensors", "sdbnn-lite train r --teacher=t.safetensors"),
         ("sdbnn-lite train r --download --data", "sdbnn-lite train r --download --data DIR"),
         ("sdbnn-lite study digits --seeds 3", "sdbnn-lite study digits --seeds 3"),
         ("", ""),

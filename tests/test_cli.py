@@ -13,10 +13,12 @@ import pytest
 import torch
 from filler import filled
 from PIL import Image
+from reference import published_shapes
 
 import sdbnn_lite as sd
 from sdbnn_lite import cli
 from sdbnn_lite.checkpoints import load, zoo_names
+from sdbnn_lite.layers import binary_layers
 from sdbnn_lite.recipes import RECIPES
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -148,6 +150,18 @@ def test_import_original(run, tmp_path, prefix, more):
     fresh.load_state_dict(sd.from_original(state, "cifar10_resnet20"))
     x = torch.randn(2, 3, 32, 32)
     assert torch.equal(net(x), fresh(x))
+
+
+def test_a_stage_1_file_keeps_its_real_weights(run, tmp_path):
+    with torch.device("meta"):
+        shapes = published_shapes(sd.build("imagenet_resnet18", num_classes=10).state_dict(), "imagenet_resnet18")
+    state = {key: torch.zeros(shape) for key, shape in shapes.items()}
+    torch.save({"state_dict": state}, tmp_path / "model.th")
+    code, _, err = run("import-original", "model.th", "imagenet_resnet18_stage1", "ours.safetensors")
+    assert code == 0, err
+    found = load(tmp_path / "ours.safetensors")
+    assert found.name == "imagenet_resnet18" and found.options["stage"] == 1
+    assert not any(layer.binary_weights for layer in binary_layers(found).values())
 
 
 def test_import_says_what_does_not_fit(run, tmp_path):

@@ -260,5 +260,6 @@ def test_a_restart_is_known_by_its_launch(tmp_path, monkeypatch):
 def test_restarted_before_there_was_a_checkpoint(tmp_path):
     (tmp_path / runs.RUN).write_text("{}")
     assert runs.look_into(tmp_path, {}, False, restarted=True) == (tmp_path, None)
+    (tmp_path / runs.WEIGHTS).write_bytes(b"")
     with pytest.raises(UsageError, match="holds a run already"):
         runs.look_into(tmp_path, {}, False)

@@ -24,6 +24,15 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
+def test_a_path_that_cannot_be_is_said(tmp_path):
+    """Also where nothing can be cleaned up after it."""
+    (tmp_path / "file").write_text("old")
+    for path in (tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+        with pytest.raises(RunError, match="can't be written .*; there is no earlier one"):
+            write_atomic(path, b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
 def test_csv_and_json_come_back(tmp_path):
     rows = [{"a": 0.1 + 0.2, "b": 'x,"y"'}, {"a": 1e-300, "b": ""}]
     write_csv(tmp_path / "t.csv", rows)

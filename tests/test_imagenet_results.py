@@ -66,6 +66,8 @@ def test_the_paper_s_table_has_no_number_of_the_paper_in_our_columns(results):
     ours = [row[3:] for row in in_columns(imagenet_results.paper_markdown())[2:]]
     top1 = 100 * json.loads((results / "runs/imagenet_resnet18/run.json").read_text())["result"]["test_accuracy"]
     assert ours == [[f"{top1:.2f} %, 256 epochs, n = 1", "99.00 %"], ["not run here"] * 2]
+    write_run(results, "plain", "imagenet-resnet18-stage2", 256, 0.4, method="bnn", predictions=False)
+    assert [row[3:] for row in in_columns(imagenet_results.paper_markdown())[2:]] == ours  # another method isn't "ours"
 
 
 def test_means_and_spreads_are_those_of_the_runs(results):

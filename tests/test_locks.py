@@ -71,6 +71,12 @@ def test_a_lock_that_was_removed_meanwhile_is_made_again(tmp_path, monkeypatch):
         assert len(calls) == 2 and calls[0].closed and os.path.samestat(os.fstat(calls[1].fileno()), path.stat())
 
 
+def test_a_lock_that_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(UsageError, match=f"{tmp_path}/.lock: can't be opened .*; remove it"):
+        hold(tmp_path / ".lock", "held")
+
+
 def test_where_files_cannot_be_locked_nothing_is_held(tmp_path, monkeypatch):
     def fails(file, how):
         raise OSError(37, "No locks available")

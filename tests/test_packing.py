@@ -56,7 +56,7 @@ def test_the_side_is_the_usual_one():
 def test_packed_images_are_resized_ones_in_order(root):
     made = packed(root)
     tree = tree_of(root)
-    assert made.place == root / ".sdbnn_cache" / "packed-18" and made.images == 20 and made.left_out == []
+    assert made.place == root / ".sdbnn_cache" / "packed-18" and made.images == 20 and made.left_out == 0
     assert sorted(path.name for path in made.place.iterdir()) == [
         "test.index", "test.pixels", "train.index", "train.pixels"
     ]  # fmt: skip
@@ -208,11 +208,15 @@ def test_unreadable_training_images_are_left_out(root, capsys, content):
     with pytest.raises(UsageError, match=f"unreadable image {bad}"):
         packed(root, strict=True)
     made = packed(root)
-    assert len(made.left_out) == 1 and str(bad) in made.left_out[0] and made.images == 19
+    assert made.left_out == 1 and made.images == 19
     assert str(bad) in (notice := capsys.readouterr().err) and notice.count("\n") == 1
     images = load(root)
     assert images.num_train == 9 and images.train.labels.tolist() == [0] * 5 + [1] * 4
     assert sum(len(y) for _, y in images.epoch(3, seeded(), EVERY)) == 9
+    assert packed(root).left_out == 1  # what is there already counts the same
+    with pytest.raises(UsageError, match="packed without 1 unreadable training images"):
+        packed(root, strict=True)
+    assert load(root, strict=True).num_train == 10  # the files themselves: the first unreadable one will stop
 
 
 def test_an_unreadable_test_image_stops(root):

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -155,6 +154,16 @@ def test_timing_is_of_the_longest_runs_and_of_the_machine_that_finished_them(res
     assert "1 thread up to epoch 60, then 2 threads" in long["hardware"]
 
 
+def test_other_settings_are_another_row(results):
+    """A run with EDE's t below 1 isn't a second seed of the recipe's, and doesn't take its place."""
+    write_run(results, "a", "cifar10-resnet20", 100, 0.8)
+    write_run(results, "b", "cifar10-resnet20", 100, 0.7)
+    path = results / "runs" / "b" / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "ede": [0.001, 1.0]}))
+    rows = reproduction.table().query("epochs == 100")
+    assert rows["n"].tolist() == [1, 1]
+
+
 def test_the_csv_has_two_decimals_and_nothing_for_nothing(results):
     write_all(results)
     rows = reproduction.csv_rows(reproduction.table())
@@ -163,7 +172,7 @@ def test_the_csv_has_two_decimals_and_nothing_for_nothing(results):
 
 
 def test_claim_five_says_what_was_run(results):
-    assert claims._elsewhere() == "CIFAR-10 and ImageNet haven't been run here yet."
+    assert claims._elsewhere() == "CIFAR-10 hasn't been run here yet. ImageNet hasn't been run here yet."
     write_all(results)
     assert f"On {DATA}" in claims._elsewhere() and claims._elsewhere().endswith("ImageNet hasn't been run here yet.")
     assert "VGG-Small 80" in reproduction.in_words() and "(n = 2)" in reproduction.in_words()
@@ -177,11 +186,3 @@ def test_how_it_fits_is_said_in_numbers(results):
     log = pd.read_csv(results / "runs" / "a" / "log.csv").assign(train_accuracy=0.99)
     log.to_csv(results / "runs" / "a" / "log.csv", index=False)
     assert f"{99 - 100 * last['test_accuracy']:.1f} points better" in reproduction.fit_in_words("a")
-
-
-def test_the_readme_s_table_is_this_one():
-    """With the results that are really there."""
-    readme = (Path(reproduction.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    if "| Network | Epochs | n |" not in readme:
-        pytest.skip("the README has no CIFAR-10 table yet: reproduction.markdown() makes it")
-    assert reproduction.markdown() in readme

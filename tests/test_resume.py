@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import torch
 from tiny_runs import TINY, same_run
 
-from sdbnn_lite import plots, runs
+from sdbnn_lite import data, plots, runs
 from sdbnn_lite.checkpoints import CHECKPOINT, WEIGHTS, read_tensors, write_tensors
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.publish import read_run
@@ -82,9 +83,55 @@ def test_rows_of_an_unfinished_epoch_are_cut_off(tmp_path, tiny_run, interrupt_a
 
 def test_a_finished_run_resumed_says_its_result_again(tiny_run):
     weights = (tiny_run / WEIGHTS).read_bytes()
-    result = train(TINY, tiny_run, resume=True, progress=False)
+    before = (tiny_run / runs.RUN).read_bytes()
+    result = train(TINY, tiny_run, resume=True, progress=False, command="another")
     assert result.finished and result.score.images == 360
-    assert (tiny_run / WEIGHTS).read_bytes() == weights
+    assert (tiny_run / WEIGHTS).read_bytes() == weights and (tiny_run / runs.RUN).read_bytes() == before
+
+
+def test_killed_between_the_last_checkpoint_and_the_result(tmp_path, tiny_run):
+    """Every epoch is done but nothing says how it ended: resuming finishes it, as if there had been no kill."""
+    out = tmp_path / "run"
+    shutil.copytree(tiny_run, out)
+    run = json.loads((out / runs.RUN).read_text())
+    (out / runs.RUN).write_text(json.dumps({**run, "result": None}))
+    (out / WEIGHTS).unlink()
+    assert train(TINY, out, resume=True, progress=False).finished
+    same_run(tiny_run, out)
+    assert json.loads((out / runs.RUN).read_text())["result"] == run["result"]
+
+
+def test_killed_before_the_first_checkpoint_it_simply_begins(tmp_path, tiny_run):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / runs.RUN).write_bytes((tiny_run / runs.RUN).read_bytes())
+    train(TINY, out, progress=False)
+    same_run(tiny_run, out)
+
+
+def test_what_another_process_did_meanwhile_is_not_undone(tmp_path, interrupt_after, monkeypatch, tiny_run):
+    """Images may take minutes to load. Until they are there the same run goes on, or begins, and ends elsewhere."""
+    out, load_data = tmp_path / "run", data.load
+
+    def meanwhile(**how):
+        def slow(*args, **kwargs):
+            monkeypatch.undo()
+            train(TINY, out, progress=False, **how)
+            return load_data(*args, **kwargs)
+
+        monkeypatch.setattr(data, "load", slow)
+
+    interrupt_after(3)
+    train(TINY, out, progress=False)
+    monkeypatch.undo()
+    meanwhile(resume=True)
+    assert train(TINY, out, resume=True, progress=False).finished
+    same_run(tiny_run, out)
+    out = tmp_path / "other"
+    meanwhile()
+    with pytest.raises(UsageError, match="holds a run already"):
+        train(TINY, out, progress=False)
+    same_run(tiny_run, out)
 
 
 def test_adam_resumes_exactly(tmp_path, interrupt_after, monkeypatch):

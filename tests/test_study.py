@@ -6,7 +6,7 @@ import json
 import pandas as pd
 import pytest
 
-from sdbnn_lite import cli, study
+from sdbnn_lite import cli, plots, study
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.files import read_csv
 from sdbnn_lite.recipes import RECIPES
@@ -32,6 +32,18 @@ def test_a_study_from_training_to_tables(tmp_path, capsys):
     signs = pd.read_csv(tmp_path / "tables" / "signs.csv")
     assert set(signs.method) == {"bnn"} and len(signs) == 2 * 2  # the float twin has no signs; two layers, two seeds
     assert sum(map(int, signs.share_histogram[0].split())) == 64
+
+    facts = json.loads((tmp_path / "tables" / "study.json").read_text())
+    assert "elsewhere" not in facts and study.facts_of(facts, rows[1]) == facts
+    path = tmp_path / "runs" / "bnn-seed1" / "run.json"
+    run = json.loads(path.read_text())
+    path.write_text(json.dumps({**run, "machine": {**run["machine"], "cpu": "another"}}))
+    study.gather(tmp_path / "runs", rows, tmp_path / "tables", "the command")
+    facts = json.loads((tmp_path / "tables" / "study.json").read_text())
+    assert list(facts["elsewhere"]) == ["bnn-seed1"] and facts["machine"]["cpu"] != "another"
+    assert study.facts_of(facts, rows[1])["machine"]["cpu"] == "another"
+    assert study.facts_of(facts, rows[0])["machine"] == facts["machine"]
+    assert plots.hardware(facts).endswith("; elsewhere: 1 of the runs")
 
     study.publish(tmp_path / "runs", rows, tmp_path / "zoo", "digits")
     assert sorted(p.name for p in (tmp_path / "zoo").iterdir()) == [

@@ -12,9 +12,10 @@ def run_import_original(args: argparse.Namespace) -> int:
     from ..original import from_original, read_original, stored_options
 
     state = from_original(read_original(args.file), args.network)
-    about = {"network": args.network, "options": stored_options(state, args.network)}
-    net = rebuild(state, about, args.file)
-    save_weights(Path(args.out), net, dataset=args.network.split("_")[0], imported=Path(args.file).name)
+    network, _, stage = args.network.partition("_stage")
+    options = stored_options(state, network) | ({"stage": int(stage)} if stage else {})
+    net = rebuild(state, {"network": network, "options": options}, args.file)
+    save_weights(Path(args.out), net, dataset=network.split("_")[0], imported=Path(args.file).name)
     print(f"{args.out}: {args.network}, {sum(p.numel() for p in net.parameters()):,} parameters, every key fitted")
     return 0
 
@@ -31,7 +32,7 @@ def run_pack_images(args: argparse.Namespace) -> int:
     options = {} if args.workers is None else {"workers": args.workers}
     made = pack(imagenet_tree(args.data), side, strict=args.strict, progress=not args.quiet, **options)
     print(f"{made.place}: {made.images:,} images, shorter side {side} pixels, {made.bytes / 1e9:,.1f} GB on the disk; "
-          f"{len(made.left_out)} unreadable ones left out")  # fmt: skip
+          f"{made.left_out} unreadable ones left out")  # fmt: skip
     return 0
 
 

@@ -15,7 +15,8 @@ def run_publish(args: argparse.Namespace) -> int:
     run = read_run(Path(args.folder))
     images = None
     if args.data or os.environ.get("SDBNN_DATA") or run["dataset"] == "digits":
-        images = data.load(run["dataset"], args.data, image_size=run["image_size"], download=args.download).to(device)
+        options = {"download": args.download, "strict": args.strict, "workers": args.workers}
+        images = data.load(run["dataset"], args.data, image_size=run["image_size"], **options).to(device)
     folders = {"zoo": ZOO, "results": RUN_RESULTS}
     if args.out:
         folders = {"zoo": Path(args.out) / "zoo", "results": Path(args.out) / "results" / "runs"}

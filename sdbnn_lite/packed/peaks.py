@@ -10,21 +10,14 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .tiles import I64, LANES, WORDS
+from ..llvm import I64, Loop, splat
+from .tiles import LANES, WORDS
 
 SUMS, CHAINS = 8, 12  # vectors of sums that don't wait for each other: of bits, of floats
 WORDS_A_TURN = SUMS * LANES
 FLOATS = 16 if binding.get_host_cpu_features().get("avx512f") else 8  # in a vector
 PRODUCTS_A_TURN = CHAINS * FLOATS
 FLOAT_VECTOR = ir.VectorType(ir.FloatType(), FLOATS)
-
-
-def _fill(builder, kind, value):
-    """A vector that holds ``value`` in every lane."""
-    vector = ir.Constant(kind, ir.Undefined)
-    for i in range(kind.count):
-        vector = builder.insert_element(vector, value, ir.Constant(ir.IntType(32), i))
-    return vector
 
 
 def _total(builder, vectors, add):
@@ -39,41 +32,19 @@ def _total(builder, vectors, add):
     return result
 
 
-def _loop(builder, turns, starts, step):
-    """``turns`` times ``values = step(turn, values)``; returns the last values."""
-    before, body, done = builder.block, builder.append_basic_block("turn"), builder.append_basic_block("done")
-    builder.branch(body)
-    builder.position_at_end(body)
-    turn = builder.phi(I64)
-    turn.add_incoming(I64(0), before)
-    values = [builder.phi(start.type) for start in starts]
-    for value, start in zip(values, starts, strict=True):
-        value.add_incoming(start, before)
-    following = step(turn, values)
-    next_turn = builder.add(turn, I64(1))
-    turn.add_incoming(next_turn, body)
-    for value, after in zip(values, following, strict=True):
-        value.add_incoming(after, body)
-    builder.cbranch(builder.icmp_signed("<", next_turn, turns), body, done)
-    builder.position_at_end(done)
-    return following
-
-
 @intrinsic
 def _count(typingctx, turns, seed):
     def emit(context, builder, signature, args):
         turns, seed = args
         count = cgutils.get_or_insert_function(builder.module, ir.FunctionType(WORDS, [WORDS]), "llvm.ctpop.v8i64")
         apart = ir.Constant(WORDS, list(range(LANES)))  # were all lanes equal, LLVM would XOR only one of them
-        weights = [builder.add(_fill(builder, WORDS, builder.mul(seed, I64(2 * j + 1))), apart) for j in range(SUMS)]
+        weights = [builder.add(splat(builder, builder.mul(seed, I64(2 * j + 1)), LANES), apart) for j in range(SUMS)]
         one, zero = ir.Constant(WORDS, [1] * LANES), ir.Constant(WORDS, [0] * LANES)
-
-        def step(turn, values):
-            x, *sums = values  # another x each turn, or the counts would be taken once
+        loop = Loop(builder, turns, [zero] * (SUMS + 1))
+        with loop as (x, *sums):  # another x each turn, or the counts would be taken once
             counted = [builder.add(s, builder.call(count, [builder.xor(x, w)])) for s, w in zip(sums, weights)]
-            return [builder.add(x, one), *counted]
-
-        return _total(builder, _loop(builder, turns, [zero] * (SUMS + 1), step)[1:], builder.add)
+            loop.again([builder.add(x, one), *counted])
+        return _total(builder, loop.results[1:], builder.add)
 
     return types.int64(types.int64, types.int64), emit
 
@@ -84,10 +55,12 @@ def _multiply(typingctx, turns, a, b):
         turns, a, b = args
         name = f"llvm.fmuladd.v{FLOATS}f32"  # one instruction where the processor has it, else two
         fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(FLOAT_VECTOR, [FLOAT_VECTOR] * 3), name)
-        a, b = _fill(builder, FLOAT_VECTOR, a), _fill(builder, FLOAT_VECTOR, b)
+        a, b = splat(builder, a, FLOATS), splat(builder, b, FLOATS)
         starts = [ir.Constant(FLOAT_VECTOR, [float(j)] * FLOATS) for j in range(CHAINS)]
-        last = _loop(builder, turns, starts, lambda turn, sums: [builder.call(fma, [s, a, b]) for s in sums])
-        return _total(builder, last, builder.fadd)
+        loop = Loop(builder, turns, starts)
+        with loop as sums:
+            loop.again([builder.call(fma, [s, a, b]) for s in sums])
+        return _total(builder, loop.results, builder.fadd)
 
     return types.float32(types.int64, types.float32, types.float32), emit
 

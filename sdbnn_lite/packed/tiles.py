@@ -5,7 +5,7 @@ that word of 16 filters, and the vector popcount is added to sums that stay in r
 processor has AVX512-VPOPCNTDQ, 512 products take three instructions; elsewhere LLVM lowers them to what there is.
 """
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -17,11 +17,6 @@ PIXELS = 8  # of the larger tile
 LANES = 8
 WORDS = ir.VectorType(I64, LANES)
 _SUMS, _FLOATS = ir.VectorType(I32, FILTERS), ir.VectorType(F32, FILTERS)
-
-
-def has_vector_popcount() -> bool:
-    """Whether this processor counts the bits of eight words at once."""
-    return bool(binding.get_host_cpu_features().get("avx512vpopcntdq"))
 
 
 def _addresses(builder, table, pixels):
