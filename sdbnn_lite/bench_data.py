@@ -151,10 +151,11 @@ def _resident(tree: Tree, size: int) -> Way:
 def _cifar(given: Path, images: int) -> tuple[str, int, list[Way]]:
     """CIFAR-10 in memory, real or random bytes of its shape: what an image shows changes nothing about the time."""
     if str(given) != "." and (given / "cifar10").is_dir():
-        source, pixels = "cifar10 (real)", data.load("cifar10", given).train_images[:images]
+        found = data.load("cifar10", given)
+        source, pixels = found.label, found.train_images[:images]
     else:
         generator = torch.Generator().manual_seed(0)
-        source = "cifar10 (random)"
+        source = "CIFAR-10 (random pixels)"
         pixels = torch.randint(0, 256, (images, 3, 32, 32), dtype=torch.uint8, generator=generator)
     labels = torch.zeros(len(pixels), dtype=torch.int64)
     held = ImageSet(
@@ -177,7 +178,7 @@ def _measure(source: str, size: int, ways: list[Way], rounds: int) -> list[dict[
     for number, (name, workers, _) in enumerate(ways):
         speed, cpu = np.median(np.array(seen[number]), axis=0).tolist()
         hidden = name == "torchvision" and workers > 0
-        goal = CIFAR_GOAL if source.startswith("cifar10") else None
+        goal = CIFAR_GOAL if source.startswith("CIFAR-10") else None
         rows.append({
             "source": source, "pixels": size, "way": name, "workers": workers, "images": images[number],
             "images_s": round(speed), "cpu_us": None if hidden else round(cpu, 1), "goal": goal,

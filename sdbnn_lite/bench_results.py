@@ -2,6 +2,7 @@
 
 results/bench/train.json     what `sdbnn-lite bench train --json` printed on the machine that it names
 results/bench/packed.json    the same for `sdbnn-lite bench packed --json`
+results/bench/data.json      the same for `sdbnn-lite bench data --data DIR --json`
 """
 
 import json
@@ -25,7 +26,7 @@ def read(what: str) -> dict[str, Any]:
 
 def markdown() -> str:
     """A table for each committed measurement, the machine and the command that made it below."""
-    tables = {"train": _train, "packed": _packed}
+    tables = {"train": _train, "data": _data, "packed": _packed}
     return "\n\n".join(table(read(what)) for what, table in tables.items() if (FOLDER / f"{what}.json").is_file())
 
 
@@ -39,6 +40,19 @@ def _train(result: dict[str, Any]) -> str:
             "kept for backward, readable → fast"]  # fmt: skip
     batch, rounds = (result["train"][0][key] for key in ("batch", "rounds"))
     below = f"{_source(result, 'train')}, batch {batch}, at least {rounds} rounds in turn."
+    return f"{markdown_table(head, rows)}\n\n{below}"
+
+
+def _data(result: dict[str, Any]) -> str:
+    """With the most workers, that is processes of torchvision's, threads of ours; what lies in memory needs none."""
+    most = max(row["workers"] for row in result["data"])
+    rows = [
+        [row["source"], f"{row['pixels']}", row["way"], f"**{row['images_s']:,}**",
+         "–" if row["goal"] is None else f"{row['goal']:,}"]
+        for row in result["data"] if row["workers"] in (0, most) and (row["workers"] or row["way"] == "resident")
+    ]  # fmt: skip
+    head = ["Reading training images", "pixels", "way", "images a second", "our goal"]
+    below = f"{_source(result, 'data --data DIR')}, {most} workers; median of the rounds, files in memory already."
     return f"{markdown_table(head, rows)}\n\n{below}"
 
 

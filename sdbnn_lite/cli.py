@@ -31,6 +31,9 @@ and on each of N machines, the first of which is called FIRST (ID: a new one for
 """
 
 
+GO_ON = ("study", "walkthrough", "pack-images")  # begun again, these keep what is done
+
+
 class Parser(argparse.ArgumentParser):
     """Wrong use is one line and exit code 2."""
 
@@ -185,8 +188,8 @@ def main(argv: list[str] | None = None) -> int:
             print(f"sdbnn-lite {args.command}: {which}{error}", file=sys.stderr, flush=True)
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        goes_on = "; the same command goes on where it was" if args.command in ("study", "pack-images") else ""
-        print(f"sdbnn-lite {args.command}: stopped{goes_on}", file=sys.stderr)
+        more = "; the same command goes on where it was" if args.command in GO_ON else ""
+        print(f"sdbnn-lite {args.command}: stopped{more}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe (`| head`) has gone
         sys.stderr.close()

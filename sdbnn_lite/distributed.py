@@ -35,6 +35,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from .errors import RunError, UsageError
 from .evaluate import Score
+from .interrupt import last_words
 from .machine import pick_device
 
 T = TypeVar("T")
@@ -106,18 +107,28 @@ class Place:
 
     @contextmanager
     def in_touch(self, kept: Callable[[], str]) -> Iterator[None]:
-        """Turn torch's errors about a process that is gone into a RunError; ``kept()`` says what is on the disk."""
-        try:
+        """Say it where another process is gone, whoever notices first; ``kept()`` says what is on the disk.
+
+        Torch's error about it becomes a RunError. torchrun's SIGTERM ends this process after the same words.
+        """
+        if self.alone:
             yield
-        except RuntimeError as error:
-            text = str(error).lower()
-            if self.alone or isinstance(error, RunError) or not any(word in text for word in LOST):
-                raise
-            raise RunError(
+            return
+
+        def gone() -> str:
+            return (
                 f"another of the {self.processes} processes is gone (killed, out of memory, or its machine is down); "
                 f"{kept()}; go on with --resume, on any number of processes, or start torchrun with --max-restarts 3, "
-                f"which goes on by itself ({str(error).splitlines()[0][:160]})"
-            ) from error
+                f"which goes on by itself"
+            )
+
+        try:
+            with last_words(lambda: f"process {self.rank}: ended by torchrun: it was stopped, or {gone()}"):
+                yield
+        except RuntimeError as error:
+            if isinstance(error, RunError) or not any(word in str(error).lower() for word in LOST):
+                raise
+            raise RunError(f"{gone()} ({str(error).splitlines()[0][:160]})") from error
 
 
 ALONE = Place()

@@ -81,7 +81,7 @@ def publish_run(
         gradients = last_gradients(net, images)
     content = tensor_bytes(state, {**about, "result": result})
     more |= {"form": FORM, "rounded": about.get("rounded", "nothing")}
-    run = {**run, "command": portable_command(run["command"])}
+    run = {**run, "command": portable_command(run["command"], run["dataset"])}
     run.pop("launch", None)  # names a machine
     if images is not None:
         run["classes"] = list(images.classes)
@@ -168,8 +168,9 @@ def check_same_logits(net: BinaryNet, stored: BinaryNet, rounded: bool, probe: d
         raise RunError("the bit form's logits differ from those of the trained network; nothing was written")
 
 
-def portable_command(typed: str) -> str:
-    """A run's command for any machine: ``--data DIR`` for its images, no --out and --quiet, files by name alone."""
+def portable_command(typed: str, dataset: str = "digits") -> str:
+    """A run's command for any machine: ``--data DIR`` for its images (also where SDBNN_DATA named them, but not for the
+    embedded digits), no --out and --quiet, files by name alone."""
     kept, words = [], iter(shlex.split(typed))
     for word in words:
         flag, equals, value = word.partition("=")
@@ -180,6 +181,8 @@ def portable_command(typed: str) -> str:
             kept += ["--data", "DIR"]
         elif not out and word != "--quiet":
             kept.append(_by_name(flag) if not equals else f"{flag}={_by_name(value)}")
+    if kept and dataset != "digits" and "--data" not in kept:
+        kept += ["--data", "DIR"]
     return shlex.join(kept)
 
 

@@ -36,9 +36,9 @@ def test_every_way_reads_every_image(tmp_path):
             ("threads, reduced", 2), ("packed", 1), ("packed", 2), ("resident", 0),
         }  # fmt: skip
     for row in rows:
-        assert row["images"] == (300 if row["source"].startswith("cifar10") else 7) and row["images_s"] > 0
+        assert row["images"] == (300 if row["source"].startswith("CIFAR-10") else 7) and row["images_s"] > 0
         assert (row["cpu_us"] is None) == (row["way"] == "torchvision" and row["workers"] > 0)
-    assert rows[-1]["source"] == "cifar10 (random)" and rows[-1]["met"] == (rows[-1]["images_s"] >= 50_000)
+    assert rows[-1]["source"] == "CIFAR-10 (random pixels)" and rows[-1]["met"] == (rows[-1]["images_s"] >= 50_000)
     assert len({tuple(row) for row in rows}) == 1
 
 

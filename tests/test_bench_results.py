@@ -16,6 +16,10 @@ PACKED = {"what": "64@56", "batch": 32, "float32_ms": 1030.38, "packed_ms": 4.78
           "goal": 9.0}  # fmt: skip
 
 
+DATA = {"source": "photographs 500x375", "pixels": 224, "way": "packed", "workers": 2, "images": 256,
+        "images_s": 1234, "cpu_us": 900.1, "goal": None, "met": None}  # fmt: skip
+
+
 def test_tables(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_results, "FOLDER", tmp_path)
     assert bench_results.markdown() == ""
@@ -23,11 +27,17 @@ def test_tables(tmp_path, monkeypatch):
         bench_results.read("train")
     (tmp_path / "train.json").write_text(json.dumps({"machine": MACHINE, "train": [TRAIN]}))
     (tmp_path / "packed.json").write_text(json.dumps({"machine": MACHINE, "packed": [PACKED, PACKED | {"goal": None}]}))
+    memory = {"source": "cifar10", "pixels": 32, "way": "resident", "workers": 0, "images_s": 65_000, "goal": 50_000}
+    alone = [{**DATA, "workers": 1, "images_s": 700}, {**DATA, "way": "torchvision", "workers": 0, "images_s": 99}]
+    (tmp_path / "data.json").write_text(json.dumps({"machine": MACHINE, "data": [DATA, *alone, DATA | memory]}))
     text = bench_results.markdown()
+    assert text.count("photographs") == 1  # two workers, and what needs none
     for line in (
         "| `cifar10_resnet20` | 493 ms | 553 ms | 34.8 ms | 187 ms | **2.61 (2.26-3.05)** | 368.3 → 147.3 MB |",
         "| 3×3, 64 → 64 channels, 56×56 | 32 | 1,030 ms | 4.79 ms | **6.6 (3.6-7.7)** | 9 |",
         "| 3×3, 64 → 64 channels, 56×56 | 32 | 1,030 ms | 4.79 ms | **6.6 (3.6-7.7)** | – |",
+        "| photographs 500x375 | 224 | packed | **1,234** | – |",
+        "| cifar10 | 32 | resident | **65,000** | 50,000 |",
         "Some CPU, 1 thread on 4 cores, torch 2.15.0: `sdbnn-lite bench packed --threads 1 --json`. Ratios: median "
         "(10th-90th percentile) of the rounds.",
     ):

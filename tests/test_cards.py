@@ -189,6 +189,14 @@ def test_commands_lose_what_belongs_to_one_machine(typed, kept):
     assert portable_command(typed) == kept
 
 
+@pytest.mark.parametrize("typed", ["sdbnn-lite train r --epochs 3", "sdbnn-lite train r --epochs 3 --data /a"])
+def test_a_command_says_that_it_needs_images(typed):
+    """Also where the environment said where they were; the digits are in the package."""
+    assert portable_command(typed, "cifar10") == "sdbnn-lite train r --epochs 3 --data DIR"
+    assert portable_command("sdbnn-lite train digits", "digits") == "sdbnn-lite train digits"
+    assert portable_command("", "cifar10") == ""
+
+
 # --- checksum --------------------------------------------------------------------------------------------------------
 
 

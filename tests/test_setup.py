@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 CONDA_TO_PIP = {"pytorch": "torch", "matplotlib-base": "matplotlib", "playwright-python": "playwright"}
-TARGETS = ["help", "venv", "walkthrough", "lab", "test", "notebooks", "figures", "site", "lint", "clean"]
+TARGETS = ["help", "venv", "walkthrough", "lab", "test", "notebooks", "figures", "readme", "site", "lint", "clean"]
 # Folders that exist on one machine only.
 MACHINE_PATH = re.compile(r"(?<![\w.~)\]+-])/(?:home|Users|root|tmp|work|mnt)/\w|\b[A-Z]:\\+Users")
 
