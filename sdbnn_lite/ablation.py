@@ -15,6 +15,7 @@ from . import study
 from .final_signs import last_signs
 from .methods import METHODS
 from .ranks import FEWEST, RankTest, rank_test
+from .reproduction import TITLES
 
 STUDY = "cifar10-resnet20"
 PLANNED = ("float", "bnn", "xnor", "irnet", "rsign", "asd", "wsd", "sdbnn")
@@ -54,9 +55,9 @@ def means_in_words() -> str:
     means, facts = study.summary(study.read_study(STUDY)), study.study_facts(STUDY)
     seeds = " to ".join(dict.fromkeys(f"{n:.0f}" for n in (means["n"].min(), means["n"].max())))
     ordered = means.sort_values("mean", ascending=False).itertuples()
-    said = ", ".join(f"{METHODS[row.Index].title.partition(' (')[0]} {100 * row.mean:.1f}" for row in ordered)
-    network = facts["network"].removeprefix("cifar10_").replace("resnet", "ResNet-")
-    return f"At equal length ({network}, {facts['epochs']} epochs, n = {seeds} each) the methods reach {said} %."
+    said = ", ".join(f"{METHODS[row.Index].short} {100 * row.mean:.1f}" for row in ordered)
+    length = f"{TITLES[facts['network']]}, {facts['epochs']} epochs, n = {seeds} each"
+    return f"At equal length ({length}) the methods reach {said} %."
 
 
 def missing_in_words(runs: pd.DataFrame) -> str:

@@ -97,7 +97,7 @@ def _scaling(
     flips, outputs = sum(layer.scale_flips for layer in layers), sum(layer.outputs for layer in layers)
     with torch.no_grad():
         factors = {m: torch.cat([layer.scale() for layer in binary_layers(nets[m]).values()]) for m in SCALED}
-    names = {m: METHODS[m].title.partition(" (")[0] for m in SCALED}
+    names = {m: METHODS[m].short for m in SCALED}
     ones = [f" ({names[m]}'s are all 1)" for m, s in factors.items() if (s == 1).all()]
     return Claim(
         1,
@@ -303,7 +303,7 @@ def _accuracy_and_cost(nets: Mapping[str, BinaryNet], images: torch.Tensor, fact
     for network, extra in cost.items():
         numbers |= {f"{network}_{key}": value for key, value in (*vars(extra).items(), ("asd", extra.asd))}
     big = cost["cifar10_resnet18"]
-    title = METHODS[best].title.partition(" (")[0]
+    title = METHODS[best].short
     return Claim(
         5,
         "With both and no scaling factor, SD-BNN is more accurate than the BNNs of its time, at less cost than "

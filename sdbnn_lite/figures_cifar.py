@@ -200,7 +200,7 @@ def _lines(text: str, width: int = 110) -> str:
 
 def _said_of_ablation() -> str:
     means = study.summary(study.read_study(ablation.STUDY)) * [1, 100, 100]
-    said = ", ".join(f"{METHODS[m].title.partition(' (')[0]} {row['mean']:.1f} %" for m, row in means.iterrows())
+    said = ", ".join(f"{METHODS[m].short} {row['mean']:.1f} %" for m, row in means.iterrows())
     return f"Test accuracy on CIFAR-10, a row per method, a dot per seed. Means: {said}."
 
 
@@ -219,7 +219,7 @@ def _said_of_gradients() -> str:
 
 def _said_of_layers() -> str:
     means = ablation.over_seeds(ablation.signs_and_accuracy()[0])["sign_difference"]
-    said = ", ".join(f"{METHODS[m].title.partition(' (')[0]} {value:.3f}" for m, value in means.items())
+    said = ", ".join(f"{METHODS[m].short} {value:.3f}" for m, value in means.items())
     return f"Sign difference of the outputs in every binary layer, a line per method. Means over the layers: {said}."
 
 

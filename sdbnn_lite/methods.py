@@ -25,6 +25,11 @@ class Method:
     scale: str | None = None
     binary: bool = True
 
+    @property
+    def short(self) -> str:
+        """The title without what stands in brackets."""
+        return self.title.partition(" (")[0]
+
 
 _EDE = {"activation_gradient": "ede", "weight_gradient": "ede"}
 

@@ -294,7 +294,7 @@ def _end_labels(ax: Axes, ends: Mapping[str, float]) -> None:
                     arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.8, "shrinkA": 0, "shrinkB": 0})  # fmt: skip
         ax.plot(1.05, height, MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8, ms=8, clip_on=False,
                 transform=ax.get_yaxis_transform())  # fmt: skip
-        name = METHODS[method].title.partition(" (")[0]
+        name = METHODS[method].short
         label = f"{name}  {ends[method]:.1f} %"
         ax.text(1.08, height, label, transform=ax.get_yaxis_transform(), va="center", size=10.5)
 

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from .errors import UsageError
 from .methods import METHODS, get_method
 from .plots import INK, RIM, SMALL, finish, frame, note, with_legend
-from .plots_signs import name_ends, short
+from .plots_signs import name_ends
 from .ranks import FEWEST, RankTest
 from .theme import BLACK, BLUE, COLOURS, GREY, MARKERS, ORANGE, RED, new_figure, theme
 
@@ -118,7 +118,7 @@ def layer_profile(
             ax.set_ylabel(MEASURES[measure].replace(" of the", "\nof the").replace(" among", "\namong"))
             ends = {m: grouped.loc[(m, layers[-1]), "mean"] for m in methods}
             limits = ax.get_ylim()
-            name_ends(ax, ends, short, at=1.05, text_at=1.075, share=0.085, size=SMALL + 0.5)
+            name_ends(ax, ends, lambda m: METHODS[m].short, at=1.05, text_at=1.075, share=0.085, size=SMALL + 0.5)
             ax.set_ylim(limits)
         axes[-1].set_xlabel("binary layer, from the first to the last" + " (dashed: a new stage)" * staged)
         frame(figure, "Output signs through the depth of the network, method by method", caption)
@@ -165,7 +165,7 @@ def signs_against_accuracy(
         for method in methods:
             mine = runs[runs["method"] == method]
             left.plot(mine[measure], 100 * mine["test_accuracy"], MARKERS[method], color=COLOURS[method], mec=BLACK,
-                      mew=0.8, ms=9, ls="", label=short(method), clip_on=False)  # fmt: skip
+                      mew=0.8, ms=9, ls="", label=METHODS[method].short, clip_on=False)  # fmt: skip
         left.set_xlabel(f"{MEASURES[measure]},\nmean over the layers")
         left.set_ylabel("test accuracy (%)")
         left.xaxis.set_major_locator(MaxNLocator(4))

@@ -163,7 +163,7 @@ def _front(ax: Axes, group: pd.DataFrame, what: str) -> None:
         for place, row in enumerate(rows):
             aside = ScaledTranslation(9 * (place - (len(rows) - 1) / 2) / 72, 0, ax.figure.dpi_scale_trans)
             ax.plot(getattr(row, what), row.accuracy, MARKERS[row.method], ls="none", ms=9, color=COLOURS[row.method],
-                    mec=BLACK, mew=0.7, label=METHODS[row.method].title.split(" (")[0], zorder=2,
+                    mec=BLACK, mew=0.7, label=METHODS[row.method].short, zorder=2,
                     transform=ax.transData + aside)  # fmt: skip
     ax.set_xscale("log")
     ax.xaxis.set_minor_formatter(NullFormatter())

@@ -12,7 +12,6 @@ from .ede_gradients import over_layers
 from .errors import UsageError
 from .methods import METHODS
 from .plots import INK, RIM, SMALL, finish, frame, spread_out, with_legend
-from .plots_signs import short
 from .theme import BLACK, COLOURS, MARKERS, new_figure, theme
 
 STEPS = (1.0, 2.0, 5.0, 10.0)  # of t, in the right panel
@@ -32,7 +31,7 @@ def gradients_over_t(table: pd.DataFrame, one: str, last_t: float, caption: str 
         ((left, right),), below = with_legend(figure, 1, 2)
         _methods(left, table, methods, last_t)
         _layers(right, table[table["method"] == one])
-        right.set_title(f"{short(one)}: layer by layer", size=11)
+        right.set_title(f"{METHODS[one].short}: layer by layer", size=11)
         below.legend(*left.get_legend_handles_labels(), loc="center", ncols=5, fontsize=SMALL, frameon=False)
         frame(figure, "What EDE's late temperatures do to the weights' gradients", caption)
         return finish(figure)
@@ -44,7 +43,7 @@ def _methods(ax: Axes, table: pd.DataFrame, methods: Sequence[str], last_t: floa
         curve = means.loc[method]
         ax.plot(curve.index, curve, color=COLOURS[method], lw=1.8, path_effects=RIM)
         ax.plot(curve.index, curve, MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8, ms=7, clip_on=False,
-                label=short(method))  # fmt: skip
+                label=METHODS[method].short)  # fmt: skip
     ax.axvline(last_t, color=INK, lw=1.4, ls=(0, (4, 3)))
     ax.annotate("last epoch", (last_t, 0.97), (-5, 0), ("data", "axes fraction"), "offset points", ha="right", va="top",
                 size=SMALL, color=INK)  # fmt: skip

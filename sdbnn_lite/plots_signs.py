@@ -31,11 +31,6 @@ INK = "#444444"
 POINTS = 256  # of a density
 
 
-def short(method: str) -> str:
-    """The name of a method without what stands in brackets."""
-    return METHODS[method].title.partition(" (")[0]
-
-
 # --- channels --------------------------------------------------------------------------------------------------------
 
 
@@ -73,7 +68,7 @@ def ridges(panels: Mapping[str, tuple[str, float, float, Mapping[str, np.ndarray
             ax.set_title(heading, size=11)
             ax.set(xlabel=label, xlim=(low, high), ylim=(-0.35, len(methods) - 0.05))
             ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-            ax.set_yticks(range(len(methods)), [short(m) for m in methods[::-1]])
+            ax.set_yticks(range(len(methods)), [METHODS[m].short for m in methods[::-1]])
             ax.grid(axis="y", visible=False)
         for ax in grid.flat[len(panels) :]:
             ax.remove()
@@ -117,7 +112,7 @@ def over_epochs(signs: pd.DataFrame, methods: Sequence[str], measure: str = "ent
             ax.set_xlim(1, last)
             ax.set_xticks([1, *range(10, last + 1, 10)])
             ends = {m: table.loc[(layer, m), "mean"].iloc[-1] for m in methods}
-            named = {m: f"{short(m)} {value:.3f}" for m, value in ends.items()}
+            named = {m: f"{METHODS[m].short} {value:.3f}" for m, value in ends.items()}
             name_ends(ax, ends, named.get, at=1.06, text_at=1.1, share=0.062, size=9.5)
         axes[0].set_ylabel(MEASURES[measure])
         seeds = signs["seed"].nunique()
@@ -209,7 +204,7 @@ def against_accuracy(table: pd.DataFrame, measure: str = "entropy") -> Figure:
             for method in methods:
                 mine = rows[rows["method"] == method]
                 ax.plot(mine[measure], 100 * mine["test_accuracy"], MARKERS[method], color=COLOURS[method], mec=BLACK,
-                        mew=0.8, ms=9, ls="", label=short(method), clip_on=False)  # fmt: skip
+                        mew=0.8, ms=9, ls="", label=METHODS[method].short, clip_on=False)  # fmt: skip
             found = rank_correlation(rows[measure], rows["test_accuracy"])
             ax.set_title(f"layer {layer}\nρ = {found.rho:+.2f}, n = {found.n} runs, p = {found.p:.2f}")
             ax.set_xlabel(MEASURES[measure])

@@ -52,12 +52,13 @@ def run_study(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: in
     out = writable_folder(out)
     rows = []
     for method, seed in planned:
-        folder = out / f"{method}-seed{seed}"
+        who = {"method": method, "seed": seed}
+        folder = out / run_name(who)
         begun = (folder / CHECKPOINT).exists()
         result = train(recipe, folder, method=method, seed=seed, resume=begun, **options)
         if not result.finished:
             raise KeyboardInterrupt
-        rows.append({"method": method, "seed": seed, **final_row(folder)})
+        rows.append({**who, **final_row(folder)})
         print(f"{method:8} seed {seed}: {100 * rows[-1]['test_accuracy']:.2f} %", flush=True)
     return rows
 
@@ -70,7 +71,8 @@ def finished(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int
     """
     rows, left_out = [], []
     for method, seed in plan(methods, seeds):
-        folder, who = Path(out) / f"{method}-seed{seed}", {"method": method, "seed": seed}
+        who = {"method": method, "seed": seed}
+        folder = Path(out) / run_name(who)
         why = why_not(folder, runs.identity(recipe, method, seed))
         if why:
             left_out.append({**who, "why": why})
@@ -182,7 +184,7 @@ def publish(out: Path, rows: list[dict], zoo: Path, prefix: str) -> None:
     zoo = writable_folder(zoo)
     for row in rows:
         if row["seed"] == 0:
-            weights = out / f"{row['method']}-seed0" / WEIGHTS
+            weights = out / run_name(row) / WEIGHTS
             write_atomic(zoo / f"{prefix}_{row['method']}.safetensors", weights.read_bytes())
 
 

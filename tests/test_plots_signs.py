@@ -103,7 +103,7 @@ def test_ridges_show_every_channel_and_the_mean():
     panels = made_panels()
     figure = ps.ridges(panels, "What the channels say")
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert labels == [ps.short(m) for m in METHODS_DRAWN[::-1]]
+    assert labels == [METHODS[m].short for m in METHODS_DRAWN[::-1]]
     for ax, (_, _, _, values) in zip(figure.axes, panels.values()):
         ticks = [line for line in ax.lines if line.get_marker() == "|"]
         shown = [text.get_text() for text in ax.texts]
@@ -130,7 +130,7 @@ def test_lines_are_means_and_bands_ranges_over_the_seeds():
             assert outline.min() == pytest.approx(seeds.min().min()) and outline.max() == pytest.approx(
                 seeds.max().max()
             )
-        assert any(ps.short("asd") in text.get_text() for text in ax.texts)
+        assert any(METHODS["asd"].short in text.get_text() for text in ax.texts)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_the_scatter_shows_every_run_and_says_the_correlation():
         found = ps.rank_correlation(rows["entropy"], rows["test_accuracy"])
         assert f"ρ = {found.rho:+.2f}, n = 12 runs, p = {found.p:.2f}" in ax.get_title("left")
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == [ps.short(m) for m in METHODS if m in set(table["method"])]
+    assert names == [METHODS[m].short for m in METHODS if m in set(table["method"])]
 
 
 def test_what_the_digits_say_of_accuracy_and_signs():

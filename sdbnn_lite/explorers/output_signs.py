@@ -67,7 +67,7 @@ class Side:
 
     @property
     def name(self) -> str:
-        return METHODS[self.method].title.partition(" (")[0]
+        return METHODS[self.method].short
 
     @property
     def balanced(self) -> float:
