@@ -10,6 +10,8 @@ from numba import njit, prange
 from . import rows, tiles
 from .kernels import BLOCK, EDE, POLYNOMIAL, add_moments, options
 
+# compiled in: kernels.py 3d590362, rows.py ab3b894a, tiles.py 92bb534b, llvm.py f2a19a71
+
 
 @njit(**options)
 def pack_words(w, packed, base, stride, height, width):

@@ -18,6 +18,8 @@ from numba import njit, prange
 
 from . import rows
 
+# compiled in: rows.py ab3b894a, tiles.py 92bb534b, llvm.py f2a19a71
+
 BLOCK = 32  # images side by side
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order
 

@@ -15,6 +15,8 @@ from numba import njit, prange
 
 from . import tiles
 
+# compiled in: llvm.py f2a19a71, tiles.py 101cc50c
+
 _options = {"parallel": True, "cache": True, "nogil": True, "error_model": "numpy"}
 _inline = {"cache": True, "nogil": True, "error_model": "numpy"}
 FILTERS, PIXELS = tiles.FILTERS, tiles.PIXELS

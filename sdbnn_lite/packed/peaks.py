@@ -13,6 +13,8 @@ from numba.extending import intrinsic
 from ..llvm import I64, Loop, splat
 from .tiles import LANES, WORDS
 
+# compiled in: llvm.py f2a19a71, tiles.py 101cc50c
+
 SUMS, CHAINS = 8, 12  # vectors of sums that don't wait for each other: of bits, of floats
 WORDS_A_TURN = SUMS * LANES
 FLOATS = 16 if binding.get_host_cpu_features().get("avx512f") else 8  # in a vector

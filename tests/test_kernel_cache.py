@@ -1,0 +1,44 @@
+"""numba compiles a kernel again only if the file it stands in has changed, not the files its machine code comes from.
+
+So every file of kernels has a line ``# compiled in: NAME.py DIGEST, …`` of those: a change in one of them alone changes
+this file too, and nobody runs old machine code after a ``git pull``. The failing test prints the line to put there.
+"""
+
+import hashlib
+import re
+
+import pytest
+from test_structure import MODULES, own_imports
+
+SOURCES = {name: path.read_text(encoding="utf-8") for name, path in MODULES.items()}
+KERNELS = [name for name, source in SOURCES.items() if re.search(r"^from numba import .*njit", source, re.M)]
+MACHINE_CODE = {name for name, source in SOURCES.items() if "llvmlite" in source} | set(KERNELS)
+LINE = re.compile(r"# compiled in: .*\n")
+
+
+def parts_of(name):
+    """The modules of machine code that the kernels of ``name`` can reach by imports."""
+    found, queue = set(), [name]
+    while queue:
+        for used in (own_imports(queue.pop()) & MACHINE_CODE) - found - {name}:
+            found.add(used)
+            queue.append(used)
+    return sorted(found)
+
+
+def line_of(name):
+    """Digests leave the line itself out, else one change would change all lines that follow from it."""
+    digests = [hashlib.sha256(LINE.sub("", SOURCES[part]).encode()).hexdigest()[:8] for part in parts_of(name)]
+    parts = [f"{part.rpartition('.')[2]}.py {digest}" for part, digest in zip(parts_of(name), digests, strict=True)]
+    return f"# compiled in: {', '.join(parts)}\n"
+
+
+def test_the_files_of_kernels_are_found():
+    assert {"fast.kernels", "fast.convolutions", "fast.stem", "packed.kernels", "packed.peaks"} <= set(KERNELS)
+    assert parts_of("packed.kernels") == ["llvm", "packed.tiles"]
+    assert "fast.rows" in parts_of("fast.stem")  # by way of fast.kernels
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernels_change_with_the_files_that_are_compiled_into_them(name):
+    assert LINE.findall(SOURCES[name]) == [line_of(name)]
