@@ -8,7 +8,7 @@ A *product* is one multiplication and its addition: an FMA of float32, or one bi
 meant for, and measured on, one thread: that of one core.
 
     float32     torch's convolution, its weights laid out in advance; floats in, floats out
-    bits        the popcount convolution alone: words in, int32 out
+    bits        the popcount convolution alone: words in, int16 out
     packed      the same, with taking the signs of floats and packing them before, as a network needs it
 """
 
@@ -91,8 +91,9 @@ class ConvShape:
         return {"float32": floats, "bits": bits, "packed": floats + 2 * bits}[_known(kind)]
 
     def bytes(self, kind: str) -> int:
-        """What has to move at least once: inputs, weights, and outputs of 4 bytes (float32 or int32)."""
-        return self.input_bytes(kind) + self.weight_bytes(kind) + 4 * self.pixels * self.outputs
+        """What has to move at least once: inputs, weights, and outputs, float32 or int16 (int32 from C = 3,641 on)."""
+        output = 4 if kind == "float32" or 9 * self.channels >= 2**15 - 1 else 2
+        return self.input_bytes(kind) + self.weight_bytes(kind) + output * self.pixels * self.outputs
 
     def intensity(self, kind: str) -> float:
         """Products per byte moved."""
@@ -236,7 +237,7 @@ def _weights(channels: int, outputs: int) -> tuple[np.ndarray, BareLayer]:
 def ways(shape: ConvShape) -> dict[str, Callable[[], object]]:
     """Kind -> a function that computes the layer for the same random activations and weights.
 
-    float32 gives (N, O, H, W) of torch, the other two (N, H, W, O) int32.
+    float32 gives (N, O, H, W) of torch, the other two (N, H, W, O) int16.
     """
     w, layer = _weights(shape.channels, shape.outputs)
     rng = np.random.default_rng(1)

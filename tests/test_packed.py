@@ -60,8 +60,23 @@ def test_convolutions_are_exact(both, images, c, o, h, w, kernel, stride, paddin
     for engine in both:
         padded = engine.sign_words(x, shift, padding)
         y = engine.convolve(padded, layer)
-        assert y.dtype == np.int32
+        assert y.dtype == np.int16
         assert np.array_equal(y.transpose(0, 3, 1, 2), expected.numpy()), engine.name
+
+
+@pytest.mark.parametrize("channels, kernel, sums", [(3640, 3, np.int16), (3641, 3, np.int32), (1310, 5, np.int16),
+                         (1311, 5, np.int32)])  # fmt: skip
+def test_sums_are_as_wide_as_the_largest_of_them(both, channels, kernel, sums):
+    """All products agree, or none does: ±k²·C, which 16 bits hold up to 32,767."""
+    weight = np.ones((18, channels, kernel, kernel), np.float32)
+    weight[9:] = -1
+    layer = BareLayer(weight, 1, kernel // 2)
+    x = np.ones((1, kernel, kernel, channels), np.float32)
+    for engine in both:
+        y = engine.convolve(engine.sign_words(x, np.zeros((1, channels), np.float32), kernel // 2), layer)
+        assert y.dtype == sums
+        middle = y[0, kernel // 2, kernel // 2]
+        assert (middle[:9] == kernel**2 * channels).all() and (middle[9:] == -(kernel**2) * channels).all()
 
 
 @given(st.integers(1, 200), st.integers(0, 2**32 - 1))

@@ -18,7 +18,7 @@ def test_a_layer_by_hand():
     shape = ConvShape(70, 8, 5, 4, 3)
     assert shape.pixels == 60 and shape.weights == 5040 and shape.products == 302_400 and shape.words == 2
     assert shape.bytes("float32") == 4 * (60 * 70 + 5040 + 60 * 8)
-    assert shape.bytes("bits") == 8 * (60 * 2 + 2 * 9 * 8) + 4 * 60 * 8
+    assert shape.bytes("bits") == 8 * (60 * 2 + 2 * 9 * 8) + 2 * 60 * 8
     assert shape.bytes("packed") == shape.bytes("bits") + 4 * 60 * 70 + 8 * 60 * 2
     assert shape.intensity("bits") == 302_400 / shape.bytes("bits")
     assert "70 → 8 channels, 5×4, batch 3" in str(shape)

@@ -1,7 +1,7 @@
 """Two implementations of one contract: what a packed layer needs to be computed.
 
     sign_words(x, shift, padding)       (N, H, W, C) and (N, C) → (N, H+2p, W+2p, K) uint64
-    convolve(words, layer)              → y (N, H', W', O) int32, exactly conv2d(â, ŵ)
+    convolve(words, layer)              → y (N, H', W', O) int16 or int32, exactly conv2d(â, ŵ)
     finish(y, layer, pooled, shortcut)  → act(factor·y + offset [+ shortcut]), y's 2×2 maximum first where pooled
     signs(padded, layer, switch, pooled, padding)   the words of the next layer, where nothing else needs real values
     means(x)                            (N, H, W, C) → (N, C)
@@ -106,7 +106,7 @@ class Fast:
     def convolve(self, padded, layer):
         geometry, args = self._tables(padded, layer)
         filters = args[2].shape[1]
-        y = np.empty((len(padded), geometry.out_height, geometry.out_width, filters), np.int32)
+        y = np.empty((len(padded), geometry.out_height, geometry.out_width, filters), geometry.sums)
         self.kernels.convolve(*args, y)
         return y if filters == geometry.outputs else y[..., : geometry.outputs].copy()
 
@@ -134,7 +134,7 @@ class Fast:
         n, h, w, c = y.shape
         h, w = (h // 2, w // 2) if pooled else (h, w)
         words = np.zeros((n, h + 2 * padding, w + 2 * padding, -(-c // 64)), np.uint64)
-        self.kernels.switch_words(y, pooled, switch.point, switch.flip, padding, words)
+        self.kernels.switch_words(y, pooled, switch.point.astype(y.dtype), switch.flip, padding, words)
         return words
 
     def means(self, x):

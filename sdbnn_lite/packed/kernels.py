@@ -15,7 +15,7 @@ from numba import njit, prange
 
 from . import tiles
 
-# compiled in: llvm.py f2a19a71, tiles.py 101cc50c
+# compiled in: llvm.py f2a19a71, tiles.py d09d4732
 
 _options = {"parallel": True, "cache": True, "nogil": True, "error_model": "numpy"}
 _inline = {"cache": True, "nogil": True, "error_model": "numpy"}
@@ -66,10 +66,10 @@ def _addresses(first, count, words, starts, classes, base, places, bases):
 
 @njit(**_options)
 def convolve(words, weight, base, starts, classes, unit, y):
-    """y (N, H', W', O') int32 = conv2d(â, ŵ), exactly."""
+    """y (N, H', W', O') int16 or int32 = conv2d(â, ŵ), exactly."""
     pixels, outputs = len(words) * len(starts), y.shape[3]
     blocks, kernel, across, _ = weight.shape
-    row = words.shape[2] * words.shape[3] * 8
+    row, zero = words.shape[2] * words.shape[3] * 8, y.dtype.type(0)
     for i in prange(-(-pixels // unit)):
         places, bases = np.empty(PIXELS, np.int64), np.empty(PIXELS, np.int64)
         last = min(i * unit + unit, pixels)
@@ -80,8 +80,8 @@ def convolve(words, weight, base, starts, classes, unit, y):
             _addresses(first, many, words, starts, classes, base, places, bases)
             for block in range(blocks):
                 w = weight.ctypes.data + block * kernel * across * FILTERS * 4
-                to = y.ctypes.data + (first * outputs + block * FILTERS) * 4
-                args = places.ctypes.data, kernel, row, across, w, bases.ctypes.data, to, outputs * 4
+                to = y.ctypes.data + (first * outputs + block * FILTERS) * y.itemsize
+                args = places.ctypes.data, kernel, row, across, w, bases.ctypes.data, to, outputs * y.itemsize, zero
                 if many == PIXELS:
                     tiles.sums_8px(*args)
                 else:
@@ -167,14 +167,14 @@ def finish(y, pooled, factor, offset, slope, shortcut, has_shortcut, out):
 def switch_words(y, pooled, switch, flip, padding, words):
     """words = [y >= switch] XOR flip of finished sums, with a border; ``pooled``: of the maximum of each 2×2 of them.
 
-    switch (O,) int32, flip (K,) uint64: see :mod:`.thresholds`.
+    switch (O,) of y's type, flip (K,) uint64: see :mod:`.thresholds`.
     """
     images, high, wide, k_words = words.shape
     outputs = len(switch)
-    whole = outputs // 64
+    whole, zero = outputs // 64, y.dtype.type(0)
     for i in prange(images * (high - 2 * padding)):
         n, row = i // (high - 2 * padding), i % (high - 2 * padding)
-        best = np.empty(outputs, np.int32)
+        best = np.empty(outputs, y.dtype)
         for column in range(wide - 2 * padding):
             if pooled:
                 for c in range(outputs):
@@ -187,8 +187,8 @@ def switch_words(y, pooled, switch, flip, padding, words):
                     best[c] = y[n, row, column, c]
             to = words[n, row + padding, column + padding]
             for k in range(whole):
-                word = tiles.word_of_int32(best.ctypes.data + 256 * k, switch.ctypes.data + 256 * k)
-                to[k] = word ^ flip[k]
+                at = 64 * k * y.itemsize
+                to[k] = tiles.word_of_sums(best.ctypes.data + at, switch.ctypes.data + at, zero) ^ flip[k]
             if outputs % 64:
                 word = np.uint64(0)
                 for c in range(whole * 64, outputs):

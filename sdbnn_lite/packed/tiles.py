@@ -17,6 +17,7 @@ PIXELS = 8  # of the larger tile
 LANES = 8
 WORDS = ir.VectorType(I64, LANES)
 _SUMS, _FLOATS = ir.VectorType(I32, FILTERS), ir.VectorType(F32, FILTERS)
+A = types.intp
 
 
 def _addresses(builder, table, pixels):
@@ -42,14 +43,16 @@ def _sums(builder, args, pixels):
     return [builder.sub(b, builder.add(s, s)) for b, s in zip(begin, outer.results[:pixels])]
 
 
-def _sums_tile(pixels):
+def _sums_tile(pixels, like):
     def emit(context, builder, signature, args):
-        out, out_pixel = args[6:]
+        out, out_pixel, _ = args[6:]
         for p, value in enumerate(_sums(builder, args[:6], pixels)):
-            store(builder, value, builder.add(out, builder.mul(out_pixel, I64(p))), 4)
+            if like.bitwidth == 16:
+                value = builder.trunc(value, ir.VectorType(ir.IntType(16), FILTERS))
+            store(builder, value, builder.add(out, builder.mul(out_pixel, I64(p))), like.bitwidth // 8)
         return context.get_dummy_value()
 
-    return emit
+    return types.void(*[A] * 8, like), emit
 
 
 def _layer_tile(pixels, *, prelu):
@@ -74,23 +77,23 @@ def _layer_tile(pixels, *, prelu):
     return emit
 
 
-A = types.intp
-_SUMS_TILE, _LAYER_TILE = types.void(*[A] * 8), types.void(*[A] * 13)
+_LAYER_TILE = types.void(*[A] * 13)
 
 
 @intrinsic
-def sums_8px(typingctx, places, rows, row, words, weight, bases, out, out_pixel):
-    """out (8, 16) int32 = base - 2·popcounts of x XOR w over ``rows`` kernel rows of ``words`` 32-bit words.
+def sums_8px(typingctx, places, rows, row, words, weight, bases, out, out_pixel, like):
+    """out (8, 16) = base - 2·popcounts of x XOR w over ``rows`` kernel rows of ``words`` 32-bit words.
 
     ``places`` and ``bases`` (8,) int64: where each pixel's words and its base values start; distances in bytes.
+    ``like``: a number of out's type, int16 or int32.
     """
-    return _SUMS_TILE, _sums_tile(PIXELS)
+    return _sums_tile(PIXELS, like)
 
 
 @intrinsic
-def sums_1px(typingctx, places, rows, row, words, weight, bases, out, out_pixel):
+def sums_1px(typingctx, places, rows, row, words, weight, bases, out, out_pixel, like):
     """The same for one pixel."""
-    return _SUMS_TILE, _sums_tile(1)
+    return _sums_tile(1, like)
 
 
 @intrinsic
@@ -129,7 +132,7 @@ def _emit_word(kind: ir.Type, lanes: int, compare):
     """64 comparisons of ``values`` with ``limits``, in a word: the first in the lowest bit."""
 
     def emit(context, builder, signature, args):
-        values, limits = args
+        values, limits = args[:2]
         size = 64 // lanes
         vector = ir.VectorType(kind, lanes)
         word = I64(0)
@@ -164,6 +167,6 @@ def word_of_float64(typingctx, values, shifts):
 
 
 @intrinsic
-def word_of_int32(typingctx, values, limits):
-    """64 bits [value >= limit] of 64 int32 at each address."""
-    return types.uint64(A, A), _emit_word(I32, 16, _reaches)
+def word_of_sums(typingctx, values, limits, like):
+    """64 bits [value >= limit] of 64 numbers at each address, int16 or int32 as ``like``."""
+    return types.uint64(A, A, like), _emit_word(ir.IntType(like.bitwidth), 512 // like.bitwidth, _reaches)

@@ -6,7 +6,7 @@
 
 x   (N, H, W, K) uint64     activations: bit c % 64 of word c // 64, K = ⌈C/64⌉; unused bits are 0
 w   (O, k, k, K) uint64     weights, likewise, so that unused bits never differ
-y   (N, H', W', O) int32    exactly conv2d(â, ŵ), zero-padded after the sign
+y   (N, H', W', O) int16    exactly conv2d(â, ŵ), zero-padded after the sign; int32 where k²·C is too large
 
 A padded pixel is stored as words of 0, which would count as -1 in every channel, though it has to add 0. How much that
 is too little depends on the tap's weights alone: ``base`` = C·(taps inside) + 2·Σ_{taps outside} popcount(w_tap) puts
@@ -71,6 +71,11 @@ class Geometry:
     def out_width(self) -> int:
         return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
 
+    @property
+    def sums(self) -> type[np.signedinteger]:
+        """The type of y: int16 where it holds every sum from -k²·C to k²·C, and one more for a threshold above them."""
+        return np.int16 if self.kernel**2 * self.channels < 2**15 - 1 else np.int32
+
     def classes(self, outputs: int, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Along one axis: the class of each output, and which taps each class has inside, (classes, k) bool."""
         place = np.arange(outputs)[:, None] * self.stride - self.padding + np.arange(self.kernel)
@@ -120,7 +125,7 @@ def base_of(w: np.ndarray, geometry: Geometry) -> Base:
 
 
 def convolve(x: np.ndarray, w: np.ndarray, geometry: Geometry, base: Base | None = None) -> np.ndarray:
-    """y (N, H', W', O) int32 of words x (N, H, W, K) and w (O, k, k, K), as the module's equations have it."""
+    """y (N, H', W', O) of words x (N, H, W, K) and w (O, k, k, K), as the module's equations have it."""
     base = base_of(w, geometry) if base is None else base
     p, s = geometry.padding, geometry.stride
     padded = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
@@ -131,4 +136,4 @@ def convolve(x: np.ndarray, w: np.ndarray, geometry: Geometry, base: Base | None
             seen = padded[:, i : i + s * (high - 1) + 1 : s, j : j + s * (wide - 1) + 1 : s]  # (N, H', W', K)
             for word in range(w.shape[-1]):
                 different += np.bitwise_count(seen[..., word, None] ^ w[:, i, j, word])
-    return (base.at_every_pixel() - 2 * different).astype(np.int32)
+    return (base.at_every_pixel() - 2 * different).astype(geometry.sums)
