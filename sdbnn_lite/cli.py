@@ -104,6 +104,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("folder", metavar="RUN", help="the folder of a finished run")
     sub.add_argument("name", metavar="NAME", nargs="?", help="default: NETWORK, or NETWORK_METHOD unless that is sdbnn")
     sub.add_argument("--round", action="store_true", help="ASD's matrices and 1x1 shortcuts in 16-bit steps: smaller")
+    sub.add_argument("--tables-only", action="store_true", help="no network in the zoo: for one too large (a teacher)")
     sub.add_argument("--out", metavar="DIR", help="write into DIR/zoo and DIR/results instead of the package")
     add_data_options(sub)
 

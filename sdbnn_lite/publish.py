@@ -40,6 +40,7 @@ def publish_run(
     *,
     images: ImageSet | StreamedImageSet | None = None,
     rounded: bool = False,
+    tables_only: bool = False,
     zoo: Path = ZOO,
     results: Path = RUN_RESULTS,
 ) -> tuple[str, dict]:
@@ -50,11 +51,14 @@ def publish_run(
     and the card holds that figure (and ``run_accuracy``, the run's own) — else the card takes the run's.
     ``rounded``: ASD's matrices and 1×1 shortcuts in 16-bit steps (see ``bits``); needs ``images``, since it changes
     the logits.
+    ``tables_only``: nothing goes into the zoo (real weights are large: a ResNet-34 takes 85 MB); ``zoo`` may hold no
+    entry of that name, whose results these would pass for.
 
     Nothing is written unless the file's network gives the logits of the trained one (with ``rounded``: of the trained
     one with these weights rounded), to the last bit, on the 500 images of ``probe``; RunError where it doesn't, or
     where file and run differ by more than ``SCORE_TOLERANCE`` points. Raises UsageError for a folder that holds no
-    finished run, a name that can't be one, a network with latent weights of that name, and images of another set.
+    finished run, a name that can't be one, a network with latent weights of that name, images of another set, and with
+    ``tables_only`` a name that the zoo has.
     """
     folder = Path(folder)
     run = read_run(folder)
@@ -64,6 +68,9 @@ def publish_run(
     name = name or (net.name if run["method"] == "sdbnn" else f"{net.name}_{run['method']}")
     target = Path(zoo) / f"{name}.safetensors"
     check_name(name, target)
+    if tables_only and target.is_file():
+        raise UsageError(f"name {name!r}: the zoo holds {target.name}, and these tables are of another network; choose "
+                         f"another name")  # fmt: skip
     if images is not None and images.label != run["data"]:
         raise UsageError(f"images: {images.label} given, but the run was on {run['data']}")
     if rounded and images is None:
@@ -88,9 +95,11 @@ def publish_run(
     card = make_card(content, stored, run, result, **more)
     check_same_logits(net, stored, rounded, card["probe"])
 
-    zoo, results = writable_folder(zoo), writable_folder(Path(results) / name)
-    write_atomic(target, content)
-    write_json(card_path(target), card)
+    results = writable_folder(Path(results) / name)
+    if not tables_only:
+        writable_folder(zoo)
+        write_atomic(target, content)
+        write_json(card_path(target), card)
     write_json(results / runs.RUN, run)
     for table in (runs.LOG, runs.SIGNS):
         if (folder / table).is_file():

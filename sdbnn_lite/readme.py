@@ -10,13 +10,14 @@ import re
 import sys
 from pathlib import Path
 
-from . import bench_results, claims, reproduction
+from . import bench_results, claims, imagenet_results, reproduction
 from .errors import RunError, UsageError
 from .files import write_atomic
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 TABLES = {
     "reproduction": reproduction.markdown,
+    "imagenet_results": lambda: imagenet_results.markdown(imagenet_results.table()),
     "claims": lambda: claims.markdown(claims.measure()),
     "bench_results": bench_results.markdown,
 }

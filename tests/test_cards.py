@@ -89,6 +89,16 @@ def test_the_tables_are_kept_beside_the_results(runs, places):
     assert written == trained
 
 
+def test_tables_alone_leave_the_zoo_as_it_is(runs, places):
+    _, card = publish_run(runs / "float", "large", tables_only=True, **places)
+    assert not places["zoo"].exists()
+    assert sorted(p.name for p in (places["results"] / "large").iterdir()) == ["log.csv", "run.json", "signs.csv"]
+    publish_run(runs / "float", "large", **places)
+    assert json.loads((places["zoo"] / "large.json").read_text()) == card  # what would have stood beside it
+    with pytest.raises(UsageError, match="name 'large': the zoo holds large.safetensors"):
+        publish_run(runs / "sdbnn", "large", tables_only=True, **places)
+
+
 def test_the_float_twin_is_published_as_it_is(runs, places):
     name, card = publish_run(runs / "float", **places)
     assert name == "digits_convnet_float"
@@ -287,6 +297,9 @@ def test_publish_and_evaluate_as_commands(runs, tmp_path, monkeypatch, capsys):
     beside.write_text(json.dumps({**card, "sha256": "0" * 64}))
     assert cli.main(["evaluate", str(weights)]) == 2
     assert "damaged" in capsys.readouterr().err
+    assert cli.main(["publish", str(runs / "float"), "large", "--tables-only", "--out", "there"]) == 0
+    assert "network and card: none (--tables-only)" in capsys.readouterr().out
+    assert not (tmp_path / "there" / "zoo").exists()
     assert cli.main(["publish", "nowhere"]) == 2
     assert "nowhere: not a run's folder" in capsys.readouterr().err
 

@@ -20,10 +20,12 @@ def run_publish(args: argparse.Namespace) -> int:
     folders = {"zoo": ZOO, "results": RUN_RESULTS}
     if args.out:
         folders = {"zoo": Path(args.out) / "zoo", "results": Path(args.out) / "results" / "runs"}
-    name, card = publish_run(args.folder, args.name, images=images, rounded=args.round, **folders)
+    chosen = {"rounded": args.round, "tables_only": args.tables_only}
+    name, card = publish_run(args.folder, args.name, images=images, **chosen, **folders)
     print(
         f"{name}: {card['bytes']:,} bytes, {100 * card['test_accuracy']:.2f} % on all {card['test_images']:,} test "
         f"images of {card['data']} (scored {card['scored']}), rounded: {card['rounded']}"
     )
-    print(f"network and card: {folders['zoo']}    tables: {folders['results'] / name}")
+    network = "network and card: none (--tables-only)" if args.tables_only else f"network and card: {folders['zoo']}"
+    print(f"{network}    tables: {folders['results'] / name}")
     return 0
