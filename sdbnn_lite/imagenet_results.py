@@ -209,6 +209,12 @@ def stages_in_words(rows: pd.DataFrame) -> str:
             said.append(f"From {one} to {other}, {what}: {points:+.2f} points of top-1.")
     if not said:
         return "There aren't two parts yet that could be compared."
+    students = [best[part]["mean"] for part in ("stage1", "stage2") if part in best]
+    if "teacher" in best and students and max(students) > best["teacher"]["mean"] - 2:
+        said.append(
+            "The students are about as accurate as the teacher that they imitate: it sets the limit here, and what binary "
+            "numbers cost would show only under a better one."
+        )
     n = min(row["n"] for row in best.values())
     said += ["One seed each: how much of that is luck isn't known."] * (n == 1)
     said.append("Mind that the teacher has more layers, and that stage 2 learns on top of stage 1's epochs.")
