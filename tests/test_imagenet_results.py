@@ -101,7 +101,9 @@ def test_means_and_spreads_are_those_of_the_runs(results):
 @pytest.mark.parametrize("teacher, limits", [(45.0, True), (45.9, True), (47.1, False), (90.0, False)])
 def test_students_near_their_teacher_are_said_to_be_limited_by_it(teacher, limits):
     tops = {"teacher": teacher, "stage1": 43.9, "stage2": 45.0}
-    rows = pd.DataFrame([{"part": part, "method": imagenet_results.USUAL[part], "mean": top, "n": 1} for part, top in tops.items()])
+    rows = pd.DataFrame(
+        [{"part": part, "method": imagenet_results.USUAL[part], "mean": top, "n": 1} for part, top in tops.items()]
+    )
     assert ("it sets the limit" in imagenet_results.stages_in_words(rows)) == limits
 
 
