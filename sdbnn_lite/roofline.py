@@ -26,7 +26,7 @@ from .bench_packed import prepacked
 from .errors import UsageError, unknown
 from .machine import one_thread
 from .packed.engines import engine
-from .packed.words import WORD, unpack_words
+from .packed.words import WORD, sum_type, unpack_words
 
 KINDS = ("float32", "bits", "packed")
 SETS = (2**18, 2**22, 2**27)  # bytes that a copy touches: what fits into the inner caches, the outer one, and memory
@@ -91,8 +91,8 @@ class ConvShape:
         return {"float32": floats, "bits": bits, "packed": floats + 2 * bits}[_known(kind)]
 
     def bytes(self, kind: str) -> int:
-        """What has to move at least once: inputs, weights, and outputs, float32 or int16 (int32 from C = 3,641 on)."""
-        output = 4 if kind == "float32" or 9 * self.channels >= 2**15 - 1 else 2
+        """What has to move at least once: inputs, weights, and outputs, as float32 or of ``sum_type``."""
+        output = np.dtype(np.float32 if kind == "float32" else sum_type(9 * self.channels)).itemsize
         return self.input_bytes(kind) + self.weight_bytes(kind) + output * self.pixels * self.outputs
 
     def intensity(self, kind: str) -> float:

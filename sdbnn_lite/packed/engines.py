@@ -134,7 +134,7 @@ class Fast:
         n, h, w, c = y.shape
         h, w = (h // 2, w // 2) if pooled else (h, w)
         words = np.zeros((n, h + 2 * padding, w + 2 * padding, -(-c // 64)), np.uint64)
-        self.kernels.switch_words(y, pooled, switch.point.astype(y.dtype), switch.flip, padding, words)
+        self.kernels.switch_words(y, pooled, switch.point, switch.flip, padding, words)
         return words
 
     def means(self, x):

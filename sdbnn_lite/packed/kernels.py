@@ -15,7 +15,7 @@ from numba import njit, prange
 
 from . import tiles
 
-# compiled in: llvm.py f2a19a71, tiles.py d09d4732
+# compiled in: llvm.py f2a19a71, tiles.py b81664dd
 
 _options = {"parallel": True, "cache": True, "nogil": True, "error_model": "numpy"}
 _inline = {"cache": True, "nogil": True, "error_model": "numpy"}

@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 from ..llvm import I64, Loop, splat
 from .tiles import LANES, WORDS
 
-# compiled in: llvm.py f2a19a71, tiles.py d09d4732
+# compiled in: llvm.py f2a19a71, tiles.py b81664dd
 
 SUMS, CHAINS = 8, 12  # vectors of sums that don't wait for each other: of bits, of floats
 WORDS_A_TURN = SUMS * LANES

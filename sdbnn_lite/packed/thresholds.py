@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .words import pack_words
+from .words import pack_words, sum_type
 
 
 @dataclass(frozen=True)
 class Switch:
     """Per filter: the smallest y with the sign of large y (``point``), and whether that sign is -1 (``falling``)."""
 
-    point: np.ndarray  # (O,) int32
+    point: np.ndarray  # (O,) of the type of y, see ``words.sum_type``
     falling: np.ndarray  # (O,) bool
     flip: np.ndarray  # (⌈O/64⌉,) uint64: ``falling`` in bits
 
@@ -41,4 +41,4 @@ def switch_of(factor: np.ndarray, offset: np.ndarray, beta: np.ndarray | None, m
         middle = (low + high) // 2
         large = is_large(middle)
         low, high = np.where(large, low, np.minimum(middle + 1, high)), np.where(large, middle, high)
-    return Switch(low.astype(np.int32), falling, pack_words(falling))
+    return Switch(low.astype(sum_type(most)), falling, pack_words(falling))

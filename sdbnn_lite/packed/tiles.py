@@ -10,7 +10,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..llvm import F32, F64, I32, I64, Loop, load, splat, store
+from ..llvm import F32, F64, I16, I32, I64, Loop, load, splat, store
 
 FILTERS = 16  # of a tile: one vector of 32-bit lanes
 PIXELS = 8  # of the larger tile
@@ -48,7 +48,7 @@ def _sums_tile(pixels, like):
         out, out_pixel, _ = args[6:]
         for p, value in enumerate(_sums(builder, args[:6], pixels)):
             if like.bitwidth == 16:
-                value = builder.trunc(value, ir.VectorType(ir.IntType(16), FILTERS))
+                value = builder.trunc(value, ir.VectorType(I16, FILTERS))
             store(builder, value, builder.add(out, builder.mul(out_pixel, I64(p))), like.bitwidth // 8)
         return context.get_dummy_value()
 

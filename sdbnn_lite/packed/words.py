@@ -44,6 +44,11 @@ def pack_weights(w: np.ndarray) -> np.ndarray:
     return pack_words(w.transpose(0, 2, 3, 1) > 0)
 
 
+def sum_type(most: int) -> type[np.signedinteger]:
+    """int16 where it holds every sum from -most to most, and one more for a threshold above them; else int32."""
+    return np.int16 if most < 2**15 - 1 else np.int32
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Sizes of a convolution: C inputs of H × W pixels, O outputs, kernel k, stride, padding."""
@@ -73,8 +78,8 @@ class Geometry:
 
     @property
     def sums(self) -> type[np.signedinteger]:
-        """The type of y: int16 where it holds every sum from -k²·C to k²·C, and one more for a threshold above them."""
-        return np.int16 if self.kernel**2 * self.channels < 2**15 - 1 else np.int32
+        """The type of y."""
+        return sum_type(self.kernel**2 * self.channels)
 
     def classes(self, outputs: int, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Along one axis: the class of each output, and which taps each class has inside, (classes, k) bool."""
