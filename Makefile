@@ -10,8 +10,8 @@ BIN       := $(VENV)/bin
 STAMP     := $(VENV)/.sdbnn-lite-installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
 
-# nbval runs every notebook cell again and compares its text; `-p sdbnn_lite.chain` lets 05 and 06 only run.
-NBVAL := -p sdbnn_lite.chain --nbval --nbval-current-env --nbval-cell-timeout=120 \
+# nbval runs every notebook cell again and compares its text; `-p sdbnn_lite.pages.chain` lets 05 and 06 only run.
+NBVAL := -p sdbnn_lite.pages.chain --nbval --nbval-current-env --nbval-cell-timeout=120 \
          --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
@@ -46,16 +46,16 @@ test: venv ## run every test, and every notebook cell against its committed outp
 	"$(BIN)/python" -m pytest tests $(NOTEBOOKS) $(NBVAL) $(PYTEST_ARGS)
 
 notebooks: venv ## execute the notebooks in place, for committing
-	"$(BIN)/python" -m sdbnn_lite.chain
+	"$(BIN)/python" -m sdbnn_lite.pages.chain
 
 figures: venv ## draw figures/ again from the committed results
 	"$(BIN)/sdbnn-lite" figures --out figures
 
 readme: venv ## fill the README's tables again from the committed results
-	"$(BIN)/python" -m sdbnn_lite.readme
+	"$(BIN)/python" -m sdbnn_lite.pages.readme
 
 site: venv ## write the notebooks as static pages into site/, readable without a network
-	"$(BIN)/python" -m sdbnn_lite.site --out site
+	"$(BIN)/python" -m sdbnn_lite.pages.site --out site
 
 lint: venv ## check the style of code and notebooks
 	"$(BIN)/python" -m ruff check .

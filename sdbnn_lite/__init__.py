@@ -1,13 +1,12 @@
 """Self-Distribution Binary Neural Networks (SD-BNN): learn, test and reproduce them."""
 
-__version__ = "0.1.0"  # before the imports: the JSON beside every result quotes it
-
-from .checkpoints import load
-from .layers import binary_layers, set_ede
-from .models import build
-from .original import from_original
+from .core.layers import binary_layers, set_ede
+from .core.models import build
+from .core.record import record_signs
 from .packed import load_packed, pack, save_packed
-from .record import record_signs
+from .version import __version__ as __version__
+from .weights.files import load
+from .weights.published import from_original
 
 __all__ = [
     "binary_layers",

@@ -160,14 +160,14 @@ def add_training_options(sub: argparse.ArgumentParser) -> None:
 
 def method_list() -> str:
     """The methods' names, for a help text."""
-    from .methods import METHODS
+    from .core.methods import METHODS
 
     return ", ".join(METHODS)
 
 
 def recipe_list() -> str:
     """The recipes and the chains of them, with what each is: below the help of ``train``."""
-    from .recipes import CHAINS, RECIPES
+    from .training.recipes import CHAINS, RECIPES
 
     width = max(map(len, RECIPES))
     lines = [f"  {r.name:{width}}  {r.about}{'; as published' if r.published else ''}" for r in RECIPES.values()]

@@ -6,8 +6,8 @@ from hypothesis import settings
 from interrupts import epoch_with_ctrl_c
 from tiny_runs import TINY
 
-from sdbnn_lite.imageset import ImageSet
-from sdbnn_lite.train import train
+from sdbnn_lite.data.in_memory import ImageSet
+from sdbnn_lite.training.train import train
 
 settings.register_profile("sdbnn_lite", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("sdbnn_lite")

@@ -5,11 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from places import ROOT
 
 try:
     import tomllib
@@ -18,7 +18,6 @@ except ModuleNotFoundError:  # Python 3.10, where pytest brings tomli
 
 import sdbnn_lite
 
-ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 CONDA_TO_PIP = {"pytorch": "torch", "matplotlib-base": "matplotlib", "playwright-python": "playwright"}
@@ -123,7 +122,7 @@ def test_every_target_can_be_planned(target):
 def test_make_test_runs_tests_and_notebooks_at_once():
     planned = make("--dry-run", "test").stdout.replace("\\\n", "")
     (command,) = [line for line in planned.splitlines() if " -m pytest " in line]
-    assert "-p sdbnn_lite.chain --nbval --nbval-current-env --nbval-cell-timeout=120" in " ".join(command.split())
+    assert "-p sdbnn_lite.pages.chain --nbval --nbval-current-env --nbval-cell-timeout=120" in " ".join(command.split())
     for notebook in ROOT.glob("notebooks/[0-9][0-9]_*.ipynb"):
         assert f"notebooks/{notebook.name}" in command
 

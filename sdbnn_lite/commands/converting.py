@@ -8,8 +8,8 @@ from ..errors import UsageError
 
 def run_import_original(args: argparse.Namespace) -> int:
     """Turn a checkpoint of the published code into our weights."""
-    from ..checkpoints import rebuild, save_weights
-    from ..original import from_original, read_original, stored_options
+    from ..weights.files import rebuild, save_weights
+    from ..weights.published import from_original, read_original, stored_options
 
     state = from_original(read_original(args.file), args.network)
     network, _, stage = args.network.partition("_stage")
@@ -23,7 +23,7 @@ def run_import_original(args: argparse.Namespace) -> int:
 def run_pack_images(args: argparse.Namespace) -> int:
     """Pack ImageNet's images once, resized to what the training will need."""
     from ..data import check_workers, imagenet_tree
-    from ..packing import pack, side_for
+    from ..data.resized_copy import pack, side_for
 
     check_workers(args.workers)
     if args.image_size < 1:
@@ -38,8 +38,8 @@ def run_pack_images(args: argparse.Namespace) -> int:
 
 def run_export_onnx(args: argparse.Namespace) -> int:
     """Write a trained network as ONNX, for other tools."""
-    from ..checkpoints import load
-    from ..export import export_onnx
+    from ..weights.files import load
+    from ..weights.onnx_export import export_onnx
 
     net, out = load(args.weights), Path(args.out)
     about = export_onnx(net, out, image_size=args.image_size, dataset=args.dataset)

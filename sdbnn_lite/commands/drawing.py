@@ -5,7 +5,7 @@ import argparse
 
 def run_figures(args: argparse.Namespace) -> int:
     """Draw the figures again and name each file."""
-    from ..figures import draw_all
+    from ..plots.gallery import draw_all
 
     for path in draw_all(args.out, args.data):
         print(path)
@@ -14,7 +14,7 @@ def run_figures(args: argparse.Namespace) -> int:
 
 def run_walkthrough(args: argparse.Namespace) -> int:
     """Run the whole chain of notebooks."""
-    from ..walkthrough import walk
+    from ..pages.walkthrough import walk
 
     walk(args.out)
     return 0

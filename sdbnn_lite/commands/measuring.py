@@ -7,7 +7,7 @@ import os
 
 def run_cost(args: argparse.Namespace) -> int:
     """Print the operations, parameters and bytes of one image."""
-    from ..cost import cost
+    from ..cost.count import cost
 
     result = cost(args.network, args.method, image_size=args.image_size)
     print(result.to_json() if args.json else result.text())
@@ -16,8 +16,8 @@ def run_cost(args: argparse.Namespace) -> int:
 
 def run_bench(args: argparse.Namespace) -> int:
     """Measure what was named, or everything, with the number of threads that was asked for."""
-    from .. import bench
-    from ..machine import set_threads
+    from ..system.machine import set_threads
+    from . import bench
 
     set_threads(bench.THREADS if args.threads is None else args.threads)
     if args.data:

@@ -8,8 +8,8 @@ from pathlib import Path
 def run_publish(args: argparse.Namespace) -> int:
     """Write the run's network, card and tables, scored again where the images are at hand."""
     from .. import data
-    from ..machine import pick_device
-    from ..publish import RUN_RESULTS, ZOO, publish_run, read_run
+    from ..analysis.publish import RUN_RESULTS, ZOO, publish_run, read_run
+    from ..system.machine import pick_device
 
     device = pick_device(args.device)
     run = read_run(Path(args.folder))

@@ -8,11 +8,12 @@ from ..errors import UsageError
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """Score the network, as it is or packed, and compare it with its card if it has one."""
-    from .. import cards, data
-    from ..checkpoints import load
-    from ..machine import keep_freed_memory, pick_device
+    from .. import data
     from ..packed import pack
-    from ..per_class import as_table, score_classes
+    from ..system.machine import keep_freed_memory, pick_device
+    from ..training.per_class import as_table, score_classes
+    from ..weights import cards
+    from ..weights.files import load
 
     device = pick_device("cpu" if args.packed and args.device == "auto" else args.device)
     if args.packed and device.type != "cpu":

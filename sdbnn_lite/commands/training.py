@@ -11,10 +11,10 @@ from .scoring import describe_score
 
 def run_train(args: argparse.Namespace) -> int:
     """Train one network, or a chain of them; exit code 130 if it was stopped and can go on."""
-    from ..distributed import leads, leave
-    from ..recipes import CHAINS, default_method, get_recipe
-    from ..stages import train_stages
-    from ..train import train
+    from ..training.recipes import CHAINS, default_method, get_recipe
+    from ..training.stages import train_stages
+    from ..training.steps.processes import leads, leave
+    from ..training.train import train
 
     method = args.method or default_method(args.recipe)
     out = Path(args.out or f"runs/{args.recipe}-{method}-seed{args.seed}")
@@ -37,7 +37,7 @@ def run_train(args: argparse.Namespace) -> int:
 
 def describe_run(result, seed: int) -> str:
     """What a finished run reached, on what, and how to score it again."""
-    from ..machine import describe_machine, processor
+    from ..system.machine import describe_machine, processor
 
     net, machine = result.net, describe_machine(next(result.net.parameters()).device)
     return (
@@ -51,13 +51,13 @@ def describe_run(result, seed: int) -> str:
 def run_study(args: argparse.Namespace) -> int:
     """Train the methods (or gather what is finished), write the tables, print the summary."""
     from .. import data
-    from .. import study as studies
-    from ..checkpoints import ZOO
-    from ..ede_gradients import write_study_gradients
-    from ..final_signs import write_study_signs
-    from ..methods import METHODS
-    from ..publish import card_study
-    from ..recipes import get_recipe
+    from ..analysis import study as studies
+    from ..analysis.ede_gradients import write_study_gradients
+    from ..analysis.final_signs import write_study_signs
+    from ..analysis.publish import card_study
+    from ..core.methods import METHODS
+    from ..training.recipes import get_recipe
+    from ..weights.files import ZOO
 
     recipe = changed(get_recipe(args.recipe), args)
     out = Path(args.out or studies.default_folder(recipe))
@@ -115,7 +115,7 @@ def changed(recipe, args: argparse.Namespace):
 
 def training_options(args: argparse.Namespace) -> dict:
     """What every training takes from the command line; sets the number of threads."""
-    from ..machine import set_threads
+    from ..system.machine import set_threads
 
     if args.threads is not None:
         set_threads(args.threads)

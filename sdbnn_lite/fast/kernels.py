@@ -18,7 +18,7 @@ from numba import njit, prange
 
 from . import rows
 
-# compiled in: rows.py ab3b894a, tiles.py 92bb534b, llvm.py f2a19a71
+# compiled in: rows.py 9d7911a9, tiles.py eeef9f93, llvm.py f2a19a71
 
 BLOCK = 32  # images side by side
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from ..binarize import GRADIENTS
+from ..core.binarize import GRADIENTS
 from . import convolutions, kernels
 from .kernels import BLOCK
 

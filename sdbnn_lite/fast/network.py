@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import BinaryConv2d, binary_layers
-from ..models import BinaryNet, CifarResNet, DigitsConvNet, ResNet18Block, ResNet20Block, VGGSmall
+from ..core.layers import BinaryConv2d, binary_layers
+from ..core.models import BinaryNet, CifarResNet, DigitsConvNet, ResNet18Block, ResNet20Block, VGGSmall
 from .kernels import wake_threads
 from .layer import FusedLayer, Plan, Workspace, from_blocks, gradient_code, to_blocks
 from .stem import Stem

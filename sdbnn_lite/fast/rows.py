@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..llvm import F32, F64, I16, I32, I64, Loop, load, splat, store
+from ..system.llvm import F32, F64, I16, I32, I64, Loop, load, splat, store
 from .tiles import LANES, PAIRS, SUMS, dot
 
 _FLOATS, _SHORTS, _INTEGERS = (ir.VectorType(kind, LANES) for kind in (F32, I16, I32))

@@ -16,7 +16,7 @@ from . import kernels, tiles
 from .kernels import BLOCK, options
 from .layer import Normaliser, through_hardtanh
 
-# compiled in: kernels.py 3d590362, rows.py ab3b894a, tiles.py 92bb534b, llvm.py f2a19a71
+# compiled in: kernels.py 3d590362, rows.py 9d7911a9, tiles.py eeef9f93, llvm.py f2a19a71
 
 
 @njit(**options)

@@ -16,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..llvm import F32, I16, I32, I64, Loop, load, splat, store
+from ..system.llvm import F32, I16, I32, I64, Loop, load, splat, store
 
 LANES = 16
 CHANNELS = 4  # output channels (convolution) or filters × inputs (weight gradient) of a tile, per side

@@ -1,8 +1,8 @@
 """Packed networks in files: safetensors, one bit per binary weight, with a version and a digest of all tensors.
 
-The tensors are the bit form of ``sdbnn_lite.bits``; the JSON beside them names the network and how it was built, the
-version of this form, and SHA-256 over names, types, shapes and bytes of all tensors. Whatever was changed in the file,
-reading it says so; nothing in it is ever run.
+The tensors are the bit form of ``sdbnn_lite.weights.bits``; the JSON beside them names the network and how it was
+built, the version of this form, and SHA-256 over names, types, shapes and bytes of all tensors. Whatever was changed
+in the file, reading it says so; nothing in it is ever run.
 """
 
 import hashlib
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .. import bits
-from ..checkpoints import describe, read_tensors, rebuild, write_tensors
+from ..core.models import BinaryNet
 from ..errors import UsageError
-from ..models import BinaryNet
+from ..weights import bits
+from ..weights.files import describe, read_tensors, rebuild, write_tensors
 from .network import PackedNet, check, pack
 
 VERSION = 1

@@ -15,7 +15,7 @@ from numba import njit, prange
 
 from . import tiles
 
-# compiled in: llvm.py f2a19a71, tiles.py b81664dd
+# compiled in: tiles.py 7553c9bb, llvm.py f2a19a71
 
 _options = {"parallel": True, "cache": True, "nogil": True, "error_model": "numpy"}
 _inline = {"cache": True, "nogil": True, "error_model": "numpy"}

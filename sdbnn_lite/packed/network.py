@@ -1,6 +1,6 @@
 """A trained network that runs on bits: weights packed once, activations after every sign.
 
-``pack(net)`` takes what a :class:`~sdbnn_lite.models.BinaryNet` has learned and keeps only what predicting needs:
+``pack(net)`` takes what a :class:`~sdbnn_lite.core.models.BinaryNet` has learned and keeps only what predicting needs:
 
     every binary convolution      ŵ in bits; batch norm and any scaling factor as one factor and offset per filter
     activation shifts             ASD's two matrices (its shift becomes a threshold per image and channel), RSign's β
@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from scipy.special import expit
 from torch import Tensor, nn
 
+from ..core.layers import BinaryConv2d, binary_layers
+from ..core.models import BinaryNet, CifarResNet, DigitsConvNet, ImageNetResNet, ResNet20Block, VGGSmall
 from ..errors import UsageError
-from ..layers import BinaryConv2d, binary_layers
-from ..models import BinaryNet, CifarResNet, DigitsConvNet, ImageNetResNet, ResNet20Block, VGGSmall
 from .engines import engine
 from .shares import in_shares
 from .thresholds import Switch, switch_of

@@ -10,7 +10,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..llvm import F32, F64, I16, I32, I64, Loop, load, splat, store
+from ..system.llvm import F32, F64, I16, I32, I64, Loop, load, splat, store
 
 FILTERS = 16  # of a tile: one vector of 32-bit lanes
 PIXELS = 8  # of the larger tile

@@ -1,0 +1,260 @@
+"""The ablation on CIFAR-10 in numbers and in words: which part earns what, and whether accuracy follows the signs.
+
+Everything is computed from the study's committed tables, whatever methods and seeds they hold so far; a sentence never
+says more than so few runs can carry.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+import pandas as pd
+
+from ..core.methods import METHODS
+from . import study
+from .cifar10 import TITLES
+from .final_signs import last_signs
+from .rank_test import FEWEST, RankTest, rank_test
+
+STUDY = "cifar10-resnet20"
+PLANNED = ("float", "bnn", "xnor", "irnet", "rsign", "asd", "wsd", "sdbnn")
+SEEDS = 2  # planned
+COMMAND = f"sdbnn-lite study {STUDY} --epochs 15 --methods {','.join(PLANNED)} --seeds {SEEDS} --data DIR --publish"
+PARTS = (  # what two methods differ in: (the part, with it, without it)
+    ("ASD, with WSD in both", "sdbnn", "wsd"),
+    ("WSD, with ASD in both", "sdbnn", "asd"),
+    ("ASD alone", "asd", "ede"),
+    ("WSD alone", "wsd", "ede"),
+    ("ASD instead of a fixed shift", "asd", "rsign"),
+    ("ASD, WSD and EDE together", "sdbnn", "bnn"),
+    ("a scaling factor", "xnor", "bnn"),
+)
+
+
+def ready() -> bool:
+    """Whether the study's tables are in the package."""
+    return (study.RESULTS / STUDY / "study.json").is_file()
+
+
+def not_ready() -> str:
+    """What to say where they aren't."""
+    return f"The tables of the CIFAR-10 ablation aren't in this package yet. They are made by:\n  {COMMAND}"
+
+
+def missing(runs: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """The planned methods that ``runs`` lacks, and those with fewer than ``SEEDS`` seeds."""
+    seeds = {method: runs.loc[runs["method"] == method, "seed"].nunique() for method in PLANNED}
+    return [m for m, n in seeds.items() if not n], [m for m, n in seeds.items() if 0 < n < SEEDS]
+
+
+def means_in_words() -> str:
+    """All methods' accuracies at one length, the highest first; empty where there is no ablation yet."""
+    if not ready():
+        return ""
+    means, facts = study.summary(study.read_study(STUDY)), study.study_facts(STUDY)
+    seeds = " to ".join(dict.fromkeys(f"{n:.0f}" for n in (means["n"].min(), means["n"].max())))
+    ordered = means.sort_values("mean", ascending=False).itertuples()
+    said = ", ".join(f"{METHODS[row.Index].short} {100 * row.mean:.1f}" for row in ordered)
+    length = f"{TITLES[facts['network']]}, {facts['epochs']} epochs, n = {seeds} each"
+    return f"At equal length ({length}) the methods reach {said} %."
+
+
+def missing_in_words(runs: pd.DataFrame) -> str:
+    """One sentence on what the ablation still lacks; empty where it is complete."""
+    methods, seeds = missing(runs)
+    wanted = ([", ".join(methods)] if methods else []) + ([f"a second seed of {', '.join(seeds)}"] if seeds else [])
+    return f"Still to come: {'; '.join(wanted)}." if wanted else ""
+
+
+# --- which part earns what -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two methods that differ in one ``part``: accuracy with it minus without it, in points.
+
+    n          seeds with and without it
+    points     difference of the two means
+    noise      two standard errors of the difference that the choice of test images alone makes (binomial, taken as if
+               the two networks erred independently, which is more than they do)
+    apart      every seed with it is on the same side of every seed without it
+    by_chance  how often that happens where nothing differs: 1 for one seed each
+    """
+
+    part: str
+    one: str
+    other: str
+    n: tuple[int, int]
+    points: float
+    noise: float
+    apart: bool
+    by_chance: float
+
+    @property
+    def verdict(self) -> str:
+        """In a few words what may be concluded."""
+        if abs(self.points) < self.noise:
+            return "within the images' noise"
+        if min(self.n) < 2:
+            return "one seed: may be its luck"
+        if not self.apart:
+            return "seeds overlap"
+        return f"seeds apart (by chance: {self.by_chance:.0%})"
+
+
+def contrasts(runs: pd.DataFrame, test_images: int) -> list[Contrast]:
+    """Every comparison of ``PARTS`` whose two methods are in ``runs``."""
+    accuracy = {m: 100 * found["test_accuracy"].to_numpy() for m, found in runs.groupby("method")}
+    found = []
+    for part, one, other in PARTS:
+        if one in accuracy and other in accuracy:
+            a, b = accuracy[one], accuracy[other]
+            p, q = a.mean() / 100, b.mean() / 100
+            noise = 200 * np.sqrt((p * (1 - p) + q * (1 - q)) / test_images)
+            apart = bool(a.min() > b.max() or a.max() < b.min())
+            chance = 2 / comb(len(a) + len(b), len(a))
+            n = (len(a), len(b))
+            found.append(Contrast(part, one, other, n, float(a.mean() - b.mean()), float(noise), apart, chance))
+    return found
+
+
+def contrasts_in_words(found: Sequence[Contrast]) -> str:
+    """What the comparisons show together, and no more."""
+    if not found:
+        return "No two methods that differ in one part are there yet, so nothing can be compared."
+    firm = [c for c in found if c.apart and min(c.n) > 1 and abs(c.points) >= c.noise]
+    if firm:
+        said = "; ".join(f"{c.part}: {c.points:+.2f} points" for c in firm)
+        rest = len(found) - len(firm)
+        open_ones = f" The other {rest} can't be told from chance." if rest > 1 else (
+            " The other one can't be told from chance." if rest else "")  # fmt: skip
+        seeds = min(min(c.n) for c in firm)
+        careful = f" With {seeds} seeds each this is a hint, no proof." if seeds < 4 else ""
+        return f"All seeds are apart, by more than the test images' noise, in: {said}.{open_ones}{careful}"
+    if max(min(c.n) for c in found) < 2:
+        return (
+            "With a single seed on one side, how far two of its seeds lie apart isn't known here, so none of these "
+            "differences is a finding yet, however large it looks."
+        )
+    return "None of these differences is clear of the seeds' spread and of the test images' noise."
+
+
+# --- does accuracy follow the signs? ---------------------------------------------------------------------------------
+
+
+def signs_and_accuracy(name: str = STUDY) -> tuple[pd.DataFrame, str]:
+    """Final signs beside accuracy, a row per run and layer, and on which images the signs were measured."""
+    signs, about = last_signs(name)
+    runs = study.read_study(name)[["method", "seed", "test_accuracy"]]
+    return signs.merge(runs, on=["method", "seed"], validate="many_to_one"), about
+
+
+def over_layers(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per run: the mean of each measure over the layers, every layer counting the same."""
+    kept = ["entropy", "sign_difference", "test_accuracy"]
+    return table.groupby(["method", "seed"], sort=False)[kept].mean().reset_index()
+
+
+def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per method: the mean over its seeds, in the order of ``METHODS``."""
+    means = table.groupby("method")[["entropy", "sign_difference", "test_accuracy"]].mean()
+    return means.reindex([m for m in METHODS if m in means.index])
+
+
+def layer_rows(table: pd.DataFrame) -> list[tuple]:
+    """A row per method: its name, seeds, entropy and sign difference (means over the layers), the latter in the first
+    and in the last layer."""
+    rows = []
+    for method in over_seeds(table).index:
+        seen = table[table["method"] == method]
+        layers = seen.groupby("layer", sort=False)[["entropy", "sign_difference"]].mean()  # of the seeds
+        ends = layers["sign_difference"].iloc[[0, -1]]
+        rows.append((method, int(seen["seed"].nunique()), *layers.mean(), *ends))
+    return rows
+
+
+def correlation(points: pd.DataFrame, measure: str) -> RankTest | None:
+    """Spearman's rho of ``measure`` and accuracy; None where there are too few points or nothing differs."""
+    return rank_test(points[measure], points["test_accuracy"])
+
+
+def by_layer(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """A row per layer, in the network's order: rho over the methods' means, p, n, visible; NaN where it is too few."""
+    rows = []
+    for layer in table["layer"].unique():
+        points = over_seeds(table[table["layer"] == layer])
+        r = correlation(points, measure)
+        rows.append({"layer": layer, "n": len(points), "rho": r.rho if r else np.nan, "p": r.p if r else np.nan,
+                     "visible": r.visible if r else np.nan})  # fmt: skip
+    return pd.DataFrame(rows, columns=["layer", "n", "rho", "p", "visible"])
+
+
+def correlation_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """For both measures, over methods and over runs: measure, over how many, rho, p, and the |rho| that p < 0.05 needs.
+
+    Means over the layers; "-" where there are too few.
+    """
+    rows = []
+    for measure in ("sign_difference", "entropy"):
+        for over, points in (("methods", over_seeds(table)), ("runs", over_layers(table))):
+            r = correlation(points, measure)
+            numbers = (f"{r.rho:+.2f}", f"{r.p:.2f}", f"{r.visible:.2f}") if r else ("-", "-", "-")
+            rows.append((measure.replace("_", " "), f"{len(points)} {over}", *numbers))
+    return rows
+
+
+def correlation_in_words(r: RankTest | None, n: int, over: str, measure: str = "sign difference") -> str:
+    """Whether accuracy follows ``measure``, as far as ``n`` ``over`` (methods, runs) can show it."""
+    if r is None:
+        return f"{n} {over} are too few for a rank correlation: {FEWEST} are needed."
+    if r.p < 0.05:
+        way = "higher" if r.rho > 0 else "lower"
+        return (
+            f"Over {n} {over}, a higher {measure} goes with a {way} accuracy: ρ = {r.rho:+.2f}, p = {r.p:.3f}. That "
+            "says what goes together, not what causes what: the methods differ in more than their signs."
+        )
+    return (
+        f"Over {n} {over}, ρ = {r.rho:+.2f} (p = {r.p:.2f}): no relation that we could see, but with so few only "
+        f"|ρ| ≥ {r.visible:.2f} would have been noticed."
+    )
+
+
+def layers_in_words(found: pd.DataFrame) -> str:
+    """What the correlations of all layers say, minding that many were tried."""
+    known = found.dropna(subset=["rho"])
+    if known.empty:
+        return "There are too few methods yet for a correlation in any layer."
+    below, expected = int((known["p"] < 0.05).sum()), 0.05 * len(known)
+    positive = int((known["rho"] > 0).sum())
+    return (
+        f"ρ is positive in {positive} of {len(known)} layers. {below} of {len(known)} have p < 0.05; chance alone "
+        f"would give about {expected:.0f}, and more at a time, since the layers belong to the same networks."
+    )
+
+
+SHIFTED = (("sdbnn", "wsd"), ("asd", "ede"))  # with ASD, and without
+
+
+def asd_in_words(table: pd.DataFrame) -> str:
+    """Whether ASD lowers the sign difference of the outputs here too, as it does on the digits; layer by layer."""
+    pairs = [(one, other) for one, other in SHIFTED if {one, other} <= set(table["method"])]
+    if not pairs:
+        return "No two networks that differ in ASD are there yet, so nothing can be said about it."
+    said, lower, compared = [], 0, 0
+    for one, other in pairs:
+        means = table.groupby(["method", "layer"])["sign_difference"].mean()
+        gap = means[one] - means[other]
+        n = min(table.loc[table["method"] == m, "seed"].nunique() for m in (one, other))
+        said.append(
+            f"`{one}` against `{other}`: {means[one].mean():.3f} and {means[other].mean():.3f}, lower in "
+            f"{(gap < 0).sum()} of {len(gap)} layers (n = {n} seed{'s' * (n > 1)} each)"
+        )
+        lower, compared = lower + int((gap < 0).sum()), compared + len(gap)
+    if lower > 0.9 * compared:
+        so = "As on the digits, outputs differ *less* with ASD"
+    elif lower < 0.1 * compared:
+        so = "Other than on the digits, outputs differ *more* with ASD, as the paper says"
+    else:
+        so = "It depends on the layer: in some the outputs differ less with ASD, in others more"
+    return f"{so}. Mean sign difference over the layers, {'; '.join(said)}."

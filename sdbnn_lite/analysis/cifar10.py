@@ -1,0 +1,244 @@
+"""The paper's CIFAR-10 table beside ours, from the committed results; nothing of the paper's is in our columns.
+
+    table()      a row per network, recipe and length: the paper's figure, ours over the seeds, the other protocol
+    markdown()   the same for the README and notebook 05
+    timing()     what the runs took, and what the published schedule would take at that speed
+
+Our figure is the last epoch's on all test images. The published code quotes the best epoch on the test set; that is
+taken from the same runs' logs, and has columns of its own (``best_…``).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from ..plots.methods import hardware
+from ..system.text import markdown_table
+from ..training.recipes import RECIPES
+from ..training.run_folder import LOG, RUN
+from . import study
+
+DATASET = "cifar10"
+STUDY = "cifar10-resnet20"  # the ablation; its sdbnn runs are in the table too
+METHOD = "sdbnn"
+TITLES = {"cifar10_resnet18": "ResNet-18", "cifar10_resnet20": "ResNet-20", "cifar10_vgg_small": "VGG-Small"}
+PAPER = {"cifar10_resnet18": 92.5, "cifar10_resnet20": 86.9, "cifar10_vgg_small": 90.8}  # percent, arXiv 2103.02394
+PUBLISHED = {r.network: r for r in RECIPES.values() if r.published and r.network in PAPER}
+THEIR_IMAGES = 9_984  # of the 10,000 test images: the published code drops the last, smaller batch
+_SAME = ["network", "recipe", "epochs", "lr", "batch_size", "ede", "image_size", "distill", "data",
+         "test_images"]  # what runs of one row share  # fmt: skip
+
+
+def published_runs(dataset: str = DATASET) -> dict[str, dict]:
+    """The run.json of every published run on a data set, by its name; those that aren't finished don't count."""
+    found = {path.parent.name: json.loads(path.read_text(encoding="utf-8"))
+             for path in sorted((study.RESULTS / "runs").glob(f"*/{RUN}"))}  # fmt: skip
+    return {name: run for name, run in found.items() if run["dataset"] == dataset and run["result"]}
+
+
+def run_log(name: str) -> pd.DataFrame:
+    """A published run's epochs, a row each."""
+    return pd.read_csv(study.RESULTS / "runs" / name / LOG)
+
+
+def finished_runs() -> pd.DataFrame:
+    """A row per finished SD-BNN run, published ones and the ablation's: settings, ``last`` and ``best`` in percent."""
+    rows = []
+    for name, run in published_runs().items():
+        if run["method"] == METHOD:
+            log = run_log(name)
+            rows.append(_row(run, run["seed"], run["result"]["test_accuracy"], log, f"results/runs/{name}"))
+    if (study.RESULTS / STUDY / "study.json").is_file():
+        facts, epochs = study.study_facts(STUDY), study.read_study(STUDY, "epochs.csv")
+        for run in study.read_study(STUDY).query("method == @METHOD").itertuples():
+            log = epochs[(epochs["method"] == METHOD) & (epochs["seed"] == run.seed)]
+            mine = study.facts_of(facts, run._asdict())
+            rows.append(_row(mine, run.seed, run.test_accuracy, log, f"results/{STUDY}"))
+    columns = [*_SAME, "seed", "last", "best", "seconds", "machine", "hardware", "command", "source"]
+    return pd.DataFrame(rows, columns=columns).drop_duplicates([*_SAME, "seed"])  # a run may be in both
+
+
+def settings(facts: Mapping, keys: Sequence[str]) -> dict:
+    """What ``facts`` say of ``keys``, ready for grouping: lists as tuples."""
+    return {key: tuple(facts[key]) if isinstance(facts[key], list) else facts[key] for key in keys}
+
+
+def _row(facts: Mapping, seed: int, last: float, log: pd.DataFrame, source: str) -> dict:
+    return {
+        **settings(facts, _SAME),
+        "seed": seed,
+        "last": 100 * last,
+        "best": 100 * log["test_accuracy"].max(),
+        "seconds": log.loc[log["epoch"] > _epochs_elsewhere(facts), "seconds"].median(),
+        "machine": hardware({"machine": facts["machine"]}),
+        "hardware": hardware(facts),
+        "command": facts["command"],
+        "source": source,
+    }
+
+
+def _epochs_elsewhere(facts: Mapping) -> int:
+    """After how many epochs a run came to the machine that finished it."""
+    return facts["earlier"][-1]["epochs"] if "earlier" in facts else 0
+
+
+def table() -> pd.DataFrame:
+    """A row per network, recipe and length, the paper's order, the longest first; n = 0 where nothing was run yet.
+
+    network, title, recipe, paper (percent), paper_epochs, epochs, n, mean, std (percent, NaN where n < 2), best_mean,
+    best_std, data, test_images, hardware, command, source.
+    """
+    runs, rows = finished_runs(), []
+    for network, title in TITLES.items():
+        paper = {"network": network, "title": title, "paper": PAPER[network], "paper_epochs": PUBLISHED[network].epochs}
+        mine = runs[runs["network"] == network]
+        for _, same in sorted(mine.groupby(_SAME, dropna=False), key=lambda group: -group[0][2]):
+            first = same.iloc[0]
+            rows.append({
+                **paper,
+                **{key: first[key] for key in ("recipe", "epochs", "data", "test_images")},
+                "n": len(same),
+                **{"mean": same["last"].mean(), "std": same["last"].std()},
+                **{"best_mean": same["best"].mean(), "best_std": same["best"].std()},
+                **{key: "; ".join(dict.fromkeys(same[key])) for key in ("hardware", "command", "source")},
+            })  # fmt: skip
+        if mine.empty:
+            command = f"sdbnn-lite train {PUBLISHED[network].name} --data DIR"
+            rows.append({**paper, "recipe": PUBLISHED[network].name, "n": 0, "command": command})
+    return pd.DataFrame(rows, columns=["network", "title", "recipe", "paper", "paper_epochs", "epochs", "n", "mean",
+                                       "std", "best_mean", "best_std", "data", "test_images", "hardware", "command",
+                                       "source"])  # fmt: skip
+
+
+def markdown(rows: pd.DataFrame | None = None) -> str:
+    """:func:`table` as a Markdown table, and below it what its columns mean and where each row comes from."""
+    rows = table() if rows is None else rows
+    heads = ("Network", "Epochs", "n", "Ours: last epoch", "Ours, by the published code's protocol: best epoch on the "
+             "test set", "The paper's figure", "The paper's epochs")  # fmt: skip
+    lines, origins = [], []
+    for row in rows.to_dict("records"):
+        name = row["title"] + own_recipe(row["network"], row["recipe"])
+        if row["n"]:
+            cells = (f"{row['epochs']:.0f}", row["n"], f"**{in_percent(row['mean'], row['std'])}**",
+                     in_percent(row["best_mean"], row["best_std"]))  # fmt: skip
+            origins.append(f"- {name}, {row['epochs']:.0f} epochs, {row['hardware']}: `{row['command']}`")
+        else:
+            cells = ("–", 0, "not run yet", "–")
+            origins.append(f"- {name}: `{row['command']}` would do it")
+        lines.append((name, *cells, f"{row['paper']} %", row["paper_epochs"]))
+    return "\n".join([markdown_table(heads, lines), "", legend(rows), "", *origins])
+
+
+def csv_rows(rows: pd.DataFrame) -> list[dict]:
+    """:func:`table` with two decimals of a percent, empty where there is no number."""
+    percent = ("mean", "std", "best_mean", "best_std")
+    return [
+        {key: "" if pd.isna(value) else f"{value:.2f}" if key in percent else f"{value:.0f}" if key in
+         ("epochs", "test_images") else value for key, value in row.items()}
+        for row in rows.to_dict("records")
+    ]  # fmt: skip
+
+
+def legend(rows: pd.DataFrame) -> str:
+    """What every figure of ours in the table was measured on."""
+    there = rows[rows["n"] > 0]
+    if there.empty:
+        return f"Nothing of ours was run yet. The published code scores {THEIR_IMAGES:,} of the 10,000 test images."
+    data = " and ".join(there["data"].unique())
+    images = " or ".join(f"{n:,.0f}" for n in there["test_images"].unique())
+    spread = "mean ± standard deviation over n seeds" if there["n"].max() > 1 else "n = 1: a single seed, no spread"
+    return (
+        f"Ours: {data}, last epoch, all {images} test images, {spread}. The second protocol takes each run's best "
+        f"epoch on the test set, as the published code does, but from the same {images} images; the published code "
+        f"scores {THEIR_IMAGES:,} of them. The paper's two columns are the paper's own."
+    )
+
+
+def own_recipe(network: str, recipe: str) -> str:
+    """What is added to a network's name where the recipe isn't the published one."""
+    return "" if recipe == PUBLISHED[network].name else f", recipe `{recipe}` (ours)"
+
+
+def in_percent(mean: float, std: float, digits: int = 2) -> str:
+    """As "84.12 ± 0.20 %", or "84.12 %" where there is one seed."""
+    return f"{mean:.{digits}f} %" if pd.isna(std) else f"{mean:.{digits}f} ± {std:.{digits}f} %"
+
+
+def timing() -> pd.DataFrame:
+    """The longest runs of each network: seconds per epoch (median) on the machine that finished them, hours that all
+    epochs would take there, and those of the published schedule."""
+    runs = finished_runs()
+    runs = runs[runs["epochs"] == runs.groupby("network")["epochs"].transform("max")]
+    rows = []
+    for (network, recipe, epochs, *_), same in runs.groupby(_SAME, dropna=False):
+        seconds = same["seconds"].median()
+        rows.append({
+            "title": TITLES[network] + own_recipe(network, recipe), "epochs": epochs, "seconds": seconds,
+            "hours": seconds * epochs / 3600, "published_hours": seconds * PUBLISHED[network].epochs / 3600,
+            "machine": "; ".join(dict.fromkeys(same["machine"])),
+        })  # fmt: skip
+    return pd.DataFrame(rows, columns=["title", "epochs", "seconds", "hours", "published_hours", "machine"])
+
+
+def gap_in_words(row: Mapping) -> str:
+    """A sentence on one row of :func:`table`: how far from the paper's figure, and what differs."""
+    if not row["n"]:
+        return f"{row['title']}: not run yet."
+    points = row["mean"] - row["paper"]
+    side = "above" if points >= 0 else "below"
+    length = row["epochs"] / row["paper_epochs"]
+    schedule = "the published length" if length == 1 else f"{100 * length:.2g} % of the published {row['paper_epochs']}"
+    seeds = f"n = {row['n']}" + (", so its spread isn't known" if row["n"] == 1 else f", ± {row['std']:.2f}")
+    return (
+        f"{row['title']}{own_recipe(row['network'], row['recipe'])}: {row['mean']:.2f} %, {abs(points):.2f} points "
+        f"{side} the paper's {row['paper']} %, after {row['epochs']:.0f} epochs, {schedule} ({seeds})."
+    )
+
+
+def protocol_in_words(rows: pd.DataFrame) -> str:
+    """What choosing the best epoch on the test set adds, row by row."""
+    there = rows[rows["n"] > 0]
+    if there.empty:
+        return "Nothing was run yet, so there is nothing to compare."
+    said = [
+        f"{row['best_mean'] - row['mean']:+.2f} points ({row['title']}, {row['epochs']:.0f} epochs, n = {row['n']})"
+        for row in there.to_dict("records")
+    ]
+    return (
+        f"Choosing the best epoch instead of the last one gives {', '.join(said)}. It can't be less than 0, since the "
+        "last epoch is among those to choose from. And it isn't a measurement of unseen images any more: the test "
+        "images were looked at to choose."
+    )
+
+
+def fit_in_words(name: str) -> str:
+    """How well a published run fits its training images in its last epoch, beside the test images.
+
+    Training images are counted as they come, augmented, while the weights still change.
+    """
+    run, last = published_runs()[name], run_log(name).iloc[-1]
+    train, test = 100 * last["train_accuracy"], 100 * last["test_accuracy"]
+    if test >= train:
+        said = "it hasn't learnt the training images by heart (and they are harder: cropped and mirrored at random)"
+    else:
+        said = f"it is {train - test:.1f} points better on images that it knows, though they are cropped and mirrored"
+    return (
+        f"{TITLES.get(run['network'], run['network'])}, epoch {run['epochs']}: {train:.1f} % of the training images, "
+        f"as augmented, and {test:.1f} % of the test images are right; {said}."
+    )
+
+
+def in_words() -> str:
+    """Our figures in one sentence, with all that has to stand beside them; "" where nothing was run."""
+    rows = table()
+    there = rows[rows["n"] > 0].drop_duplicates("network")  # the longest of each
+    said = [
+        f"{row['title']}{own_recipe(row['network'], row['recipe'])} {in_percent(row['mean'], row['std'])} after "
+        f"{row['epochs']:.0f} of the paper's {row['paper_epochs']} epochs (n = {row['n']})"
+        for row in there.to_dict("records")
+    ]
+    if not said:
+        return ""
+    data = " and ".join(there["data"].unique())
+    return f"On {data}, last epoch, all {there['test_images'].iloc[0]:,.0f} test images: {'; '.join(said)}."

@@ -1,0 +1,153 @@
+"""How large the latent weights' gradients are at each temperature t of EDE, in a network that is otherwise held fixed.
+
+EDE's derivative k·t·(1 - tanh²(t·x)) is at most 1 while t <= 1 and peaks at t beyond, so each layer on the way back may
+multiply the gradient by t, where its inputs lie near 0.
+
+final_gradients.csv   a row per run, t and binary layer: gradient and weight, the norms |dL/dW| and |W| of the latent
+                      weights; inside, the share of the weights (as they go into the sign) with |t·w| < 1
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..core.binarize import ede_schedule
+from ..core.layers import binary_layers, set_ede
+from ..core.methods import METHODS
+from ..core.models import BinaryNet
+from ..data.in_memory import ImageSet
+from ..system.machine import convolutions
+from ..training.run_folder import LOG
+from . import study
+from .study import FINAL_GRADIENTS
+
+TEMPERATURES = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
+IMAGES = 256
+
+
+def gradient_rows(net: BinaryNet, images: Tensor, labels: Tensor, temperatures: Sequence[float]) -> list[dict]:
+    """|dL/dW| of the cross-entropy L of ``images`` (N, C, H, W) with ``labels`` (N,), for each t and binary layer.
+
+    Batch norm as in training, with the batch's own statistics. The net is left as it was: its gradients, buffers and
+    mode. None for the float twin. Raises UsageError unless every t is finite and > 0.
+    """
+    layers, rows = binary_layers(net), []
+    if not layers:
+        return rows
+    before, mode = {name: buffer.clone() for name, buffer in net.named_buffers()}, net.training
+    net.train()
+    try:
+        for t in temperatures:
+            set_ede(net, t)
+            with convolutions(tf32=False):
+                loss = F.cross_entropy(net(images), labels)
+            found = torch.autograd.grad(loss, [layer.weight for layer in layers.values()])
+            for (name, layer), gradient in zip(layers.items(), found, strict=True):
+                inside = (t * layer.shifted_weight().detach()).abs() < 1
+                norms = {"gradient": gradient.norm().item(), "weight": layer.weight.detach().norm().item()}
+                rows.append({"t": t, "layer": name, **norms, "inside": inside.double().mean().item()})
+    finally:
+        net.train(mode)
+        for name, buffer in net.named_buffers():
+            buffer.copy_(before[name])
+    return rows
+
+
+def final_rows(net: BinaryNet, images: ImageSet) -> list[dict]:
+    """The rows of final_gradients.csv for ``net``, as loaded from its run's file: at ``TEMPERATURES`` and at the t of
+    its last epoch, on its device, seen on ``IMAGES`` test images of the whole set."""
+    run, device = net.about["identity"], next(net.parameters()).device
+    sample, labels = images.test_sample(IMAGES).to(device), images.test_labels[images.sampled_places(IMAGES)].to(device)
+    last = ede_schedule(run["epochs"] - 1, run["epochs"], *run["ede"])
+    rows = gradient_rows(net, sample, labels, sorted({*TEMPERATURES, last}))
+    return [{**row, "images": len(sample)} for row in rows]
+
+
+def write_study_gradients(out: Path, rows: list[dict], to: Path, images: ImageSet) -> None:
+    """final_gradients.csv of a study whose runs lie in ``out``, into the folder ``to``; ``rows`` are runs.csv's."""
+    study.measure_runs(out, rows, Path(to) / FINAL_GRADIENTS, lambda net: final_rows(net, images))
+
+
+def over_layers(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per method, seed and t: relative, |dL/dW| / |W| over all layers at once."""
+    groups = table.groupby(["method", "seed", "t"], sort=False)
+    norm = {key: groups[key].agg(lambda norms: np.sqrt(np.square(norms).sum())) for key in ("gradient", "weight")}
+    return (norm["gradient"] / norm["weight"]).rename("relative").reset_index()
+
+
+def growth(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
+    """``ends`` (method, t of the last epoch, ...) with grows: how many times the relative gradient, a mean over the
+    seeds, is at that t what it is at t = 1. Without the methods that ``table`` hasn't measured at both."""
+    means, rows = over_layers(table).groupby(["method", "t"])["relative"].mean(), []
+    for end in ends.to_dict("records"):
+        mine = means.loc[end["method"]] if end["method"] in means.index else pd.Series(dtype=float)
+        first, last = (mine[np.isclose(mine.index, t)] for t in (1.0, end["t"]))
+        if len(first) and len(last):
+            rows.append({**end, "grows": last.iloc[0] / first.iloc[0]})
+    return pd.DataFrame(rows, columns=[*ends.columns, "grows"])
+
+
+def end_of_schedule(epochs: pd.DataFrame) -> pd.DataFrame:
+    """A row per method that learns with EDE: t of the last epoch, and how many points training and test accuracy (means
+    over the seeds) changed there since the first epoch with t > 1. Empty where no run came so far."""
+    rows = []
+    for method in (m for m in METHODS if METHODS[m].weight_gradient == "ede"):
+        mine = epochs[epochs["method"] == method]
+        means = mine.groupby("epoch")[["ede_t", "train_accuracy", "test_accuracy"]].mean()
+        steep = means[means["ede_t"] > 1]
+        if len(steep):
+            change = 100 * (steep.iloc[-1] - steep.iloc[0])
+            rows.append({"method": method, "t": steep["ede_t"].iloc[-1], "train": change["train_accuracy"],
+                         "test": change["test_accuracy"]})  # fmt: skip
+    return pd.DataFrame(rows, columns=["method", "t", "train", "test"])
+
+
+def summary(table: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """:func:`end_of_schedule` and :func:`growth`, a row per method that both have."""
+    return growth(table, end_of_schedule(epochs))
+
+
+def run_summary(name: str, run: Mapping) -> pd.DataFrame:
+    """:func:`summary` of a published run, one row or none; ``run`` is its run.json."""
+    path = study.RESULTS / "runs" / name / FINAL_GRADIENTS
+    if not path.is_file():
+        return pd.DataFrame(columns=["method", "t", "train", "test", "grows"])
+    who = {"method": run["method"], "seed": run["seed"]}
+    return summary(pd.read_csv(path).assign(**who), pd.read_csv(path.with_name(LOG)).assign(**who))
+
+
+def in_words(found: pd.DataFrame, longer: pd.DataFrame, epochs: int) -> str:
+    """What :func:`summary` says, and a ``longer`` run of so many ``epochs`` (its :func:`run_summary`), and no more."""
+    if found.empty:
+        return "No network that learns with EDE has come to temperatures above 1 yet."
+    lost, kept = found[found["train"] < 0], found[found["train"] >= 0]
+    said = [
+        f"{_names(part)} {verb} training accuracy after t had passed 1; there gradients grow {_range(part['grows'])} "
+        f"times from t = 1 to the last epoch's {_range(part['t'], 1)}"
+        for part, verb in ((lost, "lost"), (kept, "kept or gained"))
+        if len(part)
+    ]
+    said += [
+        f"In the run of {epochs} epochs, `{row.method}`'s gradients grow {row.grows:,.0f} times from t = 1 to its last "
+        f"{row.t:.1f}, and its training accuracy changed by {row.train:+.2f} points after t had passed 1"
+        for row in longer.itertuples()
+    ]
+    return (
+        f"{'. '.join(said)}. So much is measured. Whether the larger steps are what costs the points isn't; a run "
+        "whose t stays below 1 would test it: "
+        "`sdbnn-lite train cifar10-resnet20 --epochs 15 --ede 0.001 1 --data DIR`."
+    )
+
+
+def _names(part: pd.DataFrame) -> str:
+    return ", ".join(f"`{method}`" for method in part["method"])
+
+
+def _range(values: pd.Series, digits: int = 0) -> str:
+    low, high = f"{values.min():,.{digits}f}", f"{values.max():,.{digits}f}"
+    return low if low == high else f"{low} to {high}"

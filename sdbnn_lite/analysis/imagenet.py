@@ -1,0 +1,230 @@
+"""ImageNet's two stages, and Imagenette's with their teacher, from the committed results; nothing of the paper's in our
+columns.
+
+    table(dataset)       a row per part (teacher, stage1, stage2), method and length: top-1 and top-5 over the seeds
+    markdown(rows)       the same for notebook 06
+    paper_markdown()     the paper's two ImageNet rows, and ours beside them where they were run
+    stage_signs(...)     the signs of each stage's binary layers, for the figure
+
+A published run belongs to a part by its recipe, whatever its name in ``results/runs``.
+"""
+
+import pandas as pd
+
+from ..core.methods import METHODS
+from ..plots.methods import hardware
+from ..system.text import markdown_table
+from ..training.recipes import CHAINS, RECIPES
+from ..training.run_folder import SIGNS
+from . import study
+from .cifar10 import in_percent, published_runs, run_log, settings
+
+SETS = {"imagenette": "imagenette-resnet18", "imagenet": "imagenet-resnet18"}  # data set: its chain
+TITLES = {
+    "teacher": "Teacher: real-valued ResNet-34",
+    "stage1": "Stage 1: real weights, binary activations",
+    "stage2": "Stage 2: both binary",
+}
+PAPER = {"stage2": (66.5, 86.7), "stage1": (67.6, 87.4)}  # ImageNet, top-1 and top-5 in percent; arXiv 2103.02394
+SIGN_COLUMNS = ["part", "layer", "input_before", "input_after", "entropy", "sign_difference"]
+USUAL = {"teacher": "float", "stage1": "sdbnn", "stage2": "sdbnn"}  # the methods that the recipes are meant for
+_SAME = ["part", "method", "epochs", "image_size", "batch_size", "lr", "ede", "distill", "data", "test_images"]
+
+
+def parts_of(dataset: str) -> dict[str, str]:
+    """teacher, stage1, stage2 (ImageNet's teacher isn't ours) -> the recipe of that part."""
+    return {name.rpartition("-")[2]: name for name in CHAINS[SETS[dataset]]}
+
+
+def train_command(dataset: str) -> str:
+    """What trains all parts."""
+    return f"sdbnn-lite train {SETS[dataset]} --data DIR"
+
+
+def runs(dataset: str = "imagenette") -> pd.DataFrame:
+    """A row per published run of one of the parts: settings, ``top1`` and ``top5`` in percent, last epoch."""
+    part_of = {recipe: part for part, recipe in parts_of(dataset).items()}
+    rows = [
+        {
+            **settings(run, _SAME[1:]),
+            "part": part_of[run["recipe"]],
+            "name": name,
+            "seed": run["seed"],
+            "top1": 100 * run["result"]["test_accuracy"],
+            "top5": 100 * run["result"]["test_top5"],
+            "hardware": hardware(run),
+            "command": run["command"],
+        }
+        for name, run in published_runs(dataset).items()
+        if run["recipe"] in part_of
+    ]
+    columns = [*_SAME, "name", "seed", "top1", "top5", "hardware", "command"]
+    found = pd.DataFrame(rows, columns=columns).drop_duplicates([*_SAME, "seed"])
+    order = {part: number for number, part in enumerate(TITLES)}, {m: number for number, m in enumerate(METHODS)}
+    places = found.assign(_p=found["part"].map(order[0]), _m=found["method"].map(order[1]), _e=-found["epochs"])
+    return found.loc[places.sort_values(["_p", "_e", "_m", "seed", "name"]).index].reset_index(drop=True)
+
+
+def table(dataset: str = "imagenette") -> pd.DataFrame:
+    """A row per part, method and length, the longest first; n = 0 where a part wasn't run yet.
+
+    part, method, epochs, image_size, n, mean, std, top5 (percent; std NaN where n < 2), data, test_images, hardware,
+    command, names.
+    """
+    found, rows = runs(dataset), []
+    for part, recipe in parts_of(dataset).items():
+        mine = found[found["part"] == part]
+        for _, same in mine.groupby(_SAME, sort=False, dropna=False):
+            first = same.iloc[0]
+            rows.append({
+                **{key: first[key] for key in _SAME},
+                "n": len(same),
+                **{"mean": same["top1"].mean(), "std": same["top1"].std(), "top5": same["top5"].mean()},
+                **{key: "; ".join(dict.fromkeys(same[key])) for key in ("hardware", "command")},
+                "names": ", ".join(same["name"]),
+            })  # fmt: skip
+        if mine.empty:
+            rows.append({"part": part, "method": USUAL[part], "epochs": RECIPES[recipe].epochs, "n": 0})
+    return pd.DataFrame(rows, columns=[*_SAME, "n", "mean", "std", "top5", "hardware", "command", "names"])
+
+
+def markdown(rows: pd.DataFrame, dataset: str = "imagenette") -> str:
+    """:func:`table` as a Markdown table, and below it what was measured on what, or the command that would do it."""
+    lines = []
+    for row in rows.to_dict("records"):
+        cells = [TITLES[row["part"]], f"`{row['method']}`"]
+        if row["n"]:
+            cells += [f"{row['image_size']:.0f}", f"{row['epochs']:.0f}", row["n"],
+                      f"**{in_percent(row['mean'], row['std'])}**", f"{row['top5']:.2f} %"]  # fmt: skip
+        else:
+            cells += ["–", "–", 0, "not run yet", "–"]
+        lines.append(cells)
+    filled = markdown_table(("Part", "Method", "Pixels", "Epochs", "n", "top-1", "top-5"), lines)
+    return "\n".join([filled, "", _legend(rows, dataset), *_origins(rows)])
+
+
+def _legend(rows: pd.DataFrame, dataset: str) -> str:
+    there = rows[rows["n"] > 0]
+    would = f"This trains all parts, in a row: `{train_command(dataset)}`."
+    if there.empty:
+        return f"Nothing of this was run for the package yet. {would}"
+    data = " and ".join(there["data"].unique())
+    images = " or ".join(f"{n:,.0f}" for n in there["test_images"].unique())
+    spread = "mean ± standard deviation over n seeds" if there["n"].max() > 1 else "n = 1: a single seed, no spread"
+    missing = "" if (rows["n"] > 0).all() else f" {would}"
+    return f"{data}, last epoch, all {images} validation images, {spread}.{missing}"
+
+
+def _origins(rows: pd.DataFrame) -> list[str]:
+    """A line for each command: the parts that it trained, and on what."""
+    said: dict[str, list[str]] = {}
+    for row in rows[rows["n"] > 0].to_dict("records"):
+        mine = said.setdefault(f"{row['hardware']}: `{row['command']}`", [])
+        mine.append(f"{row['part']} (`{row['method']}`)")
+    lines = [f"- {', '.join(dict.fromkeys(parts))}, {how}" for how, parts in said.items()]
+    return ["", *lines] if lines else []
+
+
+def paper_markdown() -> str:
+    """The paper's ImageNet table; our column holds what was run on ImageNet itself, and says so where nothing was."""
+    found = _usual(table("imagenet"))
+    heads = ("ResNet-18: weights / activations", "The paper: top-1", "The paper: top-5", "Ours: top-1", "Ours: top-5")
+    lines = []
+    for part, (top1, top5) in PAPER.items():
+        ours = ["not run here", "not run here"]
+        if part in found:
+            row = found[part]
+            ours = [f"{in_percent(row['mean'], row['std'])}, {row['epochs']:.0f} epochs, n = {row['n']}",
+                    f"{row['top5']:.2f} %"]  # fmt: skip
+        bits = "1 / 1 bit, stage 2" if part == "stage2" else "32 / 1 bits, stage 1"
+        lines.append((bits, f"{top1} %", f"{top5} %", *ours))
+    return markdown_table(heads, lines)
+
+
+# --- single runs -----------------------------------------------------------------------------------------------------
+
+
+def longest(dataset: str = "imagenette") -> dict[str, str]:
+    """Part -> the name of its longest run with the method that its recipe is meant for, the lowest seed of it."""
+    found, chosen = runs(dataset), {}
+    for part in parts_of(dataset):
+        mine = found[(found["part"] == part) & (found["method"] == USUAL[part])]
+        if len(mine):
+            chosen[part] = mine.iloc[0]["name"]
+    return chosen
+
+
+def logs(dataset: str = "imagenette") -> dict[str, pd.DataFrame]:
+    """Part -> log.csv of :func:`longest`."""
+    return {part: run_log(name) for part, name in longest(dataset).items()}
+
+
+def stage_signs(dataset: str = "imagenette") -> tuple[pd.DataFrame, str]:
+    """The signs of the longest runs of both stages, a row per layer in the network's order, and on which images.
+
+    Preferably final_signs.csv's, on more images than signs.csv's.
+    """
+    tables, about = [], {}
+    for part, name in longest(dataset).items():
+        folder = study.RESULTS / "runs" / name
+        final = folder / study.FINAL_SIGNS
+        path = final if final.is_file() else folder / SIGNS
+        if part == "teacher" or not path.is_file():
+            continue
+        signs = pd.read_csv(path)
+        signs = signs[signs["epoch"] == signs["epoch"].max()]
+        tables.append(signs.assign(part=part)[SIGN_COLUMNS])
+        where = "256 validation images"
+        if path == final:
+            where = f"{signs['images'].iloc[0]} validation images, evenly from the whole set"
+        about[part] = where
+    said = "; ".join(dict.fromkeys(about.values()))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=SIGN_COLUMNS), said
+
+
+# --- in words --------------------------------------------------------------------------------------------------------
+
+
+def in_words(dataset: str = "imagenette") -> str:
+    """What was reached, with all that has to stand beside it; "" where nothing was run."""
+    there = _usual(table(dataset))
+    if not there:
+        return ""
+    said = [
+        f"{TITLES[part].partition(':')[0].lower()} {in_percent(row['mean'], row['std'])} after {row['epochs']:.0f} "
+        f"epochs at {row['image_size']:.0f} px (n = {row['n']})"
+        for part, row in there.items()
+    ]
+    first = next(iter(there.values()))
+    return f"On {first['data']}, last epoch, all {first['test_images']:,.0f} validation images: {'; '.join(said)}."
+
+
+def stages_in_words(rows: pd.DataFrame) -> str:
+    """What each step down in precision costs, as far as the parts are there."""
+    best, said = _usual(rows), []
+    for one, other, what in (("teacher", "stage1", "binary activations (and a smaller network)"),
+                             ("stage1", "stage2", "binary weights on top")):  # fmt: skip
+        if one in best and other in best:
+            points = best[other]["mean"] - best[one]["mean"]
+            said.append(f"From {one} to {other}, {what}: {points:+.2f} points of top-1.")
+    if not said:
+        return "There aren't two parts yet that could be compared."
+    students = [best[part]["mean"] for part in ("stage1", "stage2") if part in best]
+    if "teacher" in best and students and max(students) > best["teacher"]["mean"] - 2:
+        said.append(
+            "The students are about as accurate as the teacher that they imitate: it sets the limit here, and what "
+            "binary numbers cost would show only under a better one."
+        )
+    n = min(row["n"] for row in best.values())
+    said += ["One seed each: how much of that is luck isn't known."] * (n == 1)
+    said.append("Mind that the teacher has more layers, and that stage 2 learns on top of stage 1's epochs.")
+    return " ".join(said)
+
+
+def _usual(rows: pd.DataFrame) -> dict[str, dict]:
+    """The longest row of each part, with the method that its recipe is meant for."""
+    found: dict[str, dict] = {}
+    for row in rows[rows["n"] > 0].to_dict("records"):
+        if row["method"] == USUAL[row["part"]]:
+            found.setdefault(row["part"], row)
+    return found

@@ -1,0 +1,219 @@
+"""Put a finished run into the zoo: its network in bit form with a card, its tables beside the other results.
+
+zoo/<name>.safetensors, zoo/<name>.json            network and card
+results/runs/<name>/run.json, log.csv, signs.csv   how it was trained
+results/runs/<name>/predictions.csv, final_signs.csv   given the images: what it answers (see ``predictions``), and its
+                                                       signs on images from the whole set (see ``final_signs``)
+"""
+
+import copy
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from ..core.models import BinaryNet
+from ..data.in_memory import ImageSet
+from ..data.streamed import StreamedImageSet
+from ..errors import RunError, UsageError
+from ..system.files import writable_folder, write_atomic, write_csv, write_json
+from ..system.paths import PACKAGE
+from ..training import run_folder
+from ..training.evaluate import evaluate
+from ..weights.bits import FORM, bit_state, round_matrices
+from ..weights.cards import card_path, make_card
+from ..weights.files import WEIGHTS, ZOO, describe, load, read_tensors, rebuild, tensor_bytes
+from ..weights.logits_check import probe_images, probe_logits
+from . import ede_gradients
+from .final_signs import IMAGES, final_rows
+from .predictions import PREDICTIONS, Collector, write_predictions
+from .study import FINAL_GRADIENTS, FINAL_SIGNS, facts_of
+
+RUN_RESULTS = PACKAGE / "results" / "runs"
+SCORE_TOLERANCE = 0.2  # points between the run's own accuracy and the stored file's: another device, or rounding
+
+
+def publish_run(
+    folder: str | Path,
+    name: str | None = None,
+    *,
+    images: ImageSet | StreamedImageSet | None = None,
+    rounded: bool = False,
+    tables_only: bool = False,
+    zoo: Path = ZOO,
+    results: Path = RUN_RESULTS,
+) -> tuple[str, dict]:
+    """Make the zoo's entry ``name`` from the finished run in ``folder``; returns its name and its card.
+
+    ``name``: by default the network's, with ``_<method>`` for any but sdbnn. An entry of that name is replaced.
+    ``images``: the set it was trained on; then the file itself is scored on all test images, as loading it gives it,
+    and the card holds that figure (and ``run_accuracy``, the run's own) — else the card takes the run's.
+    ``rounded``: ASD's matrices and 1×1 shortcuts in 16-bit steps (see ``bits``); needs ``images``, since it changes
+    the logits.
+    ``tables_only``: nothing goes into the zoo (real weights are large: a ResNet-34 takes 85 MB); ``zoo`` may hold no
+    entry of that name, whose results these would pass for.
+
+    Nothing is written unless the file's network gives the logits of the trained one (with ``rounded``: of the trained
+    one with these weights rounded), to the last bit, on the 500 images of ``probe``; RunError where it doesn't, or
+    where file and run differ by more than ``SCORE_TOLERANCE`` points. Raises UsageError for a folder that holds no
+    finished run, a name that can't be one, a network with latent weights of that name, images of another set, and with
+    ``tables_only`` a name that the zoo has.
+    """
+    folder = Path(folder)
+    run = read_run(folder)
+    net = load(folder / WEIGHTS)
+    if any(net.about.get("identity", {}).get(key) != run[key] for key in ("recipe", "method", "seed", "epochs")):
+        raise UsageError(f"{folder}: {WEIGHTS} is of another run than {run_folder.RUN}")
+    name = name or (net.name if run["method"] == "sdbnn" else f"{net.name}_{run['method']}")
+    target = Path(zoo) / f"{name}.safetensors"
+    check_name(name, target)
+    if tables_only and target.is_file():
+        raise UsageError(f"name {name!r}: the zoo holds {target.name}, and these tables are of another network; choose "
+                         f"another name")  # fmt: skip
+    if images is not None and images.label != run["data"]:
+        raise UsageError(f"images: {images.label} given, but the run was on {run['data']}")
+    if rounded and images is None:
+        raise UsageError("rounded: changes weights, so the file has to be scored anew; give the images (--data)")
+
+    about = {**describe(net), "form": FORM, **{k: net.about[k] for k in ("dataset", "data", "identity")}}
+    about |= {"rounded": "ASD's matrices and 1×1 shortcuts, to 16-bit steps"} if rounded else {}
+    state = bit_state(net, rounded)
+    stored = rebuild(state, about, target)
+    result, more = run["result"], {"scored": f"by the run, on {run['machine']['device']}"}
+    answered, signs, gradients = None, [], []
+    if images is not None:
+        result, more, answered = rescore(stored, run, images)
+        signs = last_signs(net, images, run["epochs"])
+        gradients = last_gradients(net, images)
+    content = tensor_bytes(state, {**about, "result": result})
+    more |= {"form": FORM, "rounded": about.get("rounded", "nothing")}
+    run = {**run, "command": portable_command(run["command"], run["dataset"])}
+    run.pop("launch", None)  # names a machine
+    if images is not None:
+        run["classes"] = list(images.classes)
+    card = make_card(content, stored, run, result, **more)
+    check_same_logits(net, stored, rounded, card["probe"])
+
+    results = writable_folder(Path(results) / name)
+    if not tables_only:
+        writable_folder(zoo)
+        write_atomic(target, content)
+        write_json(card_path(target), card)
+    write_json(results / run_folder.RUN, run)
+    for table in (run_folder.LOG, run_folder.SIGNS):
+        if (folder / table).is_file():
+            write_atomic(results / table, (folder / table).read_bytes())
+    for table in (PREDICTIONS, FINAL_SIGNS, FINAL_GRADIENTS):
+        (results / table).unlink(missing_ok=True)  # of the entry that was there before
+    if answered is not None:
+        write_predictions(results / PREDICTIONS, answered)
+    if signs:
+        write_csv(results / FINAL_SIGNS, signs)
+    if gradients:
+        write_csv(results / FINAL_GRADIENTS, gradients)
+    return name, card
+
+
+def read_run(folder: Path) -> dict:
+    """run.json of a finished run; UsageError where there is none, or the run isn't finished."""
+    try:
+        run = json.loads((folder / run_folder.RUN).read_text(encoding="utf-8"))
+        result = run["result"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder}: not a run's folder, {run_folder.RUN} can't be read ({error})") from error
+    if result is None or not (folder / WEIGHTS).is_file():
+        raise UsageError(f"{folder}: the run isn't finished; go on with it (--resume) first")
+    return run
+
+
+def check_name(name: str, target: Path) -> None:
+    """Refuse a name that is no plain one, or that of a network with latent weights (the notebooks need those)."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise UsageError(f"name {name!r}: small letters, digits and _ are allowed, a letter first")
+    if target.is_file() and read_tensors(target)[1].get("form") != FORM:
+        raise UsageError(f"name {name!r}: {target.name} holds latent weights, which bits can't replace; choose another")
+
+
+def last_signs(net: BinaryNet, images: ImageSet | StreamedImageSet, epochs: int) -> list[dict]:
+    """The rows of final_signs.csv, measured on the CPU."""
+    return final_rows(net, images.test_sample(IMAGES).cpu(), epochs)
+
+
+def last_gradients(net: BinaryNet, images: ImageSet | StreamedImageSet) -> list[dict]:
+    """The rows of final_gradients.csv, measured on the CPU; none for a set that isn't in memory."""
+    if not isinstance(images, ImageSet):
+        return []
+    return ede_gradients.final_rows(net, images)
+
+
+def rescore(stored: BinaryNet, run: dict, images: ImageSet | StreamedImageSet) -> tuple[dict, dict, pd.DataFrame]:
+    """Result of the stored network on all test images, what the card says of that, and every answer.
+
+    RunError where it is far from the run's own.
+    """
+    device = torch.device(images.test_images.device if isinstance(images, ImageSet) else images.device).type
+    net = copy.deepcopy(stored).to(device)
+    collector = Collector(net)
+    score = evaluate(net, images, forward=collector)
+    own = run["result"]["test_accuracy"]
+    if 100 * abs(score.top1 - own) > SCORE_TOLERANCE + 1e-9:
+        raise RunError(
+            f"the file scores {100 * score.top1:.2f} %, the run itself {100 * own:.2f} %: more than {SCORE_TOLERANCE} "
+            f"points apart; nothing was written"
+        )
+    result = {"protocol": run["result"]["protocol"], "test_accuracy": score.top1, "test_top5": score.top5}
+    result |= {"test_loss": score.loss, "test_images": score.images}
+    return result, {"run_accuracy": own, "scored": f"as stored, on {device}"}, collector.table(images)
+
+
+def check_same_logits(net: BinaryNet, stored: BinaryNet, rounded: bool, probe: dict) -> None:
+    """RunError unless ``stored`` gives the logits of ``net``, or of ``net`` rounded, on the probe, to the last bit."""
+    net = copy.deepcopy(net)
+    if rounded:
+        round_matrices(net)
+    images = probe_images(probe["image_size"], probe["mean"], probe["std"])
+    if not torch.equal(probe_logits(net, images), probe_logits(stored, images)):
+        raise RunError("the bit form's logits differ from those of the trained network; nothing was written")
+
+
+def portable_command(typed: str, dataset: str = "digits") -> str:
+    """A run's command for any machine: ``--data DIR`` for its images (also where SDBNN_DATA named them, but not for the
+    embedded digits), no --out and --quiet, files by name alone."""
+    kept, words = [], iter(shlex.split(typed))
+    for word in words:
+        flag, equals, value = word.partition("=")
+        data, out = (len(flag) > 2 and option.startswith(flag) for option in ("--data", "--out"))  # --dat will do
+        if (data or out) and not equals:
+            next(words, None)
+        if data:
+            kept += ["--data", "DIR"]
+        elif not out and word != "--quiet":
+            kept.append(_by_name(flag) if not equals else f"{flag}={_by_name(value)}")
+    if kept and dataset != "digits" and "--data" not in kept:
+        kept += ["--data", "DIR"]
+    return shlex.join(kept)
+
+
+def _by_name(word: str) -> str:
+    return Path(word).name if word.startswith("/") else word
+
+
+def card_study(zoo: Path, prefix: str, facts: dict) -> list[Path]:
+    """Cards for what ``study.publish`` wrote: the networks ``<prefix>_<method>`` of a study, latent weights.
+
+    ``facts`` is its study.json, from which the command, hardware and versions come. Returns the cards' paths.
+    """
+    written = []
+    for method in facts["methods"]:
+        target = Path(zoo) / f"{prefix}_{method}.safetensors"
+        card_path(target).unlink(missing_ok=True)  # of the file that was there before
+        net = load(target)
+        run = {**facts, "network": net.name, "method": method, "seed": net.about["identity"]["seed"]}
+        run = facts_of(run, run)
+        more = {"scored": f"by the run, on {run['machine']['device']}", "form": "latent", "rounded": "nothing"}
+        write_json(card_path(target), make_card(target.read_bytes(), net, run, net.about["result"], **more))
+        written.append(card_path(target))
+    return written

@@ -1,0 +1,57 @@
+"""Shifts of the activations before the sign: learned and static (RSign), or made by the input itself (ASD)."""
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UsageError
+
+
+class ActivationSelfDistribution(nn.Module):
+    """ASD: each input decides, per channel, how far its own activations move before the sign.
+
+        shift = σ(W2 · relu(W1 · mean_hw(a)))        â = sign(a + shift)
+
+    a (N, C, H, W) → shift (N, C, 1, 1), in (0, 1): signs only ever move towards +1.
+    W1 (max(C // r, 1), C) and W2 (C, max(C // r, 1)) have no biases; r = 16 on CIFAR, 8 on ImageNet.
+
+    Source: SD-BNN, section 3.2, in the form of the published code. Warns where C < r, since the bottleneck then
+    stays at one unit. Raises UsageError for channels or reduction below 1.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16):
+        super().__init__()
+        if channels < 1 or reduction < 1:
+            raise UsageError(f"channels={channels}, reduction={reduction}: ASD needs both to be at least 1")
+        if channels < reduction:
+            warnings.warn(
+                f"ASD: channels={channels} is below reduction={reduction}, so the bottleneck is 1 unit wide "
+                f"(max(C // r, 1)); give a reduction <= channels for a wider one",
+                stacklevel=2,
+            )
+        hidden = max(channels // reduction, 1)
+        self.squeeze = nn.Linear(channels, hidden, bias=False)  # W1
+        self.expand = nn.Linear(hidden, channels, bias=False)  # W2
+
+    def shift_of(self, mean: Tensor) -> Tensor:
+        """(N, C) shifts, in (0, 1), of the channels' means (N, C)."""
+        return torch.sigmoid(self.expand(torch.relu(self.squeeze(mean))))
+
+    def forward(self, a: Tensor) -> Tensor:
+        return self.shift_of(a.mean(dim=(2, 3)))[:, :, None, None]
+
+
+class StaticShift(nn.Module):
+    """RSign: one learned shift per channel, the same for every input: â = sign(a + β_c).
+
+    a (N, C, H, W) → β (1, C, 1, 1), starting at 0. Source: ReActNet, Liu et al. 2020, section 4.2, which writes
+    sign(a - α_c); here β = -α.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.beta = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, a: Tensor) -> Tensor:
+        return self.beta[None, :, None, None]

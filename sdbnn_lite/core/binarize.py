@@ -1,0 +1,121 @@
+"""The sign, the three gradients that stand in for its own, and the EDE schedule.
+
+The sign's true derivative is 0 almost everywhere, so nothing could learn through it. A *straight-through
+estimator* keeps the sign in the forward pass and puts another derivative into the backward pass:
+
+    name         dsign/dx                                               source
+    ste          1 where |x| <= 1, else 0                               Courbariaux & Bengio 2016 (clipped identity)
+    polynomial   2+2x on [-1, 0), 2-2x on [0, 1), else 0                Bi-Real Net, Liu et al. 2018, section 3.3
+    ede          k·t·(1 - tanh²(t·x))                                   IR-Net, Qin et al. 2020, section 3.3
+
+sign(0) is +1 here: a bit holds two values, and ``torch.sign``'s third one can't be packed.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from ..errors import UsageError, unknown
+
+
+def sign(x: Tensor) -> Tensor:
+    """sign(x) = +1 where x >= 0, else -1: same shape and dtype as ``x``, no gradient. Never 0, also for x = -0.0."""
+    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+
+
+class _SignSTE(Function):
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return sign(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return grad * (x.abs() <= 1)
+
+
+class _SignPolynomial(Function):
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return sign(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        triangle = 2 - 2 * x.abs()  # 2+2x left of 0, 2-2x right of it
+        return grad * triangle.clamp_(min=0)
+
+
+class _SignEDE(Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, k: Tensor, t: Tensor) -> Tensor:
+        ctx.save_for_backward(x, k, t)
+        return sign(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        x, k, t = ctx.saved_tensors
+        # 1 - tanh²(z) = 4e / (1+e)² with e = exp(-2|z|): one exp, and no cancellation where tanh is nearly 1.
+        e = torch.exp(-2 * (t * x).abs())
+        return grad * (k * t) * (4 * e / (1 + e).square()), None, None
+
+
+def sign_ste(x: Tensor) -> Tensor:
+    """Forward sign(x); backward grad·1[|x| <= 1], the clipped identity."""
+    return _SignSTE.apply(x)
+
+
+def sign_polynomial(x: Tensor) -> Tensor:
+    """Forward sign(x); backward grad·(2 - 2|x|) on [-1, 1], else 0: the derivative of Bi-Real Net's polynomial."""
+    return _SignPolynomial.apply(x)
+
+
+def sign_ede(x: Tensor, k: Tensor | float, t: Tensor | float) -> Tensor:
+    """Forward sign(x); backward grad·k·t·(1 - tanh²(t·x)), IR-Net's error-decay estimator.
+
+    ``k`` and ``t`` are scalars (0-d tensors in a layer's buffers). t near 0 is almost the identity, large t almost
+    the sign itself: see :func:`ede_schedule`.
+    """
+    as_scalar = {"dtype": x.dtype, "device": x.device}
+    return _SignEDE.apply(x, torch.as_tensor(k, **as_scalar), torch.as_tensor(t, **as_scalar))
+
+
+GRADIENTS = ("ste", "polynomial", "ede")
+
+
+def binarize(x: Tensor, gradient: str, k: Tensor | float = 1.0, t: Tensor | float = 1.0) -> Tensor:
+    """sign(x) with the gradient named ``gradient`` (one of ``GRADIENTS``); ``k`` and ``t`` matter to "ede" alone.
+
+    Raises UsageError for another name.
+    """
+    if gradient == "ste":
+        return sign_ste(x)
+    if gradient == "polynomial":
+        return sign_polynomial(x)
+    if gradient == "ede":
+        return sign_ede(x, k, t)
+    raise unknown("gradient", gradient, GRADIENTS)
+
+
+def ede_k(t: float) -> float:
+    """k = max(1/t, 1): keeps the gradient's peak k·t at 1 while t < 1, and lets it grow with t afterwards."""
+    if not (math.isfinite(t) and t > 0):
+        raise UsageError(f"t={t!r}: EDE needs a finite t > 0")
+    return max(1 / t, 1.0)
+
+
+def ede_schedule(epoch: int, epochs: int, t_min: float = 1e-3, t_max: float = 10.0) -> float:
+    """t(epoch) = t_min·(t_max/t_min)^(epoch/epochs), for epoch = 0 … epochs - 1 (IR-Net, equation 12).
+
+    One value per epoch for all binary layers. ``t_max`` itself is approached, never used.
+    Raises UsageError where epoch is outside 0 … epochs or a bound isn't positive.
+    """
+    if epochs < 1 or not 0 <= epoch <= epochs:
+        raise UsageError(f"epoch={epoch}, epochs={epochs}: EDE needs epochs >= 1 and 0 <= epoch <= epochs")
+    if not 0 < t_min <= t_max:
+        raise UsageError(f"t_min={t_min}, t_max={t_max}: EDE needs 0 < t_min <= t_max")
+    return t_min * (t_max / t_min) ** (epoch / epochs)

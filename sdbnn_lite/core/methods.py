@@ -1,0 +1,69 @@
+"""What ``method=`` means: ten binarisations and the float twin, each a composition of the same few parts."""
+
+from dataclasses import dataclass, replace
+
+from ..errors import unknown
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the study: which gradient, which shifts, which scale.
+
+    activation_gradient, weight_gradient   one of ``binarize.GRADIENTS``
+    activation_shift                       None, "static" (RSign) or "asd"
+    weight_shift                           None, "wsd" or "balance" (IR-Net)
+    scale                                  None, "analytic" (XNOR-Net), "learned" (XNOR-Net++), "power_of_two" (IR-Net)
+    binary                                 False: real weights and activations, the float twin
+    """
+
+    name: str
+    title: str
+    activation_gradient: str = "ste"
+    weight_gradient: str = "ste"
+    activation_shift: str | None = None
+    weight_shift: str | None = None
+    scale: str | None = None
+    binary: bool = True
+
+    @property
+    def short(self) -> str:
+        """The title without what stands in brackets."""
+        return self.title.partition(" (")[0]
+
+
+_EDE = {"activation_gradient": "ede", "weight_gradient": "ede"}
+
+METHODS = {
+    m.name: m
+    for m in (
+        Method("float", "float twin", binary=False),
+        Method("bnn", "plain BNN (sign, clipped STE)"),
+        Method("xnor", "XNOR-Net (analytic scale)", scale="analytic"),
+        Method("xnor_pp", "XNOR-Net++ (learned scale)", scale="learned"),
+        Method("bireal", "Bi-Real Net (polynomial gradient)", activation_gradient="polynomial"),
+        Method("irnet", "IR-Net (balanced weights, EDE)", **_EDE, weight_shift="balance", scale="power_of_two"),
+        # The common ground of the four below, so that what a shift earns isn't mixed up with what EDE earns.
+        Method("ede", "EDE alone (no shift)", **_EDE),
+        Method("rsign", "RSign (learned static shift)", **_EDE, activation_shift="static"),
+        Method("asd", "ASD", **_EDE, activation_shift="asd"),
+        Method("wsd", "WSD", **_EDE, weight_shift="wsd"),
+        Method("sdbnn", "SD-BNN (ASD + WSD)", **_EDE, activation_shift="asd", weight_shift="wsd"),
+    )
+}
+
+_IMAGENET_GRADIENTS = {"activation_gradient": "polynomial", "weight_gradient": "ste"}
+
+
+def get_method(name: str, *, imagenet: bool = False) -> Method:
+    """The method called ``name``; raises UsageError with the choices for another.
+
+    On ImageNet the paper trains with Bi-Real's polynomial for activations and the clipped identity for weights, so
+    EDE gives way to them in every method that adds a *shift* to it (and in their common ground, ``ede``). IR-Net
+    keeps EDE, which is its own.
+    """
+    if name not in METHODS:
+        raise unknown("method", name, METHODS)
+    method = METHODS[name]
+    if imagenet and method.activation_gradient == "ede" and name != "irnet":
+        method = replace(method, **_IMAGENET_GRADIENTS)
+    return method

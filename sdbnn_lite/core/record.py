@@ -1,0 +1,171 @@
+"""Record the signs of a network while it looks at images: inputs, weights and outputs of every binary layer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from . import signs
+from .binarize import sign
+from .layers import BinaryConv2d, binary_layers
+
+
+@dataclass(frozen=True)
+class LayerSigns:
+    """What one binary layer's signs say. C inputs, O outputs (channels); every share is a share of +1.
+
+    fan_in           C·k·k, products per output
+    input_before     (C,) of sign(a), before the activation shift
+    input_after      (C,) of â = sign(a + shift)
+    input_flips      share of all activations whose sign the shift changed
+    weight_before    (O,) of sign(w), the latent weights
+    weight_after     (O,) of ŵ = sign(w + shift); with real weights (stage 1) the sign of w
+    weight_flips     share of all weights whose sign the shift changed
+    output           (O,) of sign(y), y = conv2d(â, ŵ); sign(0) = +1
+    output_zeros     (O,) share of y that is exactly 0 (possible where the fan-in is even)
+    output_mean, output_std   (O,) of y, before any scaling factor
+    scale_flips      number of output signs that the scaling factor changed, out of ``outputs``
+    outputs          number of outputs that were looked at
+    """
+
+    fan_in: int
+    input_before: np.ndarray
+    input_after: np.ndarray
+    input_flips: float
+    weight_before: np.ndarray
+    weight_after: np.ndarray
+    weight_flips: float
+    output: np.ndarray
+    output_zeros: np.ndarray
+    output_mean: np.ndarray
+    output_std: np.ndarray
+    scale_flips: int
+    outputs: int
+
+    @property
+    def entropy(self) -> np.ndarray:
+        """(O,) bits per output sign: 0 for a dead channel, 1 where +1 and -1 are equally frequent."""
+        return signs.entropy(self.output)
+
+    @property
+    def sign_difference(self) -> np.ndarray:
+        """(O,) 2p(1-p): how often two outputs of the channel differ."""
+        return signs.sign_difference(self.output)
+
+    @property
+    def dead(self) -> np.ndarray:
+        """(O,) bool: every output of the channel had the same sign."""
+        return (self.output == 0) | (self.output == 1)
+
+
+class _Tally:
+    """Sums over batches of one layer's activations and outputs, in float64."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor | int] = {}
+
+    def add(self, **terms: Tensor | int) -> None:
+        for name, term in terms.items():
+            self.sums[name] = self.sums.get(name, 0) + term
+
+    def watch(self, layer: BinaryConv2d, inputs: tuple[Tensor], output: Tensor) -> None:
+        """The forward hook: sees what the layer saw, and recomputes its sign and its unscaled output."""
+        (a,) = inputs
+        shift = layer.activation_shift(a)
+        before = a >= 0
+        after = before if shift is None else a + shift >= 0
+        y = layer.unscaled(a)
+        per_channel = (0, 2, 3)
+        self.add(
+            inputs=a.numel() // a.shape[1],
+            input_before=before.sum(per_channel),
+            input_after=after.sum(per_channel),
+            input_flips=(before != after).sum(),
+            outputs=y.numel() // y.shape[1],
+            output=(y >= 0).sum(per_channel),
+            output_zeros=(y == 0).sum(per_channel),
+            output_sum=y.double().sum(per_channel),
+            output_square=y.double().square().sum(per_channel),
+            scale_flips=(sign(y) != sign(output)).sum(),
+        )
+
+    def result(self, layer: BinaryConv2d) -> LayerSigns:
+        total = {k: v.cpu().numpy() if isinstance(v, Tensor) else v for k, v in self.sums.items()}
+        n_in, n_out = total["inputs"], total["outputs"]
+        mean = total["output_sum"] / n_out
+        variance = np.maximum(total["output_square"] / n_out - mean**2, 0)
+        w = layer.weight >= 0
+        w_hat = layer.shifted_weight() >= 0 if layer.binary_weights else w
+        per_filter = (1, 2, 3)
+        return LayerSigns(
+            fan_in=layer.weight[0].numel(),
+            input_before=total["input_before"] / n_in,
+            input_after=total["input_after"] / n_in,
+            input_flips=float(total["input_flips"]) / (n_in * layer.in_channels),
+            weight_before=w.double().mean(per_filter).cpu().numpy(),
+            weight_after=w_hat.double().mean(per_filter).cpu().numpy(),
+            weight_flips=float((w != w_hat).double().mean()),
+            output=total["output"] / n_out,
+            output_zeros=total["output_zeros"] / n_out,
+            output_mean=mean,
+            output_std=np.sqrt(variance),
+            scale_flips=int(total["scale_flips"]),
+            outputs=n_out * layer.out_channels,
+        )
+
+
+@torch.no_grad()
+def record_signs(net: nn.Module, images: Tensor, batch_size: int = 256) -> dict[str, LayerSigns]:
+    """Run ``images`` (N, C, H, W) through ``net`` in evaluation mode; per binary layer, by name, its signs.
+
+    The network's mode and its batch-norm statistics stay as they were. Raises UsageError where the network has no
+    binary layer (the float twin), for an empty batch, and for what the network itself refuses.
+    """
+    layers = binary_layers(net)
+    if not layers:
+        raise UsageError("net: it has no binary layer whose signs could be recorded (the float twin has none)")
+    if batch_size < 1 or len(images) == 0:
+        raise UsageError(f"images: {len(images)} given, batch_size={batch_size}: at least 1 of both is needed")
+    tallies = {name: _Tally() for name in layers}
+    hooks = [layer.register_forward_hook(tallies[name].watch) for name, layer in layers.items()]
+    modes = {module: module.training for module in net.modules()}
+    try:
+        net.eval()
+        for batch in images.split(batch_size):
+            net(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, training in modes.items():
+            module.training = training
+    return {name: tallies[name].result(layer) for name, layer in layers.items()}
+
+
+SHARE_BINS = 20  # of the share of +1, from 0 to 1
+
+
+def summary_row(layer: LayerSigns) -> dict:
+    """One row of signs.csv: means over the layer's channels, and how its output channels are spread.
+
+    ``dead_channels`` is a count; ``share_histogram`` counts the output channels in ``SHARE_BINS`` equal bins of their
+    share of +1, joined by blanks.
+    """
+    histogram, _ = np.histogram(layer.output, bins=SHARE_BINS, range=(0, 1))
+    means = {
+        "input_before": layer.input_before,
+        "input_after": layer.input_after,
+        "input_flips": layer.input_flips,
+        "weight_before": layer.weight_before,
+        "weight_after": layer.weight_after,
+        "weight_flips": layer.weight_flips,
+        "output": layer.output,
+        "entropy": layer.entropy,
+        "sign_difference": layer.sign_difference,
+    }
+    return {
+        **{name: round(float(np.mean(value)), 6) for name, value in means.items()},
+        "dead_channels": int(layer.dead.sum()),
+        "share_histogram": " ".join(map(str, histogram)),
+    }

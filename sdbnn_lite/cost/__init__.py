@@ -1,0 +1,1 @@
+"""What a network costs: counted operations, measured speed, the ImageNet estimate."""

@@ -1,0 +1,171 @@
+"""The ledger: what one image costs, layer by layer, in operations, parameters and bytes.
+
+    BOPs   products of ±1 with ±1 (and their sum): C_in·k²·C_out·H'·W' of a binary convolution
+    FLOPs  products of real numbers (and their sum), one each: real convolutions, the classifier, a method's own parts
+    OPs    BOPs/64 + FLOPs, as XNOR-Net and Bi-Real Net count: 64 of the former are one instruction
+
+Padded taps count as products, as in every published count. Batch norm, Hardtanh, PReLU, pooling and the shortcuts'
+additions are counted by nobody, and not here.
+
+What a method adds (per image and binary convolution, C inputs of H × W pixels, C_out outputs of H' × W'):
+
+    ASD's mean        C·H·W           additions; stay
+    ASD's matrices    2·C·max(C//r,1) products; stay
+    shift             C·H·W           additions of ASD or RSign; fold away: sign(a + s) = [a >= -s]
+    scale             C_out·H'·W'     products of a factor per filter; fold away into batch norm
+    balance, WSD      0               of the weights alone, done once and for all
+
+and, for comparison only, what XNOR-Net's own input scale K would add: C·H·W + k²·H'·W' + 2·C_out·H'·W' (the mean of |a|
+over the channels, a k × k mean of it, and two products an output).
+"""
+
+import json
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+import torch
+from torch import nn
+
+from ..core.layers import BinaryConv2d
+from ..core.models import build
+from ..errors import UsageError
+
+IMAGE_SIZES = {"digits_convnet": 8, "imagenet_resnet18": 224, "imagenet_resnet34": 224}  # pixels; others 32
+WORD = 64  # ±1 products in one instruction
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer's row. ``stays`` and ``folds``: the method's own real operations that stay, and that fold away;
+    ``input_scale``: what XNOR-Net's K would add. ``real_params`` are 32 bits each, ``bytes`` is all of it packed."""
+
+    name: str
+    kind: str  # "binary conv", "real conv", "linear" or "norms"
+    outputs: str  # C×H×W
+    bops: int = 0
+    flops: int = 0
+    stays: int = 0
+    folds: int = 0
+    input_scale: int = 0
+    binary_params: int = 0
+    real_params: int = 0
+
+    @property
+    def ops(self) -> float:
+        """BOPs/64 + FLOPs, the method's own that stay included."""
+        return self.bops / WORD + self.flops + self.stays
+
+    @property
+    def bytes(self) -> int:
+        """Binary weights at one bit each, rounded up to a byte; real ones at four bytes."""
+        return -(-self.binary_params // 8) + 4 * self.real_params
+
+
+SUMS = ("bops", "flops", "stays", "folds", "input_scale", "binary_params", "real_params", "ops", "bytes")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The layers' rows of one network, for one image of ``image_size`` pixels a side."""
+
+    network: str
+    method: str
+    image_size: int
+    layers: tuple[LayerCost, ...]
+
+    def total(self, what: str) -> float:
+        """The sum over the layers of one of ``SUMS``."""
+        return sum(getattr(layer, what) for layer in self.layers)
+
+    def frame(self) -> pd.DataFrame:
+        """A row per layer."""
+        return pd.DataFrame([{**asdict(row), "ops": row.ops, "bytes": row.bytes} for row in self.layers])
+
+    def to_json(self) -> str:
+        """Layers and totals."""
+        rows = self.frame().to_dict("records")
+        about = {key: getattr(self, key) for key in ("network", "method", "image_size")}
+        return json.dumps({**about, "total": {key: self.total(key) for key in SUMS}, "layers": rows}, indent=2)
+
+    def text(self) -> str:
+        """An aligned table with the totals under it."""
+        heads = ("layer", "kind", "outputs", "BOPs", "FLOPs", "method", "folds away", "OPs", "1-bit", "32-bit", "bytes")
+        keys = ("bops", "flops", "stays", "folds", "ops", "binary_params", "real_params", "bytes")
+        lines = [heads] + [
+            (row.name, row.kind, row.outputs, *(f"{getattr(row, key):,.0f}" for key in keys)) for row in self.layers
+        ]
+        lines.append(("in all", "", "", *(f"{self.total(key):,.0f}" for key in keys)))
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        table = ("  ".join(f"{c:<{w}}" if i < 3 else f"{c:>{w}}" for i, (c, w) in enumerate(zip(line, widths)))
+                 for line in lines)  # fmt: skip
+        size = f"{self.image_size}×{self.image_size}"
+        return "\n".join([
+            f"{self.network}, method {self.method}, one image of {size} pixels",
+            *(line.rstrip() for line in table),
+            f"OPs = BOPs/64 + FLOPs + method = {self.total('ops'):,.0f}",
+            f"XNOR-Net's input scale K would add {self.total('input_scale'):,} FLOPs",
+        ])  # fmt: skip
+
+
+def cost(network: str, method: str = "sdbnn", *, image_size: int | None = None, num_classes: int | None = None) -> Cost:
+    """The ledger of ``network`` with ``method``; ``image_size`` in pixels (default: 8, 32 or 224).
+
+    Raises UsageError for what :func:`build` refuses, and for images that don't fit.
+    """
+    size = IMAGE_SIZES.get(network, 32) if image_size is None else image_size
+    if not isinstance(size, int) or size < 1:
+        raise UsageError(f"image_size={image_size!r}: a whole number from 1 up is needed")
+    sized = {"image_size": size} if network in ("digits_convnet", "cifar10_vgg_small") else {}
+    with torch.random.fork_rng():
+        net = build(network, method, num_classes, **sized).eval()
+    rows: list[LayerCost] = []
+    names = {module: name for name, module in net.named_modules()}
+
+    def watch(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+        rows.append(_row(names[module], module, inputs[0], output))
+
+    for module in names:
+        if isinstance(module, (BinaryConv2d, nn.Conv2d)) or (isinstance(module, nn.Linear) and _is_own(names[module])):
+            module.register_forward_hook(watch)
+    with torch.no_grad():
+        net(torch.zeros(1, net.options["in_channels"], size, size))
+    counted = sum(row.binary_params + row.real_params for row in rows)
+    rest = sum(p.numel() for p in net.parameters()) - counted - _only_for_training(net)
+    statistics = sum(b.numel() for name, b in net.named_buffers() if name.endswith(("running_mean", "running_var")))
+    rows.append(LayerCost("norms", "norms", "", real_params=rest + statistics))
+    return Cost(network, method, size, tuple(rows))
+
+
+def _is_own(name: str) -> bool:
+    """Whether a linear layer stands for itself: ASD's two are counted with their convolution."""
+    return ".asd." not in f".{name}."
+
+
+def _only_for_training(net: nn.Module) -> int:
+    """Parameters that predicting doesn't need: WSD's α (in ŵ already) and the learned scales (in batch norm)."""
+    return sum(p.numel() for name, p in net.named_parameters() if name.endswith(("wsd.alpha", "learned_scale.factor")))
+
+
+def _row(name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> LayerCost:
+    shape = "×".join(map(str, y.shape[1:]))
+    weights = module.weight.numel()
+    if isinstance(module, nn.Linear):
+        bias = 0 if module.bias is None else module.bias.numel()
+        return LayerCost(name, "linear", shape, flops=weights, real_params=weights + bias)
+    pixels, products = y[0, 0].numel(), weights * y[0, 0].numel()
+    if not isinstance(module, BinaryConv2d) or not module.method.binary:
+        return LayerCost(name, "real conv", shape, flops=products, real_params=weights)
+    values, kernel = x.numel(), module.weight[0, 0].numel()
+    matrices = 0 if module.asd is None else sum(p.numel() for p in module.asd.parameters())
+    static = 0 if module.rsign is None else module.in_channels
+    return LayerCost(
+        name,
+        "binary conv",
+        shape,
+        bops=products,
+        stays=matrices + (values if module.asd is not None else 0),
+        folds=(values if module.method.activation_shift else 0) + (y.numel() if module.method.scale else 0),
+        input_scale=values + kernel * pixels + 2 * y.numel(),
+        binary_params=weights,
+        real_params=matrices + static,
+    )

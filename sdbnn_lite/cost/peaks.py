@@ -1,0 +1,86 @@
+"""Loops that do nothing but keep one unit of the processor busy, so that its peak can be timed.
+
+count_bits   XOR, popcount and addition on whole vectors of words, everything in registers
+multiply     x·a + b on whole vectors of float32, everything in registers
+copy         one array into another
+"""
+
+from llvmlite import binding, ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ..packed.tiles import LANES, WORDS
+from ..system.llvm import I64, Loop, splat
+
+# compiled in: tiles.py 7553c9bb, llvm.py f2a19a71
+
+SUMS, CHAINS = 8, 12  # vectors of sums that don't wait for each other: of bits, of floats
+WORDS_A_TURN = SUMS * LANES
+FLOATS = 16 if binding.get_host_cpu_features().get("avx512f") else 8  # in a vector
+PRODUCTS_A_TURN = CHAINS * FLOATS
+FLOAT_VECTOR = ir.VectorType(ir.FloatType(), FLOATS)
+
+
+def _total(builder, vectors, add):
+    """The sum of all lanes of all vectors: something that depends on every one of them."""
+    total = vectors[0]
+    for vector in vectors[1:]:
+        total = add(total, vector)
+    lanes = [builder.extract_element(total, ir.Constant(ir.IntType(32), i)) for i in range(total.type.count)]
+    result = lanes[0]
+    for lane in lanes[1:]:
+        result = add(result, lane)
+    return result
+
+
+@intrinsic
+def _count(typingctx, turns, seed):
+    def emit(context, builder, signature, args):
+        turns, seed = args
+        count = cgutils.get_or_insert_function(builder.module, ir.FunctionType(WORDS, [WORDS]), "llvm.ctpop.v8i64")
+        apart = ir.Constant(WORDS, list(range(LANES)))  # were all lanes equal, LLVM would XOR only one of them
+        weights = [builder.add(splat(builder, builder.mul(seed, I64(2 * j + 1)), LANES), apart) for j in range(SUMS)]
+        one, zero = ir.Constant(WORDS, [1] * LANES), ir.Constant(WORDS, [0] * LANES)
+        loop = Loop(builder, turns, [zero] * (SUMS + 1))
+        with loop as (x, *sums):  # another x each turn, or the counts would be taken once
+            counted = [builder.add(s, builder.call(count, [builder.xor(x, w)])) for s, w in zip(sums, weights)]
+            loop.again([builder.add(x, one), *counted])
+        return _total(builder, loop.results[1:], builder.add)
+
+    return types.int64(types.int64, types.int64), emit
+
+
+@intrinsic
+def _multiply(typingctx, turns, a, b):
+    def emit(context, builder, signature, args):
+        turns, a, b = args
+        name = f"llvm.fmuladd.v{FLOATS}f32"  # one instruction where the processor has it, else two
+        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(FLOAT_VECTOR, [FLOAT_VECTOR] * 3), name)
+        a, b = splat(builder, a, FLOATS), splat(builder, b, FLOATS)
+        starts = [ir.Constant(FLOAT_VECTOR, [float(j)] * FLOATS) for j in range(CHAINS)]
+        loop = Loop(builder, turns, starts)
+        with loop as sums:
+            loop.again([builder.call(fma, [s, a, b]) for s in sums])
+        return _total(builder, loop.results, builder.fadd)
+
+    return types.float32(types.int64, types.float32, types.float32), emit
+
+
+@njit(cache=True, nogil=True)
+def count_bits(turns, seed):
+    """Σ popcount(turn XOR (seed·(2j + 1) + i)) over ``turns``, j < SUMS, i < LANES: ``turns``·WORDS_A_TURN words."""
+    return _count(turns, seed)
+
+
+@njit(cache=True, nogil=True)
+def multiply(turns, a, b):
+    """``turns``·PRODUCTS_A_TURN times s = s·a + b in float32; the sum of all s."""
+    return _multiply(turns, a, b)
+
+
+@njit(cache=True, nogil=True)
+def copy(source, target):
+    """target = source, element by element, uint64."""
+    for i in range(len(source)):
+        target[i] = source[i]

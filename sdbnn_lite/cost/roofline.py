@@ -1,0 +1,254 @@
+"""The roofline: how fast a convolution can be at best on this machine, in floats and on bits, and how fast it is.
+
+    intensity     products / bytes that have to move
+    roof          min(peak, intensity · bandwidth)      products a second
+    predicted     max(arithmetic, bytes / bandwidth)    seconds; arithmetic is products / peak, where every word is full
+
+A *product* is one multiplication and its addition: an FMA of float32, or one bit of XOR, popcount and addition. All is
+meant for, and measured on, one thread: that of one core.
+
+    float32     torch's convolution, its weights laid out in advance; floats in, floats out
+    bits        the popcount convolution alone: words in, int16 out
+    packed      the same, with taking the signs of floats and packing them before, as a network needs it
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ..errors import UsageError, unknown
+from ..packed.bare_layer import BareLayer
+from ..packed.engines import engine
+from ..packed.words import WORD, sum_type, unpack_words
+from ..system.machine import one_thread
+from .time_packed import prepacked
+
+KINDS = ("float32", "bits", "packed")
+SETS = (2**18, 2**22, 2**27)  # bytes that a copy touches: what fits into the inner caches, the outer one, and memory
+SLICE = 240_000_000  # products of a sample; larger layers are timed on a part of them
+SLICE_VALUES = 400_000  # activations of a sample, at most
+SAMPLES = 2
+
+
+# --- formulas --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ConvShape:
+    """A 3×3 convolution with stride 1 and padding 1: C inputs and O outputs of ``height`` × ``width`` pixels.
+
+    Raises UsageError for a size below 1.
+    """
+
+    channels: int
+    outputs: int
+    height: int
+    width: int
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.outputs, self.height, self.width, self.batch) < 1:
+            raise UsageError(f"a layer of {self}: every size has to be 1 or more")
+
+    def __str__(self) -> str:
+        return f"{self.channels} → {self.outputs} channels, {self.height}×{self.width}, batch {self.batch}"
+
+    @property
+    def pixels(self) -> int:
+        return self.batch * self.height * self.width
+
+    @property
+    def weights(self) -> int:
+        return 9 * self.channels * self.outputs
+
+    @property
+    def products(self) -> int:
+        """Multiplications and their additions; BOPs where they are of ±1, FLOPs where they are real."""
+        return self.pixels * self.weights
+
+    @property
+    def words(self) -> int:
+        """64-bit words that one pixel's signs take."""
+        return -(-self.channels // WORD)
+
+    @property
+    def word_counts(self) -> int:
+        """Words to XOR, count and add up on bits: products / 64 where C is a multiple of 64, else more."""
+        return self.pixels * 9 * self.words * self.outputs
+
+    def weight_bytes(self, kind: str) -> int:
+        """float32: 4 a weight; else whole words, for every tap of every filter."""
+        return 4 * self.weights if _known(kind) == "float32" else 8 * self.words * 9 * self.outputs
+
+    def input_bytes(self, kind: str) -> int:
+        """Activations: 4 bytes each as float32, whole words as bits; "packed" reads floats, writes and reads words."""
+        floats, bits = 4 * self.pixels * self.channels, 8 * self.pixels * self.words
+        return {"float32": floats, "bits": bits, "packed": floats + 2 * bits}[_known(kind)]
+
+    def bytes(self, kind: str) -> int:
+        """What has to move at least once: inputs, weights, and outputs, as float32 or of ``sum_type``."""
+        output = np.dtype(np.float32 if kind == "float32" else sum_type(9 * self.channels)).itemsize
+        return self.input_bytes(kind) + self.weight_bytes(kind) + output * self.pixels * self.outputs
+
+    def intensity(self, kind: str) -> float:
+        """Products per byte moved."""
+        return self.products / self.bytes(kind)
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """What one core does at best, a second: ``words`` XORed, counted and added; ``fma`` float32 multiplications with
+    their additions; ``copied``: (bytes that a copy touches, bytes a second) by size."""
+
+    words: float
+    fma: float
+    copied: tuple[tuple[int, float], ...]
+
+    def products(self, kind: str) -> float:
+        """Products a second: 64 in a word of bits."""
+        return self.fma if _known(kind) == "float32" else WORD * self.words
+
+    def bandwidth(self, size: float) -> float:
+        """Bytes a second where ``size`` bytes are touched: between the measured sizes, along a line over log(size)."""
+        sizes, rates = zip(*self.copied)
+        return float(np.interp(np.log2(size), np.log2(sizes), rates))
+
+    def roof(self, kind: str, intensity: float, size: float = SETS[-1]) -> float:
+        """The most products a second at ``intensity`` products per byte."""
+        return min(self.products(kind), intensity * self.bandwidth(size))
+
+    def ridge(self, kind: str, size: float = SETS[-1]) -> float:
+        """Products per byte from which on the arithmetic, and no longer the bytes, sets the pace."""
+        return self.products(kind) / self.bandwidth(size)
+
+    def arithmetic(self, shape: ConvShape, kind: str) -> float:
+        """Seconds of nothing but arithmetic; a word that isn't full takes as long as a full one."""
+        return shape.products / self.fma if _known(kind) == "float32" else shape.word_counts / self.words
+
+    def predict(self, shape: ConvShape, kind: str) -> float:
+        """Seconds that ``shape`` takes at best."""
+        size = shape.bytes(kind)
+        return max(self.arithmetic(shape, kind), size / self.bandwidth(size))
+
+    def bound(self, shape: ConvShape, kind: str) -> str:
+        """What sets the pace: "arithmetic" or "bytes"."""
+        size = shape.bytes(kind)
+        return "arithmetic" if self.arithmetic(shape, kind) >= size / self.bandwidth(size) else "bytes"
+
+
+def _known(kind: str) -> str:
+    if kind not in KINDS:
+        raise unknown("kind", kind, KINDS)
+    return kind
+
+
+# --- measured --------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def measure_peaks() -> Peaks:
+    """This machine's, best of several short samples; measured once a process, in about a second.
+
+    Raises UsageError where numba isn't installed.
+    """
+    try:
+        from . import peaks as loops
+    except ImportError as error:
+        raise UsageError("the peaks of this machine are measured with numba: pip install numba") from error
+    turns = 50_000
+    words = turns * loops.WORDS_A_TURN / best(lambda: loops.count_bits(turns, 12345), 20)
+    a, b = np.float32(0.5), np.float32(0.25)
+    fma = turns * loops.PRODUCTS_A_TURN / best(lambda: loops.multiply(turns, a, b), 20)
+    return Peaks(words, fma, tuple((size, _copied(loops.copy, size)) for size in SETS))
+
+
+def _copied(copy: Callable, size: int) -> float:
+    """Bytes a second, read and written ones, of copying within ``size`` bytes."""
+    source, target = np.ones(size // 16, np.uint64), np.zeros(size // 16, np.uint64)
+    times = max(1, 2**23 // size)  # so that a sample lasts long enough for the clock
+
+    def run() -> None:
+        for _ in range(times):
+            copy(source, target)
+
+    return times * size / best(run, 8)
+
+
+def best(run: Callable[[], object], samples: int) -> float:
+    """Seconds of the fastest of ``samples`` runs after a first one: what a busy neighbour adds is no property of it."""
+    run()
+    times = []
+    for _ in range(samples):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return max(min(times), 1e-9)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Seconds of a whole layer, by kind; ``share`` of it was run, and the rest scaled up (1: all of it)."""
+
+    seconds: dict[str, float]
+    share: float
+
+
+def sample_of(shape: ConvShape, whole: bool = False) -> ConvShape:
+    """The part of a layer that is timed: whole images while they are few products, else some rows of one."""
+    if whole:
+        return shape
+    image = replace(shape, batch=1)
+    fit = min(SLICE // image.products, SLICE_VALUES // (shape.channels * shape.height * shape.width))
+    if fit >= 1:
+        return replace(shape, batch=min(shape.batch, fit))
+    row = replace(image, height=1)
+    rows = min(SLICE // row.products, SLICE_VALUES // (shape.channels * shape.width))
+    return replace(image, height=min(shape.height, max(rows, 2)))
+
+
+@lru_cache(maxsize=256)
+def measure(shape: ConvShape, samples: int = SAMPLES, whole: bool = False) -> Timed:
+    """How long ``shape`` takes here on one thread, the fastest of a few runs; equal shapes are timed once.
+
+    ``whole``: run all of it, however long that takes.
+    """
+    part = sample_of(shape, whole)
+    with one_thread(), torch.inference_mode():
+        seconds = {kind: best(run, samples) for kind, run in ways(part).items()}
+    share = part.products / shape.products
+    return Timed({kind: value / share for kind, value in seconds.items()}, share)
+
+
+@lru_cache(maxsize=4)
+def _weights(channels: int, outputs: int) -> tuple[np.ndarray, BareLayer]:
+    """Signs (O, C, 3, 3) float32, and the same packed."""
+    rng = np.random.default_rng(0)
+    words = rng.integers(0, 2**64, (outputs, 3, 3, -(-channels // WORD)), np.uint64)
+    bits = unpack_words(words, channels)  # (O, 3, 3, C)
+    w = np.ascontiguousarray(bits.transpose(0, 3, 1, 2)).astype(np.float32) * 2 - 1
+    return w, BareLayer(w)
+
+
+def ways(shape: ConvShape) -> dict[str, Callable[[], object]]:
+    """Kind -> a function that computes the layer for the same random activations and weights.
+
+    float32 gives (N, O, H, W) of torch, the other two (N, H, W, O) int16.
+    """
+    w, layer = _weights(shape.channels, shape.outputs)
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((shape.batch, shape.height, shape.width, shape.channels), np.float32)
+    signs = torch.from_numpy(np.where(x >= 0, np.float32(1), np.float32(-1))).permute(0, 3, 1, 2)  # channels_last
+    weight = torch.from_numpy(w)
+    plain = {"prepacked": lambda: F.conv2d(signs, weight, padding=1)}
+    do, shift = engine(), np.zeros((shape.batch, shape.channels), np.float32)
+    padded = do.sign_words(x, shift, 1)
+    return {
+        "float32": (plain | prepacked(signs, weight))["prepacked"],
+        "bits": lambda: do.convolve(padded, layer),
+        "packed": lambda: do.convolve(do.sign_words(x, shift, 1), layer),
+    }

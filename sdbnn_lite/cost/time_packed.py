@@ -1,0 +1,119 @@
+"""``sdbnn-lite bench packed``: convolutions and whole networks on bits, beside torch's best float32 of the same shape.
+
+torch gets three chances, and its fastest counts: NCHW, channels_last, and the latter with weights prepacked by mkldnn.
+Ours has two columns: the popcount convolution alone, and with packing the activations, which is what a network needs.
+Every round runs all of them in turn; a ratio is that of two runs of the same round, its median and 10th-90th percentile
+stand in the table.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ..core.models import build
+from ..packed import engines, pack
+from ..packed.bare_layer import BareLayer
+from ..system.machine import keep_freed_memory
+from ..system.timing import interleaved, ratio
+
+SHAPES = ((64, 56), (128, 28), (256, 14), (512, 7))  # channels in and out, pixels a side: ResNet-18's at 224²
+BATCHES = (1, 32)
+NETWORKS = (("cifar10_resnet18", 32), ("cifar10_vgg_small", 32), ("cifar10_resnet20", 32), ("imagenet_resnet18", 224))
+ROUNDS, WARM_UP, RUNS = 15, 2, 3  # RUNS in each turn of a round, at least
+
+
+def goal(channels: int, batch: int) -> float:
+    """What issue and notes aim at on an AVX-512 machine, packing included."""
+    return {(64, 32): 9.0, (512, 32): 12.0}.get((channels, batch), 8.0)
+
+
+def bench_packed(
+    rounds: int = ROUNDS, shapes=SHAPES, batches=BATCHES, networks=NETWORKS, network_goal: float = 5.0
+) -> list[dict[str, Any]]:
+    """A row per convolution (3×3, padding 1) and per network, for each batch size."""
+    keep_freed_memory()  # else both sides are timed with the page faults of their outputs
+    rows = [_convolution(c, side, batch, rounds) for batch in batches for c, side in shapes]
+    return rows + [_network(name, side, batch, max(rounds // 3, 2), network_goal) for name, side in networks
+                   for batch in batches]  # fmt: skip
+
+
+def _convolution(channels: int, side: int, batch: int, rounds: int) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((batch, side, side, channels)).astype(np.float32)
+    w = rng.choice(np.float32([-1, 1]), (channels, channels, 3, 3))
+    layer = BareLayer(w)
+    signs = torch.from_numpy(np.where(x >= 0, np.float32(1), np.float32(-1))).permute(0, 3, 1, 2)
+    plain, last, weight = signs.contiguous(), signs, torch.from_numpy(w)
+    weight_last = weight.contiguous(memory_format=torch.channels_last)
+    ways = {
+        "NCHW": lambda: F.conv2d(plain, weight, padding=1),
+        "channels_last": lambda: F.conv2d(last, weight_last, padding=1),
+        **prepacked(last, weight),
+    }
+    engine, shift = engines.engine(), np.zeros((batch, channels), np.float32)
+    padded = engine.sign_words(x, shift, 1)
+    ways["popcount"] = lambda: engine.convolve(padded, layer)
+    ways["packed"] = lambda: engine.convolve(engine.sign_words(x, shift, 1), layer)
+    with torch.inference_mode():
+        same = torch.equal(ways["NCHW"]().permute(0, 2, 3, 1), torch.from_numpy(ways["packed"]()).float())
+        times = interleaved(ways, rounds, WARM_UP, RUNS)
+    best = min((way for way in times if way not in ("popcount", "packed")), key=lambda way: np.median(times[way]))
+    return _row(f"{channels}@{side}", batch, best, times, goal(channels, batch), same)
+
+
+def prepacked(last: torch.Tensor, weight: torch.Tensor) -> dict[str, Callable[[], Any]]:
+    """torch's 3×3 convolution of ``last`` (channels_last), with weights in the library's own layout; {} where this
+    torch has none."""
+    if not torch.backends.mkldnn.is_available():
+        return {}
+    ones, library = [1, 1], torch.ops.mkldnn
+    try:
+        inside = library._reorder_convolution_weight(weight, ones, ones, ones, 1, list(last.shape))
+
+        def run() -> torch.Tensor:  # what torch.compile calls for weights in this layout
+            return library._convolution_pointwise(last, inside, None, ones, ones, ones, 1, "none", [], "")
+
+        run()
+    except (RuntimeError, AttributeError, TypeError):
+        return {}
+    return {"prepacked": run}
+
+
+def _network(name: str, side: int, batch: int, rounds: int, wanted: float) -> dict[str, Any]:
+    torch.manual_seed(0)
+    images = torch.randn(batch, 3, side, side)
+    last = images.contiguous(memory_format=torch.channels_last)
+    twin, twin_last = (build(name, "float").eval() for _ in range(2))
+    twin_last = twin_last.to(memory_format=torch.channels_last)
+    packed = pack(build(name, "sdbnn").eval())
+    ways = {
+        "NCHW": lambda: twin(images),
+        "channels_last": lambda: twin_last(last),
+        "packed": lambda: packed(images),
+    }
+    with torch.inference_mode():
+        times = interleaved(ways, rounds, WARM_UP, RUNS)
+    best = min(("NCHW", "channels_last"), key=lambda way: np.median(times[way]))
+    small = name == "cifar10_resnet20"  # 16 channels fill a quarter of a word: no goal
+    return _row(name, batch, best, times, None if small else wanted, None)
+
+
+def _row(name: str, batch: int, best: str, times: dict[str, np.ndarray], wanted: float | None, same) -> dict[str, Any]:
+    middle = {way: float(np.median(values)) for way, values in times.items()}
+    reached = float(np.median(times[best] / times["packed"]))
+    return {
+        "what": name,
+        "batch": batch,
+        "float32": best,
+        "float32_ms": round(middle[best], 3),
+        "popcount_ms": round(middle["popcount"], 3) if "popcount" in middle else None,
+        "packed_ms": round(middle["packed"], 3),
+        "float32/popcount": ratio(times[best], times["popcount"]) if "popcount" in times else None,
+        "float32/packed": ratio(times[best], times["packed"]),
+        "equal": same,
+        "goal": wanted,
+        "met": None if wanted is None else reached >= wanted,
+    }

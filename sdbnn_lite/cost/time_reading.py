@@ -1,0 +1,195 @@
+"""``sdbnn-lite bench data``: how many training images a second each way of reading them makes, side by side.
+
+    torchvision       ImageFolder, RandomResizedCrop, flip, ToTensor, Normalize in a DataLoader of N worker processes
+                      (N = 0: in the training process itself)
+    threads           ours (``stream``), N threads, every image decoded whole: the same pixels as torchvision's
+    threads, reduced  ... JPEG decoded no larger than the crop needs
+    packed            ... from the packed copy (``packing``)
+    resident          a set in memory (``imageset``): CIFAR's crop and flip, or ImageNet's augmentation by matrices
+
+What is read: photographs of ImageNet's usual size, 500x375 JPEG, cut from the two that scikit-learn brings along, in a
+temporary folder; and where ``--data`` (SDBNN_DATA) has them, copies of real ones and CIFAR-10. All are read once before
+the clock starts, so it is the processor that is measured, not the disk.
+
+Every round runs each way once over all images; ``images_s`` is the median round. ``cpu_us`` is the
+processor time per image in microseconds, in all threads of this process: what a core needs, whatever else the machine
+does. That of worker processes isn't seen from here; N = 0 does the same work.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.datasets import load_sample_image
+from torch.utils.data import DataLoader
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from .. import data
+from ..data.augment import Augmentation
+from ..data.decoded import decode
+from ..data.in_memory import IMAGENET_MEAN, IMAGENET_STD, ImageSet
+from ..data.resized_copy import open_packed, pack, side_for
+from ..data.streamed import StreamedImageSet
+from ..data.tree import Tree, open_tree
+from ..system.machine import one_thread
+
+PHOTO = (500, 375)  # width and height of the photograph that ImageNet has most of
+IMAGES, ROUNDS, BATCH, WORKERS = 256, 3, 64, 2
+CIFAR_IMAGES, CIFAR_BATCH, CIFAR_GOAL = 50_000, 128, 50_000  # goal: images a second on two cores
+IMAGENET = Augmentation(pad=0, resized=True)
+Way = tuple[str, int, Callable[[], Iterable]]  # name, workers, a pass over all images in batches
+
+
+def bench_data(
+    images: int = IMAGES, rounds: int = ROUNDS, workers: int = WORKERS, data_dir: str | None = None,
+    cifar_images: int = CIFAR_IMAGES,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Rows of images a second; ``images`` files of each source, ``data_dir`` as for ``data.load``."""
+    given = Path(data_dir or os.environ.get("SDBNN_DATA") or "")
+    real = [name for name in ("imagenet", "imagenette") if str(given) != "." and (given / name / "train").is_dir()][:1]
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="sdbnn_lite_bench_") as folder:
+        photos = write_photos(Path(folder) / "photos", images)
+        cases = [("photographs 500x375", photos, size) for size in (224, 128)]
+        for name in real:
+            cases.append((f"{name} (real)", copy_some(given / name, Path(folder) / name, images),
+                          224 if name == "imagenet" else 128))  # fmt: skip
+        for source, tree, size in cases:
+            rows += _measure(source, size, [*_streams(tree, size, workers), _resident(tree, size)], rounds)
+    return rows + _measure(*_cifar(given, cifar_images), rounds)
+
+
+def bench_photos(
+    size: int = 224, images: int = IMAGES, rounds: int = ROUNDS, workers: int = WORKERS
+) -> list[dict[str, Any]]:
+    """What one image costs: photographs 500x375 cut to ``size`` pixels, as :func:`bench_data` reads them.
+
+    With one thread of torch: several wait for each other by spinning, and that would count as ``cpu_us`` too.
+    """
+    with one_thread(), tempfile.TemporaryDirectory(prefix="sdbnn_lite_bench_") as folder:
+        photos = write_photos(Path(folder) / "photos", images)
+        return _measure("photographs 500x375", size, list(_streams(photos, size, workers)), rounds)
+
+
+def write_photos(root: Path, images: int) -> Tree:
+    """A tree of ``images`` 500x375 JPEG files: places of scikit-learn's two photographs (640x427), quality 95."""
+    width, height = PHOTO
+    pictures = [load_sample_image(name) for name in ("china.jpg", "flower.jpg")]
+    places = np.random.default_rng(0)
+    for number in range(images):
+        whole = pictures[number % 2]
+        top, left = places.integers(whole.shape[0] - height + 1), places.integers(whole.shape[1] - width + 1)
+        folder = root / "train" / f"class{number % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(whole[top : top + height, left : left + width]).save(folder / f"{number}.jpg", quality=95)
+    for name in ("class0", "class1"):
+        (root / "val" / name).mkdir(parents=True)
+        shutil.copy(next((root / "train" / name).iterdir()), root / "val" / name)
+    return open_tree(root, ("val",))
+
+
+def copy_some(source: Path, root: Path, images: int) -> Tree:
+    """An image tree of ``images`` training files of the tree ``source``, as many of each class as of the others."""
+    classes = sorted(path for path in (source / "train").iterdir() if path.is_dir() and not path.name.startswith("."))
+    classes = classes[: max(1, images)]
+    for place, folder in enumerate(classes):
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+        number = len(range(place, images, len(classes)))
+        for split, some in (("train", files[:number]), ("val", files[:1])):
+            (root / split / folder.name).mkdir(parents=True)
+            for path in some:
+                shutil.copy(path, root / split / folder.name)
+    return open_tree(root, ("val",))
+
+
+def _streams(tree: Tree, size: int, workers: int) -> Iterator[Way]:
+    def ours(train, test, number: int, reduced: bool) -> Callable[[], Iterable]:
+        streamed = StreamedImageSet(
+            name="bench", label="bench", classes=tree.classes, train=train, test=test, image_size=size, workers=number,
+            reduced=reduced, strict=True,
+        )  # fmt: skip
+        return lambda: streamed.epoch(BATCH, torch.Generator().manual_seed(0), IMAGENET)
+
+    pack(tree, side_for(size), workers, progress=False)
+    packed = open_packed(tree, side_for(size))
+    for number in sorted({0, workers}):
+        yield "torchvision", number, _plain_loader(tree, size, number)
+    for number in sorted({1, workers}):
+        yield "threads", number, ours(tree.train, tree.test, number, False)
+        yield "threads, reduced", number, ours(tree.train, tree.test, number, True)
+        yield "packed", number, ours(*packed, number, False)
+
+
+def _plain_loader(tree: Tree, size: int, workers: int) -> Callable[[], Iterable]:
+    """torchvision's usual loader; its processes are started once, in the first pass, which isn't timed."""
+    steps = [
+        transforms.RandomResizedCrop(size), transforms.RandomHorizontalFlip(), transforms.ToTensor(),
+        transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+    ]  # fmt: skip
+    images = ImageFolder(tree.train.root, transforms.Compose(steps))
+    loader = DataLoader(images, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+    return lambda: loader
+
+
+def _resident(tree: Tree, size: int) -> Way:
+    pixels = decode(tree, size, progress=False)
+    held = ImageSet(
+        name="bench", label="bench", classes=tree.classes, train_images=pixels.train, train_labels=tree.train.labels,
+        test_images=pixels.test, test_labels=tree.test.labels,
+    )  # fmt: skip
+    return "resident", 0, lambda: held.epoch(BATCH, torch.Generator().manual_seed(0), IMAGENET)
+
+
+def _cifar(given: Path, images: int) -> tuple[str, int, list[Way]]:
+    """CIFAR-10 in memory, real or random bytes of its shape: what an image shows changes nothing about the time."""
+    if str(given) != "." and (given / "cifar10").is_dir():
+        found = data.load("cifar10", given)
+        source, pixels = found.label, found.train_images[:images]
+    else:
+        generator = torch.Generator().manual_seed(0)
+        source = "CIFAR-10 (random pixels)"
+        pixels = torch.randint(0, 256, (images, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    labels = torch.zeros(len(pixels), dtype=torch.int64)
+    held = ImageSet(
+        name="cifar10", label=source, classes=("any",), train_images=pixels, train_labels=labels,
+        test_images=pixels[:1], test_labels=labels[:1],
+    )  # fmt: skip
+    flipped = Augmentation()  # and cropped, as published
+    return source, 32, [("resident", 0, lambda: held.epoch(CIFAR_BATCH, torch.Generator().manual_seed(0), flipped))]
+
+
+def _measure(source: str, size: int, ways: list[Way], rounds: int) -> list[dict[str, Any]]:
+    """One row for each way, all of them run in turn, ``rounds`` times after a pass that isn't timed."""
+    seen: dict[int, list[tuple[float, float]]] = {}
+    images = [_pass(one)[2] for _, _, one in ways]
+    for _ in range(rounds):
+        for number, (_, _, one) in enumerate(ways):
+            wall, cpu, count = _pass(one)
+            seen.setdefault(number, []).append((count / wall, 1e6 * cpu / count))
+    rows = []
+    for number, (name, workers, _) in enumerate(ways):
+        speed, cpu = np.median(np.array(seen[number]), axis=0).tolist()
+        hidden = name == "torchvision" and workers > 0
+        goal = CIFAR_GOAL if source.startswith("CIFAR-10") else None
+        rows.append({
+            "source": source, "pixels": size, "way": name, "workers": workers, "images": images[number],
+            "images_s": round(speed), "cpu_us": None if hidden else round(cpu, 1), "goal": goal,
+            "met": None if goal is None else speed >= goal,
+        })  # fmt: skip
+    return rows
+
+
+def _pass(one: Callable[[], Iterable]) -> tuple[float, float, int]:
+    """Seconds, seconds of processor time, and images of one pass."""
+    wall, cpu, count = time.perf_counter(), time.process_time(), 0
+    for x, _ in one():
+        count += len(x)
+    return time.perf_counter() - wall, time.process_time() - cpu, count

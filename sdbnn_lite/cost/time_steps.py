@@ -1,0 +1,132 @@
+"""``sdbnn-lite bench train``: one training step of each CIFAR network, four ways, side by side.
+
+    published   the published code's way of taking signs (torch.sign; EDE's backward through tanh and its square)
+    readable    the package's own modules
+    fast        the fused layers of ``sdbnn_lite.fast`` (or the GPU's half-precision path, where there is a GPU)
+    float       the readable network's real-valued twin: plain convolutions
+
+Every round runs one step of each, in turn, so that whatever else the machine does meets all of them. A ratio is that
+of two steps of the same round; its median and its 10th and 90th percentile stand in the table.
+"""
+
+import copy
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import Function
+
+from ..core import layers
+from ..core.binarize import binarize
+from ..core.layers import set_ede
+from ..core.models import build
+from ..system.machine import keep_freed_memory
+from ..system.timing import interleaved, ratio
+
+NETWORKS = ("cifar10_resnet20", "cifar10_resnet18", "cifar10_vgg_small")
+BATCH, ROUNDS, WARM_UP = 128, 7, 1
+EDE_T = 0.1
+GOALS = {"cifar10_resnet20": 2.0, "cifar10_resnet18": 1.8, "cifar10_vgg_small": 1.9}  # published / fast
+
+
+class PublishedSign(Function):
+    """torch.sign forward, k·t·(1 - tanh²(t·x)) backward, one operation after the other as the published code does."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, k: Tensor, t: Tensor) -> Tensor:
+        ctx.save_for_backward(x, k, t)
+        return torch.sign(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        x, k, t = ctx.saved_tensors
+        return k * t * (1 - torch.pow(torch.tanh(x * t), 2)) * grad, None, None
+
+
+def published_binarize(x: Tensor, gradient: str, k: Tensor, t: Tensor) -> Tensor:
+    """``binarize`` as the published code has it for "ede"; the package's own for other gradients."""
+    return PublishedSign.apply(x, k, t) if gradient == "ede" else binarize(x, gradient, k, t)
+
+
+def bench_train(rounds: int = ROUNDS, batch: int = BATCH, networks: tuple[str, ...] = NETWORKS) -> list[dict[str, Any]]:
+    """Per network: median step times in ms, the ratios with their spread, and the bytes kept for the backward pass."""
+    keep_freed_memory()  # as `train` does; it serves all four
+    return [_measure(name, rounds, batch) for name in networks]
+
+
+def _measure(name: str, rounds: int, batch: int) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(batch, 3, 32, 32, generator=generator)
+    labels = torch.randint(10, (batch,), generator=generator)
+    steps = {way: step for way, step in _ways(name, images, labels).items() if step is not None}
+    seen = interleaved(steps, rounds, WARM_UP)
+    row: dict[str, Any] = {"network": name, "batch": batch, "rounds": rounds}
+    for way in ("published", "readable", "fast", "float"):
+        row[f"{way}_ms"] = round(float(np.median(seen[way])), 1) if way in seen else None
+    for way in ("published", "readable", "float"):
+        row[f"{way}/fast"] = ratio(seen[way], seen["fast"], digits=2) if "fast" in seen else None
+    row["readable_saved_mb"] = round(kept_bytes(_plain(name), images) / 2**20, 1)
+    row["fast_saved_mb"] = round(kept_bytes(_fast(name), images) / 2**20, 1) if "fast" in seen else None
+    row["goal"] = GOALS.get(name)
+    row["met"] = "fast" in seen and bool(np.median(seen["published"] / seen["fast"]) >= GOALS.get(name, 0))
+    return row
+
+
+def _plain(name: str, method: str = "sdbnn"):
+    torch.manual_seed(0)
+    net = build(name, method=method).train()
+    set_ede(net, EDE_T)
+    return net
+
+
+def _fast(name: str) -> Callable[[Tensor], Tensor] | None:
+    from ..fast import fast_forward
+
+    return fast_forward(_plain(name))
+
+
+def _ways(name: str, images: Tensor, labels: Tensor) -> dict[str, Callable[[], None] | None]:
+    """A training step of each way; None for the fast one where this machine has none."""
+    net = _plain(name)
+    published = mock.patch.object(layers, "binarize", published_binarize)
+    fast = _fast(name)
+    return {
+        "published": _step(copy.deepcopy(net), images, labels, around=published),
+        "readable": _step(net, images, labels),
+        "fast": None if fast is None else _step(fast, images, labels, net=fast.net),
+        "float": _step(_plain(name, "float"), images, labels),
+    }
+
+
+def _step(forward, images: Tensor, labels: Tensor, *, net=None, around=None) -> Callable[[], None]:
+    """SGD with momentum on cross-entropy, as the recipes train; ``around`` is entered for the step."""
+    parameters = (net or forward).parameters()
+    optimizer = torch.optim.SGD(parameters, lr=0.01, momentum=0.9, weight_decay=1e-4)
+
+    def step() -> None:
+        with around or nullcontext():
+            optimizer.zero_grad(set_to_none=True)
+            F.cross_entropy(forward(images), labels).backward()
+            optimizer.step()
+
+    return step
+
+
+def kept_bytes(forward: Callable[[Tensor], Tensor], images: Tensor) -> int:
+    """Bytes of the distinct tensors that autograd keeps for the backward pass; parameters count too."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        logits = forward(images)
+    del logits
+    return sum(kept.values())

@@ -1,0 +1,5 @@
+"""Image sets by name, as normalised and augmented batches."""
+
+from .sets import DATASETS, check_workers, imagenet_tree, load
+
+__all__ = ["DATASETS", "check_workers", "imagenet_tree", "load"]

@@ -1,0 +1,178 @@
+"""A tree of image files, ROOT/{train,test}/<class>/*: checked, decoded once, and cached with a checksum.
+
+Decoding 60,000 small JPEG files takes about as long as an epoch of a small network, so the pixels are kept in a
+safetensors file, ROOT/.sdbnn_cache/<size>px.safetensors (in the user's cache folder where ROOT can't be written). Its
+metadata holds a fingerprint of the tree (path, size and time of every file) and the SHA-256 of the pixels. Both are
+verified; a cache that doesn't fit is decoded again, with one line on stderr.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torchvision.transforms import functional as F
+from tqdm.auto import tqdm
+
+from ..errors import UsageError
+from .image_file import first_line, read_image
+from .tree import Tree, some
+
+CACHE = ".sdbnn_cache"
+FORMAT = "2"  # raise it when the same tree would be decoded to other pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """The pixels of a tree: uint8 (N, 3, size, size).
+
+    ``native``: "WxH" where all its files have one size, else ""; ``left_out``: which training images can't be read.
+    """
+
+    train: Tensor
+    test: Tensor
+    native: str
+    left_out: tuple[int, ...] = ()
+
+    def labels(self, tree: Tree) -> Tensor:
+        """int64 (N,): the classes of the training images that are there."""
+        kept = torch.ones(len(tree.train), dtype=torch.bool)
+        kept[list(self.left_out)] = False
+        return tree.train.labels[kept]
+
+
+def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True, strict: bool = False) -> Decoded:
+    """All images of ``tree``, the shorter side resized to ``size`` (bilinear, antialiased), then cropped in the middle.
+
+    With ``exact`` nothing is resized: an image that isn't ``size`` x ``size`` pixels is refused. Training images that
+    can't be read are left out and named on stderr; with ``strict``, and for test images always, they are refused.
+    Read from the cache where it fits; else decoded in threads, with a progress bar, and cached.
+    Raises UsageError, naming the file, for an unreadable image or (``exact``) one of another size.
+    """
+    facts = {"format": FORMAT, "size": str(size), "tree": tree.fingerprint()}
+    places = _cache_places(tree.root, size)
+    decoded = _read_cache(places, facts)
+    if decoded is None or (strict and decoded.left_out):
+        sizes: set[tuple[int, int]] = set()
+        with tqdm(total=len(tree.train) + len(tree.test), desc=f"decoding {tree.root.name}", unit="image",
+                  disable=not progress) as bar:  # fmt: skip
+            train, left_out = _decode_split(tree.train.paths, size, exact, strict, sizes, bar)
+            test, _ = _decode_split(tree.test.paths, size, exact, True, sizes, bar)
+        native = "{}x{}".format(*sizes.pop()) if len(sizes) == 1 else ""
+        decoded = Decoded(train, test, native, left_out)
+        _write_cache(places, facts, decoded)
+    if decoded.left_out:
+        names = some(tree.train.samples[index][0] for index in decoded.left_out)
+        number = len(decoded.left_out)
+        print(f"{number} of {len(tree.train):,} training images can't be read and are left out: {names} "
+              f"(--strict stops instead)", file=sys.stderr)  # fmt: skip
+        if empty := set(range(len(tree.classes))) - set(decoded.labels(tree).tolist()):
+            names = some(tree.classes[index] for index in sorted(empty))
+            raise UsageError(f"{tree.train.root}: no image of class {names} can be read")
+    return decoded
+
+
+def _decode_split(
+    paths: list[str], size: int, exact: bool, strict: bool, sizes: set, bar: tqdm
+) -> tuple[Tensor, tuple[int, ...]]:
+    """uint8 (N, 3, size, size) and which images were left out; adds every (width, height) met to ``sizes``."""
+    # Written through numpy: torch would wake its own threads for each of these small copies. Handed out in chunks: for
+    # small images, passing the interpreter's lock to and fro would cost more than decoding them.
+    images, chunk = np.empty((len(paths), 3, size, size), np.uint8), 64
+    left_out: set[int] = set()
+
+    def one(index: int) -> tuple[int, int] | None:
+        try:
+            picture = read_image(paths[index])
+        except UsageError:
+            if strict:
+                raise
+            left_out.add(index)
+            return None
+        if exact and picture.size != (size, size):
+            width, height = picture.size
+            raise UsageError(f"{paths[index]} is {width}x{height} pixels: every image must be {size}x{size}")
+        images[index] = np.asarray(F.center_crop(F.resize(picture, size), size)).transpose(2, 0, 1)
+        return picture.size
+
+    def several(first: int) -> list[tuple[int, int] | None]:
+        return [one(index) for index in range(first, min(first + chunk, len(paths)))]
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for found in pool.map(several, range(0, len(paths), chunk)):  # an error here cancels what hasn't begun
+            sizes.update(pair for pair in found if pair)
+            bar.update(len(found))
+    kept = images if not left_out else np.delete(images, sorted(left_out), axis=0)
+    return torch.from_numpy(kept), tuple(sorted(left_out))
+
+
+def _cache_places(root: Path, size: int) -> tuple[Path, Path]:
+    """Where the cache may lie: beside the images or, if that can't be written, in the user's cache folder."""
+    user = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "sdbnn_lite"
+    key = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+    return root / CACHE / f"{size}px.safetensors", user / f"{key}-{size}px.safetensors"
+
+
+def _checksum(decoded: Decoded, facts: dict[str, str]) -> str:
+    """SHA-256 over the pixels and all that is said about them."""
+    digest = hashlib.sha256(json.dumps([facts, decoded.native, decoded.left_out], sort_keys=True).encode())
+    for images in (decoded.train, decoded.test):
+        digest.update(f"{images.dtype}{tuple(images.shape)}".encode())
+        digest.update(images.reshape(-1).numpy())
+    return digest.hexdigest()
+
+
+def _read_cache(places: tuple[Path, ...], facts: dict[str, str]) -> Decoded | None:
+    """The first cache that fits ``facts`` and its own checksum; None, after a line on stderr if there was a bad one."""
+    notice = ""
+    for path in places:
+        try:
+            if not path.exists():
+                continue
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata()
+                if any(metadata[key] != value for key, value in facts.items()):
+                    notice = f"{path} is outdated (the images changed, or the package): decoding them again"
+                    continue
+                left_out = tuple(json.loads(metadata["left_out"]))
+                decoded = Decoded(file.get_tensor("train"), file.get_tensor("test"), metadata["native"], left_out)
+            if metadata["sha256"] != _checksum(decoded, facts):
+                notice = f"{path} is damaged (wrong checksum): decoding the images again"
+            else:
+                return decoded
+        except Exception as error:  # a damaged header can fail in any way; none of them may stop a run
+            notice = f"{path} is damaged or unreadable ({first_line(error)}): decoding the images again"
+    if notice:
+        print(notice, file=sys.stderr)
+    return None
+
+
+def _write_cache(places: tuple[Path, ...], facts: dict[str, str], decoded: Decoded) -> None:
+    """Write to the first of ``places`` that takes it: a temporary file first, so that no half of one is ever found."""
+    about = {"native": decoded.native, "left_out": json.dumps(decoded.left_out)}
+    metadata = facts | about | {"sha256": _checksum(decoded, facts)}
+    for path in places:
+        temporary = path.with_name(f"{uuid.uuid4().hex}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"train": decoded.train, "test": decoded.test}, temporary, metadata)
+            temporary.chmod(path.parent.stat().st_mode & 0o666)  # safetensors writes for its owner's eyes only
+            os.replace(temporary, path)
+            return
+        except (OSError, SafetensorError) as error:
+            problem = f"{path} can't be written ({first_line(error)})"
+        finally:
+            try:
+                temporary.unlink(missing_ok=True)
+            except OSError:  # no folder, or one that can't be written: nothing was left there
+                pass
+    print(f"{problem}: the images will be decoded again next time", file=sys.stderr)

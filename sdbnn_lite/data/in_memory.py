@@ -1,0 +1,170 @@
+"""An image set in memory: images, labels, and normalised batches of them, augmented or not."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import UsageError
+from . import imagenet_augment
+from .augment import Augmentation, Draws, batch_slices, crop, draw, draw_centres, erase, normalise, pixel_table
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the published CIFAR training uses them too
+
+Batches = Iterator[tuple[Tensor, Tensor]]  # (float32 (B, C, H, W), int64 (B,))
+
+
+@dataclass(kw_only=True, eq=False)
+class Described:
+    """What both kinds of set have: names, and the statistics that normalise, x = (pixel / 255 - mean) / std."""
+
+    name: str
+    label: str  # what a figure measured on this set may be called
+    classes: tuple[str, ...]
+    mean: tuple[float, ...] = IMAGENET_MEAN  # per channel
+    std: tuple[float, ...] = IMAGENET_STD
+    share: tuple[int, int] = (0, 1)  # which of how many equal parts of every batch is made here (see ``distributed``)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    @property
+    def channels(self) -> int:
+        return len(self.mean)
+
+    def num_batches(self, batch_size: int) -> int:
+        """Batches in one epoch of training: the last may be smaller, but one of a single image is left out."""
+        return len(self.train_slices(batch_size))
+
+    def train_slices(self, batch_size: int, start: int = 0) -> list[slice]:
+        """The slices of 0 … num_train-1 that make this ``share`` of the training batches from number ``start`` on.
+
+        ``batch_size`` is that of all shares together. A last batch with fewer images than there are shares is left out.
+        """
+        shares = self.share[1]
+        whole = batch_slices(self.num_train, batch_size, start)
+        return cut([batch for batch in whole if batch.stop - batch.start >= shares], self.share)
+
+    def test_slices(self, batch_size: int) -> list[slice]:
+        """The same of the test images, ``batch_size`` in each share: every image is in exactly one share's batches."""
+        return cut(batch_slices(self.num_test, batch_size * self.share[1], drop_lone=False), self.share)
+
+    def sampled_places(self, count: int) -> list[int]:
+        """Which test images :meth:`test_sample` takes: every k-th one, k = num_test // count, so from all classes."""
+        return [place * max(1, self.num_test // count) for place in range(min(count, self.num_test))]
+
+    def _statistics(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
+        mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std))
+        return mean, std
+
+    def _finished(self, pixels: Tensor, u: np.ndarray | None, augmentation: Augmentation) -> Tensor:
+        """uint8 (B, C, H, W) -> float32: colours varied by the numbers ``u`` (B, NUMBERS), normalised."""
+        mean, std = self._statistics(pixels.device)
+        if not augmentation.colours:
+            return normalise(pixels, mean, std)
+        x = normalise(pixels, torch.zeros_like(mean), torch.ones_like(std))
+        x = imagenet_augment.jitter(x, u, augmentation.jitter) if augmentation.jitter else x
+        x = imagenet_augment.lighting(x, u, augmentation.lighting) if augmentation.lighting else x
+        return (x - mean).div_(std)
+
+
+def cut(batches: list[slice], share: tuple[int, int]) -> list[slice]:
+    """Part ``share[0]`` of ``share[1]`` parts of every batch, as equal as can be; those of no image are left out."""
+    place, shares = share
+    parts = []
+    for batch in batches:
+        first, images = batch.start, batch.stop - batch.start
+        parts.append(slice(first + images * place // shares, first + images * (place + 1) // shares))
+    return [part for part in parts if part.stop > part.start]
+
+
+@dataclass(kw_only=True, eq=False)
+class ImageSet(Described):
+    """A set that lives in memory (the CPU's or a GPU's): images uint8 (N, C, H, W), labels int64 (N,)."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    _table: tuple[tuple, Tensor] | None = field(default=None, init=False, repr=False)  # the last padding and its table
+
+    @property
+    def num_train(self) -> int:
+        return len(self.train_images)
+
+    @property
+    def num_test(self) -> int:
+        return len(self.test_images)
+
+    @property
+    def image_size(self) -> int:
+        return self.train_images.shape[-1]
+
+    def to(self, device: torch.device | str) -> "ImageSet":
+        """The same set with its images and labels on ``device``, where its batches will be made."""
+        names = ("train_images", "train_labels", "test_images", "test_labels")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+    def check(self, augmentation: Augmentation) -> None:
+        """Raise UsageError where the images are too small to be mirrored by as much, or have no colours to vary."""
+        pad, least = augmentation.pad, min(self.train_images.shape[2:])
+        if augmentation.reflect and pad >= least:
+            raise UsageError(f"pad={pad}: images of {least} pixels can only be mirrored by less than that")
+        if augmentation.colours and self.channels != 3:
+            raise UsageError(f"jitter, lighting: {self.label} has {self.channels} channels; colours need 3")
+
+    def epoch(self, batch_size: int, generator: torch.Generator, augmentation: Augmentation, start: int = 0) -> Batches:
+        """The training batches of one epoch, shuffled and augmented, from batch number ``start`` on.
+
+        All random numbers are drawn here, at once, from the CPU ``generator``: with the generator in the same state,
+        ``start=k`` yields exactly what follows the first k batches. That is how a run resumes within an epoch.
+
+        Of each batch only this ``share`` is made. Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of
+        0 … ``num_batches(batch_size)``.
+        """
+        self.check(augmentation)
+        slices = self.train_slices(batch_size, start)
+        draws = draw(self.num_train, augmentation, generator)
+        height, width = self.train_images.shape[2:]
+        centres = draw_centres(self.num_train, height, width, generator) if augmentation.cutout else None
+        key = imagenet_augment.draw_key(generator) if augmentation.resized or augmentation.colours else None
+        return self._epoch(slices, draws, centres, key, augmentation)
+
+    def _epoch(
+        self, slices: list[slice], draws: Draws, centres: Tensor | None, key: int | None, augmentation: Augmentation
+    ) -> Batches:
+        device = self.train_images.device
+        draws = draws.to(device)
+        centres = None if centres is None else centres.to(device)
+        for part in slices:
+            batch = draws[part]
+            u = None if key is None else imagenet_augment.numbers(key, part)
+            pixels = self._boxes(batch, u) if augmentation.resized else self._crops(batch, augmentation)
+            images = self._finished(pixels, u, augmentation)
+            if centres is not None:
+                erase(images, centres[part], augmentation.cutout)
+            yield images, self.train_labels[batch.image]
+
+    def _crops(self, batch: Draws, augmentation: Augmentation) -> Tensor:
+        padding = augmentation.pad, augmentation.reflect
+        if self._table is None or self._table[0] != padding:
+            self._table = padding, pixel_table(self.train_images, *padding)
+        return crop(self._table[1], batch, augmentation.pad)
+
+    def _boxes(self, batch: Draws, u: np.ndarray) -> Tensor:
+        heights, widths = ([side] * len(u) for side in self.train_images.shape[2:])
+        boxes = torch.from_numpy(imagenet_augment.random_boxes(u, heights, widths))
+        return imagenet_augment.resize_boxes(self.train_images[batch.image], boxes, self.image_size, batch.flip)
+
+    def test_batches(self, batch_size: int) -> Batches:
+        """All test images of this share in order, normalised; none is left out."""
+        statistics = self._statistics(self.test_images.device)
+        for part in self.test_slices(batch_size):
+            yield normalise(self.test_images[part], *statistics), self.test_labels[part]
+
+    def test_sample(self, count: int) -> Tensor:
+        """``count`` test images (all, where there are fewer) from the whole set, in its order, normalised."""
+        return normalise(self.test_images[self.sampled_places(count)], *self._statistics(self.test_images.device))

@@ -1,0 +1,288 @@
+"""An image tree packed once for fast reading: every image resized, its bytes in one file that is mapped into memory.
+
+Decoding a photograph takes milliseconds, copying a part of its bytes microseconds. So the images are resized so that
+the shorter side is 256/224 of what the network sees (256 for 224), and stored one after the other as raw RGB in
+
+    ROOT/.sdbnn_cache/packed-<side>/        (.sdbnn_cache may be a link to another disk)
+        <split>.pixels      uint8, height·width·3 bytes for every image
+        <split>.index       safetensors: size int32 (N, 2), offset int64 (N,), kept uint8 (N,), its facts as metadata
+
+Scores are the same to the last bit, for that resize is what they begin with anyway. Training crops are cut from the
+resized image instead of the original: a box smaller than 224 pixels is a little softer.
+
+Before the first image is decoded, the sizes of all are read from their headers: the file's size is known, and the disk
+space is taken at once. A build that was stopped goes on where it was; the finished one gets its name in one step. It is
+keyed by path, size and time of every file: if any changes, the packed images aren't used until they are made again.
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from torch import Tensor
+from torchvision.transforms import functional as F
+from tqdm.auto import tqdm
+
+from ..errors import RunError, UsageError
+from .decoded import CACHE
+from .image_file import Box, first_line, read_image, resized, unreadable
+from .tree import Split, Tree
+
+FORMAT = "1"  # raise it when the same tree would be packed to other bytes
+CHUNK = 64  # images that a thread packs in a go
+FLUSH = 20.0  # seconds between two points from which a stopped build goes on
+WAITING, KEPT, LEFT_OUT = 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class PackedSplit:
+    """The images of one split: ``pixels`` uint8 (bytes,), mapped; ``size`` (N, 2) height and width; ``offset`` (N,)."""
+
+    pixels: np.ndarray
+    size: np.ndarray
+    offset: np.ndarray
+    labels: Tensor  # int64 (N,)
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+    def image(self, index: int) -> np.ndarray:
+        """uint8 (height, width, 3), still on the disk where nobody has read it."""
+        (height, width), at = self.size[index].tolist(), int(self.offset[index])
+        return self.pixels[at : at + height * width * 3].reshape(height, width, 3)
+
+    def picture(self, index: int) -> Image.Image:
+        """The whole image as PIL has it."""
+        return Image.fromarray(self.image(index))
+
+    def cut(
+        self, index: int, choose: Callable[[int, int], Box], size: int, reduced: bool = False, flip: bool = False
+    ) -> np.ndarray:
+        """As ``read_cut``, of the packed image; only the box is read. ``reduced`` changes nothing here."""
+        image = self.image(index)
+        box = choose(*image.shape[:2])
+        part = image[box.top : box.top + box.height, box.left : box.left + box.width]
+        return resized(Image.fromarray(part), Box(0, 0, box.height, box.width), size, flip)
+
+
+def side_for(image_size: int) -> int:
+    """The shorter side that is packed for a network's ``image_size``."""
+    return round(image_size * 256 / 224)
+
+
+def packed_size(height: float, width: float, side: int) -> tuple[int, int]:
+    """Height and width of a packed picture: the shorter one is ``side``, the longer one in proportion, rounded down."""
+    short, long = min(width, height), max(width, height)
+    long = int(side * long / short)
+    return (long, side) if height > width else (side, long)
+
+
+def place_of(tree: Tree, side: int) -> Path:
+    """The folder of a tree's packed images."""
+    return tree.root / CACHE / f"packed-{side}"
+
+
+def open_packed(tree: Tree, side: int) -> tuple[PackedSplit, PackedSplit] | None:
+    """The packed train and test images; None where there are none, or (with a line on stderr) where they don't fit."""
+    place = place_of(tree, side)
+    if not place.is_dir():
+        return None
+    try:
+        facts = _facts(tree, side)
+        return tuple(_open_split(place / name, split, facts) for name, split in _splits(tree))
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        why = first_line(error)
+        print(f"{place} isn't used ({why}): make it again with sdbnn-lite pack-images", file=sys.stderr)
+        return None
+
+
+def _open_split(path: Path, split: Split, facts: dict[str, str]) -> PackedSplit:
+    with safe_open(path.with_suffix(".index"), "np") as file:
+        if file.metadata()["facts"] != json.dumps(facts):
+            raise ValueError("the images have changed since")
+        size, offset, kept = (file.get_tensor(name) for name in ("size", "offset", "kept"))
+    pixels = np.memmap(path.with_suffix(".pixels"), np.uint8, "r")
+    if len(pixels) != _bytes(size) or len(kept) != len(split):
+        raise ValueError("its length is wrong")
+    good = kept == KEPT
+    return PackedSplit(pixels, size[good], offset[good], split.labels[torch.from_numpy(good)])
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What is packed: its folder, bytes on the disk, images, and how many of the tree's are left out."""
+
+    place: Path
+    bytes: int
+    images: int
+    left_out: int
+
+
+def pack(
+    tree: Tree, side: int, workers: int = os.cpu_count() or 1, strict: bool = False, progress: bool = True
+) -> Packed:
+    """Pack the images of ``tree``, the shorter side resized to ``side`` (bilinear, antialiased, as torchvision).
+
+    A build that is already there and fits is kept; one that was stopped goes on. Unreadable training images are left
+    out and named; with ``strict``, and for test images always, the first one stops with a UsageError, and so does a
+    build that is already there without some.
+    Raises RunError where the disk is too small or can't be written, saying what is needed and what was kept.
+    """
+    place, facts = place_of(tree, side), _facts(tree, side)
+    part = place.with_name(f"{place.name}.part")
+    if open_packed(tree, side) is None:
+        try:
+            _start(part, facts)
+            plans = [(name, split, _sizes(split, side, workers, progress)) for name, split in _splits(tree)]
+            _reserve(part, {name: _bytes(size) for name, _, size in plans})
+            for name, split, size in plans:
+                stop = strict or split is tree.test
+                _fill(part / name, split, size, side, workers, stop, progress, facts)
+            if place.exists():
+                shutil.rmtree(place)
+            os.replace(part, place)
+            for name in ("about.json", "train.done", "test.done"):
+                (place / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"{part} can't be written ({first_line(error)}); what is packed so far is kept there, and the same "
+                f"command goes on with it. {place.parent} may be a link to another disk"
+            ) from error
+    on_disk = sum(file.stat().st_size for file in place.iterdir())
+    packed = sum(map(len, open_packed(tree, side) or ()))
+    left_out = len(tree.train) + len(tree.test) - packed
+    if strict and left_out:
+        raise UsageError(
+            f"{place}: packed without {left_out} unreadable training images; mend or remove them, remove that folder, "
+            f"and pack again"
+        )
+    return Packed(place, on_disk, packed, left_out)
+
+
+def _splits(tree: Tree) -> list[tuple[str, Split]]:
+    return [("train", tree.train), ("test", tree.test)]
+
+
+def _facts(tree: Tree, side: int) -> dict[str, str]:
+    return {"format": FORMAT, "side": str(side), "tree": tree.fingerprint()}
+
+
+def _bytes(size: np.ndarray) -> int:
+    return int((size.astype(np.int64).prod(1) * 3).sum())
+
+
+def _start(part: Path, facts: dict[str, str]) -> None:
+    """An empty folder, or one that a build of the same images has left."""
+    about = part / "about.json"
+    if part.is_dir() and not (about.is_file() and json.loads(about.read_text() or "{}") == facts):
+        shutil.rmtree(part)
+    part.mkdir(parents=True, exist_ok=True)
+    about.write_text(json.dumps(facts))
+
+
+def _sizes(split: Split, side: int, workers: int, progress: bool) -> np.ndarray:
+    """int32 (N, 2): height and width that each image will have, from its header; 0, 0 where that can't be read."""
+
+    def one(path: str) -> tuple[int, int]:
+        try:
+            with Image.open(path) as picture:
+                width, height = picture.size
+        except Exception:  # noqa: BLE001  any error of PIL: reading the image itself will name it
+            return 0, 0
+        return packed_size(height, width, side)
+
+    found = list(_spread(one, split.paths, workers, f"{Path(split.root).name}: sizes", progress))
+    return np.array(found, np.int32).reshape(-1, 2)
+
+
+def _reserve(part: Path, wanted: dict[str, int]) -> None:
+    """Take the disk space of both files at once, so that a full disk is known before hours of decoding."""
+    files = {part / f"{name}.pixels": number for name, number in wanted.items()}
+    missing = sum(number - (path.stat().st_size if path.exists() else 0) for path, number in files.items())
+    free = shutil.disk_usage(part).free
+    if missing > free:
+        raise RunError(f"{part} needs {_gb(missing)} and the disk has {_gb(free)} free: make room, make "
+                       f"{part.parent} a link to another disk, or pack for a smaller --image-size")  # fmt: skip
+    for path, number in files.items():
+        with open(path, "ab") as file:
+            if number and hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, number)
+            file.truncate(number)
+
+
+def _fill(
+    path: Path, split: Split, size: np.ndarray, side: int, workers: int, strict: bool, progress: bool, facts: dict
+) -> None:
+    """Decode what isn't there yet, then write the index."""
+    length = size.astype(np.int64).prod(1) * 3
+    offset = np.cumsum(length) - length
+    done = path.with_suffix(".done")
+    state = np.fromfile(done, np.uint8) if done.exists() else np.empty(0, np.uint8)
+    if len(state) != len(split):
+        state = np.full(len(split), WAITING, np.uint8)
+    state[state == LEFT_OUT] = WAITING  # named again
+    pixels = np.memmap(path.with_suffix(".pixels"), np.uint8, "r+") if length.any() else np.empty(0, np.uint8)
+    written = time.monotonic()
+
+    def one(index: int) -> tuple[int, UsageError | None]:
+        name = split.samples[index][0]
+        try:
+            picture = F.resize(read_image(name), side)
+            if picture.size[::-1] != tuple(size[index]):
+                raise unreadable(name, ValueError("its header tells another size"))
+        except UsageError as error:
+            return index, error
+        at = offset[index]
+        pixels[at : at + length[index]] = np.asarray(picture).reshape(-1)
+        return index, None
+
+    def keep() -> None:
+        """What ``state`` says is on the disk before it says so."""
+        if isinstance(pixels, np.memmap):
+            pixels.flush()
+        state.tofile(done)
+
+    waiting = np.flatnonzero(state == WAITING).tolist()
+    try:
+        for index, error in _spread(one, waiting, workers, f"packing {path.name}", progress, len(split)):
+            if error is not None and strict:
+                raise error
+            state[index] = KEPT if error is None else LEFT_OUT
+            if error is not None:
+                print(f"{error}; left out", file=sys.stderr)
+            if time.monotonic() - written > FLUSH:
+                keep()
+                written = time.monotonic()
+    finally:
+        keep()
+    arrays = {"size": size, "offset": offset, "kept": state}
+    save_file(arrays, path.with_suffix(".index"), {"facts": json.dumps(facts)})
+
+
+def _spread(one: Callable, items: list, workers: int, title: str, progress: bool, total: int | None = None) -> Iterator:
+    """``one(item)`` for every item, in order, by threads that take a chunk at a time; a bar for people."""
+    chunks = [items[at : at + CHUNK] for at in range(0, len(items), CHUNK)]
+    total = len(items) if total is None else total
+    pool = ThreadPoolExecutor(max(1, workers))
+    try:
+        with tqdm(total=total, initial=total - len(items), desc=title, unit="image", disable=not progress) as bar:
+            for found in pool.map(lambda chunk: [one(item) for item in chunk], chunks):
+                yield from found
+                bar.update(len(found))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _gb(number: int) -> str:
+    return f"{number / 1e9:,.1f} GB"

@@ -1,0 +1,173 @@
+"""The image sets by name: ``load(name, data_dir)`` gives images, labels and normalised batches.
+
+    name         images                        where they come from
+    digits       1,437 + 360, 8x8, grey        scikit-learn's load_digits (UCI optical digits, real scans), embedded
+    cifar10      50,000 + 10,000, 32x32        DIR/cifar10/cifar-10-batches-py, or DIR/cifar10/{train,test}/<class>/*
+    imagenette   ten ImageNet classes          DIR/imagenette/{train,val}/<class>/*
+    imagenet     as many classes as there are  DIR/imagenet/{train,val}/<class>/*, read from disk while training;
+                                               faster from a packed copy (`sdbnn-lite pack-images`, see ``packing``)
+
+DIR is ``data_dir`` or the environment's SDBNN_DATA. The first three fit in memory: an :class:`ImageSet`. ImageNet
+doesn't: a :class:`StreamedImageSet`, which has the same attributes and methods except for the images themselves.
+"""
+
+import os
+from pathlib import Path
+
+import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torchvision.datasets import CIFAR10
+
+from ..errors import UsageError, unknown
+from .decoded import Decoded, decode
+from .in_memory import ImageSet
+from .resized_copy import open_packed, side_for
+from .streamed import StreamedImageSet
+from .tree import Tree, open_tree
+
+DATASETS = ("digits", "cifar10", "imagenet", "imagenette")
+MOST_WORKERS = 256
+SPLIT_SEED = 0  # which digits are test images: the same ones whatever the seed of a training run
+
+
+def load(
+    name: str,
+    data_dir: str | Path | None = None,
+    *,
+    image_size: int | None = None,
+    channels: int | None = None,
+    download: bool = False,
+    progress: bool = True,
+    seed: int = SPLIT_SEED,
+    strict: bool = False,
+    workers: int | None = None,
+) -> ImageSet | StreamedImageSet:
+    """The image set ``name``, one of ``DATASETS``, from ``data_dir``/``name`` (SDBNN_DATA where it is None).
+
+    ``image_size``: pixels a side; digits (8) are resized, imagenette (128) and imagenet (224) resized and cropped,
+    cifar10 is 32. ``channels``: 1 or 3 for digits (1), the others have 3. ``download``: fetch cifar10, with its
+    checksum. ``progress``: draw a bar while files are decoded. ``seed``: of the split of digits.
+    ``strict``: refuse unreadable training images instead of leaving them out (test images are always refused).
+    ``workers``: threads that read imagenet (its packed copy where there is one, see ``packing``).
+
+    Raises UsageError, saying what to do, for an unknown name, a size or channel count that the set can't have, and
+    a folder that isn't given, is missing or doesn't hold the set.
+    """
+    if name not in DATASETS:
+        raise unknown("data set", name, DATASETS)
+    if image_size is not None and (not isinstance(image_size, int) or image_size < 1):
+        raise UsageError(f"image_size={image_size!r}: give a whole number of pixels, 1 or more")
+    allowed = (1, 3) if name == "digits" else (3,)
+    if channels is not None and channels not in allowed:
+        raise UsageError(f"channels={channels!r}: {name} can have {' or '.join(map(str, allowed))}")
+    if name == "digits":
+        return _digits(image_size or 8, channels or 1, seed)
+    if download and name != "cifar10":
+        raise UsageError(f"download: {name} can't be downloaded here; put it into DIR/{name}/{{train,val}}/<class>/*")
+
+    check_workers(workers)
+
+    folder = _data_folder(name, data_dir, download)
+    if name == "cifar10":
+        if image_size not in (None, 32):
+            raise UsageError(f"image_size={image_size}: cifar10 has 32x32 images")
+        return _cifar10(folder, download, progress, strict)
+    if name == "imagenette":
+        return _imagenette(folder, image_size or 128, progress, strict)
+    return _imagenet(folder, image_size or 224, strict, workers)
+
+
+def check_workers(workers: int | None) -> None:
+    """Raise UsageError unless ``workers`` is None or a number of threads that make sense; 0: none but the caller's."""
+    if workers is not None and (not isinstance(workers, int) or not 0 <= workers <= MOST_WORKERS):
+        raise UsageError(f"workers={workers!r}: a whole number from 0 to {MOST_WORKERS} is needed")
+
+
+def _data_folder(name: str, data_dir: str | Path | None, download: bool) -> Path:
+    """DIR/``name``, after the checks of DIR."""
+    given = data_dir or os.environ.get("SDBNN_DATA")
+    if not given:
+        hint = ", and --download to fetch it there" if name == "cifar10" else ""
+        raise UsageError(f"data set {name!r} needs a folder: give --data DIR or set SDBNN_DATA{hint}")
+    folder = Path(given).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--data {folder} is a file: give the folder that holds {name}/")
+    if not folder.exists() and not download:
+        raise UsageError(f"--data {folder} is missing: give the folder that holds {name}/")
+    return folder / name
+
+
+def _digits(image_size: int, channels: int, seed: int) -> ImageSet:
+    """The 8x8 scans, 0 … 16 scaled to 0 … 255; a fifth of every class (360 in all) are test images."""
+    digits = load_digits()
+    images = torch.from_numpy(digits.images).unsqueeze(1) * (255 / 16)  # float64 (1797, 1, 8, 8)
+    if image_size != 8:
+        images = torch.nn.functional.interpolate(images, size=(image_size, image_size), mode="bilinear", antialias=True)
+    images = images.round().clamp(0, 255).to(torch.uint8).repeat(1, channels, 1, 1)
+    labels = torch.from_numpy(digits.target).long()
+    train, test = train_test_split(range(len(labels)), test_size=0.2, stratify=digits.target, random_state=seed)
+    return ImageSet(
+        name="digits", label="digits (scikit-learn, 8x8 scans)", classes=tuple(map(str, digits.target_names)),
+        mean=(0.5,) * channels, std=(0.5,) * channels,
+        train_images=images[train], train_labels=labels[train], test_images=images[test], test_labels=labels[test],
+    )  # fmt: skip
+
+
+def _cifar10(folder: Path, download: bool, progress: bool, strict: bool) -> ImageSet:
+    """torchvision's files in ``folder`` or its parent, else an image tree in ``folder``."""
+    root = next((root for root in (folder, folder.parent) if (root / CIFAR10.base_folder).is_dir()), None)
+    if root or download:
+        return _cifar10_original(root or folder, download)
+    tree = open_tree(folder, ("test", "val"), classes=10)
+    lossy = any(path.lower().endswith((".jpg", ".jpeg")) for path in tree.train.paths + tree.test.paths)
+    label = "CIFAR-10 (JPEG copy)" if lossy else "CIFAR-10 (image tree)"
+    return _from_tree("cifar10", label, tree, decode(tree, 32, exact=True, progress=progress, strict=strict))
+
+
+def _cifar10_original(root: Path, download: bool) -> ImageSet:
+    """The published files, pickles all of them: torchvision opens one only if its MD5 is that of the original."""
+    try:
+        train, test = (CIFAR10(root, train=train, download=download) for train in (True, False))
+    except (OSError, RuntimeError) as error:  # no network: URLError, an OSError; a wrong checksum: RuntimeError
+        remedy = "put the files there by hand" if download else "remove it, or fetch it again with --download"
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"cifar10: {root / CIFAR10.base_folder} can't be had: {remedy} ({reason})") from error
+    train_images, test_images = (torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous() for part in (train, test))
+    return ImageSet(
+        name="cifar10", label="CIFAR-10", classes=tuple(train.classes),
+        train_images=train_images, train_labels=torch.tensor(train.targets),
+        test_images=test_images, test_labels=torch.tensor(test.targets),
+    )  # fmt: skip
+
+
+def _imagenette(folder: Path, image_size: int, progress: bool, strict: bool) -> ImageSet:
+    tree = open_tree(folder, ("val", "test"), classes=10)
+    pixels = decode(tree, image_size, progress=progress, strict=strict)
+    native = f", {pixels.native}" if pixels.native else ""
+    return _from_tree("imagenette", f"Imagenette (image tree{native})", tree, pixels)
+
+
+def imagenet_tree(data_dir: str | Path | None = None) -> Tree:
+    """ImageNet's image files in ``data_dir``/imagenet, checked; UsageError as :func:`load`."""
+    return open_tree(_data_folder("imagenet", data_dir, False), ("val", "test"))
+
+
+def _imagenet(folder: Path, image_size: int, strict: bool, workers: int | None) -> StreamedImageSet:
+    tree = open_tree(folder, ("val", "test"))
+    packed = open_packed(tree, side_for(image_size))
+    whole = packed and len(packed[0]) == len(tree.train)  # else unreadable images were left out
+    train, test = packed if packed and (whole or not strict) else (tree.train, tree.test)
+    asked = {} if workers is None else {"workers": workers}
+    return StreamedImageSet(
+        name="imagenet", label="ImageNet (image tree)", classes=tree.classes, train=train, test=test,
+        image_size=image_size, strict=strict, **asked,
+    )  # fmt: skip
+
+
+def _from_tree(name: str, label: str, tree: Tree, pixels: Decoded) -> ImageSet:
+    return ImageSet(
+        name=name, label=label, classes=tree.classes,
+        train_images=pixels.train, train_labels=pixels.labels(tree),
+        test_images=pixels.test, test_labels=tree.test.labels,
+    )  # fmt: skip

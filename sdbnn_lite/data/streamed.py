@@ -1,0 +1,144 @@
+"""An image set that doesn't fit in memory: ImageNet, read from the disk while the network trains."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms import functional as F
+
+from ..errors import UsageError
+from . import imagenet_augment
+from .augment import Augmentation
+from .image_file import Box
+from .in_memory import Batches, Described
+from .prefetch import Made, prefetch
+from .resized_copy import PackedSplit
+from .tree import Split
+
+NONE = Augmentation(pad=0, flip=False)
+LEAST_WORKERS = 2
+
+
+@dataclass(kw_only=True, eq=False)
+class StreamedImageSet(Described):
+    """A set too large for memory: ``workers`` threads read its images while the network trains.
+
+    Training images: a random box (8-100 % of the area, aspect 3/4-4/3) resized to ``image_size``, flipped, colours
+    varied. Test images: resized to 256/224 of ``image_size``, cut in the middle. The usual ImageNet protocol (Szegedy
+    et al. 2015; torchvision's reference).
+
+    train, test   image files (:class:`Split`), or their packed copy (``packing``), several times as fast
+    reduced       decode JPEG for training no larger than the box needs (``picture``); test images never
+    strict        stop at the first unreadable training image; else it is named, left out of its batch and counted in
+                  ``unreadable`` (messages). An unreadable test image always stops: a score is one of *all* images
+    """
+
+    train: Split | PackedSplit
+    test: Split | PackedSplit
+    image_size: int = 224
+    device: torch.device | str = "cpu"
+    workers: int = max(LEAST_WORKERS, min(16, os.cpu_count() or 1))
+    reduced: bool = True
+    strict: bool = False
+    unreadable: set[str] = field(default_factory=set, repr=False)
+
+    @property
+    def num_train(self) -> int:
+        return len(self.train)
+
+    @property
+    def num_test(self) -> int:
+        return len(self.test)
+
+    def to(self, device: torch.device | str) -> "StreamedImageSet":
+        """The same set, whose batches will be on ``device``."""
+        return replace(self, device=device)
+
+    def check(self, augmentation: Augmentation) -> None:
+        """Raise UsageError for an augmentation that only sets in memory have."""
+        if augmentation.reflect or augmentation.cutout or augmentation.epoch is not None:
+            raise UsageError(f"{self.label}: reflect, cutout and alternate_flip are for image sets held in memory")
+
+    def epoch(self, batch_size: int, generator: torch.Generator, augmentation: Augmentation, start: int = 0) -> Batches:
+        """As :meth:`ImageSet.epoch`; any ``pad`` above 0 stands for ``resized``; with neither, the test images' cut.
+
+        Order and one key are drawn here; each image's random numbers follow from the key and its place (``vary``), so
+        neither ``start`` nor ``share`` nor the number of workers changes a pixel.
+        Raises UsageError for an augmentation that only sets in memory have.
+        """
+        self.check(augmentation)
+        slices = self.train_slices(batch_size, start)
+        order = torch.randperm(self.num_train, generator=generator)
+        key = imagenet_augment.draw_key(generator)
+        return self._epoch(slices, order, key, augmentation)
+
+    def _epoch(self, slices: list[slice], order: Tensor, key: int, augmentation: Augmentation) -> Batches:
+        def cut(place: int) -> np.ndarray:
+            (u,) = imagenet_augment.numbers(key, slice(place, place + 1))
+
+            def box(height: int, width: int) -> Box:
+                return imagenet_augment.random_box(u, height, width)
+
+            flip = augmentation.flip and imagenet_augment.flips(u)
+            return self.train.cut(int(order[place]), box, self.image_size, self.reduced, flip)
+
+        def middle(place: int) -> np.ndarray:
+            image = self._middle(self.train, int(order[place]))
+            (u,) = imagenet_augment.numbers(key, slice(place, place + 1))
+            return image[:, ::-1] if augmentation.flip and imagenet_augment.flips(u) else image
+
+        varied = bool(augmentation.pad or augmentation.resized)
+        for made in self._made(slices, cut if varied else middle):
+            labels, u = self.train.labels[order[made.part]], imagenet_augment.numbers(key, made.part)
+            if made.failed:
+                kept = self._left(made)
+                made, labels, u = made._replace(pixels=made.pixels[kept]), labels[kept], u[kept.numpy()]
+            x = self._here(made.pixels).permute(0, 3, 1, 2)
+            yield self._finished(x, u, augmentation), self._here(labels)
+
+    def test_batches(self, batch_size: int) -> Batches:
+        """All test images of this share in order, normalised; none is left out. UsageError for an unreadable one."""
+        for made in self._made(self.test_slices(batch_size), lambda place: self._middle(self.test, place)):
+            for _, error in made.failed:
+                raise error
+            x = self._here(made.pixels).permute(0, 3, 1, 2)
+            yield self._finished(x, None, NONE), self._here(self.test.labels[made.part])
+
+    def test_sample(self, count: int) -> Tensor:
+        """As :meth:`ImageSet.test_sample`. UsageError for an unreadable image."""
+        pixels = torch.from_numpy(np.stack([self._middle(self.test, place) for place in self.sampled_places(count)]))
+        return self._finished(self._here(pixels).permute(0, 3, 1, 2), None, NONE)
+
+    def _made(self, slices: list[slice], make: Callable[[int], np.ndarray]) -> Iterator[Made]:
+        pinned = torch.device(self.device).type == "cuda"
+        return prefetch(slices, make, self.image_size, self.workers, pinned)
+
+    def _middle(self, split: Split | PackedSplit, index: int) -> np.ndarray:
+        picture = F.resize(split.picture(index), round(self.image_size * 256 / 224))
+        return np.asarray(F.center_crop(picture, self.image_size))
+
+    def _here(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, non_blocking=True)
+
+    def _left(self, made: Made) -> Tensor:
+        """Which images of the batch could be read, bool (B,); the others are named on stderr, once, and counted."""
+        kept = torch.ones(len(made.pixels), dtype=torch.bool)
+        for place, error in made.failed:
+            if self.strict:
+                raise error
+            kept[place] = False
+            self.note(error)
+        if not kept.any():
+            raise UsageError(f"{self.label}: not one image of a batch can be read; the last: {made.failed[-1][1]}")
+        return kept
+
+    def note(self, error: UsageError) -> None:
+        """Name an unreadable training image on stderr, once, and count it."""
+        about = str(error)
+        if about not in self.unreadable:
+            self.unreadable.add(about)
+            print(f"{about}; left out ({len(self.unreadable)} so far, --strict stops instead)", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""What a notebook imports: set-up, checks, tables, sliders and the explorers."""

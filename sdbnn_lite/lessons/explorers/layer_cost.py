@@ -1,0 +1,208 @@
+"""Explorer: the shape of a 3×3 convolution, what it costs as floats and on bits, and how long it takes here.
+
+products = batch · H · W · 9 · C_in · C_out;   predicted = max(products / peak, bytes / bandwidth), of one core
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ...cost import roofline
+from ...cost.roofline import ConvShape, Peaks, Timed
+from ...errors import UsageError
+from ...plots.theme import BLACK, BLUE, GREY, ORANGE, new_figure, theme
+from .. import widgets
+from ..widgets import Control
+
+CONTROLS = (
+    Control("channels", "channels in", 64, unit="maps", min=16, max=512, step=16),
+    Control("outputs", "channels out", 64, unit="maps", min=16, max=512, step=16),
+    Control("side", "image side", 56, unit="pixels", min=2, max=64, step=1),
+    Control("batch", "batch", 1, unit="images", min=1, max=32, step=1),
+)
+PRESETS = {
+    f"ResNet-18, {title}": {"channels": c, "outputs": c, "side": side, "batch": batch}
+    for title, c, side, batch in (
+        ("first stage, one image", 64, 56, 1),
+        ("last stage, one image", 512, 7, 1),
+        ("first stage, 32 images", 64, 56, 32),
+    )
+} | {
+    "ResNet-20, first stage: a quarter of a word": {"channels": 16, "outputs": 16, "side": 32, "batch": 1},
+    "80 channels: two words, not full": {"channels": 80, "outputs": 64, "side": 56, "batch": 1},
+    "four pixels, many weights": {"channels": 512, "outputs": 512, "side": 2, "batch": 1},
+}
+VALUES = (16, 64, 128, 256, 512)  # channels in and out, in the static version
+KINDS = {"float32": ("float32", ORANGE, "//"), "packed": ("on bits", BLUE, "")}
+
+
+@dataclass(frozen=True)
+class Stats:
+    """A layer's counts, what the roofline predicts for it, and what was measured."""
+
+    shape: ConvShape
+    peaks: Peaks
+    timed: Timed
+
+    @property
+    def ops(self) -> float:
+        """BOPs / 64."""
+        return self.shape.products / 64
+
+    @property
+    def used(self) -> float:
+        """The share of the words' bits that hold a channel."""
+        return self.shape.channels / (64 * self.shape.words)
+
+    def predicted(self, kind: str) -> float:
+        """Seconds."""
+        return self.peaks.predict(self.shape, kind)
+
+    def measured(self, kind: str) -> float:
+        """Seconds."""
+        return self.timed.seconds[kind]
+
+
+def compute(channels: int, outputs: int, side: int, batch: int) -> Stats:
+    """Everything that is drawn and said. The peaks are measured at the first call, each shape once.
+
+    Large layers are timed on a part of them, so that a slider can be followed.
+    """
+    shape = ConvShape(channels, outputs, side, side, batch)
+    return Stats(shape, roofline.measure_peaks(), roofline.measure(shape))
+
+
+def compute_whole(channels: int, outputs: int, side: int, batch: int, samples: int = 12) -> Stats:
+    """The same, every layer timed as a whole and more often: for pictures that stay."""
+    shape = ConvShape(channels, outputs, side, side, batch)
+    return Stats(shape, roofline.measure_peaks(), roofline.measure(shape, samples, whole=True))
+
+
+def counts_in_words(stats: Stats) -> str:
+    """What was counted, and so is the same on every machine."""
+    shape = stats.shape
+    return (
+        f"{shape}: {number(shape.products)} products, as BOPs/64 {number(stats.ops)} OPs. Weights "
+        f"{in_bytes(shape.weight_bytes('float32'))} as float32, {in_bytes(shape.weight_bytes('bits'))} on bits; "
+        f"activations {in_bytes(shape.input_bytes('float32'))} and {in_bytes(shape.input_bytes('bits'))}. "
+        f"{stats.used:.0%} of each word's bits hold a channel."
+    )
+
+
+def say(stats: Stats) -> str:
+    """The picture in words."""
+    f, p = (1000 * stats.measured(kind) for kind in KINDS)
+    a, b = (1000 * stats.predicted(kind) for kind in KINDS)
+    share = "" if stats.timed.share == 1 else f", scaled up from {stats.timed.share:.2%} of the layer"
+    return (
+        f"{counts_in_words(stats)} One core could do it in {a:.3g} ms in float32 and in {b:.3g} ms on bits, where "
+        f"{_pace(stats)} the pace. Measured{share}: {f:.3g} ms and {p:.3g} ms with packing, {f / p:.1f} times as fast."
+    )
+
+
+def _pace(stats: Stats) -> str:
+    return "arithmetic sets" if stats.peaks.bound(stats.shape, "packed") == "arithmetic" else "bytes set"
+
+
+def number(value: float) -> str:
+    """1.8 million, in words; below a million with commas."""
+    for size, name in ((1e9, "billion"), (1e6, "million")):
+        if value >= size:
+            return f"{value / size:.3g} {name}"
+    return f"{value:,.0f}"
+
+
+def in_bytes(value: float) -> str:
+    """4.5 KiB, and so on."""
+    for size, name in ((2**20, "MiB"), (2**10, "KiB")):
+        if value >= size:
+            return f"{value / size:.3g} {name}" if value < 1000 * size else f"{value / size:,.0f} {name}"
+    return f"{value:.0f} bytes"
+
+
+def draw(stats: Stats) -> Figure:
+    """Left: predicted and measured time. Right: what has to be kept and moved, as floats and on bits."""
+    with theme():
+        figure = new_figure(9.4, 3.4)
+        figure.set_layout_engine("none")  # finding the margins would take longer than all the rest
+        margins = {"left": 0.185, "right": 0.975, "bottom": 0.17, "top": 0.88, "wspace": 0.66}
+        left, right = figure.subplots(1, 2, gridspec_kw=margins)
+        _times(left, stats, labels=True)
+        left.set_title("Time on one core", y=1.02)
+        _bytes(right, stats)
+    return figure
+
+
+def small_multiples(values: Sequence[int] = VALUES, side: int = 14, batch: int = 1) -> Figure:
+    """The explorer without its sliders: one panel per number of channels, in and out."""
+    if not len(values):
+        raise UsageError("values: empty; at least one number of channels is needed")
+    every = [compute_whole(c, c, side, batch) for c in values]
+    with theme():
+        figure = new_figure(2.1 * len(values) + 1.1, 3.6)
+        axes = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
+        for i, (ax, stats) in enumerate(zip(axes, every)):
+            _times(ax, stats, labels=i == 0)
+            ratio = stats.measured("float32") / stats.measured("packed")
+            ax.set_title(f"{stats.shape.channels} channels\nbits: ×{ratio:.1f}")
+            ax.set_xlabel(f"milliseconds\n{number(stats.shape.products)}\nproducts")
+        figure.suptitle(
+            f"{side}×{side} pixels, batch {batch}, one core; outlined: predicted by the roofline, filled: measured; "
+            f"×: float32 measured over bits measured",
+            fontsize=11,
+        )
+    return figure
+
+
+def _times(ax: Axes, stats: Stats, labels: bool) -> None:
+    """Four bars from the top: float32 predicted and measured, bits predicted and measured."""
+    rows, widths, names = [], [], []
+    for kind, (name, colour, hatch) in KINDS.items():
+        for what, seconds in (("predicted", stats.predicted(kind)), ("measured", stats.measured(kind))):
+            row, width = len(rows), 1000 * seconds
+            look = {"facecolor": "white", "edgecolor": BLACK, "linewidth": 1.5} if what == "predicted" else {
+                "facecolor": colour, "edgecolor": "white", "hatch": hatch, "linewidth": 0}  # fmt: skip
+            ax.barh(row, width, height=0.72, **look)
+            rows.append(row)
+            widths.append(width)
+            names.append(f"{name}, {what}")
+    for row, width in zip(rows, widths):
+        ax.annotate(f"{width:.2g}" if width < 100 else f"{width:,.0f}", (width, row), (4, 0),
+                    textcoords="offset points", va="center", size=10)  # fmt: skip
+    ax.set_yticks(rows, names if labels else [""] * len(rows))
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_xlim(0, 1.3 * max(widths))
+    ax.set_xlabel("milliseconds")
+    ax.grid(axis="y", visible=False)
+    ax.locator_params(axis="x", nbins=4)
+
+
+def _bytes(ax: Axes, stats: Stats) -> None:
+    """Weights and activations, as float32 and on bits, on a scale of factors."""
+    shape = stats.shape
+    rows = [
+        ("weights, float32", shape.weight_bytes("float32"), ORANGE, "//"),
+        ("weights, bits", shape.weight_bytes("bits"), BLUE, ""),
+        ("activations, float32", shape.input_bytes("float32"), ORANGE, "//"),
+        ("activations, bits", shape.input_bytes("bits"), BLUE, ""),
+    ]
+    exponents = [np.log10(size) for _, size, _, _ in rows]  # a logarithmic axis would draw many ticks, slowly
+    for i, ((_, size, colour, hatch), exponent) in enumerate(zip(rows, exponents)):
+        ax.plot([0, exponent], [i, i], color=GREY, lw=1)
+        ax.plot(exponent, i, "s" if hatch else "o", ms=10, color=colour, mec=BLACK, mew=0.8)
+        ax.annotate(in_bytes(size), (exponent, i), (9, 0), textcoords="offset points", va="center", size=10)
+    ax.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_xticks((2, 4, 6, 8), ("100", "10⁴", "10⁶", "10⁸"))
+    ax.set_xlim(1.5, 10.2)
+    ax.set_xlabel("bytes (each step: 100 times as many)")
+    ax.set_title("What has to be kept", y=1.02)
+    ax.grid(axis="y", visible=False)
+
+
+def explorer(**start):
+    """The sliders: see :func:`widgets.explorer`."""
+    return widgets.explorer(compute, draw, say, CONTROLS, PRESETS, **start)

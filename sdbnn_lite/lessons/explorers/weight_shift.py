@@ -1,0 +1,240 @@
+"""Explorer: the latent weights of one filter, WSD's shift of them, which signs it turns, and what the outputs do.
+
+The numbers come from ``weight_shift_numbers``; here stand the sliders, the pictures and the sentence.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from ...core.wsd import WSD_CONSTANT
+from ...errors import UsageError
+from ...plots.theme import BLACK, GREY, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH, new_figure, theme
+from .. import widgets
+from ..widgets import Control
+from .weight_shift_numbers import FRESH, NAMES, TRAINED, Stats, compute, expected_turns, fresh_weights
+
+__all__ = ["CONTROLS", "PRESETS", "VALUES", "compute", "draw", "expected_turns", "explorer", "fresh_weights", "say",
+           "small_multiples"]  # fmt: skip
+NEAREST = 16  # weights in the close-up
+
+CONTROLS = (
+    Control("weights", "latent weights", TRAINED, choices=[(name, key) for key, name in NAMES.items()]),
+    Control("layer", "layer", "conv3", choices=("conv2", "conv3")),
+    Control("filter", "filter", 52, unit="number", min=0, max=63, step=1),
+    Control("alpha", "α, before the sigmoid", 0.0, unit="real number", min=-8.0, max=8.0, step=0.5),
+    Control("constant", "the constant", WSD_CONSTANT, unit="times the mean", min=0.001, max=10.0, step=0.1, log=True),
+    Control("seed", "seed of fresh weights", 0, unit="whole number", min=0, max=99, step=1),
+)
+_PUBLISHED = {"weights": TRAINED, "layer": "conv3", "filter": 52, "alpha": 0.0, "constant": WSD_CONSTANT}
+PRESETS = {
+    "as published: two signs turn": _PUBLISHED,
+    "as published: another filter, no sign turns": {**_PUBLISHED, "filter": 1},
+    "α as high as it goes": {**_PUBLISHED, "alpha": 8.0},
+    "100 times the constant": {**_PUBLISHED, "constant": 1.0},
+    "1000 times the constant: one sign takes over": {**_PUBLISHED, "constant": 10.0},
+    "as published, on fresh weights": {**_PUBLISHED, "weights": FRESH, "seed": 0},
+}
+VALUES = (0.001, WSD_CONSTANT, 0.1, 1.0, 10.0)  # of the constant, in the static version
+
+
+# --- sentence and pictures -------------------------------------------------------------------------------------------
+
+
+def say(stats: Stats) -> str:
+    """The picture in words."""
+    n, places = stats.w.size, stats.y_before.size
+    turned = int(stats.turned.sum())
+    seed = f", seed {stats.seed}" if stats.weights == FRESH else ""
+    return (
+        f"Filter {stats.filter} of {stats.layer} ({NAMES[stats.weights]}{seed}) has the mean {stats.mean:+.4f}; with "
+        f"α = {stats.alpha:g} and the constant {stats.constant:.3g} its weights shift by {stats.shift:+.1e}, which "
+        f"turns {turned} of {n} weight signs ({turned / n:.1%}; +1 among them: {stats.before.mean():.1%} → "
+        f"{stats.after.mean():.1%}) and {stats.turned_outputs:,} of {places:,} output signs over {stats.images} test "
+        f"images ({stats.turned_outputs / places:.1%}; +1 among them: {(stats.y_before >= 0).mean():.1%} → "
+        f"{(stats.y_after >= 0).mean():.1%})."
+    )
+
+
+def draw(stats: Stats) -> Figure:
+    """Above: the latent weights, and the nearest to the threshold. Below: the signs with their turns, the outputs."""
+    turned, places = stats.turned.sum(), stats.y_before.size
+    with theme():
+        figure = new_figure(9, 5.6)
+        figure.set_layout_engine("none")  # finding the margins would take longer than all the rest
+        margins = {"left": 0.075, "right": 0.975, "bottom": 0.09, "top": 0.94, "wspace": 0.27, "hspace": 0.48}
+        (weights, near), (signs, outputs) = figure.subplots(2, 2, gridspec_kw=margins)
+        _histogram(weights, stats)
+        _close_up(near, stats)
+        _signs(signs, stats)
+        signs.set_axis_off()
+        _output_histogram(outputs, stats)
+        titles = {
+            weights: "Latent weights",
+            near: "Close-up around zero",
+            signs: f"Signs, bright +1; × {turned} of {stats.w.size} turned",
+            outputs: f"Outputs; {stats.turned_outputs / places:.1%} of the signs turned",
+        }
+        for ax, title in titles.items():
+            ax.set_title(title, y=1.02)  # a given y needs no search for a free place
+    return figure
+
+
+def small_multiples(
+    values: Sequence[float] = VALUES,
+    weights: str = TRAINED,
+    layer: str = "conv3",
+    filter: int = 52,
+    alpha: float = 0.0,
+    seed: int = 0,
+) -> Figure:
+    """The explorer without its sliders: a column per value of the constant."""
+    if not len(values):
+        raise UsageError("values: empty; at least one constant is needed")
+    every = [compute(weights, layer, filter, alpha, value, seed) for value in values]
+    with theme():
+        figure = new_figure(2 * len(values) + 0.6, 4.9)
+        axes = figure.subplots(2, len(values), squeeze=False, height_ratios=(1, 0.62))
+        tallest = 0.0
+        for above, below, stats in zip(*axes, every):
+            _histogram(above, stats, alone=False)
+            above.set_title(f"constant {stats.constant:g}\n{stats.turned.sum()} of {stats.w.size} turn", fontsize=11)
+            _signs(below, stats, size=5)
+            plus = f"+1: {stats.before.mean():.0%} → {stats.after.mean():.0%}"
+            below.set_xlabel(f"{plus}\noutputs turned: {stats.turned_outputs / stats.y_before.size:.1%}")
+            tallest = max(tallest, above.get_ylim()[1])
+        for ax in axes[0]:
+            ax.set_ylim(0, tallest)
+            ax.set_yticks([])
+        axes[0, 0].set_yticks([tick for tick in _ticks(tallest) if tick >= 0])
+        axes[0, 0].set_ylabel("weights per bar")
+        axes[1, 0].set_ylabel("signs; × turned")
+        name = f"Filter {filter} of {layer}, {NAMES[weights]}, α = {alpha:g}"
+        figure.suptitle(f"{name}; dashed line: threshold; bright and hatched: +1, dark: −1", fontsize=11)
+        figure.get_layout_engine().set(rect=(0, 0.02, 1, 0.98))  # the pictures' fixed shape costs it a little room
+    return figure
+
+
+# --- the panels ------------------------------------------------------------------------------------------------------
+
+
+def _histogram(ax: Axes, stats: Stats, alone: bool = True) -> None:
+    """The latent weights as bars, coloured and hatched by their sign after the shift; the threshold is -shift."""
+    threshold, reach = -stats.shift, float(np.abs(stats.w).max())
+    width = reach / 12
+    first, last = math.floor((-reach - threshold) / width), math.ceil((reach - threshold) / width + 1e-6)
+    edges = threshold + width * np.arange(min(first, -1), max(last, 1) + 1)  # the threshold is one of them
+    tallest = _bars(ax, stats.w.ravel(), edges, threshold)
+    ax.axvline(0, color=GREY, ls=":", lw=2)
+    ax.axvline(threshold, color=BLACK, ls="--", lw=1.5)
+    ax.set(xlabel="latent weight w", xlim=(-1.1 * reach, 1.1 * reach), ylim=(0, 1.08 * tallest))
+    ax.set_xticks(_ticks(reach))
+    ax.set_yticks([tick for tick in _ticks(tallest) if tick >= 0])
+    ax.grid(visible=False)
+    if alone:
+        ax.set_ylabel("weights per bar")
+        ax.set_ylim(0, 1.22 * tallest)
+        ax.text(0.5, 0.94, "hatched: +1;  dashed: threshold", **_note(ax))
+
+
+def _bars(ax: Axes, values: np.ndarray, edges: np.ndarray, border: float) -> int:
+    """Counts per bin, those below ``border`` (which is an edge) as -1, the others as +1; returns the highest count."""
+    counts = np.histogram(values, edges)[0]
+    plus = edges[:-1] >= border - 1e-9 * (edges[1] - edges[0])
+    for side, colour, hatch, name in ((~plus, MINUS, MINUS_HATCH, "−1"), (plus, PLUS, PLUS_HATCH, "+1")):
+        if side.any():  # one patch for all bars of a sign: many of them would take too long
+            outline = np.append(edges[:-1][side], edges[1:][side][-1])
+            ax.stairs(counts[side], outline, fill=True, label=name, facecolor=colour, hatch=hatch, edgecolor="white",
+                      linewidth=0)  # fmt: skip
+    return int(counts.max())
+
+
+def _ticks(reach: float) -> np.ndarray:
+    """Round places from about -reach to reach, 0 and one or two on each side: every text takes its time to draw."""
+    power = 10.0 ** math.floor(math.log10(reach))
+    step = max(s for s in (1, 2, 5) if s * power <= reach * (1 + 1e-9)) * power
+    n = math.floor(reach / step + 1e-9)
+    return step * np.arange(-n, n + 1)
+
+
+def _close_up(ax: Axes, stats: Stats) -> None:
+    """The weights nearest to zero, the nearest at the bottom: those in the grey band between the thresholds turn."""
+    w, turned = stats.w.ravel(), stats.turned.ravel()
+    order = np.argsort(np.abs(w))
+    w, turned = w[order], turned[order]
+    reach = 1.15 * max(abs(stats.shift), abs(w[NEAREST - 1]))
+    shown = np.abs(w) <= reach
+    w, turned, rank = w[shown], turned[shown], 1 + np.arange(shown.sum())
+    power = math.floor(math.log10(reach))
+    scale = 10.0**power
+    threshold = -stats.shift / scale
+    ax.axvspan(min(0, threshold), max(0, threshold), color="#D9D9D9", lw=0)
+    ax.axvline(0, color=GREY, ls=":", lw=2)
+    ax.axvline(threshold, color=BLACK, ls="--", lw=1.5)
+    looks = (
+        (~turned & (w < 0), {"marker": "s", "mfc": MINUS, "mec": "white", "ms": 7}),
+        (~turned & (w >= 0), {"marker": "o", "mfc": PLUS, "mec": BLACK, "mew": 0.6, "ms": 7}),
+        (turned, {"marker": "X", "mfc": "white", "mec": BLACK, "mew": 1.5, "ms": 9}),
+    )
+    for kind, look in looks:
+        ax.plot(w[kind] / scale, rank[kind], ls="none", zorder=3, **look)
+    ax.text(0.5, 0.94, "■ −1    ● +1    ✖ turned", **_note(ax))
+    ax.set(xlim=(-reach / scale, reach / scale), ylim=(0, 1.22 * len(w)), yticks=[])
+    ax.set_xticks(_ticks(reach / scale))
+    ax.grid(visible=False)
+    ax.set_xlabel(f"w [in units of 1e{power}]")
+    ax.set_ylabel("← nearer to zero")
+
+
+def _note(ax: Axes) -> dict:
+    """The look of a line of text at the top of ``ax``: it takes a fraction of the time of a legend."""
+    box = {"facecolor": "white", "edgecolor": "#CCCCCC", "boxstyle": "round"}
+    return {"transform": ax.transAxes, "ha": "center", "va": "center", "fontsize": 9, "bbox": box}
+
+
+def _signs(ax: Axes, stats: Stats, size: float = 7) -> None:
+    """All kernels of the filter after the shift, a gap between them; a cross marks every weight that turned."""
+    channels, k, _ = stats.w.shape
+    columns = round((1.8 * channels) ** 0.5)  # about as wide as the panel
+    rows = -(-channels // columns)
+    picture = np.full((rows * (k + 1) - 1, columns * (k + 1) - 1), np.nan)
+    crosses = []
+    for c in range(channels):
+        top, left = (c // columns) * (k + 1), (c % columns) * (k + 1)
+        picture[top : top + k, left : left + k] = stats.after[c]
+        crosses += [(left + j, top + i) for i, j in zip(*np.nonzero(stats.turned[c]))]
+    ax.imshow(picture, cmap=ListedColormap([MINUS, PLUS]), vmin=0, vmax=1, interpolation="nearest")
+    if crosses:
+        x, y = np.transpose(crosses)
+        size = size if len(crosses) < 60 else 0.6 * size
+        ax.plot(x, y, "x", color="white", ms=size + 1, mew=0.65 * size)
+        ax.plot(x, y, "x", color=BLACK, ms=size, mew=0.32 * size)
+    ax.set(xticks=[], yticks=[], frame_on=False, anchor="NW")
+
+
+def _output_histogram(ax: Axes, stats: Stats) -> None:
+    """All outputs over the test images: bars with the shift, by their sign; the line without it."""
+    every = np.concatenate([stats.y_before, stats.y_after])
+    low, high = int(every.min()), int(every.max())
+    width = max(2, 2 * round((high - low) / 60))
+    edges = width * np.arange(math.floor(low / width), math.ceil((high + 1) / width) + 1)
+    tallest = _bars(ax, stats.y_after, edges, 0)
+    counts = np.histogram(stats.y_before, edges)[0]
+    ax.stairs(counts, edges, color=BLACK, lw=1.3)
+    ax.axvline(0, color=GREY, lw=2, ls=":")
+    tallest = max(tallest, int(counts.max()))
+    ax.text(0.5, 0.94, "line: without WSD", **_note(ax))
+    ax.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.22 * tallest), xlabel="output y")
+    ax.set_xticks([tick for tick in _ticks(max(-low, high)) if low <= tick <= high])
+    ax.set_yticks([tick for tick in _ticks(tallest) if tick >= 0])
+    ax.set_ylabel("outputs per bar")
+    ax.grid(visible=False)
+
+
+def explorer(**start):
+    """The sliders: see :func:`widgets.explorer`."""
+    return widgets.explorer(compute, draw, say, CONTROLS, PRESETS, **start)

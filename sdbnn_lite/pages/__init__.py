@@ -1,0 +1,1 @@
+"""What runs, checks and renders the notebooks and fills the README."""

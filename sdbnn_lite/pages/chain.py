@@ -1,0 +1,230 @@
+"""The notebook chain: find it, execute it, clean it for committing, and say what is wrong with a committed notebook.
+
+    python -m sdbnn_lite.pages.chain            execute every notebook in place, clean and check it (``make notebooks``)
+    python -m sdbnn_lite.pages.chain --check    only check, execute nothing
+
+Also a pytest plugin (``-p sdbnn_lite.pages.chain``): nbval compares the outputs of all notebooks but the ``LAX`` ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError, unknown
+from ..system.paths import REPOSITORY
+from .hygiene import EXPLORER, IGNORE_OUTPUT, WIDGET_VIEW, check_hygiene, tags
+
+NOTEBOOKS = REPOSITORY / "notebooks"
+CHAIN = tuple(sorted(path.name for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")))
+LAX = ("05_", "06_")  # these need data that not everyone has: their cells have to run, their text may differ
+
+
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+class NotebookFailed(RuntimeError):
+    """A notebook stopped before its end: the message names the notebook, the cell and the error."""
+
+
+def find_notebooks() -> list[Path]:
+    """The notebooks of the chain in reading order; UsageError where there are none (an installed package has none)."""
+    if not CHAIN:
+        raise UsageError("the notebooks aren't part of the installed package: run this from a clone of the repository")
+    return [NOTEBOOKS / name for name in CHAIN]
+
+
+# --- execute ---------------------------------------------------------------------------------------------------------
+
+
+def execute(
+    path: str | Path, out_path: str | Path, *, parameters: dict[str, Any] | None = None, timeout: float = 600
+) -> float:
+    """Run the notebook ``path`` from top to bottom, write it with its outputs to ``out_path``; returns seconds.
+
+    ``parameters`` replaces values that the cell tagged ``parameters`` assigns; ``timeout`` is seconds per cell. The
+    kernel runs in the notebook's own folder, so relative paths mean what they mean in JupyterLab.
+
+    Raises UsageError for wrong use (an unknown parameter, a missing file, or a UsageError that a cell raised), and
+    NotebookFailed for a cell that fails or takes too long. In both cases ``out_path`` shows how far it got, unless it
+    is ``path``, which then stays as it was.
+    """
+    nbclient = _import("nbclient")
+    _import("ipykernel")  # else the kernel would be missing, which reads worse
+    path, out_path = Path(path), Path(out_path)
+    nb = read(path)
+    set_parameters(nb, parameters or {})
+    started = 0  # position of the last cell that was begun, from 1
+
+    def on_cell_start(cell: Any, cell_index: int) -> None:
+        nonlocal started
+        started = cell_index + 1
+
+    client = nbclient.NotebookClient(
+        nb,
+        kernel_name=KERNEL["name"],
+        timeout=timeout,
+        record_timing=False,  # time stamps would make every commit differ
+        coalesce_streams=True,  # how a print is split into messages is chance
+        on_cell_start=on_cell_start,
+        extra_arguments=["--log-level=ERROR"],  # ipykernel warns of unencrypted TCP, between two processes of one user
+        resources={"metadata": {"path": str(path.resolve().parent)}},
+    )
+    begin = time.perf_counter()
+    try:
+        client.execute()
+    except (
+        nbclient.exceptions.CellExecutionError,
+        nbclient.exceptions.CellTimeoutError,
+        nbclient.exceptions.DeadKernelError,
+    ) as error:
+        kept = ""
+        if out_path.resolve() != path.resolve():
+            write(nb, out_path)
+            kept = f" (what it got done is in {out_path})"
+        if getattr(error, "ename", None) == "UsageError":
+            raise UsageError(f"{path.name}: {error.evalue}") from None
+        raise NotebookFailed(f"{path.name} stopped at cell {started}: {_reason(error, timeout)}{kept}") from error
+    write(nb, out_path)
+    return time.perf_counter() - begin
+
+
+def set_parameters(nb: Any, parameters: dict[str, Any]) -> None:
+    """Replace, in the cell tagged ``parameters``, the value of each ``NAME = value``; its comments stay."""
+    if not parameters:
+        return
+    cell = next((cell for cell in nb.cells if cell.cell_type == "code" and "parameters" in tags(cell)), None)
+    if cell is None:
+        raise UsageError(f"no cell is tagged 'parameters', so nothing can set {', '.join(parameters)}")
+    try:
+        statements = ast.parse(cell.source).body
+    except SyntaxError as error:
+        raise UsageError(f"the cell tagged 'parameters' isn't plain Python: {error.msg}") from error
+    values = {
+        statement.targets[0].id: statement.value
+        for statement in statements
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+    }
+    for name in parameters:
+        if name not in values:
+            raise unknown("notebook parameter", name, values)
+
+    lines = cell.source.encode().splitlines(keepends=True)  # ast counts columns in bytes
+    # The last one first, so that the places of the others stay right.
+    for name in sorted(parameters, key=lambda name: (values[name].lineno, values[name].col_offset), reverse=True):
+        node, given = values[name], parameters[name]
+        given = os.fspath(given) if isinstance(given, os.PathLike) else given
+        head = lines[node.lineno - 1][: node.col_offset]
+        tail = lines[node.end_lineno - 1][node.end_col_offset :]
+        lines[node.lineno - 1 : node.end_lineno] = [head + repr(given).encode() + tail]
+    cell.source = b"".join(lines).decode()
+
+
+def _reason(error: Exception, timeout: float) -> str:
+    if hasattr(error, "ename"):
+        return f"{error.ename}: {error.evalue}"
+    return f"it took longer than {timeout:g} s" if isinstance(error, TimeoutError) else "the kernel died"
+
+
+# --- clean -----------------------------------------------------------------------------------------------------------
+
+
+def clean(nb: Any) -> Any:
+    """Take out of an executed notebook what differs from run to run or machine to machine; changes and returns ``nb``.
+
+    Widgets go altogether: without a kernel they are dead, and the static picture above each says the same. nbval would
+    miss them, so such a cell gets the tags ``nbval-ignore-output`` and ``explorer``.
+    """
+    nb.metadata.pop("widgets", None)
+    nb.metadata["kernelspec"] = dict(KERNEL)
+    nb.metadata["language_info"] = {"name": "python"}
+    for cell in nb.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type != "code":
+            continue
+        kept = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+        if len(kept) < len(cell.outputs):
+            cell.outputs = kept
+            cell.metadata["tags"] = list(dict.fromkeys([*tags(cell), EXPLORER, IGNORE_OUTPUT]))
+    return nb
+
+
+# --- files and the command -------------------------------------------------------------------------------------------
+
+
+def read(path: str | Path) -> Any:
+    """The notebook in ``path``, as nbformat's version 4; UsageError where there is none."""
+    nbformat = _import("nbformat")
+    try:
+        return nbformat.read(path, as_version=4)
+    except OSError as error:
+        raise UsageError(f"can't read the notebook {path}: {error.strerror}") from error
+    except (ValueError, TypeError, AttributeError, nbformat.ValidationError) as error:  # all of these, by trying
+        raise UsageError(f"{path} isn't a notebook") from error
+
+
+def write(nb: Any, path: str | Path) -> None:
+    """Write ``nb`` to ``path``, whose folder is made where it is missing."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _import("nbformat").write(nb, path)
+    except OSError as error:
+        raise UsageError(f"can't write the notebook {path}: {error.strerror}") from error
+
+
+def refresh(path: Path) -> float:
+    """Execute and clean a notebook in place; returns seconds. It stays as it was where a cell fails."""
+    seconds = execute(path, path)
+    write(clean(read(path)), path)
+    return seconds
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"running notebooks needs {error.name}: pip install 'sdbnn-lite[notebooks]'") from error
+
+
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """For pytest: nbval's ``--nbval-lax`` for the ``LAX`` notebooks alone, so that one pytest run covers the chain."""
+    for item in items:
+        if item.path.suffix == ".ipynb" and item.path.name.startswith(LAX):
+            asked_for = "NBVAL_CHECK_OUTPUT" in item.cell.source or "nbval-check-output" in tags(item.cell)
+            item.options["check"] = asked_for
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns 0, 1 for a notebook that fails or isn't clean, 2 for wrong use."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sdbnn_lite.pages.chain", description="Execute the notebooks in place, clean and check them."
+    )
+    parser.add_argument("names", nargs="*", metavar="NOTEBOOK", help="file names in notebooks/ (default: all)")
+    parser.add_argument("--check", action="store_true", help="only check what is there, execute nothing")
+    args = parser.parse_args(argv)
+    status = 0
+    try:
+        notebooks = {path.name: path for path in find_notebooks()}
+        for name in args.names or notebooks:
+            if name not in notebooks:
+                raise unknown("notebook", name, notebooks)
+            done = "checked" if args.check else f"{refresh(notebooks[name]):.0f} s"
+            print(f"{name}: {done}", flush=True)
+            for complaint in check_hygiene(read(notebooks[name])):
+                print(f"  {complaint}", flush=True)
+                status = 1
+    except (UsageError, NotebookFailed) as error:
+        print(error, file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

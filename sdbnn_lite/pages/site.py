@@ -1,0 +1,266 @@
+"""The notebook chain as static pages that work without a network, from the committed outputs (``make site``).
+
+    python -m sdbnn_lite.pages.site [--out site]
+
+A page holds its pictures and its style; no page loads a script, a font or anything else. Formulas in the notebooks are
+written as text, since TeX would need a script from elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import re
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from ..errors import RunError, UsageError
+from ..system.files import writable_folder, write_atomic
+from . import chain
+from .hygiene import EXPLORER, tags
+
+NEEDED = "the site needs nbconvert: pip install 'sdbnn-lite[notebooks]'"
+TITLE = "Self-Distribution Binary Neural Networks"
+ABOUT = (
+    "In a binary neural network every weight and every activation is +1 or −1. These notebooks show, step by step, "
+    "what decides those signs and how a network learns to set them better."
+)
+LIVE = (
+    "Sliders stand here when the notebook runs. The still picture above shows the same for a few of their values. "
+    "To move them yourself: <code>make lab</code>."
+)
+COLOURS = {"text": "#1f2328", "muted": "#57606a", "link": "#0b57a4", "page": "#ffffff", "code": "#f6f8fa"}
+CODE_STYLE = "xcode"  # of pygments' light styles the one whose colours all stand out enough
+
+CSS = """
+:root { color-scheme: light; }
+* { box-sizing: border-box; }
+body { margin: 0; color: %(text)s; background: %(page)s; line-height: 1.55;
+       font: 17px/1.55 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+main, nav, footer { max-width: 66rem; margin: 0 auto; padding: 0 1.25rem; }
+nav { display: flex; flex-wrap: wrap; gap: .5rem 2rem; padding-block: .9rem; }
+nav .next { margin-left: auto; }
+nav[aria-label="Top"] { border-bottom: 1px solid #d0d7de; }
+nav[aria-label="Bottom"] { border-top: 1px solid #d0d7de; margin-top: 3rem; }
+footer { color: %(muted)s; font-size: 15px; padding-bottom: 2rem; }
+a { color: %(link)s; }
+.skip { position: absolute; left: -99rem; }
+.skip:focus { left: 1rem; top: .5rem; background: %(page)s; padding: .25rem .5rem; }
+h1, h2, h3, h4 { line-height: 1.25; margin: 2.2rem 0 .8rem; }
+h1 { font-size: 2rem; } h2 { font-size: 1.5rem; } h3 { font-size: 1.2rem; }
+h2 { border-bottom: 1px solid #d0d7de; padding-bottom: .25rem; }
+main > :is(p, ul, ol, details) { max-width: 52rem; }
+code, pre { font-family: ui-monospace, "SF Mono", Consolas, "DejaVu Sans Mono", monospace; font-size: 13.5px; }
+:is(p, li) code { overflow-wrap: anywhere; } /* a long command breaks on a phone */
+:is(p, li, td, th, summary) code { font-size: .88em; background: %(code)s; padding: .1em .3em; border-radius: 4px; }
+pre { margin: 0; padding: .7rem .9rem; overflow-x: auto; line-height: 1.4; }
+.highlight { background: %(code)s; border: 1px solid #d0d7de; border-radius: 6px; }
+.highlight, .output, .live { margin: .8rem 0; }
+:is(main, details) > pre { padding-block: .2rem; } /* a formula */
+:is(main, details) > pre code { font-size: 15px; }
+.output pre { border-left: 4px solid #8c959f; padding-block: .2rem; }
+img { max-width: 100%%; height: auto; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { border: 1px solid #d0d7de; padding: .4rem .7rem; text-align: left; vertical-align: top; }
+td.minutes, th.minutes { text-align: right; white-space: nowrap; }
+.scroll { overflow-x: auto; }
+details { border: 1px solid #d0d7de; border-radius: 6px; padding: .5rem 1rem; margin: 1rem 0; }
+summary { cursor: pointer; }
+.live { border: 2px dashed #8c959f; border-radius: 6px; padding: .6rem 1rem; max-width: 52rem; }
+@media print { nav, .skip { display: none; } }
+"""
+
+
+def build(out: str | Path) -> list[Path]:
+    """Write ``out/index.html``, a page for every notebook, and the files that they link to; returns the paths.
+
+    Raises UsageError where nbconvert is missing, and, after all is written, for links that lead nowhere, for pictures
+    that would be loaded from elsewhere, and for TeX.
+    """
+    pages = [Page(path) for path in chain.find_notebooks()]
+    out, written = writable_folder(out), []
+
+    def put(name: str, content: bytes) -> None:
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, content)
+        written.append(path)
+
+    put("index.html", index(pages).encode())
+    for before, page, after in zip([None, *pages], pages, [*pages[1:], None]):
+        put(page.name, page.render(before, after).encode())
+        for name, path in page.files.items():
+            put(name, path.read_bytes())
+    if complaints := [f"{page.path.name}: {found}" for page in pages for found in page.complaints]:
+        raise UsageError("the site is written, but " + "; ".join(complaints))
+    return written
+
+
+class Page:
+    """One notebook as a page: ``title``, ``learn`` and ``minutes`` from its first cell, and what it links to."""
+
+    def __init__(self, path: Path):
+        self.path, self.name = path, f"{path.stem}.html"
+        self.notebook = chain.read(path)
+        self.files: dict[str, Path] = {}  # name in the site -> file
+        self.complaints: list[str] = []
+        opening = next((cell.source for cell in self.notebook.cells if cell.cell_type == "markdown"), "")
+        self.title = _find(r"^# +(.+)$", opening) or path.stem
+        self.learn = _find(r"^\| *\*\*You will learn\*\* *\|(.+)\|$", opening)
+        self.minutes = int(_find(r"^\| *\*\*Time\*\* *\|\D*(\d+) minutes", opening) or 0)
+
+    def render(self, before: Page | None, after: Page | None) -> str:
+        """The whole page, with links to the pages around it."""
+        links = ['<a href="index.html">Contents</a>']
+        links += [f'<a href="{before.name}" rel="prev">← {html.escape(before.title)}</a>'] if before else []
+        links += [f'<a class="next" href="{after.name}" rel="next">{html.escape(after.title)} →</a>'] if after else []
+        body = "\n".join(self._cell(cell) for cell in self.notebook.cells)
+        return _document(self.title, body, "\n".join(links))
+
+    def _cell(self, cell: Any) -> str:
+        if cell.cell_type == "markdown":
+            return self._markdown(cell.source)
+        if cell.cell_type != "code" or not cell.source.strip():
+            return ""
+        shown = [f'<div class="output">{part}</div>' for part in map(self._output, cell.outputs) if part]
+        if EXPLORER in tags(cell):
+            shown.append(f'<p class="live">{LIVE}</p>')
+        return "\n".join([_filters().Highlight2HTML(pygments_lexer="python3")(cell.source), *shown])
+
+    def _markdown(self, source: str) -> str:
+        prose = re.sub(r"^```.*?^```|^ {4}.*?$|`[^`]*`", "", source, flags=re.MULTILINE | re.DOTALL)
+        if found := re.search(r"\$\$.+?\$\$|\$\S(?:[^$\n]*\S)?\$", prose, flags=re.DOTALL):
+            self.complaints.append(f"{found[0]!r} is TeX: write the formula as text")
+        source = re.sub(r"\n</details>", "\n\n</details>", source)  # nbconvert takes it for a part of a list before it
+        rendered = _filters().markdown2html(source)
+        rendered = re.sub(r'<a class="anchor-link".*?</a>', "", rendered)
+        rendered = re.sub(r"<thead>\s*<tr>\s*(<th></th>\s*)+</tr>\s*</thead>", "", rendered)  # "| | |" heads nothing
+        rendered = re.sub(r"<table>.*?</table>", r'<div class="scroll">\g<0></div>', rendered, flags=re.DOTALL)
+        return re.sub(r'\b(href|src)="([^"]*)"', lambda m: f'{m[1]}="{self._link(m[2], m[1] == "src")}"', rendered)
+
+    def _output(self, output: Any) -> str:
+        if output.output_type == "stream":
+            return f"<pre><samp>{_filters().ansi2html(output.text.rstrip())}</samp></pre>"
+        data = output.get("data", {})
+        if "image/png" in data:
+            about = output.metadata.get("image/png", {})
+            alt, width = html.escape(about.get("alt", "")), about.get("width")
+            size = f' width="{width}"' if width else ""
+            return f'<img alt="{alt}"{size} src="data:image/png;base64,{data["image/png"].strip()}">'
+        if "text/html" in data:
+            return f'<div class="scroll">{data["text/html"]}</div>'
+        if "text/markdown" in data:
+            return self._markdown(data["text/markdown"])
+        return f"<pre><samp>{_filters().ansi2html(data['text/plain'])}</samp></pre>" if "text/plain" in data else ""
+
+    def _link(self, target: str, loaded: bool) -> str:
+        """Where a link of the notebook leads in the site; ``loaded``: the browser loads it with the page."""
+        parts = urlsplit(html.unescape(target))
+        if parts.scheme or parts.netloc:
+            if loaded and parts.scheme != "data":
+                self.complaints.append(f"{target} is loaded from elsewhere")
+            return target
+        if not parts.path:
+            return target
+        path = (self.path.parent / unquote(parts.path)).resolve()
+        fragment = f"#{parts.fragment}" if parts.fragment else ""
+        if path.parent == self.path.parent and path.suffix == ".ipynb" and path.name in chain.CHAIN:
+            return f"{path.stem}.html{fragment}"
+        root = chain.NOTEBOOKS.parent
+        if path.is_file() and path.is_relative_to(root):
+            name = path.relative_to(root).as_posix()
+            self.files[name] = path
+            return quote(name) + fragment
+        self.complaints.append(f"{target} leads nowhere")
+        return target
+
+
+def index(pages: list[Page]) -> str:
+    """The first page: the chain, what each notebook teaches, and how long it takes."""
+    rows = "\n".join(
+        f'<tr><td><a href="{page.name}">{html.escape(page.title)}</a></td>'
+        f'<td>{_inline(page.learn)}</td><td class="minutes">{page.minutes or ""}</td></tr>'
+        for page in pages
+    )
+    body = f"""<h1>{TITLE}</h1>
+<p>{ABOUT} Read them from top to bottom: {sum(page.minutes for page in pages)} minutes in all.</p>
+<div class="scroll"><table>
+<thead><tr><th>Notebook</th><th>You will learn</th><th class="minutes">Minutes</th></tr></thead>
+<tbody>
+{rows}
+</tbody></table></div>
+<p>These pages hold the notebooks as they were last run: the text, the code, its results and the pictures. To change the
+code and to move the sliders, open the notebooks from a clone of the repository with <code>make lab</code>.</p>"""
+    return _document(TITLE, body, "")
+
+
+def _document(title: str, body: str, links: str) -> str:
+    from pygments.formatters import HtmlFormatter
+
+    name = TITLE if title == TITLE else f"{title} · {TITLE}"
+    code = HtmlFormatter(style=CODE_STYLE).get_style_defs(".highlight")
+    # The formatter sets colours of line numbers, too, and the style's own background.
+    code = "\n".join(line for line in code.splitlines() if line.startswith(".highlight ."))
+    top, bottom = (f'<nav aria-label="{where}">\n{links}\n</nav>' if links else "" for where in ("Top", "Bottom"))
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(name)}</title>
+<link rel="icon" href="data:,">
+<style>{CSS % COLOURS}{code}
+</style>
+</head>
+<body>
+<a class="skip" href="#main">Skip to the text</a>
+{top}
+<main id="main">
+{body}
+</main>
+{bottom}
+<footer>sdbnn_lite: a readable PyTorch library for binary networks, and this chain of notebooks.</footer>
+</body>
+</html>
+"""
+
+
+def _find(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, flags=re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def _inline(source: str) -> str:
+    """A line of Markdown as HTML, without the paragraph around it and without links, which may lead elsewhere."""
+    rendered = _filters().markdown2html(source).strip()
+    return re.sub(r"^<p>|</p>$|</?a\b[^>]*>", "", rendered)
+
+
+def _filters() -> Any:
+    try:
+        from nbconvert import filters
+    except ModuleNotFoundError as error:
+        raise UsageError(NEEDED) from error
+    return filters
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns 0, or 2 where something on the pages doesn't work."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sdbnn_lite.pages.site", description="Write the notebooks as a web site."
+    )
+    parser.add_argument("--out", default="site", metavar="DIR", help="where to (default: %(default)s)")
+    args = parser.parse_args(argv)
+    try:
+        pages = [path for path in build(args.out) if path.suffix == ".html"]
+    except (UsageError, RunError) as error:
+        print(error, file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    print(f"{len(pages)} pages: open {Path(args.out) / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""Draw everything that the README shows, from the results and networks that come with the package.
+
+digits_methods.csv/.png/.svg    every method's test accuracy
+output_signs.png/.svg           how often each output channel says +1
+digits_curves.png/.svg          test accuracy over the epochs
+cifar10_…                       what ``figures_cifar`` lists, as far as its results are in the package
+imagenet_…, imagenette_…        what ``figures_imagenet`` lists, likewise
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from .. import data
+from ..analysis import cifar10, study
+from ..analysis.study import read_study, study_facts, summary
+from ..core.methods import METHODS
+from ..core.record import LayerSigns, record_signs
+from ..errors import UsageError
+from ..system.files import writable_folder, write_csv
+from ..system.machine import one_thread
+from ..weights import files
+from . import gallery_cifar10, gallery_imagenet, theme
+from . import methods as method_plots
+
+STUDY = "digits"
+SIGN_METHODS = ("bnn", "xnor", "irnet", "asd", "wsd", "sdbnn")
+CURVE_METHODS = ("float", "bnn", "irnet", "ede", "sdbnn")  # more would cover each other
+# What one sees in output_signs; test_figures holds it to the numbers.
+SIGN_TITLE = "Shifting its inputs (ASD) drives a layer's channels (the dots) apart"
+
+
+def draw_all(out: str | Path, data_dir: str | Path | None = None) -> list[Path]:
+    """Write every figure into the folder ``out``; the same bytes each time. Returns the files.
+
+    ``data_dir``: the folder with the image sets, for the pictures that show some of them. Raises UsageError, and
+    writes nothing, where the study's tables or networks aren't in the package, or these images aren't to be had.
+    """
+    check_results()
+    cifar = gallery_cifar10.drawable()
+    if data_dir is not None:
+        cifar["cifar10_mistakes"] = gallery_cifar10.mistakes(data.load("cifar10", data_dir))
+    runs, epochs, facts = read_study(STUDY), read_study(STUDY, "epochs.csv"), study_facts(STUDY)
+    recorded = {method: zoo_signs(method) for method in SIGN_METHODS}
+    out = writable_folder(out)
+    table = out / "digits_methods.csv"
+    write_csv(table, method_rows(runs, facts))
+    tables = [table]
+    reproduced = cifar10.table()
+    if reproduced["n"].any():
+        tables.append(out / "cifar10_table.csv")
+        write_csv(tables[-1], cifar10.csv_rows(reproduced))
+    curves = epochs[epochs["method"].isin(CURVE_METHODS)]
+    figures = {
+        "digits_methods": method_plots.method_table(runs, facts),
+        "output_signs": method_plots.output_signs(
+            recorded, accuracy_notes(runs), SIGN_TITLE, sign_caption(runs, facts)
+        ),
+        "digits_curves": method_plots.learning_curves(curves, facts),
+        **cifar,
+        **gallery_cifar10.drawable(gallery_imagenet.FIGURES),
+    }
+    return tables + [path for name, figure in figures.items() for path in theme.save(figure, out, name)]
+
+
+def check_results() -> None:
+    """Raise UsageError, saying what is missing and which command makes it, unless all that is drawn from is there."""
+    needed = [study.RESULTS / STUDY / name for name in ("runs.csv", "epochs.csv", "study.json")]
+    needed += [files.ZOO / f"{STUDY}_{method}.safetensors" for method in SIGN_METHODS]
+    missing = [path.name for path in needed if not path.is_file()]
+    if missing:
+        raise UsageError(
+            f"the figures need {', '.join(missing)} in the package; make it with: sdbnn-lite study {STUDY} --publish"
+        )
+
+
+def digit_images() -> torch.Tensor:
+    """All test images of the digits, as the networks take them: (360, 1, 8, 8)."""
+    return torch.cat([x for x, _ in data.load(STUDY).test_batches(500)])
+
+
+def zoo_signs(method: str) -> dict[str, LayerSigns]:
+    """The signs of the zoo's network of ``method`` on all test images."""
+    with one_thread():
+        return record_signs(files.load(f"{STUDY}_{method}"), digit_images())
+
+
+def method_rows(runs: pd.DataFrame, facts: Mapping) -> list[dict]:
+    """The rows of digits_methods.csv: each with all that has to be said where one of its numbers is quoted."""
+    about = {
+        "epochs": facts["epochs"],
+        "images": facts["test_images"],
+        "data": facts["data"],
+        "hardware": method_plots.hardware(facts),
+        "command": facts["command"],
+    }
+    return [
+        {
+            "method": method,
+            "title": METHODS[method].title,
+            "n": int(row["n"]),
+            "mean_percent": f"{100 * row['mean']:.2f}",
+            "std_percent": f"{100 * row['std']:.2f}" if row["n"] > 1 else "",
+            **about,
+        }
+        for method, row in summary(runs).iterrows()
+    ]
+
+
+def accuracy_notes(runs: pd.DataFrame) -> dict[str, str]:
+    """Method -> "98.4 ± 0.4 % correct"; without the spread where there is one seed."""
+    percent = summary(runs) * [1, 100, 100]
+    spread = {m: f" ± {row['std']:.1f}" if row["n"] > 1 else "" for m, row in percent.iterrows()}
+    return {m: f"{row['mean']:.1f}{spread[m]} % correct" for m, row in percent.iterrows()}
+
+
+def sign_caption(runs: pd.DataFrame, facts: Mapping) -> str:
+    """What output_signs was measured on."""
+    n = summary(runs)["n"]
+    return (
+        f"{method_plots.study_line(facts, n)}\n"
+        f"{method_plots.hardware(facts)}; dots: seed 0's network; % correct: mean ± std over the seeds"
+    )

@@ -1,0 +1,107 @@
+"""The figures of notebook 06 that are files too: ImageNet's recipe, and whatever results on Imagenette are committed.
+
+    imagenet_recipe      the two stages, drawn from their recipes
+    imagenette_runs      accuracy of teacher, stage 1 and stage 2 over the epochs
+    imagenette_signs     signs of both stages, layer by layer
+
+``figures_cifar.one(name, ALL)`` gives each with a text for readers who don't see it, or says what is missing for it.
+"""
+
+import textwrap
+
+from matplotlib.figure import Figure
+
+from ..analysis import imagenet as imagenet_results
+from ..analysis.cifar10 import published_runs
+from ..analysis.imagenet import PAPER, TITLES
+from ..errors import UsageError
+from ..training.recipes import get_recipe
+from . import gallery_cifar10
+from . import imagenet as imagenet_plots
+from . import methods as method_plots
+from . import runs as run_plots
+from .gallery_cifar10 import Drawing
+
+
+def recipe() -> Figure:
+    """ImageNet's two stages, from the recipes."""
+    parts = imagenet_results.parts_of("imagenet")
+    one, two = (get_recipe(parts[part]) for part in ("stage1", "stage2"))
+    results = [f"in the paper: {PAPER[part][0]} % top-1 of ImageNet" for part in ("stage1", "stage2")]
+    caption = (
+        "r: the teacher's softmax, p: the student's. On Imagenette the teacher is trained first, by ourselves:\n"
+        f"{TITLES['teacher'].partition(': ')[2]}, {get_recipe('imagenette-teacher').epochs} epochs, cross-entropy"
+    )
+    return imagenet_plots.recipe_chain(one, two, "ResNet-34, from torchvision", results, caption)
+
+
+def runs() -> Figure:
+    """A panel per part: top-1 over the epochs of its longest run."""
+    logs = imagenet_results.logs()
+    if not logs:
+        raise UsageError(" ".join(missing().splitlines()))
+    panels = {f"{TITLES[part].partition(':')[0]}, {len(log)} epochs": (log, None) for part, log in logs.items()}
+    title = "Imagenette, accuracy while learning: our last epoch, and the best one"
+    return run_plots.run_curves(panels, _caption(), title)
+
+
+def signs() -> Figure:
+    """Both stages' signs, from the first binary layer to the last."""
+    table, where = imagenet_results.stage_signs()
+    return imagenet_plots.stage_profile(table, f"{_caption()}\nsigns: {where}")
+
+
+def _caption() -> str:
+    chosen = imagenet_results.longest()
+    found = [published_runs("imagenette")[name] for name in chosen.values()]
+    sizes = " and ".join(dict.fromkeys(f"{run['image_size']} px" for run in found))
+    data, hardware = (" and ".join(dict.fromkeys(words)) for words in
+                      ((run["data"] for run in found), map(method_plots.hardware, found)))  # fmt: skip
+    first = f"{data} at {sizes}; n = 1 run each, last epoch, all {found[0]['test_images']:,} validation images"
+    return "\n".join(textwrap.wrap(f"{first}; {hardware}", 110))
+
+
+# --- in words, and what is there -------------------------------------------------------------------------------------
+
+
+def missing() -> str:
+    """What stands where there is no figure yet, on lines that fit a page."""
+    return (
+        "Not run yet: no part of it, trained on Imagenette, is published in this package.\n"
+        f"All three are trained by: {imagenet_results.train_command('imagenette')}\n"
+        "Each is put into the package by: sdbnn-lite publish RUN NAME --data DIR"
+    )
+
+
+def _said_of_recipe() -> str:
+    return (
+        "Flow chart. A frozen real-valued ResNet-34 gives its softmax as the target of stage 1 (binary activations, "
+        "real weights) and of stage 2 (both binary); stage 2 begins with all weights of stage 1; all three see the "
+        "same augmented images."
+    )
+
+
+def _said_of_runs() -> str:
+    said = imagenet_results.in_words()
+    return f"Accuracy on validation and training images after every epoch, a panel per part. {said}"
+
+
+def _said_of_signs() -> str:
+    means = imagenet_results.stage_signs()[0].groupby("part")[["input_after", "entropy"]].mean()
+    said = "; ".join(f"{part}: {100 * row.input_after:.0f} % of the inputs are +1 after ASD, entropy of the output "
+                     f"signs {row.entropy:.3f} bit" for part, row in means.iterrows())  # fmt: skip
+    return (
+        f"Share of +1 among the inputs and entropy of the outputs in every binary layer. Means over the layers: {said}."
+    )
+
+
+def _no_signs() -> str:
+    return "" if len(imagenet_results.stage_signs()[0]) else missing()
+
+
+FIGURES = {
+    "imagenet_recipe": Drawing(recipe, _said_of_recipe, lambda: ""),
+    "imagenette_runs": Drawing(runs, _said_of_runs, lambda: "" if imagenet_results.longest() else missing()),
+    "imagenette_signs": Drawing(signs, _said_of_signs, _no_signs),
+}
+ALL = {**gallery_cifar10.FIGURES, **FIGURES}

@@ -1,0 +1,305 @@
+"""The figures: data in, matplotlib ``Figure`` out. No file is read or written here, and pyplot knows nothing of them.
+
+method_table       one row a method, one dot a seed
+output_signs       how often each channel's outputs are +1, method under method
+sign_summary       the same for one network, with its inputs before and after ASD
+learning_curves    test accuracy over the epochs
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from sklearn.isotonic import isotonic_regression
+
+from ..analysis.study import summary
+from ..core import signs
+from ..core.methods import METHODS, get_method
+from ..core.record import LayerSigns
+from ..errors import UsageError
+from ..system.machine import processor
+from .theme import BLACK, COLOURS, GREY, MARKERS, MINUS, PLUS, new_figure, theme
+
+INK = "#444444"  # for what is said in passing: 9.7:1 on white
+SMALL = 9.5
+RIM = [patheffects.withStroke(linewidth=2.8, foreground=BLACK)]  # light colours hardly stand out from white
+STACK_BINS = 40  # dots within 2.5 points of a share stand on each other
+
+
+def title_lines(method: str) -> str:
+    """A method's title on two lines: its name, then what stands in brackets."""
+    name, _, detail = METHODS[method].title.partition(" (")
+    return f"{name}\n{detail.removesuffix(')')}" if detail else name
+
+
+def hardware(facts: Mapping) -> str:
+    """What a study or a run computed on, as a caption says it; of a run that went on elsewhere, all of it."""
+    *before, last = [*facts.get("earlier", ()), {"machine": facts["machine"]}]
+    same = f"{last['machine']['cpu']}, "  # said once
+    names = [f"{processor(b['machine'])} up to epoch {b['epochs']}" for b in before] + [processor(last["machine"])]
+    names = [name.removeprefix(same) if i and names[i - 1].startswith(same) else name for i, name in enumerate(names)]
+    others = f"; elsewhere: {len(facts['elsewhere'])} of the runs" if "elsewhere" in facts else ""
+    return ", then ".join(names).replace("(R)", "").replace("(TM)", "") + others
+
+
+def study_line(facts: Mapping, n: Sequence[int]) -> str:
+    """What a study's figure was measured on: data set, network, epochs, how many seeds, which images."""
+    seeds = " to ".join(dict.fromkeys((f"{min(n):.0f}", f"{max(n):.0f}")))
+    return (
+        f"{facts['data']}; {facts['network']}, {facts['epochs']} epochs, n = {seeds}; "
+        f"last epoch, all {facts['test_images']:,} test images"
+    )
+
+
+def _in_order(methods: Sequence[str]) -> list[str]:
+    """In the order of ``METHODS``. Raises UsageError where there are none, and for one that isn't among them."""
+    for method in set(methods):
+        get_method(method)
+    if not len(methods):
+        raise UsageError("nothing to draw: no method given")
+    return [m for m in METHODS if m in set(methods)]
+
+
+def frame(figure: Figure, title: str, caption: str = "") -> None:
+    """What is seen, above; what it was measured on, below."""
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", size=13)
+    if caption:
+        figure.supxlabel(caption, x=0.01, ha="left", size=SMALL, color=INK)
+
+
+def note(ax: Axes, y: float, text: str, size: float = SMALL, **look) -> None:
+    """A text to the right of the axes, at the height ``y`` of its data."""
+    ax.annotate(text, (1, y), (7, 0), ax.get_yaxis_transform(), "offset points", size=size, **{"va": "center", **look})
+
+
+def with_legend(figure: Figure, bands: int, columns: int, **options) -> tuple[np.ndarray, Axes]:
+    """(bands, columns) axes, and below them an empty one for the legend, which would else cover the caption."""
+    inches = figure.get_figheight()
+    ratios = [(inches - 1.2) / bands] * bands + [0.5]
+    grid = figure.subplots(bands + 1, columns, squeeze=False, gridspec_kw={"height_ratios": ratios}, **options)
+    for ax in grid[-1]:
+        ax.remove()
+    below = figure.add_subplot(grid[0, 0].get_gridspec()[-1, :])
+    below.axis("off")
+    return grid[:-1], below
+
+
+def finish(figure: Figure) -> Figure:
+    """Lay the figure out once and for all, while the theme is on: ticks are made when they are first drawn, and each
+    further draw would move things a little, so that a PNG would depend on what was drawn before it."""
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # inches: letters are a little wider at another dpi
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure
+
+
+# --- the table of methods --------------------------------------------------------------------------------------------
+
+
+def method_table(runs: pd.DataFrame, facts: Mapping, title: str = "", more: str = "") -> Figure:
+    """Test accuracy per method: every seed a dot, mean ± sample standard deviation as a bar and in numbers.
+
+    ``runs`` has a row per run (``method``, ``test_accuracy`` from 0 to 1); ``facts`` is the study's study.json.
+    ``title`` stands in place of the usual one, ``more`` below the caption.
+    """
+    methods = _in_order(runs["method"])
+    table = summary(runs) * [1, 100, 100]
+    with theme():
+        figure = new_figure(8.3, 1.7 + 0.38 * len(methods))
+        ax = figure.subplots()
+        for row, method in enumerate(methods):
+            percent = 100 * runs.loc[runs["method"] == method, "test_accuracy"].to_numpy()
+            n, mean, std = table.loc[method]
+            # Seeds that come out equal would hide each other: spread them over the row's height.
+            height = row + np.linspace(0.22, -0.22, len(percent)) if len(percent) > 1 else np.array([row])
+            ax.errorbar(mean, row, xerr=std if n > 1 else None, color=BLACK, lw=1.6, capsize=5, zorder=2)
+            ax.plot(mean, row, "|", color=BLACK, ms=17, mew=2.2, zorder=2)
+            ax.scatter(percent, height, s=34, c=COLOURS[method], edgecolors=BLACK, linewidths=0.8, zorder=3)
+            alone = "" if table["n"].nunique() == 1 else "  (n = 1)"
+            note(ax, row, f"{mean:.2f} ± {std:.2f}" if n > 1 else f"{mean:.2f}{alone}", size=11)
+        note(ax, -0.75, "mean ± std (%)", color=INK)
+        ax.set_yticks(range(len(methods)), [METHODS[m].title for m in methods])
+        ax.set_ylim(len(methods) - 0.45, -0.55)
+        ax.grid(axis="y", visible=False)
+        ax.set_xlabel("test accuracy (%)")
+        caption = (
+            f"{study_line(facts, table['n'])}\n{hardware(facts)}; one image is {100 / facts['test_images']:.2f} points"
+        )
+        usual = f"How well each method does on {facts['dataset']}: each dot is one trained network"
+        frame(figure, title or usual, f"{caption}\n{more}" if more else caption)
+        return finish(figure)
+
+
+# --- shares of +1, a dot per channel ---------------------------------------------------------------------------------
+
+
+def output_signs(
+    net_signs: Mapping[str, Mapping[str, LayerSigns]],
+    notes: Mapping[str, str] | None = None,
+    title: str = "How often does a channel say +1? Each dot is one channel of a trained network",
+    caption: str = "",
+) -> Figure:
+    """How often each output channel says +1, per layer, method under method; every dot is one channel.
+
+    ``net_signs``: method -> layer -> what ``record_signs`` gave. ``notes`` stand under the methods' names, instead of
+    what the method does; ``caption`` below it all.
+    """
+    methods = _in_order(list(net_signs))
+    layers = net_signs[methods[0]]
+    for method in methods:
+        if set(net_signs[method]) != set(layers):
+            raise UsageError(f"{method} and {methods[0]} have other layers: draw methods of the same network")
+    labels = {m: title_lines(m) for m in methods}
+    labels |= {m: f"{title_lines(m).splitlines()[0]}\n{note}" for m, note in (notes or {}).items() if m in labels}
+    rows = {labels[m]: {layer: net_signs[m][layer].output for layer in layers} for m in methods}
+    titles = {name: f"layer {name}: {len(s.output)} channels" for name, s in layers.items()}
+    return _share_rows(rows, titles, title, "share of +1 among its outputs", caption)
+
+
+def sign_summary(layers: Mapping[str, LayerSigns]) -> Figure:
+    """One network: per layer, how often each input channel is +1 before and after ASD, and each output channel.
+
+    A network that doesn't shift its activations has one row of inputs.
+    """
+    if not layers:
+        raise UsageError("nothing to draw: no layer given")
+    before = {name: s.input_before for name, s in layers.items()}
+    after = {name: s.input_after for name, s in layers.items()}
+    shifted = any(s.input_flips > 0 for s in layers.values())
+    rows = {"inputs,\nbefore the shift": before, "inputs,\nafter the shift": after} if shifted else {"inputs": before}
+    rows["outputs"] = {name: s.output for name, s in layers.items()}
+    titles = {name: f"layer {name}: {len(s.input_before)} → {len(s.output)} channels" for name, s in layers.items()}
+    title = "How often is a sign +1? Every dot is one channel"
+    return _share_rows(rows, titles, title, "share of +1")
+
+
+def _share_rows(
+    rows: Mapping[str, Mapping[str, np.ndarray]], titles: Mapping[str, str], title: str, xlabel: str, caption: str = ""
+) -> Figure:
+    """A column per layer, a row per label: the channels' shares of +1 as stacks of dots, with their mean entropy.
+
+    Two layers stand side by side, more of them below.
+    """
+    columns = min(len(titles), 2)
+    bands = -(-len(titles) // columns)
+    tallest = 1 + max(_stack(shares[layer])[1].max() for shares in rows.values() for layer in titles)
+    with theme():
+        figure = new_figure(8.3, 0.9 + bands * (0.7 + 0.68 * len(rows)))
+        grid = figure.subplots(bands, columns, sharex=True, sharey=True, squeeze=False)
+        for ax, (layer, heading) in zip(grid.flat, titles.items()):
+            ax.axvline(50, color=BLACK, lw=1.2, ls=(0, (4, 3)), zorder=1)
+            note(ax, len(rows) - 0.02, "entropy", color=INK, va="top")
+            for number, shares in enumerate(rows.values()):
+                _share_row(ax, len(rows) - 1 - number, shares[layer], tallest)
+            ax.set_title(heading, size=11)
+            ax.set_xlim(-2, 102)
+            ax.set_ylim(-0.12, len(rows))
+            ax.set_yticks(np.arange(len(rows)) + 0.35, list(rows)[::-1], size=10)
+            ends = ("0 %\nalways −1", "", "50 %\nbalanced", "", "100 %\nalways +1")
+            ax.set_xticks([0, 25, 50, 75, 100], ends, size=SMALL)
+            for label, side in zip(ax.get_xticklabels()[::4], ("left", "right")):
+                label.set_horizontalalignment(side)  # else neighbouring layers' labels would meet
+            ax.grid(axis="y", visible=False)
+            ax.tick_params(labelbottom=True)
+        for ax in grid.flat[len(titles) :]:
+            ax.remove()
+        for ax in grid[-1]:
+            ax.set_xlabel(xlabel)
+        frame(figure, title, caption)
+        return finish(figure)
+
+
+def _stack(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each channel's dot stands: the middle of its bin in percent, and how many are below it."""
+    bins = np.minimum((np.asarray(shares) * STACK_BINS).astype(int), STACK_BINS - 1)
+    below = np.array([np.sum(bins[:k] == b) for k, b in enumerate(bins)])
+    return (bins + 0.5) * 100 / STACK_BINS, below
+
+
+def _share_row(ax: Axes, baseline: float, shares: np.ndarray, tallest: int) -> None:
+    """One row of dots. A channel that leans to +1 is a filled dot, one that leans to -1 a ring, a dead one a cross."""
+    shares = np.asarray(shares)
+    x, below = _stack(shares)
+    y = baseline + 0.06 + below * 0.8 / max(tallest, 8)
+    ax.axhline(baseline, color=GREY, lw=0.8, zorder=1)
+    dead = (shares == 0) | (shares == 1)
+    kinds = (
+        (~dead & (shares >= 0.5), {"marker": "o", "s": 17, "c": PLUS, "edgecolors": BLACK, "linewidths": 0.6}),
+        (~dead & (shares < 0.5), {"marker": "o", "s": 15, "c": "white", "edgecolors": MINUS, "linewidths": 1.3}),
+        (dead, {"marker": "x", "s": 20, "c": BLACK, "linewidths": 1.5}),
+    )
+    for chosen, look in kinds:
+        if chosen.any():
+            ax.scatter(x[chosen], y[chosen], clip_on=False, zorder=3, **look)
+    silent = f"\n{dead.sum()} dead" if dead.any() else ""
+    note(ax, baseline + 0.35, f"{np.mean(signs.entropy(shares)):.3f} bit{silent}")
+
+
+# --- learning curves -------------------------------------------------------------------------------------------------
+
+
+def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None) -> Figure:
+    """Test accuracy after each epoch: the mean over the seeds as a line, their range as a band, a label at its end.
+
+    ``epochs`` has a row per run and epoch (``method``, ``seed``, ``epoch``, ``test_accuracy`` from 0 to 1); more than
+    six methods are hard to tell apart. The axis goes between multiples of 5 %: nothing lies above it, below it only
+    first epochs (a tenth of the points at most).
+    """
+    methods = _in_order(epochs["method"])
+    percent = epochs.assign(percent=100 * epochs["test_accuracy"]).groupby(["method", "epoch"])["percent"]
+    table = percent.agg(["min", "mean", "max"])
+    last = int(epochs["epoch"].max())
+    ends = {m: table.loc[m, "mean"].iloc[-1] for m in methods}
+    bottom, top = _limits(table, min(ends.values()))
+    with theme():
+        figure = new_figure(8.3, 4.8)
+        ax = figure.subplots()
+        for number, method in enumerate(methods):
+            curve, colour = table.loc[method], COLOURS[method]
+            ax.fill_between(curve.index, curve["min"], curve["max"], color=colour, alpha=0.22, lw=0)
+            ax.plot(curve.index, curve["mean"], color=colour, lw=1.8, path_effects=RIM, label=method)
+            every = slice(number, None, max(last // 6, 1))  # from another epoch on for each, so that none hides another
+            ax.plot(curve.index[every], curve["mean"][every], MARKERS[method], color=colour, mec=BLACK, mew=0.8, ms=7)
+        ax.set_xlim(1, max(last, 2))
+        ax.set_ylim(bottom, top)
+        _end_labels(ax, ends)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))  # no steps of 2.5
+        ax.set_xlabel("epoch")
+        ax.set_ylabel("test accuracy (%)")
+        n = epochs.groupby("method")["seed"].nunique()
+        frame(figure, "Test accuracy while learning: line = mean, band = range of the seeds",
+               f"{study_line(facts, n)}\n{hardware(facts)}" if facts else "")  # fmt: skip
+        return finish(figure)
+
+
+def _limits(table: pd.DataFrame, lowest_end: float) -> tuple[float, float]:
+    """The accuracies in percent between which the curves are drawn, as :func:`learning_curves` says."""
+    bottom = 5 * np.floor(min(table["mean"].quantile(0.1), lowest_end - 1) / 5)
+    top = 5 * np.ceil(round(table["max"].max(), 6) / 5)  # rounded: 100 · 0.55 is a little more than 55
+    return bottom, top + 0.02 * (top - bottom)  # room for the markers up there
+
+
+def _end_labels(ax: Axes, ends: Mapping[str, float]) -> None:
+    """Each method's marker, name and last value to the right of the axes, no nearer to each other than a line."""
+    bottom, top = ax.get_ylim()
+    methods = sorted(ends, key=ends.get)
+    heights = spread_out([ends[m] for m in methods], 0.065 * (top - bottom), bottom, top)
+    for method, height in zip(methods, heights):
+        ax.annotate("", (1, ends[method]), (1.05, height), ax.get_yaxis_transform(), ax.get_yaxis_transform(),
+                    arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.8, "shrinkA": 0, "shrinkB": 0})  # fmt: skip
+        ax.plot(1.05, height, MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8, ms=8, clip_on=False,
+                transform=ax.get_yaxis_transform())  # fmt: skip
+        name = METHODS[method].short
+        label = f"{name}  {ends[method]:.1f} %"
+        ax.text(1.08, height, label, transform=ax.get_yaxis_transform(), va="center", size=10.5)
+
+
+def spread_out(values: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
+    """``values`` (ascending), moved as little as possible (least squares): ``gap`` apart, from ``low`` to ``high``."""
+    steps = gap * np.arange(len(values))
+    return isotonic_regression(np.asarray(values) - steps, y_min=low, y_max=high - steps[-1]) + steps

@@ -1,0 +1,79 @@
+"""How every figure looks, and how it is written so that the bytes are the same each time.
+
+One seaborn theme; the Okabe-Ito colours, which colour-blind readers can tell apart; and never colour alone: +1 and -1
+also differ in hatch, methods also in marker.
+"""
+
+import io
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import seaborn
+from matplotlib.figure import Figure
+
+from ..core.methods import METHODS
+from ..system.files import writable_folder, write_atomic
+
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#222222",
+)  # fmt: skip
+GREY = "#8A8A8A"
+PLUS, MINUS = ORANGE, BLUE  # the two signs, everywhere; with hatches PLUS_HATCH and MINUS_HATCH
+PLUS_HATCH, MINUS_HATCH = "//", ""
+
+COLOURS = dict(zip(METHODS, (GREY, BLACK, SKY, SKY, PURPLE, PURPLE, GREEN, YELLOW, ORANGE, BLUE, RED), strict=True))
+MARKERS = dict(zip(METHODS, "osv^D<>phX*", strict=True))
+
+_STYLE = {
+    "figure.dpi": 100,
+    "savefig.dpi": 150,
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 11,
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so that every machine draws the same letters
+    "svg.hashsalt": "sdbnn_lite",
+    "svg.fonttype": "path",
+    "figure.constrained_layout.use": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+@contextmanager
+def theme():
+    """Everything drawn inside looks like the rest of the project; settings outside stay as they were."""
+    with matplotlib.rc_context():
+        seaborn.set_theme(context="notebook", style="whitegrid", rc=_STYLE)
+        yield
+
+
+def new_figure(width: float = 8.0, height: float = 4.0) -> Figure:
+    """An empty figure in inches that pyplot doesn't know, so nothing has to be closed. Call it inside ``theme()``."""
+    return Figure(figsize=(width, height))
+
+
+def png_bytes(figure: Figure, dpi: int = 100) -> bytes:
+    """The figure as PNG, without a date or a version in it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def svg_bytes(figure: Figure) -> bytes:
+    """The figure as SVG, without a date in it."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": _STYLE["svg.hashsalt"]}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
+    """Write ``folder/name.png`` and ``folder/name.svg``; returns both paths."""
+    folder = writable_folder(folder)
+    paths = [folder / f"{name}.png", folder / f"{name}.svg"]
+    write_atomic(paths[0], png_bytes(figure, dpi=150))
+    write_atomic(paths[1], svg_bytes(figure))
+    return paths

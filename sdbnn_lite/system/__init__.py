@@ -1,0 +1,1 @@
+"""Files, locks, signals, threads and devices, and what this machine is."""

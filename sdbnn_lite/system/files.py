@@ -1,0 +1,66 @@
+"""Write files so that a kill or a full disk leaves the old one whole."""
+
+import csv
+import io
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import RunError, UsageError
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write ``content`` to a temporary file beside ``path``, flush it to the disk, then rename it over ``path``.
+
+    Raises RunError where that fails (disk full, no permission): the old file is still there, the temporary one not.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        kept = "the last good one is kept" if os.path.exists(path) else "there is no earlier one"
+        raise RunError(f"{path}: can't be written ({error.strerror or error}); {kept}") from error
+
+
+def write_csv(path: Path, rows: list[dict]) -> None:
+    """Rows with the same keys as a CSV with a header row; floats as their shortest exact text."""
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    write_atomic(path, text.getvalue().encode())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV with a header row, values as text; an absent file has none."""
+    if not Path(path).exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_json(path: Path, content: object) -> None:
+    """``content`` as indented JSON with a newline at the end."""
+    write_atomic(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def writable_folder(path: str | Path) -> Path:
+    """Make the folder ``path`` if need be, and prove that it can be written; raises UsageError where it can't."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".{os.getpid()}.probe"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"{path}: not a folder that can be written ({error.strerror or error})") from error
+    return path

@@ -1,0 +1,1 @@
+"""Recipes, the run folder and the training loop."""

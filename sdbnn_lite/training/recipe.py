@@ -1,0 +1,130 @@
+"""What a training recipe is: every setting of a run but the method, the seed and the machine."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from ..errors import UsageError, unknown
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a training run but the method, the seed and the machine.
+
+    network, dataset   names for ``build`` and ``data.load``; ``image_size`` in pixels (None: the data set's own)
+    epochs, batch_size (of all processes together), optimizer ("sgd" or "adam"), lr, momentum, weight_decay
+    schedule           "cosine" or "linear", from lr to 0, one value per epoch
+    ede                (T_min, T_max) of the EDE schedule
+    pad, flip          augmentation: padding in pixels before the random crop, horizontal flip of half the images
+    stage              1: real weights under binary activations, 2: both binary
+    published          True where every value is the paper's
+    about              one line for the list of recipes
+
+    What the published training doesn't have; every default means "as published":
+
+    warmup_epochs      epochs in which lr rises evenly, before the schedule begins (0: none)
+    label_smoothing    ε of the cross-entropy's targets (1-ε)·onehot + ε/classes, 0 <= ε < 1; see ``losses``
+    distill            share m of the teacher in the loss, (1-m)·CE + m·KL(teacher‖student); 0 <= m <= 1; above 0 the
+                       run needs a teacher (``--teacher``)
+    decay_all          True: weight decay on every parameter; False: only on the weights of convolutions and of the
+                       linear layer, not on batch norm, ASD's matrices, α, β, scales and biases; see ``optimizers``
+    ema                decay d of the weights' moving average, 0 <= d < 1; above 0 the average is what is scored and
+                       saved, with batch-norm statistics of its own; see ``averaging``
+    reflect            pad with the mirrored image instead of zeros
+    cutout             side in pixels of a square that is erased at a random place of every training image (0: none)
+    alternate_flip     flip each image in every second epoch instead of by chance
+    resized            instead of ``pad``: a random box of 8-100 % of the area, aspect 3/4-4/3, resized to the whole
+    jitter, lighting   strengths of the colour augmentations (0: none); see ``vary``
+    """
+
+    name: str
+    network: str
+    dataset: str
+    about: str
+    epochs: int
+    lr: float
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"
+    ede: tuple[float, float] = (1e-3, 10.0)
+    pad: int = 4
+    flip: bool = True
+    image_size: int | None = None
+    stage: int = 2
+    published: bool = False
+    warmup_epochs: int = 0
+    label_smoothing: float = 0.0
+    distill: float = 0.0
+    decay_all: bool = True
+    ema: float = 0.0
+    reflect: bool = False
+    cutout: int = 0
+    alternate_flip: bool = False
+    resized: bool = False
+    jitter: float = 0.0
+    lighting: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.epochs, int) or self.epochs < 1:
+            raise UsageError(f"epochs={self.epochs!r}: a whole number from 1 up is needed")
+        if not isinstance(self.batch_size, int) or self.batch_size < 2:
+            raise UsageError(f"batch_size={self.batch_size!r}: batch norm needs at least 2 images")
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise UsageError(f"lr={self.lr!r}: a finite number above 0 is needed")
+        for field, choices in (("optimizer", ("sgd", "adam")), ("schedule", ("cosine", "linear"))):
+            if getattr(self, field) not in choices:
+                raise unknown(field, getattr(self, field), choices)
+        if not isinstance(self.warmup_epochs, int) or not 0 <= self.warmup_epochs < self.epochs:
+            raise UsageError(
+                f"warmup_epochs={self.warmup_epochs!r}: a whole number from 0 to {self.epochs - 1} is needed"
+            )
+        for field, most in (("label_smoothing", "below 1"), ("ema", "below 1"), ("distill", "to 1")):
+            value = getattr(self, field)
+            if not (0 <= value < 1 or (value == 1 and most == "to 1")):
+                raise UsageError(f"{field}={value!r}: a number from 0 {most} is needed")
+        if not (len(self.ede) == 2 and 0 < self.ede[0] <= self.ede[1] < math.inf):
+            raise UsageError(f"ede={self.ede!r}: two finite numbers are needed, 0 < t_min <= t_max")
+        if not isinstance(self.cutout, int) or self.cutout < 0:
+            raise UsageError(f"cutout={self.cutout!r}: a whole number of pixels, 0 or more, is needed")
+
+    def with_epochs(self, epochs: int | None) -> "Recipe":
+        """The same recipe, its schedules (warm-up too) compressed or stretched to ``epochs`` (None: as it is)."""
+        if epochs is None or epochs == self.epochs:
+            return self
+        warmup = min(round(self.warmup_epochs * epochs / self.epochs), max(epochs - 1, 0))
+        return dataclasses.replace(self, epochs=epochs, warmup_epochs=warmup, published=False)
+
+    def changed(
+        self,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        image_size: int | None = None,
+        distill: float | None = None,
+        ede: tuple[float, float] | None = None,
+    ) -> "Recipe":
+        """The same recipe with what isn't None replaced; no longer "published" where that changes it.
+
+        A ``batch_size`` alone takes the learning rate along: lr·b'/b with SGD (Goyal et al. 2017), lr·√(b'/b) with Adam
+        (Malladi et al. 2022).
+        """
+        if batch_size is not None and lr is None and batch_size > 0:
+            factor = batch_size / self.batch_size
+            lr = self.lr * (factor if self.optimizer == "sgd" else math.sqrt(factor))
+        wanted = {"batch_size": batch_size, "lr": lr, "image_size": image_size, "distill": distill, "ede": ede}
+        other = {k: v for k, v in wanted.items() if v is not None and v != getattr(self, k)}
+        recipe = self.with_epochs(epochs)
+        return dataclasses.replace(recipe, **other, published=False) if other else recipe
+
+    def lr_at(self, epoch: int) -> float:
+        """Learning rate of ``epoch`` = 0 … epochs-1, with w = ``warmup_epochs``:
+
+        epoch < w    lr·(epoch + 1)/(w + 1)
+        then         lr·(1 + cos(π·done))/2 or lr·(1 - done), done = (epoch - w)/(epochs - w)
+        """
+        if epoch < self.warmup_epochs:
+            return self.lr * (epoch + 1) / (self.warmup_epochs + 1)
+        done = (epoch - self.warmup_epochs) / (self.epochs - self.warmup_epochs)
+        return self.lr * ((1 + math.cos(math.pi * done)) / 2 if self.schedule == "cosine" else 1 - done)

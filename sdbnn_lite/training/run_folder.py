@@ -1,0 +1,113 @@
+"""A run's folder: what it holds, what it may be resumed with.
+
+log.csv                  a row per epoch: t, learning rate, losses, accuracies, seconds, images/s
+signs.csv                a row per epoch and binary layer: the signs of 256 test images from the whole set
+run.json                 recipe, method, seed, data set, hardware, versions, command, and in the end the result
+checkpoint.safetensors   everything the run needs to go on, after every epoch
+weights.safetensors      the network of the last epoch
+"""
+
+import dataclasses
+import json
+from contextlib import ExitStack
+from pathlib import Path
+
+from ..errors import UsageError
+from ..system.files import read_csv, writable_folder
+from ..system.locks import hold
+from ..weights.files import CHECKPOINT, WEIGHTS, read_tensors
+from .recipes import Recipe
+
+LOG, SIGNS, RUN = "log.csv", "signs.csv", "run.json"
+LOCK = ".lock"  # there while a process trains
+
+
+def identity(recipe: Recipe, method: str, seed: int, teacher: str | None = None) -> dict:
+    """What has to be the same for a run to be resumed, ready for JSON; ``teacher``: its weights' fingerprint."""
+    settings = dataclasses.asdict(recipe)
+    name = settings.pop("name")
+    del settings["about"]
+    described = {"recipe": name, "method": method, "seed": seed, **settings, "teacher": teacher}
+    return json.loads(json.dumps(described))  # tuples become lists
+
+
+def as_published() -> dict:
+    """The settings that a run of an earlier version doesn't name: each had the value that is the default now."""
+    return {f.name: f.default for f in dataclasses.fields(Recipe) if f.default is not dataclasses.MISSING}
+
+
+def look_into(out: str | Path, wanted: dict, resume: bool, restarted: bool = False) -> tuple[Path, tuple | None]:
+    """The run's folder and, with ``resume``, what its checkpoint holds: (tensors, about). Nothing is made or changed.
+
+    ``restarted``: the run was begun by this very launch of torchrun, which started its processes anew; then it goes on
+    from the checkpoint, if there is one yet.
+    Raises UsageError where the folder holds a run already (no ``resume``), has nothing to resume, or holds a run of
+    another recipe, method, seed, teacher or number of epochs (it names each difference).
+    """
+    out = Path(out)
+    checkpoint = out / CHECKPOINT
+    if restarted:
+        resume = checkpoint.exists()
+    if not resume:
+        if not restarted and is_begun(out):
+            raise UsageError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
+        return out, None
+    if not checkpoint.exists():
+        raise UsageError(f"{out}: nothing to resume, there is no {CHECKPOINT}; start without --resume")
+    tensors, about = read_tensors(checkpoint)
+    differences = differing(about.get("identity", {}), wanted)
+    if differences:
+        raise UsageError(f"{out}: another run can't be resumed with these settings: {'; '.join(differences)}")
+    return out, (tensors, about)
+
+
+def is_begun(out: Path) -> bool:
+    """Whether a run's state lies in ``out``; its run.json alone is what a kill before the first checkpoint leaves."""
+    return (out / CHECKPOINT).exists() or (out / WEIGHTS).exists()
+
+
+def is_finished(out: Path) -> bool:
+    """Whether the run in ``out`` has its result and its weights."""
+    try:
+        return bool(json.loads((out / RUN).read_text())["result"]) and (out / WEIGHTS).is_file()
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def differing(found: dict, wanted: dict) -> list[str]:
+    """Every setting of the run ``found`` that isn't as ``wanted``, in words."""
+    found = {**as_published(), **found}
+    return [f"{k} is {found.get(k)!r} there, {v!r} here" for k, v in wanted.items() if found.get(k) != v]
+
+
+def open_folder(out: Path) -> ExitStack:
+    """Make the run's folder, or clean an earlier process's leftovers, and hold it until the result is closed.
+
+    Raises UsageError where it can't be written, or another process is training in it.
+    """
+    held = hold(writable_folder(out) / LOCK, f"{out}: another process is training in it; choose another --out, or wait")
+    for leftover in out.glob(".*.tmp"):  # of a process that was killed while it wrote
+        leftover.unlink(missing_ok=True)
+    return held
+
+
+def rows_until(path: Path, epoch: int) -> list[dict]:
+    """The rows of a log up to and with ``epoch``: a kill may have left rows of an epoch that has to be run again."""
+    return [row for row in read_csv(path) if int(row["epoch"]) <= epoch]
+
+
+def origin(out: Path, epochs: int, machine: dict) -> dict:
+    """When and by which command the run in ``out`` was begun, so that resuming after ``epochs`` doesn't rewrite it.
+
+    "earlier", where other machines (or threads, versions) than ``machine`` finished an epoch before it: each of them
+    as {"epochs": how many were done when it stopped, "machine": as ``describe_machine`` gave it}.
+    """
+    try:
+        begun = json.loads((out / RUN).read_text())
+        about = {key: begun[key] for key in ("command", "started")}
+        earlier = begun.get("earlier", [])
+        if begun["machine"] != machine and epochs > (earlier[-1]["epochs"] if earlier else 0):
+            earlier = [*earlier, {"epochs": epochs, "machine": begun["machine"]}]
+        return about | ({"earlier": earlier} if earlier else {})
+    except (OSError, ValueError, KeyError):
+        return {}

@@ -1,0 +1,1 @@
+"""One training step: readable, as a CUDA graph, shared among processes."""

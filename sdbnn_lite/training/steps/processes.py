@@ -1,0 +1,209 @@
+"""Training on several processes, which torch's own launcher starts; a run without it is a single process.
+
+    torchrun --nnodes N --nproc-per-node M -m sdbnn_lite train RECIPE ...        N·M processes, one per GPU or CPU core
+
+torchrun tells each process its rank, the number of all and how to meet (environment variables); :func:`join` reads
+them. What is exchanged goes through torch.distributed: NCCL between GPUs, gloo between CPUs.
+
+    batch size       always that of all processes together: what it stands for doesn't depend on their number
+    batch norm       synchronised (``synchronised``): mean and variance of the whole batch
+    gradients        summed over the whole batch by DistributedDataParallel (``shared_step``)
+    test images      each scored by exactly one process, counts summed
+    files            written by process 0 alone; the run's folder must be one that every machine sees, as all read it
+
+So 1, 2 and 8 processes compute the same up to the order of sums, and a checkpoint can be resumed on any number.
+
+**Restarts.** Where a process dies, its fellows stop with a RunError, torchrun ends them all and, with
+``--max-restarts R``, starts them again up to R times. A restarted process (TORCHELASTIC_RESTART_COUNT above 0) goes on
+from the last checkpoint without ``--resume`` if the folder's run.json was written under the same launch: torchrun's run
+id (``--rdzv-id``, or ``--standalone``'s own), or where it has none (a single machine) torchrun's process id.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
+
+from ...errors import RunError, UsageError
+from ...system.interrupt import last_words
+from ...system.machine import pick_device
+from ..evaluate import Score
+
+T = TypeVar("T")
+PATIENCE = timedelta(minutes=30)  # decoding a set for the first time takes that long; a dead process is noticed at once
+LOST = ("peer", "gloo", "nccl", "broken pipe", "connection", "timed out", "store")  # what torch calls it, in lower case
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which of how many processes this is: ``rank`` = 0 … ``processes`` - 1; ``local``: the same on this machine."""
+
+    rank: int = 0
+    processes: int = 1
+    local: int = 0
+    device: torch.device = torch.device("cpu")
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no other process."""
+        return self.processes == 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes files and talks."""
+        return self.rank == 0
+
+    def total(self, *values: float) -> tuple[float, ...]:
+        """Each value summed over all processes (float64; counts below 2^53 stay exact); alone: as they are."""
+        if self.alone:
+            return values
+        sums = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(sums)
+        return tuple(sums.tolist())
+
+    def combine(self, score: Score) -> Score:
+        """The score of all test images from each process's score of its own."""
+        if self.alone:
+            return score
+        n = score.images
+        loss, first, five, images = self.total(score.loss * n, round(score.top1 * n), round(score.top5 * n), n)
+        return replace(score, loss=loss / images, top1=first / images, top5=five / images, images=int(images))
+
+    def agree(self, work: Callable[[], T]) -> T:
+        """``work()``; where it is refused or fails on any process, every one of them raises the first one's error."""
+        result, problem = None, None
+        try:
+            result = work()
+        except (UsageError, RunError) as error:
+            if self.alone:
+                raise
+            problem = type(error), str(error)
+        problems: list = [problem] * self.processes
+        if not self.alone:
+            dist.all_gather_object(problems, problem)
+        for kind, message in filter(None, problems):
+            error = kind(message)
+            error.everywhere = True  # the command line says it once
+            raise error
+        return result
+
+    def in_turn(self, work: Callable[[], T]) -> T:
+        """:meth:`agree`, on each machine first in one process, then in the others: they find what it downloaded."""
+        first = self.agree(lambda: work() if self.local == 0 else None)
+        return first if self.alone else self.agree(lambda: first if self.local == 0 else work())
+
+    def wait(self) -> None:
+        """Go on when all processes are here."""
+        self.total(0)
+
+    @contextmanager
+    def in_touch(self, kept: Callable[[], str]) -> Iterator[None]:
+        """Say it where another process is gone, whoever notices first; ``kept()`` says what is on the disk.
+
+        Torch's error about it becomes a RunError. torchrun's SIGTERM ends this process after the same words.
+        """
+        if self.alone:
+            yield
+            return
+
+        def gone() -> str:
+            return (
+                f"another of the {self.processes} processes is gone (killed, out of memory, or its machine is down); "
+                f"{kept()}; go on with --resume, on any number of processes, or start torchrun with --max-restarts 3, "
+                f"which goes on by itself"
+            )
+
+        try:
+            with last_words(lambda: f"process {self.rank}: ended by torchrun: it was stopped, or {gone()}"):
+                yield
+        except RuntimeError as error:
+            if isinstance(error, RunError) or not any(word in str(error).lower() for word in LOST):
+                raise
+            raise RunError(f"{gone()} ({str(error).splitlines()[0][:160]})") from error
+
+
+ALONE = Place()
+
+
+def join(device: str = "auto") -> Place:
+    """This process's place; the first call of a launched process also meets the others.
+
+    Raises UsageError where a machine has fewer GPUs than processes, and for a device that isn't there.
+    """
+    chosen, env = pick_device(device), os.environ
+    processes = int(env.get("WORLD_SIZE", 1)) if "RANK" in env else 1
+    if processes == 1:
+        return Place(device=chosen)
+    local, here = int(env.get("LOCAL_RANK", 0)), int(env.get("LOCAL_WORLD_SIZE", 1))
+    if chosen.type == "cuda":
+        if here > torch.cuda.device_count():
+            raise UsageError(f"--nproc-per-node {here}: this machine has {torch.cuda.device_count()} GPUs; start at "
+                             f"most one process for each (or give --device cpu)")  # fmt: skip
+        chosen = torch.device("cuda", local)
+        torch.cuda.set_device(chosen)
+    if not dist.is_initialized():
+        backend = "nccl" if chosen.type == "cuda" and dist.is_nccl_available() else "gloo"
+        store, rank, _ = next(rendezvous("env://", timeout=PATIENCE))
+        # torchrun may keep its store when it restarts: without a prefix, dead processes' addresses would be read there
+        store = dist.PrefixStore(f"attempt {attempt()}", store)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=processes, timeout=PATIENCE)
+    return Place(dist.get_rank(), processes, local, chosen)
+
+
+def leads() -> bool:
+    """Whether this process is the only one or the first, as torchrun says it: known before :func:`join`."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def leave() -> None:
+    """Part from the others, when all is done."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def check_batch(batch_size: int, processes: int) -> None:
+    """Raise UsageError unless the global batch can be dealt out evenly."""
+    if batch_size % processes:
+        lower = batch_size // processes * processes
+        near = " or ".join(str(n) for n in (lower, lower + processes) if n)
+        raise UsageError(f"batch size {batch_size} (of all processes together) doesn't divide by {processes} "
+                         f"processes: give --batch-size {near}")  # fmt: skip
+
+
+def check_images(label: str, train: int, test: int, processes: int) -> None:
+    """Raise UsageError where there are more processes than training or test images."""
+    if processes > min(train, test):
+        raise UsageError(f"{processes} processes: {label} has {train:,} training and {test:,} test images; start at "
+                         f"most {min(train, test)}")  # fmt: skip
+
+
+def attempt() -> int:
+    """How often torchrun has started these processes anew."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+
+
+def launch() -> str | None:
+    """What names this launch of torchrun, the same after each of its restarts; None without torchrun."""
+    run = os.environ.get("TORCHELASTIC_RUN_ID")
+    if run is None:
+        return None
+    return run if run != "none" else f"{socket.gethostname()}:{os.getppid()}"
+
+
+def restarted(run_file: Path) -> bool:
+    """Whether torchrun started this process anew, and the run of ``run_file`` is the one that it was at before."""
+    if attempt() == 0:
+        return False
+    try:
+        return json.loads(Path(run_file).read_text()).get("launch") == launch()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,63 @@
+"""One training step, as a textbook has it: logits, loss, gradients, update. A GPU's own is in ``cuda_step``."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..averaging import Average
+from ..losses import TrainingLoss
+
+
+class Step:
+    """``step(images, labels)`` trains on one batch and adds to the sums, which stay on the device until ``sums``.
+
+    ``forward`` maps images (B, C, H, W) to logits. ``look_every``: after how many steps it is cheap to read the sums;
+    on the CPU always, on a GPU each look waits until it is done.
+    """
+
+    look_every = 1
+
+    def __init__(
+        self,
+        forward: Callable[[Tensor], Tensor],
+        optimizer: torch.optim.Optimizer,
+        loss: TrainingLoss,
+        average: Average | None,
+        device: torch.device,
+    ):
+        self.forward, self.optimizer, self.loss, self.average = forward, optimizer, loss, average
+        self.tally = torch.zeros(2, dtype=torch.float64, device=device)  # Σ loss·images, Σ correct
+
+    @property
+    def path(self) -> str:
+        """How the steps are computed, for run.json."""
+        return getattr(self.forward, "path", "readable")
+
+    def __call__(self, images: Tensor, labels: Tensor) -> None:
+        self.compute(images, labels)
+        if self.average is not None:
+            self.average.update()
+
+    def compute(self, images: Tensor, labels: Tensor, forward: Callable[[Tensor], Tensor] | None = None) -> None:
+        """Everything of a step that happens on the device, so that a CUDA graph can hold it."""
+        logits = (forward or self.forward)(images)
+        loss = self.loss(logits, images, labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.weighed(loss, labels).backward()
+        self.optimizer.step()
+        correct = (logits.detach().argmax(1) == labels).sum()
+        self.tally += torch.stack([loss.detach().double() * len(labels), correct.double()])
+
+    def weighed(self, loss: Tensor, labels: Tensor) -> Tensor:
+        """What gradients are taken of: the batch's mean loss (``shared_step``: this process's share of it)."""
+        return loss
+
+    def begin(self, loss_sum: float, correct: int) -> None:
+        """Set the sums: 0 at the start of an epoch, a checkpoint's where one is resumed."""
+        self.tally.copy_(torch.tensor([loss_sum, correct], dtype=torch.float64))
+
+    def sums(self) -> tuple[float, int]:
+        """Σ loss·images and Σ correct of the epoch so far; on a GPU this waits until the steps are done."""
+        loss_sum, correct = self.tally.tolist()
+        return loss_sum, int(correct)

@@ -1,0 +1,1 @@
+"""Trained networks as files: ours, the zoo's, the published code's, torchvision's, ONNX."""

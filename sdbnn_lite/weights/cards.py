@@ -1,0 +1,114 @@
+"""The card of a trained network: a JSON beside its file that says what it is, and by which the file is checked.
+
+zoo/cifar10_resnet20.safetensors     the network
+zoo/cifar10_resnet20.json            its card: see :func:`make_card`
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+from ..core.models import BinaryNet
+from ..data.in_memory import IMAGENET_MEAN, IMAGENET_STD
+from ..errors import RunError, UsageError
+from ..training.evaluate import Score
+from .logits_check import AGREEMENT, PROBE_IMAGES, agreement, answers, probe_images, probe_logits
+
+TOLERANCE = 0.05  # percentage points by which an accuracy may differ from the card's
+_REMEDY = "fetch both files again (git checkout, or pip install --force-reinstall sdbnn-lite)"
+_SIZES = {"digits": 8, "cifar10": 32, "imagenette": 128, "imagenet": 224}  # pixels a side unless a run chose another
+
+
+def card_path(weights: Path) -> Path:
+    """Where the card of the file ``weights`` is, if it has one."""
+    return Path(weights).with_suffix(".json")
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def probe_settings(net: BinaryNet, dataset: str, image_size: int | None) -> dict:
+    """How the probe's images are made for ``net``: size and statistics of the images it was trained on."""
+    channels = net.options["in_channels"]
+    mean, std = ([0.5] * channels, [0.5] * channels) if dataset == "digits" else (IMAGENET_MEAN, IMAGENET_STD)
+    size = image_size or net.options.get("image_size") or _SIZES[dataset]
+    return {"images": PROBE_IMAGES, "image_size": size, "mean": list(mean), "std": list(std)}
+
+
+def probe_answers(net: BinaryNet, probe: dict) -> str:
+    """What ``net`` answers to the images of a card's ``probe``."""
+    return answers(probe_logits(net, probe_images(probe["image_size"], probe["mean"], probe["std"])))
+
+
+def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: object) -> dict:
+    """The card of the file ``content``, which holds ``net`` and was trained by ``run`` (a run's run.json).
+
+    network, method, recipe, dataset, data (what a figure may be called), epochs, seed, n (runs behind the figure: 1),
+    protocol, test_accuracy, test_top5, test_loss, test_images, then ``more``, then command, started, earlier (machines
+    of a run that went on elsewhere), machine (hardware and versions), bytes and sha256 of the file, and probe: the
+    network's answers to 500 synthetic images.
+    """
+    probe = probe_settings(net, run["dataset"], run.get("image_size"))
+    kept = ("network", "method", "recipe", "published", "dataset", "data", "epochs", "seed")
+    return {
+        **{key: run[key] for key in kept},
+        "n": 1,
+        **result,
+        **more,
+        **{key: run[key] for key in ("command", "started", "earlier", "machine") if key in run},
+        "bytes": len(content),
+        "sha256": digest(content),
+        "probe": {**probe, "argmax": probe_answers(net, probe)},
+    }
+
+
+def read_card(weights: Path) -> dict | None:
+    """The card beside the file ``weights``; None where there is no JSON, or one that is about something else.
+
+    Raises UsageError, naming it, for one that can't be read.
+    """
+    path = card_path(weights)
+    if not path.is_file():
+        return None
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: the card of {Path(weights).name} is damaged ({error}); {_REMEDY}") from error
+    return card if isinstance(card, dict) and "sha256" in card else None
+
+
+def verify(weights: Path, card: dict) -> None:
+    """Raise UsageError, naming file, both digests and remedy, unless the file is the one that the card describes."""
+    found = digest(Path(weights).read_bytes())
+    if found != card["sha256"]:
+        raise UsageError(
+            f"{weights}: damaged, nothing was loaded: SHA-256 is {found}, but {card_path(weights).name} beside it says "
+            f"{card['sha256']}; {_REMEDY}"
+        )
+
+
+def check_probe(net: BinaryNet, card: dict) -> float:
+    """The share of the probe's images that ``net`` answers as its card says; raises RunError below ``AGREEMENT``."""
+    share = agreement(probe_answers(net, card["probe"]), card["probe"]["argmax"])
+    if share < AGREEMENT:
+        raise RunError(f"{card['network']}: only {share:.1%} of the card's answers, {AGREEMENT:.0%} are needed")
+    return share
+
+
+def compare(card: dict, score: Score, label: str) -> str:
+    """A line that says whether ``score``, measured on images called ``label``, is the card's.
+
+    Raises RunError where both were measured on the same set and differ by more than ``TOLERANCE`` points.
+    """
+    on_card = f"{100 * card['test_accuracy']:.2f} %"
+    if (label, score.images) != (card["data"], card["test_images"]):
+        return f"card: {on_card} on {card['test_images']:,} test images of {card['data']}; not compared, other images"
+    points = 100 * abs(score.top1 - card["test_accuracy"])
+    if points > TOLERANCE + 1e-9:
+        raise RunError(
+            f"{card['network']}: {100 * score.top1:.2f} % here, {on_card} on its card, {points:.2f} points apart on "
+            f"the same {label}, {TOLERANCE} allowed; compare images, versions and hardware with the card's"
+        )
+    return f"card: {on_card}; {'equal' if points < 1e-9 else f'{points:.2f} points apart, within {TOLERANCE}'}"

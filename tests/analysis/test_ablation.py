@@ -1,0 +1,148 @@
+"""The ablation in numbers and words: contrasts by hand, and sentences that never say more than the runs carry."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from standin import LAYERS, PLANNED, write_study
+
+from sdbnn_lite.analysis import ablation, study
+from sdbnn_lite.core.methods import METHODS
+
+
+def made(**accuracies):
+    """Runs of methods with these accuracies, a seed each."""
+    rows = [{"method": m, "seed": k, "test_accuracy": a} for m, values in accuracies.items()
+            for k, a in enumerate(values)]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def test_what_is_planned_is_the_issue_s_list_and_what_is_missing_is_named(results):
+    assert set(ablation.PLANNED) == {"float", "bnn", "xnor", "irnet", "rsign", "asd", "wsd", "sdbnn"}
+    assert not ablation.ready() and "--methods float,bnn" in ablation.not_ready()
+    runs = made(**{m: [0.8, 0.8] for m in PLANNED if m not in ("xnor", "wsd")}, wsd=[0.8])
+    assert ablation.missing(runs) == (["xnor"], ["wsd"])
+    assert ablation.missing_in_words(runs) == "Still to come: xnor; a second seed of wsd."
+    assert ablation.missing_in_words(made(**{m: [0.8, 0.8] for m in PLANNED})) == ""
+    write_study(results)
+    assert ablation.ready()
+
+
+def test_parts_differ_in_what_they_say():
+    """Each comparison by the methods' own definitions."""
+    for part, one, other in ablation.PARTS + tuple(("", *pair) for pair in ablation.SHIFTED):
+        a, b = METHODS[one], METHODS[other]
+        differing = {f for f in ("activation_gradient", "weight_gradient", "activation_shift", "weight_shift", "scale")
+                     if getattr(a, f) != getattr(b, f)}  # fmt: skip
+        if part.startswith("ASD, WSD and EDE"):
+            assert differing == {"activation_gradient", "weight_gradient", "activation_shift", "weight_shift"}
+        else:
+            assert len(differing) == 1, part
+
+
+def test_all_methods_in_one_sentence(results):
+    assert ablation.means_in_words() == ""
+    write_study(results, ("bnn", "sdbnn"), seeds=2)
+    rows = [("bnn", 0, 0.6), ("bnn", 1, 0.5), ("sdbnn", 0, 0.7)]
+    runs = pd.DataFrame(rows, columns=["method", "seed", "test_accuracy"])
+    runs.to_csv(results / "cifar10-resnet20" / "runs.csv", index=False)
+    assert ablation.means_in_words() == (
+        "At equal length (ResNet-20, 15 epochs, n = 1 to 2 each) the methods reach SD-BNN 70.0, plain BNN 55.0 %."
+    )
+
+
+def test_a_contrast_by_hand():
+    (c,) = ablation.contrasts(made(sdbnn=[0.82, 0.84], wsd=[0.78, 0.80]), 10_000)
+    assert (c.one, c.other, c.n) == ("sdbnn", "wsd", (2, 2)) and c.points == pytest.approx(4)
+    assert c.noise == pytest.approx(200 * np.sqrt((0.83 * 0.17 + 0.79 * 0.21) / 10_000))
+    assert c.apart and c.by_chance == pytest.approx(1 / 3) and c.verdict == "seeds apart (by chance: 33%)"
+    assert "hint, no proof" in ablation.contrasts_in_words([c])
+
+
+@pytest.mark.parametrize(
+    ("runs", "verdict", "said"),
+    [
+        (made(sdbnn=[0.90], wsd=[0.70]), "one seed", "With a single seed"),
+        (made(sdbnn=[0.90, 0.70], wsd=[0.75, 0.60]), "seeds overlap", "None of these differences is clear"),
+        (made(sdbnn=[0.802, 0.803], wsd=[0.800, 0.801]), "within the images' noise", "None of these"),
+        (made(sdbnn=[0.90, 0.91], wsd=[0.70]), "one seed", "With a single seed"),
+        (made(sdbnn=[0.9] * 4, wsd=[0.7] * 4), "seeds apart (by chance: 3%)", "All seeds are apart"),
+        (made(bnn=[0.9], float=[0.9]), None, "No two methods"),
+    ],
+)
+def test_no_more_is_said_than_the_runs_carry(runs, verdict, said):
+    found = ablation.contrasts(runs, 10_000)
+    assert [c.verdict.startswith(verdict) for c in found] == ([True] if verdict else [])
+    assert ablation.contrasts_in_words(found).startswith(said)
+
+
+def test_many_seeds_are_no_hint():
+    assert "hint" not in ablation.contrasts_in_words(ablation.contrasts(made(sdbnn=[0.9] * 4, wsd=[0.7] * 4), 10_000))
+
+
+def test_signs_come_from_the_last_epoch_with_each_run_s_accuracy(results):
+    write_study(results)
+    table, about = ablation.signs_and_accuracy()
+    assert len(table) == 7 * 2 * 18 and about.startswith("500 test images")
+    runs = study.read_study("cifar10-resnet20").set_index(["method", "seed"])["test_accuracy"]
+    for row in table.sample(10, random_state=0).itertuples():
+        assert row.test_accuracy == runs[row.method, row.seed]
+    single = ablation.over_layers(table)
+    assert len(single) == 14
+    one = table[(table["method"] == "asd") & (table["seed"] == 1)]
+    found = single[(single["method"] == "asd") & (single["seed"] == 1)]
+    assert found["entropy"].item() == pytest.approx(one["entropy"].mean())
+    assert list(ablation.over_seeds(table).index) == [m for m in METHODS if m in PLANNED and m != "float"]
+    rows = ablation.layer_rows(table)
+    mine = table[table["method"] == "asd"]
+    row = next(row for row in rows if row[0] == "asd")
+    first, last = (mine.loc[mine["layer"] == layer, "sign_difference"].mean() for layer in (LAYERS[0], LAYERS[-1]))
+    means = (mine["entropy"].mean(), mine["sign_difference"].mean())
+    assert row[1] == 2 and row[2:] == pytest.approx((*means, first, last))
+
+
+def test_layers_are_in_the_network_s_order_and_few_methods_give_no_rho(results):
+    write_study(results, ("float", "bnn", "asd"), seeds=2)
+    table, _ = ablation.signs_and_accuracy()
+    found = ablation.by_layer(table, "entropy")
+    assert list(found["layer"]) == LAYERS and found["rho"].isna().all() and set(found["n"]) == {2}
+    assert "too few methods" in ablation.layers_in_words(found)
+    assert ablation.correlation(ablation.over_seeds(table), "entropy") is None
+    assert ablation.correlation_in_words(None, 2, "methods").startswith("2 methods are too few")
+    rows = ablation.correlation_rows(table)
+    assert rows[0] == ("sign difference", "2 methods", "-", "-", "-") and rows[1][1:3] == ("4 runs", "-")
+
+
+def test_a_study_of_the_float_twin_alone_has_no_signs(results):
+    write_study(results, ("float",))
+    table, about = ablation.signs_and_accuracy()
+    assert table.empty and about == "no signs"
+    assert "nothing can be said" in ablation.asd_in_words(table)
+    assert ablation.layer_rows(table) == [] and len(ablation.correlation_rows(table)) == 4
+    assert "too few methods" in ablation.layers_in_words(ablation.by_layer(table, "entropy"))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_relation_is_named_with_its_direction(sign):
+    points = pd.DataFrame({"entropy": np.arange(8.0), "test_accuracy": sign * np.arange(8.0)})
+    said = ablation.correlation_in_words(ablation.correlation(points, "entropy"), 8, "methods", "entropy")
+    assert f"a higher entropy goes with a {'higher' if sign > 0 else 'lower'} accuracy" in said and "causes" in said
+    points["test_accuracy"] = [3, 1, 4, 1, 5, 9, 2, 6]
+    said = ablation.correlation_in_words(ablation.correlation(points, "entropy"), 8, "methods", "entropy")
+    assert "no relation that we could see" in said and "0.74" in said  # of 8 pairs
+
+
+@pytest.mark.parametrize(
+    ("gaps", "said"),
+    [([-0.1] * 18, "As on the digits"), ([0.1] * 18, "Other than on the digits"), ([-0.1, 0.1] * 9, "It depends")],
+)
+def test_what_asd_does_here_is_compared_with_the_digits(gaps, said):
+    rows = [{"method": m, "seed": 0, "layer": layer, "sign_difference": 0.4 + (gap if m == "sdbnn" else 0)}
+            for m in ("sdbnn", "wsd") for layer, gap in zip(LAYERS, gaps)]  # fmt: skip
+    words = ablation.asd_in_words(pd.DataFrame(rows))
+    assert words.startswith(said) and f"lower in {sum(g < 0 for g in gaps)} of 18 layers (n = 1 seed each)" in words

@@ -1,0 +1,322 @@
+"""The claims against a second way of counting each of their numbers, and the sentences against the numbers."""
+
+import csv
+import re
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sdbnn_lite import binary_layers, build
+from sdbnn_lite.analysis import claims, study
+from sdbnn_lite.errors import UsageError
+from sdbnn_lite.pages.chain import NOTEBOOKS
+from sdbnn_lite.plots import gallery
+from sdbnn_lite.weights import files
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return claims.measure()
+
+
+def csv_rows(file, **wanted):
+    with open(study.RESULTS / "digits" / file, encoding="utf-8") as opened:
+        return [row for row in csv.DictReader(opened) if all(row[k] == v for k, v in wanted.items())]
+
+
+def column(name, **wanted):
+    return [float(row[name]) for row in csv_rows("signs.csv", epoch="40", **wanted)]
+
+
+# --- what a claim is -------------------------------------------------------------------------------------------------
+
+
+def test_there_are_five_each_with_all_that_a_reader_needs(measured):
+    assert [c.number for c in measured] == [1, 2, 3, 4, 5]
+    for claim in measured:
+        assert claim.claim and claim.paper and claim.numbers
+        assert re.search(r"\bn = \d", claim.measured) and "digits, 40 epochs" in claim.measured
+        assert re.fullmatch(r"0\d_[a-z_]+\.ipynb", claim.where)
+        assert all(np.isfinite(value) for value in claim.numbers.values())
+
+
+def test_the_verdicts(measured):
+    """If one of these changes, so has what the README and notebook 04 have to say."""
+    assert [c.holds for c in measured] == ["yes", "yes", "partly", "partly", "not decided here"]
+
+
+def test_a_verdict_is_one_of_four(measured):
+    with pytest.raises(UsageError, match="choose one of yes, partly, no, not decided here"):
+        replace(measured[0], holds="maybe")
+
+
+def test_it_is_the_same_with_other_threads_which_stay_as_they_were(measured):
+    torch.set_num_threads(2)
+    try:
+        assert claims.measure() == measured
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_without_networks_it_says_so_and_leaves_the_threads(monkeypatch, tmp_path):
+    monkeypatch.setattr(files, "ZOO", tmp_path)
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(UsageError, match="digits_bnn"):
+            claims.measure()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_the_caller_keeps_its_random_numbers():
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    claims.extra_operations("digits_convnet", 8)
+    assert torch.equal(torch.rand(3), expected)
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_has_a_row_per_claim_and_equal_columns(measured):
+    lines = claims.markdown(measured).splitlines()
+    assert len(lines) == 2 + len(measured)
+    columns = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
+    assert columns == {7}
+    for claim, line in zip(measured, lines[2:]):
+        assert claim.measured.replace("|", r"\|") in line and f"**{claim.holds}**" in line
+        assert f"(notebooks/{claim.where})" in line
+
+
+def test_links_in_the_table_follow_the_folder(measured):
+    assert f"]({measured[0].where})" in claims.markdown(measured, folder="")
+
+
+def test_the_notebooks_exist(measured):
+    assert [c.where for c in measured if not (NOTEBOOKS / c.where).is_file()] == []
+
+
+# --- 1: scaling factors ----------------------------------------------------------------------------------------------
+
+
+def test_scaling_counted_with_hooks_of_our_own(measured):
+    flips = outputs = 0
+    for method in ("xnor", "xnor_pp", "irnet"):
+        net = files.load(f"digits_{method}")
+        for name, layer in binary_layers(net).items():
+            seen = {}
+            handle = layer.register_forward_hook(lambda _, i, o, seen=seen: seen.update(a=i[0], y=o))
+            with torch.no_grad():
+                net(gallery.digit_images())
+                w = layer.weight
+                if method == "irnet":
+                    w = w - w.mean(dim=(1, 2, 3), keepdim=True)
+                plain = F.conv2d(
+                    torch.where(seen["a"] >= 0, 1.0, -1.0), torch.where(w >= 0, 1.0, -1.0), stride=1, padding=1
+                )
+            handle.remove()
+            assert torch.equal(plain, seen["y"]) == (method == "irnet"), name  # whose factors are all 1
+            flips += ((plain >= 0) != (seen["y"] >= 0)).sum().item()
+            outputs += plain.numel()
+    assert flips == measured[0].numbers["flips"] == 0
+    assert measured[0].numbers["smallest_factor"] > 0 and "(IR-Net's are all 1)" in measured[0].measured
+    assert outputs == measured[0].numbers["outputs"] == 3 * 360 * 64 * (8 * 8 + 4 * 4)
+
+
+# --- 2: what decides a sign ------------------------------------------------------------------------------------------
+
+
+def exact_share(w, p):
+    """P(Σ w·x >= 0) by going through all inputs; one weight per channel."""
+    total = 0.0
+    for x in product((-1, 1), repeat=len(p)):
+        chance = np.prod([q if v == 1 else 1 - q for v, q in zip(x, p, strict=True)])
+        total += chance * (np.dot(w, x) >= 0)
+    return total
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 2**32 - 1))
+def test_the_prediction_is_near_the_exact_probability(seed):
+    random = np.random.default_rng(seed)
+    w = random.choice((-1, 1), size=(3, 10, 1, 1))
+    p = random.uniform(0.2, 0.8, 10)
+    exact = [exact_share(row.ravel(), p) for row in w]
+    np.testing.assert_allclose(claims.predicted_share(w, p), exact, atol=0.03)
+
+
+def test_the_prediction_of_a_kernel_is_that_of_as_many_channels():
+    random = np.random.default_rng(0)
+    w = random.choice((-1, 1), size=(4, 5, 3, 3))
+    p = random.uniform(0, 1, 5)
+    flat = w.reshape(4, 45, 1, 1)
+    np.testing.assert_allclose(claims.predicted_share(w, p), claims.predicted_share(flat, np.repeat(p, 9)))
+
+
+def test_inputs_that_never_change_decide_alone():
+    w = np.array([[1, 1, -1], [-1, -1, 1]]).reshape(2, 3, 1, 1)
+    assert claims.predicted_share(w, np.array([1.0, 1.0, 1.0])).tolist() == [1.0, 0.0]
+
+
+def test_the_prediction_follows_the_measurement_in_every_layer(measured):
+    numbers = measured[1].numbers
+    assert numbers["layers"] == 20 and numbers["channels"] == 1280
+    assert 0.4 < numbers["r_lowest"] < numbers["r_median"] < numbers["r_highest"] < 1
+    assert numbers["r_median"] > 0.8
+
+
+# --- 3 and 4: the shifts ---------------------------------------------------------------------------------------------
+
+
+def test_asd_only_moves_signs_up_counted_directly():
+    net = files.load("digits_asd")
+    down = []
+    for layer in binary_layers(net).values():
+        layer.register_forward_hook(
+            lambda m, i, o: down.append(((i[0] >= 0) & (i[0] + m.activation_shift(i[0]) < 0)).sum().item())
+        )
+    with torch.no_grad():
+        net(gallery.digit_images())
+    assert down == [0, 0]
+
+
+def test_asd_against_the_table(measured):
+    numbers = measured[2].numbers
+    flips = column("input_flips", method="asd")
+    assert (numbers["flips_lowest"], numbers["flips_highest"]) == (min(flips), max(flips))
+    assert numbers["moved_to_minus"] < 1e-12
+    for layer in ("conv2", "conv3"):
+        ours, control = (column("entropy", method=m, layer=layer) for m in ("asd", "ede"))
+        assert numbers[f"{layer}_difference"] == pytest.approx(sum(ours) / 3 - sum(control) / 3)
+        assert all(a < b for a, b in zip(ours, control, strict=True))
+    assert numbers["lower"] == numbers["pairs"] == 6
+
+
+def test_freezing_the_shifts_counted_by_another_road(measured):
+    net, x = files.load("digits_asd"), gallery.digit_images()
+    with torch.no_grad():
+        a2 = F.hardtanh(net.bn1(net.conv1(x)))
+        a3 = F.hardtanh(net.bn2(F.max_pool2d(net.conv2(a2), 2)))
+        differ = []
+        for layer, a in ((net.conv2, a2), (net.conv3, a3)):
+            shift = torch.sigmoid(
+                torch.relu(a.mean(dim=(2, 3)) @ layer.asd.squeeze.weight.T) @ layer.asd.expand.weight.T
+            )
+            own, mean = a + shift[:, :, None, None], a + shift.mean(dim=0)[None, :, None, None]
+            differ.append(((own < 0) != (mean < 0)).sum().item() / a.numel())
+    assert measured[2].numbers["frozen"] == pytest.approx(max(differ), abs=1e-4)
+    assert 0 < max(differ) < 0.02
+
+
+def test_the_sentence_on_asd_follows_the_numbers(measured):
+    """Were ASD's entropies higher, the claim would be said to hold."""
+    net = files.load("digits_asd")
+    recorded = gallery.record_signs(net, gallery.digit_images()[:20])
+    last = study.read_study("digits", "signs.csv").query("epoch == 40").copy()
+    last.loc[last["method"] == "asd", "entropy"] = 1.0
+    claim = claims._asd(last, recorded, 0.01, "digits, 40 epochs")
+    assert claim.holds == "yes" and "differ more" in claim.measured and "lower in 0 of 6" in claim.measured
+    assert measured[2].holds == "partly" and "differ *less*" in measured[2].measured
+
+
+def test_wsd_against_the_table_and_a_second_count(measured):
+    numbers = measured[3].numbers
+    flips = column("weight_flips", method="wsd")
+    assert (numbers["flips_lowest"], numbers["flips_highest"]) == (min(flips), max(flips))
+    torch.manual_seed(0)
+    moved = weights = 0
+    for layer in binary_layers(build("cifar10_resnet18", "wsd")).values():
+        w = layer.weight.detach()
+        shifted = w + 0.5 * 0.01 * w.mean(dim=(1, 2, 3), keepdim=True)
+        moved, weights = moved + ((w >= 0) != (shifted >= 0)).sum().item(), weights + w.numel()
+    assert numbers["weights"] == weights == 10_985_472
+    assert numbers["flips_at_init"] * weights == pytest.approx(moved, abs=2)
+    assert 1e-5 < numbers["flips_at_init"] < 8e-5 and 0 < numbers["alpha"] < 1e-3
+    assert numbers["difference"] <= numbers["spread"]
+
+
+def test_the_sentence_on_wsd_follows_the_numbers():
+    last = study.read_study("digits", "signs.csv").query("epoch == 40").copy()
+    last.loc[last["method"] == "wsd", "entropy"] = 0.5
+    claim = claims._wsd(last, {"wsd": files.load("digits_wsd")}, "digits, 40 epochs")
+    assert claim.holds == "yes" and "differs by more than" in claim.measured
+
+
+# --- 5: accuracy and cost --------------------------------------------------------------------------------------------
+
+
+def test_accuracy_against_the_table(measured):
+    numbers = measured[4].numbers
+    by_method = {}
+    for row in csv_rows("runs.csv"):
+        by_method.setdefault(row["method"], []).append(float(row["test_accuracy"]))
+    by_method.pop("float")
+    means = {m: sum(v) / len(v) for m, v in by_method.items()}
+    assert numbers["n"] == 3 and set(map(len, by_method.values())) == {3}
+    assert numbers["sdbnn"] == pytest.approx(means["sdbnn"])
+    assert numbers["lowest"] == pytest.approx(min(means.values()))
+    assert numbers["highest"] == pytest.approx(max(means.values()))
+    assert numbers["p"] > 0.05  # the seeds' spread hides what difference there is
+
+
+# By hand, layer by layer: (C, H, W in; C_out, H', W' out).
+DIGITS = [(32, 8, 64, 8), (64, 4, 64, 4)]
+RESNET18 = (
+    [(64, 32, 64, 32)] * 4
+    + [(64, 32, 128, 16)] + [(128, 16, 128, 16)] * 3
+    + [(128, 16, 256, 8)] + [(256, 8, 256, 8)] * 3
+    + [(256, 8, 512, 4)] + [(512, 4, 512, 4)] * 3
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "layers"), [("digits_convnet", 8, DIGITS), ("cifar10_resnet18", 32, RESNET18)]
+)
+def test_operations_against_the_formulas(network, size, layers):
+    extra = claims.extra_operations(network, size)
+    assert extra.asd_macs == sum(2 * c * (c // 16) for c, _, _, _ in layers)
+    assert extra.asd_mean == sum(c * h * h for c, h, _, _ in layers)
+    assert extra.scale == sum(o * k * k for _, _, o, k in layers)
+    assert extra.two_sided_scale == sum(c * h * h + 9 * k * k + 2 * o * k * k for c, h, o, k in layers)
+    assert extra.asd_bytes == 4 * extra.asd_macs
+    assert extra.packed_bytes == sum(9 * c * o // 8 for c, _, o, _ in layers)
+    assert extra.asd == extra.asd_macs + extra.asd_mean and extra.folded_scale == 0
+
+
+def test_cost_worked_out_by_hand(measured):
+    numbers = measured[4].numbers
+    assert numbers["digits_convnet_asd_macs"] == 2 * 32 * 2 + 2 * 64 * 4
+    assert numbers["digits_convnet_scale"] == 64 * 8 * 8 + 64 * 4 * 4
+    assert numbers["cifar10_resnet18_asd_macs"] == 141_824
+    assert numbers["cifar10_resnet18_scale"] == 491_520
+    # Less than XNOR-Net's two-sided scaling, more than a scale per filter, and that one folds away.
+    small, asd, large = (numbers[f"cifar10_resnet18_{key}"] for key in ("scale", "asd", "two_sided_scale"))
+    assert small < asd < large
+    assert numbers["predictions_changed_by_folding"] == 0 and numbers["predictions"] == 3 * 360
+
+
+@pytest.mark.parametrize("method", claims.SCALED)
+def test_folding_a_scale_keeps_the_logits(method):
+    net = files.load(f"digits_{method}").double()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    folded, x = claims.fold_scale(net), gallery.digit_images()[:50].double()
+    assert all(layer.scale() is None for layer in binary_layers(folded).values())
+    with torch.no_grad():
+        torch.testing.assert_close(folded(x), net(x), rtol=1e-9, atol=1e-9)
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    assert net.conv2.scale() is not None
+
+
+def test_folding_needs_a_scale_with_a_batch_norm_behind_it():
+    for net in (files.load("digits_bnn"), build("cifar10_resnet20", "xnor")):
+        with pytest.raises(UsageError, match="no scaling factor with a batch norm"):
+            claims.fold_scale(net)

@@ -1,0 +1,51 @@
+"""Small image sets made for tests, generators with a seed, and what compares batches and messages."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sdbnn_lite import data
+from sdbnn_lite.data.augment import Augmentation
+from sdbnn_lite.errors import UsageError
+
+NONE = Augmentation(pad=0, flip=False)
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+TEN = [f"class{i}" for i in range(10)]
+COLOURS = np.random.default_rng(0)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def make_tree(root, classes=TEN, splits=("train", "test"), size=(32, 32), each=1, ending="png"):
+    for split in splits:
+        for name in classes:
+            (root / split / name).mkdir(parents=True, exist_ok=True)
+            for number in range(each):
+                pixels = COLOURS.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{number}.{ending}")
+    return root
+
+
+def small_imagenet(root):
+    """An ImageNet of 3 classes, 12 + 12 images, read as the real one is, in this process."""
+    make_tree(root / "imagenet", ("n01", "n02", "n03"), ("train", "val"), (40, 30), 4, "jpg")
+    found = data.load("imagenet", root, image_size=16)
+    found.workers, found.reduced = 0, False
+    return found
+
+
+def equal(batches, others):
+    batches, others = list(batches), list(others)
+    return len(batches) == len(others) and all(
+        torch.equal(x, u) and torch.equal(y, v) for (x, y), (u, v) in zip(batches, others)
+    )
+
+
+def refused(call, *words):
+    with pytest.raises(UsageError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message and all(str(word) in message for word in words), message

@@ -1,0 +1,23 @@
+"""Three short epochs on the digits, and what two runs of them have to have in common."""
+
+import dataclasses
+
+from sdbnn_lite.system.files import read_csv
+from sdbnn_lite.training import run_folder
+from sdbnn_lite.training.recipes import RECIPES
+from sdbnn_lite.weights.files import WEIGHTS
+
+TINY = dataclasses.replace(RECIPES["digits"], epochs=3, batch_size=256)
+EXACT = ("epoch", "ede_t", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+def log_of(folder):
+    """The log's columns that don't depend on the clock."""
+    return [{key: row[key] for key in EXACT} for row in read_csv(folder / run_folder.LOG)]
+
+
+def same_run(a, b):
+    """The same network, bit for bit, and the same logs."""
+    assert (a / WEIGHTS).read_bytes() == (b / WEIGHTS).read_bytes()
+    assert log_of(a) == log_of(b)
+    assert (a / run_folder.SIGNS).read_bytes() == (b / run_folder.SIGNS).read_bytes()

@@ -1,0 +1,148 @@
+"""The explorer of a layer's cost: its counts by hand, its sentences, its pictures, and its sliders moved."""
+
+import re
+import time
+
+import numpy as np
+import pytest
+
+from sdbnn_lite.cost import roofline
+from sdbnn_lite.cost.roofline import ConvShape, Peaks, Timed
+from sdbnn_lite.errors import UsageError
+from sdbnn_lite.lessons.explorers import layer_cost as explored
+from sdbnn_lite.lessons.widgets import clamp
+
+PEAKS = Peaks(words=1e10, fma=4e10, copied=((2**18, 8e10), (2**22, 4e10), (2**27, 1e10)))
+SECONDS = {"float32": 0.004, "bits": 0.0003, "packed": 0.0004}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Every machine is the same one here, and nothing is timed."""
+    monkeypatch.setattr(roofline, "measure_peaks", lambda: PEAKS)
+    monkeypatch.setattr(roofline, "measure", lambda shape, *_, **__: Timed(SECONDS, 0.5 if shape.batch > 8 else 1.0))
+
+
+def test_counts_and_predictions_by_hand():
+    stats = explored.compute(64, 128, 10, 2)
+    assert stats.shape == ConvShape(64, 128, 10, 10, 2)
+    assert stats.shape.products == 2 * 100 * 9 * 64 * 128 and stats.ops == stats.shape.products / 64 and stats.used == 1
+    assert stats.predicted("float32") == pytest.approx(stats.shape.products / 4e10)
+    assert stats.measured("packed") == 0.0004
+    assert explored.compute(80, 16, 4, 1).used == 80 / 128
+
+
+def test_the_counts_are_said_and_are_the_same_on_every_machine():
+    said = explored.counts_in_words(explored.compute(64, 64, 56, 1))
+    for part in ("64 → 64 channels, 56×56, batch 1", "116 million products", "1.81 million OPs", "144 KiB as float32",
+                 "4.5 KiB on bits", "784 KiB and 24.5 KiB", "100% of each word"):  # fmt: skip
+        assert part in said
+    assert " ms" not in said and "62% of each word" in explored.counts_in_words(explored.compute(80, 64, 5, 1))
+
+
+def test_times_are_said():
+    said = explored.say(explored.compute(64, 64, 56, 1))
+    assert "4 ms and 0.4 ms with packing, 10.0 times as fast" in said and "arithmetic sets the pace" in said
+    assert "scaled up" not in said and "2.89 ms in float32" in said
+    assert "bytes set the pace" in explored.say(explored.compute(512, 16, 56, 8))
+    assert "scaled up from 50.00% of the layer" in explored.say(explored.compute(64, 64, 56, 9))
+
+
+@pytest.mark.parametrize(("value", "text"), [(999_999, "999,999"), (1.25e6, "1.25 million"), (3.7e9, "3.7 billion")])
+def test_large_numbers(value, text):
+    assert explored.number(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(12, "12 bytes"), (2048, "2 KiB"), (1023 * 1024, "1,023 KiB"),
+                                             (36 * 2**20, "36 MiB")])  # fmt: skip
+def test_sizes_in_words(value, text):
+    assert explored.in_bytes(value) == text
+
+
+def bars(ax):
+    """Their lengths, top to bottom."""
+    return [bar.get_width() for bar in sorted(ax.patches, key=lambda bar: bar.get_y())]
+
+
+def test_the_picture_shows_what_was_computed():
+    stats = explored.compute(64, 64, 56, 1)
+    left, right = explored.draw(stats).axes
+    expected = [1000 * value for kind in explored.KINDS for value in (stats.predicted(kind), stats.measured(kind))]
+    assert bars(left) == pytest.approx(expected)
+    assert [tick.get_text() for tick in left.get_yticklabels()][0] == "float32, predicted"
+    dots = [line.get_xdata()[0] for line in right.lines if len(line.get_xdata()) == 1]
+    sizes = [stats.shape.weight_bytes(k) for k in ("float32", "bits")]
+    sizes += [stats.shape.input_bytes(k) for k in ("float32", "bits")]
+    assert dots == pytest.approx(np.log10(sizes))
+    assert left.get_xlabel() == "milliseconds" and "bytes" in right.get_xlabel()
+
+
+def test_float_and_bits_differ_by_more_than_colour():
+    left, right = explored.draw(explored.compute(64, 64, 56, 1)).axes
+    assert len({bar.get_hatch() for bar in left.patches}) > 1
+    assert len({line.get_marker() for line in right.lines if len(line.get_xdata()) == 1}) == 2
+
+
+CORNERS = [(16, 16, 2, 1), (512, 512, 64, 32), (16, 512, 64, 1), (512, 16, 2, 32)]
+
+
+@pytest.mark.parametrize("sizes", CORNERS)
+def test_every_corner_of_the_sliders_can_be_drawn(sizes):
+    stats = explored.compute(*sizes)
+    left, right = explored.draw(stats).axes
+    assert max(bars(left)) < left.get_xlim()[1]
+    low, high = right.get_xlim()
+    for kind in ("float32", "bits"):
+        assert low < np.log10(stats.shape.weight_bytes(kind)) < high
+        assert low < np.log10(stats.shape.input_bytes(kind)) < high
+
+
+def test_the_static_version():
+    figure = explored.small_multiples((16, 64))
+    assert [ax.get_title("left") for ax in figure.axes] == ["16 channels\nbits: ×10.0", "64 channels\nbits: ×10.0"]
+    with pytest.raises(UsageError, match="values: empty"):
+        explored.small_multiples(())
+
+
+# --- the sliders -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def box():
+    pytest.importorskip("ipywidgets")
+    return explored.explorer()
+
+
+def test_each_slider_changes_picture_and_sentence(box):
+    for name, value in {"channels": 80, "outputs": 128, "side": 14, "batch": 3}.items():
+        before = box.picture.value, box.sentence.value
+        box.controls[name].value = value
+        assert box.picture.value != before[0] and box.sentence.value != before[1], name
+        assert '<img alt="' in box.picture.value and "data:image/png;base64," in box.picture.value
+
+
+def test_every_preset_is_in_range(box):
+    for name, values in explored.PRESETS.items():
+        assert clamp(explored.CONTROLS, values)[1] == []
+        box.preset.value = name
+        assert box.preset.value == name
+    assert box.preset.options[1] == "ResNet-18, first stage, one image"
+
+
+def test_out_of_range_is_clamped_and_said(box):
+    box.set(channels=9000, side=0)
+    assert box.controls["channels"].value == 512 and box.controls["side"].value == 2
+    said = re.sub(r"<[^>]*>", "", box.sentence.value)
+    assert "channels in: 9000 is outside 16 to 512 maps, so 512 is used." in said
+
+
+def test_really_measured(monkeypatch):
+    """Without the stand-ins: a few layers, each quick enough for a hand on a slider."""
+    pytest.importorskip("numba")
+    monkeypatch.undo()
+    explored.compute(16, 16, 4, 1)  # compiles and measures the peaks
+    for sizes in ((64, 64, 56, 1), (512, 512, 64, 32), (16, 512, 64, 32)):
+        begin = time.process_time()
+        stats = explored.compute(*sizes)
+        assert time.process_time() - begin < 2  # a slow machine's: some 50 ms here
+        assert stats.measured("float32") > 0 and stats.timed.share <= 1

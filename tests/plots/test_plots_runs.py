@@ -1,0 +1,200 @@
+"""The pictures of the CIFAR-10 runs, read back from their artists: the numbers are those passed in, all can be read."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from pictures import assert_readable, boxes
+from standin import CLASSES, LAYERS, PLANNED, log_rows, sign_rows
+
+from sdbnn_lite.analysis import ablation
+from sdbnn_lite.analysis.predictions import surest_mistakes
+from sdbnn_lite.errors import UsageError
+from sdbnn_lite.plots import runs as run_plots
+from sdbnn_lite.plots import theme
+
+BINARY = tuple(m for m in PLANNED if m != "float")
+
+
+def made_signs(methods=BINARY, seeds=2, layers=LAYERS):
+    """Final signs beside accuracies, as ``ablation.signs_and_accuracy`` gives them."""
+    random = np.random.default_rng(3)
+    parts = [sign_rows(1, m, random, layers).assign(method=m, seed=s, test_accuracy=random.uniform(0.7, 0.8))
+             for m in methods for s in range(seeds)]  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def made_curves(*epochs):
+    random = np.random.default_rng(4)
+    titles = ("ResNet-18", "ResNet-20", "VGG-Small", "another")
+    return {f"{title}, {n} epochs": (log_rows(n, 0.8, random), 90.8) for title, n in zip(titles, epochs)}
+
+
+def made_counts(seed=0):
+    random = np.random.default_rng(seed)
+    return random.integers(0, 120, (10, 10)) + np.diag(random.integers(700, 900, 10))
+
+
+def made_mistakes(n=12):
+    random = np.random.default_rng(5)
+    table = pd.DataFrame({"true": np.arange(n) % 10, "predicted": (np.arange(n) + 1) % 10,
+                          "p_true": 0.1, "p_predicted": np.linspace(1, 0.5, n).round(3)})  # fmt: skip
+    return random.integers(0, 255, (n, 32, 32, 3), dtype=np.uint8), table
+
+
+def against(table, measure="sign_difference"):
+    found = ablation.correlation(ablation.over_seeds(table), measure)
+    runs, layers = ablation.over_layers(table), ablation.by_layer(table, measure)
+    return run_plots.signs_against_accuracy(runs, layers, found, measure, "measured on\nthese")
+
+
+DRAWN = {
+    "run_curves": lambda: run_plots.run_curves(made_curves(10, 100, 10), "measured on\nthese"),
+    "run_curves of one": lambda: run_plots.run_curves(made_curves(100)),
+    "run_curves of four": lambda: run_plots.run_curves(made_curves(600, 500, 400, 1)),
+    "layer_profile": lambda: run_plots.layer_profile(made_signs(), BINARY, caption="measured on\nthese"),
+    "layer_profile of three measures": lambda: run_plots.layer_profile(made_signs(), BINARY, run_plots.MEASURES),
+    "layer_profile of one layer": lambda: run_plots.layer_profile(made_signs(layers=["conv2"]), ("bnn",)),
+    "signs_against_accuracy": lambda: against(made_signs(), "entropy"),
+    "signs_against_accuracy of one run": lambda: against(made_signs(("sdbnn",), 1)),
+    "confusion_matrix": lambda: run_plots.confusion_matrix(made_counts(), CLASSES, "What for what", "on\nall"),
+    "mistakes": lambda: run_plots.mistakes(*made_mistakes(), CLASSES, "Wrong", "measured on\nthese"),
+    "one mistake": lambda: run_plots.mistakes(*made_mistakes(1), CLASSES, "Wrong"),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_text_can_be_read(drawn, name):
+    assert_readable(drawn[name])
+    for ax in drawn[name].axes:  # the layout gives up where something lies far outside its axes
+        assert ax.get_position().width > 0.13 and ax.get_position().height > 0.04
+
+
+@pytest.mark.parametrize("name", ["run_curves", "run_curves of four", "signs_against_accuracy"])
+def test_the_legend_covers_nothing(drawn, name):
+    figure = drawn[name]
+    (legend,) = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
+    found = boxes(figure)
+    box = legend.get_window_extent(FigureCanvasAgg(figure).get_renderer())  # at the same dpi
+    for text, other in found:
+        assert not box.overlaps(other), text
+    assert 0 <= box.x0 and box.x1 <= figure.bbox.width
+
+
+@pytest.mark.parametrize(
+    "name", ["run_curves", "layer_profile", "signs_against_accuracy", "confusion_matrix", "mistakes"]
+)
+def test_bytes_are_the_same_each_time(drawn, name):
+    again = DRAWN[name]()
+    assert theme.png_bytes(again) == theme.png_bytes(drawn[name])
+    assert theme.svg_bytes(DRAWN[name]()) == theme.svg_bytes(again)
+
+
+def line(ax, label):
+    (found,) = [each for each in ax.lines if each.get_label() == label]
+    return np.asarray(found.get_xdata()), np.asarray(found.get_ydata())
+
+
+def test_curves_show_every_epoch_and_both_protocols(drawn):
+    for ax, (log, paper) in zip(drawn["run_curves"].axes, made_curves(10, 100, 10).values()):
+        percent = 100 * log["test_accuracy"].to_numpy()
+        assert line(ax, "test images")[1] == pytest.approx(percent)
+        assert line(ax, "training images, augmented")[1] == pytest.approx(100 * log["train_accuracy"])
+        x, y = line(ax, "best epoch on the test images")
+        assert (x[0], y[0]) == (percent.argmax() + 1, percent.max())
+        x, y = line(ax, "last epoch: our figure")
+        assert (x[0], y[0]) == (len(log), percent[-1])
+        assert set(line(ax, "the paper's figure")[1]) == {paper}
+        assert f"last {percent[-1]:.2f} %, best {percent.max():.2f} %" in ax.get_title(loc="left")
+
+
+def test_the_profile_is_the_mean_of_the_seeds_in_the_network_s_order(drawn):
+    table = made_signs()
+    (ax,) = drawn["layer_profile"].axes
+    curves = [each for each in ax.lines if len(each.get_xdata()) == 18]
+    assert len(curves) == len(BINARY)
+    for curve, method in zip(curves, BINARY):
+        for place in (0, 7, 17):
+            mine = table[(table["method"] == method) & (table["layer"] == LAYERS[place])]
+            assert curve.get_ydata()[place] == pytest.approx(mine["sign_difference"].mean())
+    stages = [each.get_xdata()[0] for each in ax.lines if each.get_linestyle() == "--"]
+    assert stages == [6.5, 12.5]
+    names = [text.get_text() for text in ax.texts if text.get_text()]
+    assert set(names) == {"plain BNN", "XNOR-Net", "IR-Net", "RSign", "ASD", "WSD", "SD-BNN"}
+
+
+def test_methods_that_are_not_there_are_left_out_and_none_at_all_is_refused():
+    figure = run_plots.layer_profile(made_signs(("bnn", "asd")), BINARY)
+    assert {t.get_text() for t in figure.axes[0].texts if t.get_text()} == {"plain BNN", "ASD"}
+    with pytest.raises(UsageError, match="none of irnet is in the table"):
+        run_plots.layer_profile(made_signs(("bnn",)), ("irnet",))
+    with pytest.raises(UsageError, match="unknown method 'x'"):
+        run_plots.layer_profile(made_signs(("bnn",)), ("x",))
+    with pytest.raises(UsageError, match="measure='accuracy': choose one of entropy"):
+        run_plots.layer_profile(made_signs(("bnn",)), ("bnn",), ("accuracy",))
+
+
+def test_the_scatter_has_every_run_and_the_stems_every_layer(drawn):
+    table = made_signs()
+    left, right = drawn["signs_against_accuracy"].axes[:2]
+    runs = ablation.over_layers(table)
+    points = {(x, y) for each in left.lines for x, y in zip(each.get_xdata(), each.get_ydata())}
+    assert points == set(zip(runs["entropy"], 100 * runs["test_accuracy"]))
+    found = ablation.correlation(ablation.over_seeds(table), "entropy")
+    assert f"7 methods: ρ = {found.rho:+.2f}, p = {found.p:.2f}" in left.get_title(loc="left")
+    layers = ablation.by_layer(table, "entropy")
+    dots = sorted((y, x) for each in right.lines if each.get_marker() == "o"
+                  for x, y in zip(each.get_xdata(), each.get_ydata()))  # fmt: skip
+    assert [x for _, x in dots] == pytest.approx(layers["rho"]) and [y for y, _ in dots] == list(range(1, 19))
+
+
+def test_too_few_methods_say_so(drawn):
+    left, right = drawn["signs_against_accuracy of one run"].axes[:2]
+    assert "too few" in left.get_title(loc="left") and "needs 5 methods" in right.get_title(loc="left")
+
+
+def test_the_matrix_shows_every_count_and_each_row_s_share(drawn):
+    counts, (ax,) = made_counts(), drawn["confusion_matrix"].axes
+    shown = {tuple(reversed(t.get_position())): t for t in ax.texts[: counts.size]}
+    for (i, j), n in np.ndenumerate(counts):
+        assert shown[i, j].get_text() == (str(n) if n else "·")
+        assert (shown[i, j].get_weight() == "bold") == (i == j)
+    notes = [t.get_text() for t in ax.texts[counts.size :]]
+    assert notes[:10] == [f"{100 * counts[i, i] / counts[i].sum():.1f} %" for i in range(10)]
+    (picture,) = ax.images
+    assert np.diag(picture.get_array()).max() == 0  # only mistakes are shaded
+    for wrong in (counts[:9], counts - 1000):
+        with pytest.raises(UsageError, match="counts: shape"):
+            run_plots.confusion_matrix(wrong, CLASSES, "x")
+
+
+def test_mistakes_show_the_pictures_and_both_classes(drawn):
+    pictures, table = made_mistakes()
+    axes = drawn["mistakes"].axes
+    assert len(axes) == 12
+    for ax, picture, row in zip(axes, pictures, table.itertuples()):
+        assert (ax.images[0].get_array() == picture).all()
+        assert ax.get_title(loc="left") == CLASSES[row.true]
+        assert ax.get_xlabel().startswith(f"“{CLASSES[row.predicted]}”")
+    assert axes[0].get_xlabel().endswith("> 99.9 %") and axes[-1].get_xlabel().endswith("50.0 %")
+    with pytest.raises(UsageError, match="12 images and 3 rows"):
+        run_plots.mistakes(pictures, table.head(3), CLASSES, "x")
+    nothing = surest_mistakes(table.assign(predicted=table["true"]))
+    with pytest.raises(UsageError, match="0 images and 0 rows"):
+        run_plots.mistakes(pictures[:0], nothing, CLASSES, "x")
+
+
+def test_nothing_to_draw_is_said():
+    with pytest.raises(UsageError, match="runs: empty"):
+        run_plots.run_curves({})
+
+
+def test_no_two_names_share_a_line():
+    """Many methods with the same value still have names that can be read."""
+    table = made_signs().assign(sign_difference=0.45)
+    figure = run_plots.layer_profile(table, BINARY)
+    assert_readable(figure)
+    heights = sorted(t.get_position()[1] for t in figure.axes[0].texts if t.get_text())
+    assert all(b > a for a, b in itertools.pairwise(heights))

@@ -1,0 +1,221 @@
+"""The pictures of output signs, read back from their artists; ranks and p-values against a second way."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_results import made_signs
+from pictures import boxes, contrast_to_white, visible_texts
+
+from sdbnn_lite.analysis.study import read_study
+from sdbnn_lite.core.methods import METHODS
+from sdbnn_lite.errors import UsageError
+from sdbnn_lite.plots import signs as ps
+from sdbnn_lite.plots.theme import png_bytes
+
+METHODS_DRAWN = ("bnn", "xnor", "irnet", "ede", "asd", "wsd", "sdbnn")
+
+
+def made_table(methods=("bnn", "ede", "asd", "sdbnn"), layers=("conv2", "conv3"), seeds=3, epochs=12):
+    """What signs.csv holds, as far as these figures read it."""
+    random = np.random.default_rng(0)
+    return pd.DataFrame(
+        {"method": m, "seed": s, "epoch": e + 1, "layer": layer, "entropy": random.uniform(0.9, 1),
+         "sign_difference": random.uniform(0.4, 0.5)}
+        for m in methods for s in range(seeds) for e in range(epochs) for layer in layers
+    )  # fmt: skip
+
+
+def made_runs(methods=("bnn", "ede", "asd", "sdbnn"), seeds=3):
+    random = np.random.default_rng(1)
+    return pd.DataFrame(
+        {"method": m, "seed": s, "test_accuracy": random.uniform(0.9, 1)} for m in methods for s in range(seeds)
+    )
+
+
+def made_panels(layers=("conv2", "conv3"), methods=METHODS_DRAWN):
+    recorded = made_signs(methods, layers)
+    return {
+        f"layer {layer}: entropy": (
+            "entropy of a channel [bit]",
+            0,
+            1,
+            {m: recorded[m][layer].entropy for m in methods},
+        )
+        for layer in layers
+    }
+
+
+DRAWN = {
+    "ridges": lambda: ps.ridges(made_panels(), "What the channels say"),
+    "ridges of one panel": lambda: ps.ridges(made_panels(("conv2",)), "What the channels say"),
+    "over_epochs": lambda: ps.over_epochs(read_study("digits", "signs.csv"), METHODS_DRAWN),
+    "over_epochs of the sign difference": lambda: ps.over_epochs(made_table(), ("bnn", "asd"), "sign_difference"),
+    "against_accuracy": lambda: ps.against_accuracy(
+        ps.final_runs(read_study("digits", "signs.csv"), read_study("digits"))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_text_can_be_read(name):
+    figure = DRAWN[name]()
+    found = boxes(figure, 100)
+    width, height = figure.bbox.size
+    for (a, box_a), (b, box_b) in itertools.combinations(found, 2):
+        assert not box_a.padded(-1).overlaps(box_b), f"{a!r} covers {b!r}"
+    for text, box in found:
+        assert 0 <= box.x0 and box.x1 <= width and 0 <= box.y0 and box.y1 <= height, f"{text!r} is cut"
+    for text in visible_texts(figure):
+        assert text.get_fontsize() >= 9 and contrast_to_white(text.get_color()) >= 4.5, text
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_bytes_are_the_same_each_time(name):
+    assert png_bytes(DRAWN[name]()) == png_bytes(DRAWN[name]())
+
+
+# --- ridges ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=70))
+def test_a_density_integrates_to_one_and_stays_in_its_range(values):
+    places, heights = ps.density(np.array(values), 0, 1)
+    assert places[0] == 0 and places[-1] == 1 and (heights >= 0).all()
+    assert np.trapezoid(heights, places) == pytest.approx(1, abs=0.02)
+
+
+def test_a_density_is_highest_where_the_values_are():
+    places, heights = ps.density(np.array([0.4, 0.41, 0.42] * 10 + [0.9]), 0, 1)
+    assert places[heights.argmax()] == pytest.approx(0.41, abs=0.02)
+
+
+@pytest.mark.parametrize("values", [[], [1.1], [-0.1]])
+def test_a_density_of_nothing_or_of_values_outside_is_refused(values):
+    with pytest.raises(UsageError, match="all from 0 to 1"):
+        ps.density(np.array(values), 0, 1)
+
+
+def test_ridges_show_every_channel_and_the_mean():
+    panels = made_panels()
+    figure = ps.ridges(panels, "What the channels say")
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == [METHODS[m].short for m in METHODS_DRAWN[::-1]]
+    for ax, (_, _, _, values) in zip(figure.axes, panels.values()):
+        ticks = [line for line in ax.lines if line.get_marker() == "|"]
+        shown = [text.get_text() for text in ax.texts]
+        for line, note, method in zip(ticks, shown, METHODS_DRAWN[::-1]):
+            assert (line.get_xdata() == values[method]).all()
+            assert note == f"{values[method].mean():.3f}"
+    with pytest.raises(UsageError, match="panels: empty"):
+        ps.ridges({}, "nothing")
+
+
+# --- epochs ----------------------------------------------------------------------------------------------------------
+
+
+def test_lines_are_means_and_bands_ranges_over_the_seeds():
+    table = made_table()
+    figure = ps.over_epochs(table, ("ede", "asd"))
+    for ax, layer in zip(figure.axes, ("conv2", "conv3")):
+        curves = [line for line in ax.lines if len(line.get_xdata()) == 12]
+        for curve, band, method in zip(curves, ax.collections, ("ede", "asd")):
+            mine = table[(table["method"] == method) & (table["layer"] == layer)]
+            seeds = mine.pivot(index="epoch", columns="seed", values="entropy")
+            np.testing.assert_allclose(curve.get_ydata(), seeds.mean(axis=1))
+            outline = band.get_paths()[0].vertices[:, 1]
+            assert outline.min() == pytest.approx(seeds.min().min()) and outline.max() == pytest.approx(
+                seeds.max().max()
+            )
+        assert any(METHODS["asd"].short in text.get_text() for text in ax.texts)
+
+
+@pytest.mark.parametrize(
+    ("methods", "measure", "match"),
+    [(("bnn",), "accuracy", "choose one of entropy, sign_difference"), (("float",), "entropy", "methods: float"),
+     ((), "entropy", "none given")],
+)  # fmt: skip
+def test_what_the_table_does_not_hold_is_refused(methods, measure, match):
+    with pytest.raises(UsageError, match=match):
+        ps.over_epochs(made_table(), methods, measure)
+
+
+# --- accuracy --------------------------------------------------------------------------------------------------------
+
+
+def naive_spearman(x, y):
+    """Pearson's correlation of ranks, equal values sharing the mean of theirs."""
+
+    def ranks(values):
+        return np.array([sum(v < u for v in values) + (sum(v == u for v in values) + 1) / 2 for u in values])
+
+    return np.corrcoef(ranks(x), ranks(y))[0, 1]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_rank_correlation_against_a_naive_one(seed):
+    random = np.random.default_rng(seed)
+    x, y = random.integers(0, 9, 15), random.normal(size=15)
+    found = ps.rank_correlation(x, y)
+    assert found.rho == pytest.approx(naive_spearman(x, y)) and found.n == 15 and 0 <= found.p <= 1
+
+
+def test_p_values_are_those_of_shuffled_pairs():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=20), random.normal(size=20)
+    y += 0.4 * x
+    found = ps.rank_correlation(x, y)
+    shuffled = [abs(naive_spearman(x, random.permutation(y))) for _ in range(1000)]
+    assert found.p == pytest.approx(np.mean(np.array(shuffled) >= abs(found.rho)), abs=0.03)
+
+
+@pytest.mark.parametrize("n", [10, 30])
+def test_the_smallest_visible_correlation_is_where_p_is_five_percent(n):
+    random = np.random.default_rng(1)
+    for _ in range(200):
+        found = ps.rank_correlation(random.normal(size=n) + np.arange(n) / 8, np.arange(n))
+        assert (found.p < 0.05) == (abs(found.rho) > found.visible)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [([1, 2, 3], [1, 2, 3]), ([1, 2, 3, 4], [1, 2, 3]), ([1, 1, 1, 1], [1, 2, 3, 4]), ([1, 2, 3, np.nan],) * 2],
+)
+def test_ranks_of_nothing_are_refused(x, y):
+    with pytest.raises(UsageError):
+        ps.rank_correlation(x, y)
+
+
+def test_runs_are_paired_with_their_own_accuracy():
+    signs, runs = made_table(), made_runs()
+    table = ps.final_runs(signs, runs)
+    assert len(table) == 4 * 3 * 2 and set(table["epoch"]) == {12}
+    for row in table.itertuples():
+        mine = runs[(runs["method"] == row.method) & (runs["seed"] == row.seed)]
+        assert row.test_accuracy == mine["test_accuracy"].item()
+
+
+def test_the_scatter_shows_every_run_and_says_the_correlation():
+    table = ps.final_runs(made_table(), made_runs())
+    figure = ps.against_accuracy(table)
+    for ax, layer in zip(figure.axes, ("conv2", "conv3")):
+        rows = table[table["layer"] == layer]
+        points = {(x, y) for line in ax.lines for x, y in zip(line.get_xdata(), line.get_ydata())}
+        assert points == set(zip(rows["entropy"], 100 * rows["test_accuracy"]))
+        found = ps.rank_correlation(rows["entropy"], rows["test_accuracy"])
+        assert f"ρ = {found.rho:+.2f}, n = 12 runs, p = {found.p:.2f}" in ax.get_title("left")
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == [METHODS[m].short for m in METHODS if m in set(table["method"])]
+
+
+def test_what_the_digits_say_of_accuracy_and_signs():
+    """Notebook 04 says in words that accuracy doesn't follow the signs here."""
+    table = ps.final_runs(read_study("digits", "signs.csv"), read_study("digits"))
+    for layer in ("conv2", "conv3"):
+        for measure in ps.MEASURES:
+            rows = table[table["layer"] == layer]
+            found = ps.rank_correlation(rows[measure], rows["test_accuracy"])
+            assert found.n == 30 and found.p > 0.05

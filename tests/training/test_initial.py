@@ -1,0 +1,112 @@
+"""What a run starts from: images that don't fit, and teachers, are refused in words before anything is written."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import sdbnn_lite as sd
+from sdbnn_lite import data
+from sdbnn_lite.data import load
+from sdbnn_lite.errors import UsageError
+from sdbnn_lite.training.initial import check_fits, fingerprint, initial_network, load_teacher
+from sdbnn_lite.training.recipes import RECIPES
+from sdbnn_lite.training.train import train
+from sdbnn_lite.weights.bits import FORM, bit_state
+from sdbnn_lite.weights.files import describe, save_weights, write_tensors
+
+TINY = dataclasses.replace(RECIPES["digits"], epochs=1, batch_size=256)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+def changed(images, **tensors):
+    return dataclasses.replace(images, **tensors)
+
+
+def test_what_fits_passes(digits):
+    for recipe in ("digits", "cifar10-resnet20"):
+        net = initial_network(RECIPES[recipe], "sdbnn", 0, digits, None)
+        check_fits(net, digits, recipe)
+        assert net.options["num_classes"] == 10 and net.options["in_channels"] == 1
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda d: {"train_images": d.train_images[:, :, :7]}, r"shape \(1437, 1, 7, 8\), \(1437, 1, 8, 8\) is needed"),
+        (lambda d: {"test_images": d.test_images[:, :, :6, :6]}, r"test images have shape \(360, 1, 6, 6\)"),
+        (lambda d: {"train_labels": d.train_labels[:-1]}, r"train images have shape \(1437, .*\(1436, 1, 8, 8\)"),
+        (lambda d: {"train_labels": d.train_labels + 1}, "train labels 1 to 10; 10 classes allow 0 to 9"),
+        (lambda d: {"test_labels": d.test_labels - 1}, "test labels -1 to 8"),
+        (lambda d: {"classes": d.classes[:9]}, "digits has 10 classes, .* has 9"),
+        (lambda d: {"mean": (0.5,) * 3, "std": (0.5,) * 3}, "digits takes 1 channels, the images of .* have 3"),
+        (lambda d: {"train_images": d.train_images[:1], "train_labels": d.train_labels[:1]}, "1 train images; at .* 2"),
+        (lambda d: {"test_images": d.test_images[:0], "test_labels": d.test_labels[:0]}, "0 test images; at least 1"),
+    ],
+)  # fmt: skip
+def test_images_that_do_not_fit(digits, change, message):
+    net = sd.build("digits_convnet")
+    with pytest.raises(UsageError, match=message):
+        check_fits(net, changed(digits, **change(digits)), "digits")
+
+
+def test_a_size_that_the_network_cannot_take_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    with pytest.raises(UsageError, match="imagenet_resnet18 needs images of sides that are halved .* are 12×12"):
+        train(dataclasses.replace(TINY, network="imagenet_resnet18", image_size=12), out, progress=False)
+    with pytest.raises(UsageError, match="image_size=9: digits_convnet needs a multiple of 4"):
+        train(dataclasses.replace(TINY, image_size=9), out, progress=False)
+    bad = load("digits")
+    monkeypatch.setattr(data, "load", lambda *a, **k: changed(bad, train_labels=bad.train_labels + 5))
+    with pytest.raises(UsageError, match="train labels 5 to 14"):
+        train(TINY, out, progress=False)
+    assert not out.exists()
+
+
+def test_an_augmentation_that_the_images_cannot_have(tmp_path):
+    with pytest.raises(UsageError, match="pad=8: images of 8 pixels can only be mirrored by less than that"):
+        train(dataclasses.replace(TINY, pad=8, reflect=True), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_teachers(digits, tmp_path):
+    taught = dataclasses.replace(TINY, distill=0.5, name="digits-best")
+    assert load_teacher(None, TINY) is None
+    with pytest.raises(UsageError, match="--teacher x: recipe digits learns without one"):
+        load_teacher("x", TINY)
+    with pytest.raises(UsageError, match="learns from a teacher: .*`sdbnn-lite train digits --method float`"):
+        load_teacher(None, taught)
+    with pytest.raises(UsageError, match="no such file, run folder or zoo network"):
+        load_teacher("y", taught)
+    save_weights(tmp_path / "t.safetensors", sd.build("digits_convnet", "float"))
+    teacher = load_teacher(tmp_path / "t.safetensors", taught)
+    assert not teacher.training and not any(p.requires_grad for p in teacher.parameters())
+    save_weights(tmp_path / "seven.safetensors", sd.build("digits_convnet", "float", num_classes=7))
+    with pytest.raises(UsageError, match="teacher .*seven.safetensors has 7 classes, digits .* has 10"):
+        train(taught, tmp_path / "run", teacher=tmp_path / "seven.safetensors", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_fingerprint_is_of_every_bit(tmp_path):
+    torch.manual_seed(0)
+    net = sd.build("digits_convnet")
+    first = fingerprint(net)
+    assert len(first) == 16 and fingerprint(net) == first
+    with torch.no_grad():
+        net.conv2.weight[0, 0, 0, 0] += 1e-6
+    assert fingerprint(net) != first
+
+
+def test_training_does_not_start_from_a_network_stored_as_bits(digits, tmp_path):
+    """Its latent weights are gone: ±1 of them would train, but not as the run went."""
+    net = sd.build("digits_convnet", method="bnn")
+    save_weights(tmp_path / "whole.safetensors", net)
+    state, about = bit_state(net), {**describe(net), "form": FORM}
+    write_tensors(tmp_path / "bits.safetensors", state, about)
+    assert initial_network(TINY, "bnn", 0, digits, str(tmp_path / "whole.safetensors")) is not None
+    with pytest.raises(UsageError, match="stored as bits, without the latent weights"):
+        initial_network(TINY, "bnn", 0, digits, str(tmp_path / "bits.safetensors"))

@@ -1,0 +1,161 @@
+"""The published recipes are the published ones."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from sdbnn_lite.core.models import NETWORKS
+from sdbnn_lite.data import DATASETS
+from sdbnn_lite.errors import UsageError
+from sdbnn_lite.training.recipes import CHAINS, RECIPES, default_method, get_recipe
+
+PUBLISHED = {  # epochs, lr, T_min: DESIGN's table; T_max is 10
+    "cifar10-resnet20": (500, 0.11, 1e-3),
+    "cifar10-resnet18": (600, 0.08, 1e-3),
+    "cifar10-vgg-small": (400, 0.08, 1e-1),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_cifar(name):
+    r = get_recipe(name)
+    assert (r.epochs, r.lr, r.ede) == (PUBLISHED[name][0], PUBLISHED[name][1], (PUBLISHED[name][2], 10.0))
+    assert (r.optimizer, r.momentum, r.weight_decay, r.schedule) == ("sgd", 0.9, 1e-4, "cosine")
+    assert (r.batch_size, r.pad, r.flip, r.dataset, r.published) == (128, 4, True, "cifar10", True)
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_imagenet(stage):
+    r = get_recipe(f"imagenet-resnet18-stage{stage}")
+    assert (r.epochs, r.lr, r.optimizer, r.schedule, r.batch_size, r.stage) == (256, 1e-3, "adam", "linear", 512, stage)
+    assert r.distill == 1 and not r.published  # the paper says from which teacher, not by which loss
+    larger = get_recipe(f"imagenet-resnet34-stage{stage}")
+    assert larger == dataclasses.replace(r, name=larger.name, network="imagenet_resnet34", about=larger.about)
+
+
+def test_rows_of_recipes():
+    for name, parts in CHAINS.items():
+        assert name not in RECIPES and [RECIPES[part].stage for part in parts[-2:]] == [1, 2]
+        assert all(RECIPES[part].distill == 1 for part in parts[-2:])
+    teacher = RECIPES["imagenette-teacher"]
+    assert CHAINS["imagenette-resnet18"][0] == teacher.name and teacher.distill == 0
+    assert (default_method(teacher.name), default_method("digits")) == ("float", "sdbnn")
+
+
+def test_every_recipe_names_what_exists_and_each_published_one_has_a_short_one():
+    for name, r in RECIPES.items():
+        assert name == r.name and r.dataset in DATASETS and r.network in NETWORKS and r.about
+        if r.published:
+            assert RECIPES[f"{name}-short"] == dataclasses.replace(
+                r, name=f"{name}-short", epochs=RECIPES[f"{name}-short"].epochs, published=False,
+                about=RECIPES[f"{name}-short"].about,
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["cifar10-resnet20-short", "imagenet-resnet18-stage2"])
+def test_learning_rate_equals_torchs_schedulers(name):
+    r = get_recipe(name)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=r.lr)
+    if r.schedule == "cosine":
+        theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, r.epochs)
+    else:
+        theirs = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, r.epochs)
+    for epoch in range(r.epochs):
+        assert r.lr_at(epoch) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9, abs=1e-15)
+        optimizer.step()
+        theirs.step()
+
+
+def test_other_epochs_compress_the_schedule_and_are_not_published_any_more():
+    r = get_recipe("cifar10-resnet20")
+    assert r.with_epochs(None) is r and r.with_epochs(500) is r
+    short = r.with_epochs(50)
+    assert not short.published and short.lr_at(25) == pytest.approx(r.lr_at(250))
+
+
+NEW = {  # field: what it is where the training is the published one
+    "warmup_epochs": 0,
+    "label_smoothing": 0.0,
+    "distill": 0.0,
+    "decay_all": True,
+    "ema": 0.0,
+    "reflect": False,
+    "cutout": 0,
+    "alternate_flip": False,
+}
+
+
+def test_every_recipe_but_the_best_trains_as_published():
+    for name, r in RECIPES.items():
+        teacher = {"distill": 1.0} if "-stage" in name else {}
+        plain = all(getattr(r, field) == default for field, default in {**NEW, **teacher}.items())
+        assert plain != name.endswith("-best"), name
+        assert not (name.endswith("-best") and r.published) and ("ours" in r.about) == name.endswith("-best")
+
+
+def test_the_best_differ_from_the_published_in_what_is_said_alone():
+    for name in PUBLISHED:
+        best, published = RECIPES[f"{name}-best"], RECIPES[name]
+        same = dataclasses.replace(best, **NEW, name=name, about=published.about, published=True)
+        assert same == published
+
+
+def test_warm_up_rises_evenly_then_the_schedule_begins():
+    r = dataclasses.replace(get_recipe("cifar10-resnet20"), warmup_epochs=4, epochs=24, lr=1.0)
+    assert [r.lr_at(e) for e in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    without = dataclasses.replace(r, warmup_epochs=0, epochs=20)
+    assert [r.lr_at(e) for e in range(4, 24)] == pytest.approx([without.lr_at(e) for e in range(20)])
+
+
+def test_warm_up_is_compressed_too():
+    r = get_recipe("cifar10-resnet20-best")
+    assert (r.epochs, r.warmup_epochs) == (500, 5)
+    assert [r.with_epochs(n).warmup_epochs for n in (1000, 100, 15, 1)] == [10, 1, 0, 0]
+    assert dataclasses.replace(r, epochs=6).with_epochs(1).warmup_epochs == 0
+
+
+def test_changed():
+    r = get_recipe("cifar10-resnet20")
+    assert r.changed() is r and r.changed(epochs=500, batch_size=128, lr=0.11) == r
+    other = r.changed(batch_size=64, lr=0.05)
+    assert (other.batch_size, other.lr, other.epochs, other.published) == (64, 0.05, 500, False)
+    assert r.changed(epochs=7) == r.with_epochs(7)
+    assert r.changed(batch_size=64).lr == pytest.approx(0.055)  # SGD: in proportion
+    adam = get_recipe("imagenet-resnet18-stage1")
+    assert adam.changed(batch_size=128).lr == pytest.approx(0.5e-3)  # Adam: by the square root
+    assert adam.changed(batch_size=512) == adam and adam.changed(batch_size=1024, lr=1e-3).lr == 1e-3
+    small = get_recipe("imagenette-resnet18-stage2").changed(image_size=64, distill=0.25)
+    assert (small.image_size, small.resized, small.distill, small.lr) == (64, True, 0.25, 1e-3)
+    gentle = r.changed(epochs=15, ede=(1e-3, 1.0))
+    assert (gentle.ede, gentle.lr, gentle.published) == ((1e-3, 1.0), 0.11, False) and r.changed(ede=(1e-3, 10.0)) == r
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"epochs": 0}, "epochs=0"),
+        ({"warmup_epochs": 40}, "warmup_epochs=40: a whole number from 0 to 39"),
+        ({"label_smoothing": 1.0}, "label_smoothing=1.0: a number from 0 below 1"),
+        ({"ema": -0.1}, "ema=-0.1"),
+        ({"distill": 1.5}, "distill=1.5: a number from 0 to 1"),
+        ({"cutout": -1}, "cutout=-1"),
+        ({"ede": (1.0, 0.1)}, r"ede=\(1.0, 0.1\): two finite numbers are needed, 0 < t_min <= t_max"),
+        ({"ede": (0.0, 1.0)}, "ede="),
+        ({"ede": (1.0, float("nan"))}, "ede="),
+        ({"ede": (1.0, float("inf"))}, "ede="),
+        ({"epochs": 2.5}, "epochs=2.5"),
+        ({"batch_size": 1}, "batch_size=1"),
+        ({"lr": float("nan")}, "lr=nan"),
+        ({"optimizer": "rmsprop"}, "unknown optimizer 'rmsprop': choose one of sgd, adam"),
+        ({"schedule": "cosin"}, "did you mean 'cosine'"),
+    ],
+)
+def test_bad_values(change, message):
+    with pytest.raises(UsageError, match=message):
+        dataclasses.replace(get_recipe("digits"), **change)
+
+
+def test_unknown_recipe_lists_the_choices():
+    with pytest.raises(UsageError, match="unknown recipe 'cifar10-resnet21': choose one of digits, .*did you mean"):
+        get_recipe("cifar10-resnet21")
