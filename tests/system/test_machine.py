@@ -8,7 +8,7 @@ import pytest
 
 CHILD = """
 import resource, torch
-from sdbnn_lite.system.machine import keep_freed_memory
+from sdbnn_lite.system.devices import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
