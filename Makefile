@@ -15,7 +15,7 @@ NBVAL := -p sdbnn_lite.pages.chain --nbval --nbval-current-env --nbval-cell-time
          --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help venv walkthrough lab test notebooks figures readme site lint clean
+.PHONY: help venv walkthrough lab test notebooks figures readme site mutants lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ readme: venv ## fill the README's tables again from the committed results
 
 site: venv ## write the notebooks as static pages into site/, readable without a network
 	"$(BIN)/python" -m sdbnn_lite.pages.site --out site
+
+mutants: venv ## put faults into a copy of the package, one by one; a test has to notice each
+	"$(BIN)/python" tests/mutants/run.py
 
 lint: venv ## check the style of code and notebooks
 	"$(BIN)/python" -m ruff check .

@@ -1,0 +1,315 @@
+"""Thirty faults that this project could plausibly have, each put into the package by replacing one text by another.
+
+A fault that no test notices is a check that is missing: ``run.py`` makes every mutant in a copy and runs the tests named
+beside it, which have to fail. ``old`` stands exactly once in ``file``; whoever changes that line changes it here too.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``name``, the ``fault`` in one sentence, what becomes what in which ``file``, and the ``tests`` that notice."""
+
+    name: str
+    fault: str
+    file: str  # in sdbnn_lite/
+    old: str
+    new: str
+    tests: tuple[str, ...]  # in tests/: files or node ids, without parameters
+
+    @property
+    def compiled(self) -> bool:
+        """Whether numba compiles the file: then nothing that was compiled before may be used."""
+        return self.file.startswith(("fast/", "packed/"))
+
+
+MUTANTS = (
+    # --- the sign, its gradients, the shifts -------------------------------------------------------------------------
+    Mutant(
+        "sign-of-zero",
+        "sign(0) is -1 instead of +1, in torch.",
+        "core/binarize.py",
+        "torch.where(x >= 0, 1.0, -1.0)",
+        "torch.where(x > 0, 1.0, -1.0)",
+        ("core/test_binarize.py",),
+    ),
+    Mutant(
+        "sign-of-zero-packed",
+        "sign(0) is -1 where the bit-packed network compares 64 activations at once.",
+        "packed/tiles.py",
+        'builder.fcmp_ordered(">=", builder.fadd(a, b)',
+        'builder.fcmp_ordered(">", builder.fadd(a, b)',
+        ("packed/test_packed.py::test_convolutions_are_exact",),
+    ),
+    Mutant(
+        "sign-of-zero-fast",
+        "sign(0) is -1 in the forward pass of the fast step.",
+        "fast/rows.py",
+        'shifts[h]).compare(">=", 0.0) for h',
+        'shifts[h]).compare(">", 0.0) for h',
+        ("fast/test_fast.py::test_one_layer",),
+    ),
+    Mutant(
+        "ste-without-clip",
+        "The clipped identity passes gradients wherever |x| <= 2, not 1.",
+        "core/binarize.py",
+        "grad * (x.abs() <= 1)",
+        "grad * (x.abs() <= 2)",
+        ("core/test_binarize.py",),
+    ),
+    Mutant(
+        "ede-k",
+        "EDE's k goes below 1 when t > 1, so that the gradient's peak never grows.",
+        "core/binarize.py",
+        "return max(1 / t, 1.0)",
+        "return 1 / t",
+        ("core/test_binarize.py",),
+    ),
+    Mutant(
+        "ede-schedule",
+        "EDE's t reaches t_max in the last epoch, one epoch too early.",
+        "core/binarize.py",
+        "** (epoch / epochs)",
+        "** (epoch / max(epochs - 1, 1))",
+        ("core/test_binarize.py",),
+    ),
+    Mutant(
+        "polynomial-slope",
+        "Bi-Real's polynomial gradient falls half as steeply, 2 - |x|.",
+        "core/binarize.py",
+        "triangle = 2 - 2 * x.abs()",
+        "triangle = 2 - x.abs()",
+        ("core/test_binarize.py",),
+    ),
+    Mutant(
+        "asd-mean-over-batch",
+        "ASD's mean runs over the images of the batch too, so that all of them get the same shift.",
+        "core/asd.py",
+        "self.shift_of(a.mean(dim=(2, 3)))",
+        "self.shift_of(a.mean(dim=(0, 2, 3)).expand(len(a), -1))",
+        ("core/test_asd.py",),
+    ),
+    Mutant(
+        "wsd-mean-takes-gradient",
+        "WSD's mean isn't detached: the latent weights get a second gradient, through the shift.",
+        "core/wsd.py",
+        "mean = w.detach().mean(",
+        "mean = w.mean(",
+        ("core/test_wsd.py", "core/test_golden.py"),
+    ),
+    Mutant(
+        "balance-biased-std",
+        "IR-Net's weights are divided by the standard deviation over n, not n - 1.",
+        "core/wsd.py",
+        "/ (w[0].numel() - 1)",
+        "/ w[0].numel()",
+        ("core/test_wsd.py",),
+    ),
+    # --- layers and networks -----------------------------------------------------------------------------------------
+    Mutant(
+        "padding-before-sign",
+        "The border is padded before the sign, so that it counts as +1 instead of 0.",
+        "core/layers.py",
+        "F.conv2d(a, w, stride=self.stride, padding=self.padding)",
+        "F.conv2d(F.pad(a, (self.padding,) * 4, value=1.0), w, stride=self.stride)",
+        ("core/test_layers.py",),
+    ),
+    Mutant(
+        "shortcut-mean-pool",
+        "Option A's shortcut takes the mean of every 2×2 pixels instead of every second pixel.",
+        "core/models.py",
+        "F.pad(x[:, :, ::2, ::2], ",
+        "F.pad(F.avg_pool2d(x, 2), ",
+        ("core/test_golden.py",),
+    ),
+    Mutant(
+        "hardtanh-before-shortcut",
+        "ResNet-20's second Hardtanh comes before the shortcut's addition.",
+        "core/models.py",
+        "F.hardtanh(self.bn2(self.conv2(x)) + x)",
+        "F.hardtanh(self.bn2(self.conv2(x))) + x",
+        ("core/test_golden.py",),
+    ),
+    # --- bits --------------------------------------------------------------------------------------------------------
+    Mutant(
+        "packed-int16-border",
+        "Bit-packed sums stay in 16 bits up to one that a threshold above them doesn't fit into.",
+        "packed/words.py",
+        "most < 2**15 - 1 else",
+        "most < 2**15 else",
+        ("packed/test_packed.py", "packed/test_thresholds.py"),
+    ),
+    Mutant(
+        "packed-border-correction",
+        "The padded taps of a bit-packed convolution are put right by half of what they need.",
+        "packed/words.py",
+        "[:, :, None] + 2 * outside",
+        "[:, :, None] + outside",
+        ("packed/test_packed.py::test_borders_of_every_class", "packed/test_packed.py::test_convolutions_are_exact"),
+    ),
+    Mutant(
+        "zoo-bit-order",
+        "Weights are written into the zoo's files with the first one in the lowest bit.",
+        "weights/bits.py",
+        "np.packbits(positive.flatten().cpu().numpy())",
+        'np.packbits(positive.flatten().cpu().numpy(), bitorder="little")',
+        ("weights/test_bits.py",),
+    ),
+    # --- images ------------------------------------------------------------------------------------------------------
+    Mutant(
+        "normalised-by-another-std",
+        "Images are normalised with CIFAR-10's own standard deviations instead of the published training's.",
+        "data/in_memory.py",
+        "(0.229, 0.224, 0.225)",
+        "(0.247, 0.243, 0.261)",
+        ("data/test_in_memory.py",),
+    ),
+    Mutant(
+        "crop-misses-an-edge",
+        "The random crop never reaches the padded image's last row.",
+        "data/augment.py",
+        "top = torch.randint(shifts, (images,), generator=generator)",
+        "top = torch.randint(max(shifts - 1, 1), (images,), generator=generator)",
+        ("data/test_augment.py",),
+    ),
+    Mutant(
+        "test-images-dropped",
+        "A last, smaller batch of test images isn't scored, as in the published code.",
+        "data/in_memory.py",
+        "batch_size * self.share[1], drop_lone=False), self.share)",
+        "batch_size * self.share[1], drop_lone=False)[: self.num_test // batch_size], self.share)",
+        ("data/test_in_memory.py",),
+    ),
+    Mutant(
+        "shard-loses-images",
+        "Where a batch doesn't divide by the number of processes, the shards lose its last images.",
+        "data/in_memory.py",
+        "first + images * (place + 1) // shares",
+        "first + images * place // shares + images // shares",
+        ("data/test_streamed.py::test_every_test_image_is_in_exactly_one_share", "data/test_streamed.py"),
+    ),
+    # --- training ----------------------------------------------------------------------------------------------------
+    Mutant(
+        "best-epoch",
+        "A run reports the best of its epochs on the test set instead of the last one.",
+        "training/train.py",
+        "score = self.end_epoch()",
+        "score = max(filter(None, (score, self.end_epoch())), key=lambda score: score.top1)",
+        ("training/test_train.py",),
+    ),
+    Mutant(
+        "resume-order",
+        "A resumed epoch draws a new order of its images instead of the one that it began with.",
+        "training/train.py",
+        "self.generator.set_state(self.epoch_start)",
+        "self.epoch_start = self.generator.get_state()",
+        ("training/test_resume.py::test_ctrl_c_saves_and_resume_is_exact",),
+    ),
+    Mutant(
+        "resume-without-momentum",
+        "A resumed run begins with an optimizer that has forgotten its momentum.",
+        "weights/files.py",
+        'optimizer.load_state_dict({**optimizer.state_dict(), "state": state})',
+        'optimizer.load_state_dict({**optimizer.state_dict(), "state": {}})',
+        ("training/test_resume.py::test_ctrl_c_saves_and_resume_is_exact",),
+    ),
+    Mutant(
+        "learning-rate-of-the-next-epoch",
+        "Every epoch trains with the learning rate of the one after it, though the log says otherwise.",
+        "training/train.py",
+        "set_lr(self.optimizer, recipe.lr_at(now.epoch))",
+        "set_lr(self.optimizer, recipe.lr_at(now.epoch + 1))",
+        ("training/test_train.py::test_the_loop_is_plain_pytorch",),
+    ),
+    Mutant(
+        "distillation-weaker",
+        "The teacher's divergence is a mean over images and classes, a tenth of what it should be.",
+        "training/losses.py",
+        'reduction="batchmean"',
+        'reduction="mean"',
+        ("training/test_losses.py",),
+    ),
+    Mutant(
+        "average-keeps-old-statistics",
+        "The averaged network is scored with batch-norm statistics that belong to the network that learns.",
+        "training/averaging.py",
+        "        estimate_batch_norm(self.net, batches)",
+        "        pass",
+        ("training/test_averaging.py",),
+    ),
+    # --- files -------------------------------------------------------------------------------------------------------
+    Mutant(
+        "card-not-checked",
+        "A damaged weights file is loaded although its SHA-256 isn't the card's.",
+        "weights/cards.py",
+        'if found != card["sha256"]:',
+        "if not found:",
+        ("weights/test_cards.py::test_a_damaged_file_is_refused_wherever_the_damage_is",),
+    ),
+    Mutant(
+        "pickle-is-run",
+        "Code inside a checkpoint of the published trainer runs while it is read.",
+        "weights/published.py",
+        "weights_only=True)",
+        "weights_only=False)",
+        ("weights/test_published.py",),
+    ),
+    Mutant(
+        "ede-of-published-weights",
+        "Weights of the published code are given the t of the schedule's middle instead of its end.",
+        "weights/published.py",
+        '10.0 if key.endswith("ede_t") else 1.0',
+        '1.0 if key.endswith("ede_t") else 1.0',
+        ("core/test_equal_to_published.py",),
+    ),
+    Mutant(
+        "write-not-atomic",
+        "A file is written over the old one in place, so that a kill or a full disk leaves half of it.",
+        "system/files.py",
+        "os.replace(temporary, path)",
+        "path.write_bytes(temporary.read_bytes()), temporary.unlink()",
+        ("system/test_files.py",),
+    ),
+    Mutant(
+        "folder-not-locked",
+        "Two processes can train in the same folder.",
+        "system/locks.py",
+        "fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        ("system/test_locks.py",),
+    ),
+    # --- numbers that are told ---------------------------------------------------------------------------------------
+    Mutant(
+        "population-std",
+        "The tables' spread over n seeds is divided by n instead of n - 1, which makes it look smaller.",
+        "analysis/cifar10.py",
+        'same["last"].std()',
+        'same["last"].std(ddof=0)',
+        ("analysis/test_cifar10.py",),
+    ),
+    Mutant(
+        "rank-test-one-order-short",
+        "The rank test's p leaves out the observed order, and with it its mirror image.",
+        "analysis/rank_test.py",
+        "by_chance >= abs(found.rho) - 1e-9",
+        "by_chance > abs(found.rho) + 1e-9",
+        ("analysis/test_rank_test.py",),
+    ),
+    Mutant(
+        "entropy-in-nats",
+        "The entropy of signs is given in nats instead of bits.",
+        "core/signs.py",
+        "h = -p * np.log2(p) - (1 - p) * np.log2(1 - p)",
+        "h = -p * np.log(p) - (1 - p) * np.log(1 - p)",
+        ("core/test_signs.py",),
+    ),
+    Mutant(
+        "cost-of-a-binary-product",
+        "32 binary products count as one operation instead of 64.",
+        "cost/count.py",
+        "WORD = 64",
+        "WORD = 32",
+        ("cost/test_count.py",),
+    ),
+)
