@@ -5,8 +5,8 @@ from .core.models import build
 from .core.record import record_signs
 from .packed import load_packed, pack, save_packed
 from .version import __version__ as __version__
-from .weights.files import load
 from .weights.published import from_original
+from .weights.zoo import load
 
 __all__ = [
     "binary_layers",

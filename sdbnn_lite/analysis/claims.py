@@ -19,11 +19,12 @@ from ..core.record import LayerSigns, record_signs
 from ..cost.fold_scale import extra_operations, fold_scale
 from ..errors import UsageError
 from ..plots import gallery
-from ..system.machine import one_thread
+from ..system.devices import one_thread
 from ..system.text import markdown_table
-from ..weights import files
-from . import ablation, cifar10, study
+from ..weights import zoo
+from . import ablation, cifar10
 from . import imagenet as imagenet_results
+from .tables import read_study, study_facts, summary
 
 YES, PARTLY, NO, UNDECIDED = VERDICTS = ("yes", "partly", "no", "not decided here")
 STUDY = "digits"
@@ -66,11 +67,11 @@ def measure() -> list[Claim]:
     Raises UsageError where the study's tables or networks aren't in the package.
     """
     with one_thread():
-        nets = {method: files.load(f"{STUDY}_{method}") for method in BINARY}
-        images = gallery.digit_images()
+        nets = {method: zoo.load(f"{STUDY}_{method}") for method in BINARY}
+        images = digit_images()
         recorded = {method: record_signs(net, images) for method, net in nets.items()}
-        facts = study.study_facts(STUDY)
-        last = study.read_study(STUDY, "signs.csv").query(f"epoch == {facts['epochs']}")
+        facts = study_facts(STUDY)
+        last = read_study(STUDY, "signs.csv").query(f"epoch == {facts['epochs']}")
         about = f"{facts['data'].split(' (')[0]}, {facts['epochs']} epochs"
         return [
             _scaling(nets, recorded, len(images), about),
@@ -284,8 +285,8 @@ def _upper(x: float) -> str:
 
 
 def _accuracy_and_cost(nets: Mapping[str, BinaryNet], images: torch.Tensor, facts: Mapping, about: str) -> Claim:
-    runs = study.read_study(STUDY)
-    table = study.summary(runs).loc[list(BINARY)]
+    runs = read_study(STUDY)
+    table = summary(runs).loc[list(BINARY)]
     p = float(kruskal(*(runs.loc[runs["method"] == m, "test_accuracy"] for m in BINARY)).pvalue)
     ours, best = table.loc["sdbnn"], table["mean"].idxmax()
     gaps, spreads = (ours["mean"] - table["mean"]).abs(), np.hypot(ours["std"], table["std"])

@@ -38,8 +38,8 @@ def run_pack_images(args: argparse.Namespace) -> int:
 
 def run_export_onnx(args: argparse.Namespace) -> int:
     """Write a trained network as ONNX, for other tools."""
-    from ..weights.files import load
     from ..weights.onnx_export import export_onnx
+    from ..weights.zoo import load
 
     net, out = load(args.weights), Path(args.out)
     about = export_onnx(net, out, image_size=args.image_size, dataset=args.dataset)

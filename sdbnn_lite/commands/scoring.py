@@ -10,10 +10,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
     """Score the network, as it is or packed, and compare it with its card if it has one."""
     from .. import data
     from ..packed import pack
-    from ..system.machine import keep_freed_memory, pick_device
+    from ..system.devices import keep_freed_memory, pick_device
     from ..training.per_class import as_table, score_classes
     from ..weights import cards
-    from ..weights.files import load
+    from ..weights.zoo import load
 
     device = pick_device("cpu" if args.packed and args.device == "auto" else args.device)
     if args.packed and device.type != "cpu":
@@ -38,7 +38,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     how = f", packed, {forward.engine.name}" if forward else ""
     print(f"{args.weights} ({net.name}, method {net.method.name}{how}): {describe_score(score, images.label)}")
     if "card" in net.about:
-        print(cards.compare(net.about["card"], score, images.label))
+        print(cards.compare(net.about["card"], score.top1, score.images, images.label))
     if args.per_class:
         print(as_table(classes))
     return 0

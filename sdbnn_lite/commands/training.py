@@ -55,14 +55,15 @@ def run_study(args: argparse.Namespace) -> int:
     from ..analysis.ede_gradients import write_study_gradients
     from ..analysis.final_signs import write_study_signs
     from ..analysis.publish import card_study
+    from ..analysis.tables import study_facts, study_folder, summary
     from ..core.methods import METHODS
     from ..training.recipes import get_recipe
-    from ..weights.files import ZOO
+    from ..weights.zoo import ZOO
 
     recipe = changed(get_recipe(args.recipe), args)
     out = Path(args.out or studies.default_folder(recipe))
     methods = args.methods.split(",") if args.methods else list(METHODS)
-    tables = studies.RESULTS / recipe.name if args.publish else out
+    tables = study_folder(recipe.name) if args.publish else out
     planned, left_out = studies.plan(methods, args.seeds), []
     if args.partial:
         rows, left_out = studies.finished(recipe, out, methods, args.seeds)
@@ -82,10 +83,10 @@ def run_study(args: argparse.Namespace) -> int:
         write_study_gradients(out, rows, tables, images)
     if args.publish and recipe.name == "digits":
         studies.publish(out, rows, ZOO, recipe.name)
-        card_study(ZOO, recipe.name, studies.study_facts(recipe.name))
+        card_study(ZOO, recipe.name, study_facts(recipe.name))
     import pandas as pd
 
-    table = studies.summary(pd.DataFrame(rows)) * [1, 100, 100]
+    table = summary(pd.DataFrame(rows)) * [1, 100, 100]
     print(table.rename(columns={"mean": "mean %", "std": "std %"}).round(2).to_string())
     for run in left_out:
         print(f"left out: {run['method']} seed {run['seed']} ({run['why']})")
@@ -115,7 +116,7 @@ def changed(recipe, args: argparse.Namespace):
 
 def training_options(args: argparse.Namespace) -> dict:
     """What every training takes from the command line; sets the number of threads."""
-    from ..system.machine import set_threads
+    from ..system.devices import set_threads
 
     if args.threads is not None:
         set_threads(args.threads)

@@ -253,6 +253,7 @@ _NETWORKS = {
     "imagenet_resnet34": (partial(ImageNetResNet, blocks=(6, 8, 12, 6)), 1000, 3, None, 8),
 }
 NETWORKS = tuple(_NETWORKS)
+IMAGE_SIZES = {name: 224 if name.startswith("imagenet") else 32 for name in NETWORKS} | {"digits_convnet": 8}  # usual
 
 
 def build(

@@ -27,10 +27,9 @@ import torch
 from torch import nn
 
 from ..core.layers import BinaryConv2d
-from ..core.models import build
+from ..core.models import IMAGE_SIZES, build
 from ..errors import UsageError
 
-IMAGE_SIZES = {"digits_convnet": 8, "imagenet_resnet18": 224, "imagenet_resnet34": 224}  # pixels; others 32
 WORD = 64  # ±1 products in one instruction
 
 

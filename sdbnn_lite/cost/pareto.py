@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UsageError
-from ..weights.files import ZOO
+from ..weights.zoo import ZOO
 from .count import cost
 
 COSTS = {"ops": "operations for one image", "bytes": "bytes of weights"}

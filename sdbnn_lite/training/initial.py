@@ -11,8 +11,9 @@ from ..data.augment import Augmentation
 from ..data.in_memory import ImageSet
 from ..data.streamed import StreamedImageSet
 from ..errors import UsageError
-from ..weights.files import in_bits, load, load_state
-from ..weights.torchvision_nets import Teacher, has_published_teacher, is_torch_file, published_teacher, read_teacher
+from ..weights.files import in_bits, load_state
+from ..weights.torchvision_nets import Teacher, is_torch_file, published_teacher, read_teacher
+from ..weights.zoo import load
 from .recipe import Recipe
 
 
@@ -99,6 +100,11 @@ def load_teacher(weights: str | Path | None, recipe: Recipe, download: bool = Fa
         f"recipe {recipe.name} learns from a teacher: give --teacher FILE, a run's folder or a zoo name; train one "
         f"with `sdbnn-lite train {command}`"
     )
+
+
+def has_published_teacher(recipe: Recipe) -> bool:
+    """Whether there is a teacher to fetch for the recipe: ImageNet's, where it learns from one."""
+    return recipe.distill > 0 and recipe.dataset == "imagenet"
 
 
 def fingerprint(net: nn.Module) -> str:

@@ -18,16 +18,17 @@ from ..core.models import BinaryNet
 from ..core.record import record_signs, summary_row
 from ..errors import UsageError
 from ..fast import fast_forward
+from ..system.devices import convolutions, keep_freed_memory
 from ..system.files import write_csv, write_json
 from ..system.interrupt import first_interrupt_waits
-from ..system.machine import convolutions, describe_machine, keep_freed_memory
-from ..weights.files import CHECKPOINT, WEIGHTS, restore, save_checkpoint, save_weights
-from ..weights.torchvision_nets import has_published_teacher
+from ..system.machine import describe_machine
+from ..weights.files import CHECKPOINT, WEIGHTS, save_weights
 from . import run_folder
 from .averaging import Average
+from .checkpoint import restore, save_checkpoint
 from .evaluate import Score, evaluate
 from .guards import check_loss, check_weights, enough_memory, smaller_batch
-from .initial import augmentation_of, check_fits, fingerprint, initial_network, load_teacher
+from .initial import augmentation_of, check_fits, fingerprint, has_published_teacher, initial_network, load_teacher
 from .losses import TrainingLoss
 from .optimizers import make_optimizer, set_lr
 from .progress import Progress
@@ -81,7 +82,7 @@ class Trainer:
         net = initial_network(recipe, method, seed, images, init)
         with enough_memory("while images and network were copied to it", FREE, "nothing was written"):
             self.whole, self.net = images.to(device), on_device(net, device)
-            self.images = self.whole if place.alone else replace(self.whole, share=(place.rank, place.processes))
+            self.images = self.whole if place.alone else replace(self.whole, shard=(place.rank, place.processes))
             self.average = Average(self.net, recipe.ema) if recipe.ema else None
             teach = teacher and teacher.to(device).classify
         self.scored = self.net if self.average is None else self.average.net

@@ -9,10 +9,9 @@ import json
 from pathlib import Path
 
 from ..core.models import BinaryNet
-from ..data.in_memory import IMAGENET_MEAN, IMAGENET_STD
+from ..data.base import IMAGENET_MEAN, IMAGENET_STD
 from ..errors import RunError, UsageError
-from ..training.evaluate import Score
-from .logits_check import AGREEMENT, PROBE_IMAGES, agreement, answers, probe_images, probe_logits
+from .logits_check import PROBE_IMAGES, predicted_classes, probe_images, probe_logits
 
 TOLERANCE = 0.05  # percentage points by which an accuracy may differ from the card's
 _REMEDY = "fetch both files again (git checkout, or pip install --force-reinstall sdbnn-lite)"
@@ -37,9 +36,9 @@ def probe_settings(net: BinaryNet, dataset: str, image_size: int | None) -> dict
     return {"images": PROBE_IMAGES, "image_size": size, "mean": list(mean), "std": list(std)}
 
 
-def probe_answers(net: BinaryNet, probe: dict) -> str:
-    """What ``net`` answers to the images of a card's ``probe``."""
-    return answers(probe_logits(net, probe_images(probe["image_size"], probe["mean"], probe["std"])))
+def probe_classes(net: BinaryNet, probe: dict) -> str:
+    """The classes that ``net`` predicts for the images of a card's ``probe``, see :func:`predicted_classes`."""
+    return predicted_classes(probe_logits(net, probe_images(probe["image_size"], probe["mean"], probe["std"])))
 
 
 def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: object) -> dict:
@@ -60,7 +59,7 @@ def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: o
         **{key: run[key] for key in ("command", "started", "earlier", "machine") if key in run},
         "bytes": len(content),
         "sha256": digest(content),
-        "probe": {**probe, "argmax": probe_answers(net, probe)},
+        "probe": {**probe, "argmax": probe_classes(net, probe)},
     }
 
 
@@ -89,26 +88,18 @@ def verify(weights: Path, card: dict) -> None:
         )
 
 
-def check_probe(net: BinaryNet, card: dict) -> float:
-    """The share of the probe's images that ``net`` answers as its card says; raises RunError below ``AGREEMENT``."""
-    share = agreement(probe_answers(net, card["probe"]), card["probe"]["argmax"])
-    if share < AGREEMENT:
-        raise RunError(f"{card['network']}: only {share:.1%} of the card's answers, {AGREEMENT:.0%} are needed")
-    return share
-
-
-def compare(card: dict, score: Score, label: str) -> str:
-    """A line that says whether ``score``, measured on images called ``label``, is the card's.
+def compare(card: dict, top1: float, images: int, label: str) -> str:
+    """A line that says whether ``top1``, measured on so many ``images`` of the set called ``label``, is the card's.
 
     Raises RunError where both were measured on the same set and differ by more than ``TOLERANCE`` points.
     """
     on_card = f"{100 * card['test_accuracy']:.2f} %"
-    if (label, score.images) != (card["data"], card["test_images"]):
+    if (label, images) != (card["data"], card["test_images"]):
         return f"card: {on_card} on {card['test_images']:,} test images of {card['data']}; not compared, other images"
-    points = 100 * abs(score.top1 - card["test_accuracy"])
+    points = 100 * abs(top1 - card["test_accuracy"])
     if points > TOLERANCE + 1e-9:
         raise RunError(
-            f"{card['network']}: {100 * score.top1:.2f} % here, {on_card} on its card, {points:.2f} points apart on "
+            f"{card['network']}: {100 * top1:.2f} % here, {on_card} on its card, {points:.2f} points apart on "
             f"the same {label}, {TOLERANCE} allowed; compare images, versions and hardware with the card's"
         )
     return f"card: {on_card}; {'equal' if points < 1e-9 else f'{points:.2f} points apart, within {TOLERANCE}'}"

@@ -8,7 +8,6 @@ checkpoint   model/…, optimizer/<parameter>/<entry>, random/epoch   + that, an
 import json
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -16,8 +15,7 @@ from torch import Tensor, nn
 from ..core.models import BinaryNet, build
 from ..errors import UsageError
 from ..system.files import write_atomic
-from ..system.paths import PACKAGE
-from . import bits, cards
+from . import bits
 
 _KEY = "sdbnn_lite"  # one key: safetensors keeps several in no fixed order, and files should be equal byte for byte
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
@@ -90,73 +88,3 @@ def save_weights(path: Path, net: BinaryNet, **about: object) -> None:
     A network that was read from the bit form is written in it again.
     """
     write_tensors(path, bits.bit_state(net) if in_bits(net) else net.state_dict(), {**describe(net), **about})
-
-
-def save_checkpoint(
-    path: Path, net: BinaryNet, optimizer: torch.optim.Optimizer, random: Tensor, about: dict, extra: dict | None = None
-) -> None:
-    """All that a run needs to go on exactly: ``random`` is the data generator's state at the start of the epoch.
-
-    ``extra``: tensors under names of their own, such as ``averaging``'s; :func:`restore` leaves them alone.
-    """
-    tensors = {f"model/{k}": v for k, v in net.state_dict().items()}
-    for index, entries in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{index}/{k}": torch.as_tensor(v) for k, v in entries.items() if v is not None}
-    write_tensors(path, tensors | (extra or {}) | {"random/epoch": random}, {**describe(net), **about})
-
-
-def restore(tensors: dict[str, Tensor], net: BinaryNet, optimizer: torch.optim.Optimizer, source: object) -> Tensor:
-    """Put what :func:`save_checkpoint` wrote back into ``net`` and ``optimizer``; return the generator's state."""
-    load_state(net, {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}, source)
-    state: dict[int, dict] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer/"):
-            _, index, entry = key.split("/")
-            state.setdefault(int(index), {})[entry] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    return tensors["random/epoch"]
-
-
-ZOO = PACKAGE / "zoo"
-
-
-def zoo_names() -> list[str]:
-    """Names of the trained networks that come with the package."""
-    return sorted(p.stem for p in ZOO.glob("*.safetensors"))
-
-
-def find_weights(weights: str | Path) -> Path:
-    """The file that ``weights`` means: a file, a run's folder (its last checkpoint or final weights), a zoo name."""
-    path = Path(weights)
-    if path.is_file():
-        return path
-    if path.is_dir():
-        for name in (WEIGHTS, CHECKPOINT):
-            if (path / name).is_file():
-                return path / name
-        raise UsageError(f"{path}: a folder without {WEIGHTS} or {CHECKPOINT}; is it a run's folder?")
-    if (ZOO / f"{weights}.safetensors").is_file():
-        return ZOO / f"{weights}.safetensors"
-    zoo = f"zoo names are {', '.join(zoo_names())}" if zoo_names() else "the zoo is empty"
-    raise UsageError(f"weights {str(weights)!r}: no such file, run folder or zoo network; {zoo}")
-
-
-def load(weights: str | Path) -> BinaryNet:
-    """A trained network in evaluation mode, float32 on the CPU, from a file, a run's folder, or a zoo name.
-
-    ``net.about`` holds what the file says of itself (recipe, data set, seed, …), and ``net.about["card"]`` the card
-    beside it, where there is one (see ``cards``). The zoo's CIFAR networks are in bit form: same logits as the trained
-    ones, but no latent weights, so they can't be trained on (see ``bits``).
-
-    Raises UsageError for anything else, and for a file that isn't the one its card describes.
-    """
-    path = find_weights(weights)
-    card = cards.read_card(path)
-    if card:
-        cards.verify(path, card)
-    tensors, about = read_tensors(path)
-    if any(k.startswith("model/") for k in tensors):
-        tensors = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
-    net = rebuild(tensors, about, path)
-    net.about = {**about, "card": card} if card else about
-    return net

@@ -1,7 +1,7 @@
-"""500 synthetic images, the same on every machine, on which a network's answers are compared without real images.
+"""500 synthetic images, the same on every machine, on which a network's predictions are compared without real images.
 
 They are soft blobs of colour on a slanted background: nothing to see, but as smooth, bright and varied as photographs,
-so that a trained network gives many different answers. Made with PCG64's raw 64-bit numbers, which NumPy promises
+so that a trained network predicts many different classes. Made with PCG64's raw 64-bit numbers, which NumPy promises
 never to change, and additions, multiplications and divisions in float64, which IEEE 754 rounds alike everywhere; no
 exp, no sum whose order a library chooses.
 """
@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ..data.augment import normalise
-from ..system.machine import one_thread
+from ..system.devices import one_thread
 
 PROBE_IMAGES = 500
 PROBE_SEED = 2103_02394
-AGREEMENT = 0.99  # share of equal answers that is demanded: float32 sums differ a little from machine to machine
 _BLOBS = 6
 
 
@@ -58,12 +57,6 @@ def probe_logits(net: nn.Module, images: Tensor, batch_size: int = 100) -> Tenso
         return torch.cat([net(batch) for batch in images.split(batch_size)])
 
 
-def answers(logits: Tensor) -> str:
-    """The class of every image as text: a digit each, or numbers with blanks between them for more than ten classes."""
+def predicted_classes(logits: Tensor) -> str:
+    """The class of every image as text: a digit each, or numbers separated by blanks for more than ten classes."""
     return ("" if logits.shape[1] <= 10 else " ").join(map(str, logits.argmax(1).tolist()))
-
-
-def agreement(given: str, expected: str) -> float:
-    """The share of equal answers in two texts of :func:`answers`; 0 where they are of different length."""
-    a, b = (text.split() if " " in text else list(text) for text in (given, expected))
-    return sum(map(str.__eq__, a, b)) / len(b) if len(a) == len(b) > 0 else 0.0

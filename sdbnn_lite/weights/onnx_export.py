@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ..core.models import BinaryNet
-from ..cost.count import IMAGE_SIZES
+from ..core.models import IMAGE_SIZES, BinaryNet
 from ..data import DATASETS
 from ..errors import UsageError, unknown
 from ..system.files import write_atomic
@@ -63,7 +62,7 @@ def metadata(net: BinaryNet, image_size: int | None = None, dataset: str | None 
     trained = getattr(net, "about", {})
     identity, known = trained.get("identity", {}), trained.get("dataset")
     size = identity.get("image_size") if image_size is None else image_size
-    usual = net.options.get("image_size") or IMAGE_SIZES.get(net.name, 32)
+    usual = net.options.get("image_size") or IMAGE_SIZES[net.name]
     about = {"sdbnn_lite": __version__, "network": net.name, "method": net.method.name, "stage": net.options["stage"]}
     about |= {key: identity[key] for key in ("recipe", "epochs", "seed") if key in identity}
     if dataset in (None, known) and "data" in trained:

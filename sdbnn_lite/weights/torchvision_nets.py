@@ -16,7 +16,6 @@ import torchvision.models as zoo
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..training.recipe import Recipe
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101")
 PUBLISHED = zoo.ResNet34_Weights.IMAGENET1K_V1
@@ -80,11 +79,6 @@ def read_teacher(path: str | Path) -> Teacher:
     counters = {k: v for k, v in teacher.net.state_dict().items() if k.endswith("num_batches_tracked")}
     teacher.net.load_state_dict({**counters, **state})  # very old files lack the counters, which nothing reads here
     return teacher.requires_grad_(False).eval()
-
-
-def has_published_teacher(recipe: Recipe) -> bool:
-    """Whether there is a teacher to fetch for the recipe: ImageNet's, where it learns from one."""
-    return recipe.distill > 0 and recipe.dataset == "imagenet"
 
 
 def published_teacher(download: bool) -> Teacher:

@@ -17,7 +17,7 @@ from sdbnn_lite.analysis import claims, study
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.pages.chain import NOTEBOOKS
 from sdbnn_lite.plots import gallery
-from sdbnn_lite.weights import files
+from sdbnn_lite.weights import zoo
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_it_is_the_same_with_other_threads_which_stay_as_they_were(measured):
 
 
 def test_without_networks_it_says_so_and_leaves_the_threads(monkeypatch, tmp_path):
-    monkeypatch.setattr(files, "ZOO", tmp_path)
+    monkeypatch.setattr(zoo, "ZOO", tmp_path)
     torch.set_num_threads(2)
     try:
         with pytest.raises(UsageError, match="digits_bnn"):
@@ -111,7 +111,7 @@ def test_the_notebooks_exist(measured):
 def test_scaling_counted_with_hooks_of_our_own(measured):
     flips = outputs = 0
     for method in ("xnor", "xnor_pp", "irnet"):
-        net = files.load(f"digits_{method}")
+        net = zoo.load(f"digits_{method}")
         for name, layer in binary_layers(net).items():
             seen = {}
             handle = layer.register_forward_hook(lambda _, i, o, seen=seen: seen.update(a=i[0], y=o))
@@ -178,7 +178,7 @@ def test_the_prediction_follows_the_measurement_in_every_layer(measured):
 
 
 def test_asd_only_moves_signs_up_counted_directly():
-    net = files.load("digits_asd")
+    net = zoo.load("digits_asd")
     down = []
     for layer in binary_layers(net).values():
         layer.register_forward_hook(
@@ -202,7 +202,7 @@ def test_asd_against_the_table(measured):
 
 
 def test_freezing_the_shifts_counted_by_another_road(measured):
-    net, x = files.load("digits_asd"), gallery.digit_images()
+    net, x = zoo.load("digits_asd"), gallery.digit_images()
     with torch.no_grad():
         a2 = F.hardtanh(net.bn1(net.conv1(x)))
         a3 = F.hardtanh(net.bn2(F.max_pool2d(net.conv2(a2), 2)))
@@ -219,7 +219,7 @@ def test_freezing_the_shifts_counted_by_another_road(measured):
 
 def test_the_sentence_on_asd_follows_the_numbers(measured):
     """Were ASD's entropies higher, the claim would be said to hold."""
-    net = files.load("digits_asd")
+    net = zoo.load("digits_asd")
     recorded = gallery.record_signs(net, gallery.digit_images()[:20])
     last = study.read_study("digits", "signs.csv").query("epoch == 40").copy()
     last.loc[last["method"] == "asd", "entropy"] = 1.0
@@ -247,7 +247,7 @@ def test_wsd_against_the_table_and_a_second_count(measured):
 def test_the_sentence_on_wsd_follows_the_numbers():
     last = study.read_study("digits", "signs.csv").query("epoch == 40").copy()
     last.loc[last["method"] == "wsd", "entropy"] = 0.5
-    claim = claims._wsd(last, {"wsd": files.load("digits_wsd")}, "digits, 40 epochs")
+    claim = claims._wsd(last, {"wsd": zoo.load("digits_wsd")}, "digits, 40 epochs")
     assert claim.holds == "yes" and "differs by more than" in claim.measured
 
 
@@ -306,7 +306,7 @@ def test_cost_worked_out_by_hand(measured):
 
 @pytest.mark.parametrize("method", claims.SCALED)
 def test_folding_a_scale_keeps_the_logits(method):
-    net = files.load(f"digits_{method}").double()
+    net = zoo.load(f"digits_{method}").double()
     before = {key: value.clone() for key, value in net.state_dict().items()}
     folded, x = claims.fold_scale(net), gallery.digit_images()[:50].double()
     assert all(layer.scale() is None for layer in binary_layers(folded).values())
@@ -317,6 +317,6 @@ def test_folding_a_scale_keeps_the_logits(method):
 
 
 def test_folding_needs_a_scale_with_a_batch_norm_behind_it():
-    for net in (files.load("digits_bnn"), build("cifar10_resnet20", "xnor")):
+    for net in (zoo.load("digits_bnn"), build("cifar10_resnet20", "xnor")):
         with pytest.raises(UsageError, match="no scaling factor with a batch norm"):
             claims.fold_scale(net)

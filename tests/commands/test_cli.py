@@ -19,7 +19,7 @@ import sdbnn_lite as sd
 from sdbnn_lite import cli
 from sdbnn_lite.core.layers import binary_layers
 from sdbnn_lite.training.recipes import RECIPES
-from sdbnn_lite.weights.files import load, zoo_names
+from sdbnn_lite.weights.zoo import load, zoo_names
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_train_with_another_batch_size_and_rate(run, tmp_path):
 
 
 def test_a_published_study_of_cifar_and_what_replaces_it(run, cifar_tree, tmp_path, monkeypatch):
-    monkeypatch.setattr("sdbnn_lite.analysis.study.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("sdbnn_lite.analysis.tables.RESULTS", tmp_path / "results")
     zoo = zoo_names()
     study = ["study", "cifar10-resnet20", "--seeds", 2, "--methods", "float,sdbnn", "--data", cifar_tree, "--quiet"]
     code, out, err = run(*study, "--epochs", 2, "--publish")

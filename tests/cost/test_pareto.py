@@ -6,7 +6,7 @@ import pytest
 from sdbnn_lite.cost import pareto
 from sdbnn_lite.cost.count import cost
 from sdbnn_lite.errors import UsageError
-from sdbnn_lite.weights.files import zoo_names
+from sdbnn_lite.weights.zoo import zoo_names
 
 
 def test_a_front_by_hand():

@@ -5,6 +5,7 @@ from torch import nn
 
 import sdbnn_lite as sd
 
+AGREEMENT = 0.99  # of a card's predictions: float32 sums differ a little from machine to machine
 PIXELS = {"digits_convnet": 8, "imagenet_resnet18": 64, "cifar10_vgg_small": 32}  # others take 20
 
 
@@ -33,3 +34,10 @@ def trained(name, method):
     with torch.no_grad():
         net.train()(images)
     return net.eval(), images
+
+
+def agreement(given, expected):
+    """The share of equal classes in two texts of ``logits_check.predicted_classes``."""
+    a, b = (text.split() if " " in text else list(text) for text in (given, expected))
+    assert len(a) == len(b) > 0
+    return sum(map(str.__eq__, a, b)) / len(b)

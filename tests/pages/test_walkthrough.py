@@ -12,7 +12,8 @@ from sdbnn_lite.data.in_memory import ImageSet
 from sdbnn_lite.pages import chain, walkthrough
 from sdbnn_lite.plots import gallery
 from sdbnn_lite.training.recipes import RECIPES
-from sdbnn_lite.weights.files import CHECKPOINT, WEIGHTS, load, read_tensors
+from sdbnn_lite.weights.files import CHECKPOINT, WEIGHTS, read_tensors
+from sdbnn_lite.weights.zoo import load
 
 RUN = "digits-sdbnn-seed0"
 DRAWN = ["digits_curves.png", "digits_methods.csv", "output_signs.svg", "signs_after_training.png"]

@@ -13,7 +13,8 @@ from sdbnn_lite.training.initial import fingerprint
 from sdbnn_lite.training.recipes import CHAINS, RECIPES
 from sdbnn_lite.training.steps.readable import Step
 from sdbnn_lite.training.train import train
-from sdbnn_lite.weights.files import WEIGHTS, load
+from sdbnn_lite.weights.files import WEIGHTS
+from sdbnn_lite.weights.zoo import load
 
 TINY = dataclasses.replace(RECIPES["digits"], epochs=1, batch_size=512)
 STAGES = {

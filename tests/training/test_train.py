@@ -19,7 +19,7 @@ from sdbnn_lite.training.optimizers import make_optimizer
 from sdbnn_lite.training.steps.readable import Step
 from sdbnn_lite.training.train import train
 from sdbnn_lite.weights.files import CHECKPOINT, WEIGHTS, read_tensors
-from sdbnn_lite.weights.files import load as load_network
+from sdbnn_lite.weights.zoo import load as load_network
 
 
 def test_a_run_leaves_what_it_says(tiny_run):

@@ -21,7 +21,8 @@ from sdbnn_lite.weights.bits import (
     to_steps,
     unpack_signs,
 )
-from sdbnn_lite.weights.files import describe, load, save_weights, tensor_bytes, write_tensors
+from sdbnn_lite.weights.files import describe, save_weights, tensor_bytes, write_tensors
+from sdbnn_lite.weights.zoo import load
 
 
 def naive_unpack(data, size):

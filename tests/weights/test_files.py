@@ -10,8 +10,10 @@ from safetensors.torch import save_file
 import sdbnn_lite as sd
 from sdbnn_lite.core.methods import METHODS
 from sdbnn_lite.errors import RunError, UsageError
-from sdbnn_lite.weights import files
-from sdbnn_lite.weights.files import find_weights, load, read_tensors, restore, save_checkpoint, save_weights
+from sdbnn_lite.training.checkpoint import restore, save_checkpoint
+from sdbnn_lite.weights import files, zoo
+from sdbnn_lite.weights.files import read_tensors, save_weights
+from sdbnn_lite.weights.zoo import find_weights, load
 
 
 def same_state(a, b):
@@ -125,6 +127,6 @@ def test_a_folder_that_is_gone_is_a_run_error(tmp_path):
 
 
 def test_every_zoo_network_loads_and_says_where_it_comes_from():
-    for name in files.zoo_names():
+    for name in zoo.zoo_names():
         net = load(name)
         assert net.about["result"]["test_images"] > 0 and net.about["identity"]["seed"] == 0, name

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from samples import agreement
 
 from sdbnn_lite.weights import cards, logits_check
 
@@ -46,10 +47,8 @@ def test_the_probe_is_as_bright_and_varied_as_photographs():
     assert x.mean().abs() < 0.3 and 0.7 < x.std() < 1.3
 
 
-def test_answers_are_digits_or_numbers():
+def test_predictions_are_digits_or_numbers():
     few, many = torch.eye(3), torch.eye(12)
-    assert logits_check.answers(few) == "012" and logits_check.answers(many) == "0 1 2 3 4 5 6 7 8 9 10 11"
-    assert logits_check.agreement("0123", "0193") == 0.75 and logits_check.agreement(
-        "1 10 11", "1 10 12"
-    ) == pytest.approx(2 / 3)
-    assert logits_check.agreement("012", "0123") == logits_check.agreement("", "") == 0
+    assert logits_check.predicted_classes(few) == "012"
+    assert logits_check.predicted_classes(many) == "0 1 2 3 4 5 6 7 8 9 10 11"
+    assert agreement("0123", "0193") == 0.75 and agreement("1 10 11", "1 10 12") == pytest.approx(2 / 3)

@@ -23,9 +23,10 @@ from sdbnn_lite.core.methods import METHODS
 from sdbnn_lite.core.models import NETWORKS
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.weights.cards import read_card
-from sdbnn_lite.weights.files import ZOO, save_weights, zoo_names
+from sdbnn_lite.weights.files import save_weights
 from sdbnn_lite.weights.logits_check import probe_images
 from sdbnn_lite.weights.onnx_export import CIFAR10, class_names, export_onnx
+from sdbnn_lite.weights.zoo import ZOO, zoo_names
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")

@@ -10,10 +10,10 @@ import torchvision
 
 from sdbnn_lite.data import load
 from sdbnn_lite.errors import UsageError
-from sdbnn_lite.training.initial import check_fits, fingerprint, load_teacher
+from sdbnn_lite.training.initial import check_fits, fingerprint, has_published_teacher, load_teacher
 from sdbnn_lite.training.recipes import RECIPES
 from sdbnn_lite.weights import torchvision_nets
-from sdbnn_lite.weights.torchvision_nets import check_hash, has_published_teacher, published_teacher, read_teacher
+from sdbnn_lite.weights.torchvision_nets import check_hash, published_teacher, read_teacher
 
 STAGE = RECIPES["imagenet-resnet18-stage2"]
 

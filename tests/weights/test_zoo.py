@@ -9,14 +9,16 @@ import os
 from functools import cache
 
 import pytest
+from samples import AGREEMENT, agreement
 
 from sdbnn_lite import data
-from sdbnn_lite.analysis.study import RESULTS
+from sdbnn_lite.analysis.tables import results_of
 from sdbnn_lite.core.methods import METHODS
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.training.evaluate import evaluate
 from sdbnn_lite.weights import bits, cards, files
-from sdbnn_lite.weights.files import ZOO, load, read_tensors, zoo_names
+from sdbnn_lite.weights.files import read_tensors
+from sdbnn_lite.weights.zoo import ZOO, load, zoo_names
 
 CARDS = sorted(path.stem for path in ZOO.glob("*.json"))
 PUBLISHED = [name for name in CARDS if not name.startswith("digits_")]
@@ -53,7 +55,8 @@ def images_of(card):
 def test_the_accuracy_is_the_card_s(name):
     card = card_of(name)
     images = images_of(card)
-    assert cards.compare(card, evaluate(load(name), images), images.label).startswith("card: ")
+    score = evaluate(load(name), images)
+    assert cards.compare(card, score.top1, score.images, images.label).startswith("card: ")
     assert images.num_test == card["test_images"]  # so that it was compared
 
 
@@ -61,7 +64,7 @@ def test_the_accuracy_is_the_card_s(name):
 def test_the_answers_to_the_probe_are_the_card_s(name):
     net, card = load(name), card_of(name)
     assert len(card["probe"]["argmax"]) == 500 and len(set(card["probe"]["argmax"])) > 2
-    assert cards.check_probe(net, card) >= 0.99
+    assert agreement(cards.probe_classes(net, card["probe"]), card["probe"]["argmax"]) >= AGREEMENT
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -86,7 +89,7 @@ def test_published_networks_are_in_bit_form_and_small():
         assert bits.packable_layers(net) or not net.method.binary or net.options["stage"] == 1, name
         assert card["bytes"] <= LARGEST or not (card["dataset"] == "cifar10" and net.method.binary), name
         for table in ("run.json", "log.csv"):
-            assert (RESULTS / "runs" / name / table).is_file(), name
-        run = json.loads((RESULTS / "runs" / name / "run.json").read_text(encoding="utf-8"))
+            assert (results_of(name) / table).is_file(), name
+        run = json.loads((results_of(name) / "run.json").read_text(encoding="utf-8"))
         assert (run["recipe"], run["method"], run["seed"]) == (card["recipe"], card["method"], card["seed"])
         assert abs(run["result"]["test_accuracy"] - card["test_accuracy"]) <= 0.002

@@ -19,7 +19,7 @@ from ... import data
 from ...core.layers import BinaryConv2d, binary_layers
 from ...errors import UsageError, unknown
 from ...plots.theme import BLACK, GREY, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH, new_figure, theme
-from ...weights.files import load
+from ...weights.zoo import load
 from .. import widgets
 from ..widgets import Control
 

@@ -18,7 +18,7 @@ from ... import data
 from ...core.layers import binary_layers
 from ...core.wsd import WSD_CONSTANT
 from ...errors import UsageError, unknown
-from ...weights.files import load
+from ...weights.zoo import load
 
 NETWORK = "digits_wsd"
 TRAINED, FRESH = "trained", "fresh"

@@ -1,0 +1,53 @@
+"""The trained networks that come with the package, and what else :func:`load` takes: a file, a run's folder."""
+
+from pathlib import Path
+
+from ..core.models import BinaryNet
+from ..errors import UsageError
+from ..system.paths import PACKAGE
+from . import cards
+from .files import CHECKPOINT, WEIGHTS, read_tensors, rebuild
+
+ZOO = PACKAGE / "zoo"
+
+
+def zoo_names() -> list[str]:
+    """Names of the trained networks that come with the package."""
+    return sorted(p.stem for p in ZOO.glob("*.safetensors"))
+
+
+def find_weights(weights: str | Path) -> Path:
+    """The file that ``weights`` means: a file, a run's folder (its last checkpoint or final weights), a zoo name."""
+    path = Path(weights)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        for name in (WEIGHTS, CHECKPOINT):
+            if (path / name).is_file():
+                return path / name
+        raise UsageError(f"{path}: a folder without {WEIGHTS} or {CHECKPOINT}; is it a run's folder?")
+    if (ZOO / f"{weights}.safetensors").is_file():
+        return ZOO / f"{weights}.safetensors"
+    zoo = f"zoo names are {', '.join(zoo_names())}" if zoo_names() else "the zoo is empty"
+    raise UsageError(f"weights {str(weights)!r}: no such file, run folder or zoo network; {zoo}")
+
+
+def load(weights: str | Path) -> BinaryNet:
+    """A trained network in evaluation mode, float32 on the CPU, from a file, a run's folder, or a zoo name.
+
+    ``net.about`` holds what the file says of itself (recipe, data set, seed, …), and ``net.about["card"]`` the card
+    beside it, where there is one (see ``cards``). The zoo's CIFAR networks are in bit form: same logits as the trained
+    ones, but no latent weights, so they can't be trained on (see ``bits``).
+
+    Raises UsageError for anything else, and for a file that isn't the one its card describes.
+    """
+    path = find_weights(weights)
+    card = cards.read_card(path)
+    if card:
+        cards.verify(path, card)
+    tensors, about = read_tensors(path)
+    if any(k.startswith("model/") for k in tensors):
+        tensors = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
+    net = rebuild(tensors, about, path)
+    net.about = {**about, "card": card} if card else about
+    return net
