@@ -1,6 +1,5 @@
 """An image set in memory: images, labels, and normalised batches of them, augmented or not."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,80 +8,12 @@ from torch import Tensor
 
 from ..errors import UsageError
 from . import imagenet_augment
-from .augment import Augmentation, Draws, batch_slices, crop, draw, draw_centres, erase, normalise, pixel_table
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the published CIFAR training uses them too
-
-Batches = Iterator[tuple[Tensor, Tensor]]  # (float32 (B, C, H, W), int64 (B,))
+from .augment import Augmentation, Draws, crop, draw, draw_centres, erase, normalise, pixel_table
+from .base import Batches, ImageSetBase
 
 
 @dataclass(kw_only=True, eq=False)
-class Described:
-    """What both kinds of set have: names, and the statistics that normalise, x = (pixel / 255 - mean) / std."""
-
-    name: str
-    label: str  # what a figure measured on this set may be called
-    classes: tuple[str, ...]
-    mean: tuple[float, ...] = IMAGENET_MEAN  # per channel
-    std: tuple[float, ...] = IMAGENET_STD
-    share: tuple[int, int] = (0, 1)  # which of how many equal parts of every batch is made here (see ``distributed``)
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.classes)
-
-    @property
-    def channels(self) -> int:
-        return len(self.mean)
-
-    def num_batches(self, batch_size: int) -> int:
-        """Batches in one epoch of training: the last may be smaller, but one of a single image is left out."""
-        return len(self.train_slices(batch_size))
-
-    def train_slices(self, batch_size: int, start: int = 0) -> list[slice]:
-        """The slices of 0 … num_train-1 that make this ``share`` of the training batches from number ``start`` on.
-
-        ``batch_size`` is that of all shares together. A last batch with fewer images than there are shares is left out.
-        """
-        shares = self.share[1]
-        whole = batch_slices(self.num_train, batch_size, start)
-        return cut([batch for batch in whole if batch.stop - batch.start >= shares], self.share)
-
-    def test_slices(self, batch_size: int) -> list[slice]:
-        """The same of the test images, ``batch_size`` in each share: every image is in exactly one share's batches."""
-        return cut(batch_slices(self.num_test, batch_size * self.share[1], drop_lone=False), self.share)
-
-    def sampled_places(self, count: int) -> list[int]:
-        """Which test images :meth:`test_sample` takes: every k-th one, k = num_test // count, so from all classes."""
-        return [place * max(1, self.num_test // count) for place in range(min(count, self.num_test))]
-
-    def _statistics(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
-        mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std))
-        return mean, std
-
-    def _finished(self, pixels: Tensor, u: np.ndarray | None, augmentation: Augmentation) -> Tensor:
-        """uint8 (B, C, H, W) -> float32: colours varied by the numbers ``u`` (B, NUMBERS), normalised."""
-        mean, std = self._statistics(pixels.device)
-        if not augmentation.colours:
-            return normalise(pixels, mean, std)
-        x = normalise(pixels, torch.zeros_like(mean), torch.ones_like(std))
-        x = imagenet_augment.jitter(x, u, augmentation.jitter) if augmentation.jitter else x
-        x = imagenet_augment.lighting(x, u, augmentation.lighting) if augmentation.lighting else x
-        return (x - mean).div_(std)
-
-
-def cut(batches: list[slice], share: tuple[int, int]) -> list[slice]:
-    """Part ``share[0]`` of ``share[1]`` parts of every batch, as equal as can be; those of no image are left out."""
-    place, shares = share
-    parts = []
-    for batch in batches:
-        first, images = batch.start, batch.stop - batch.start
-        parts.append(slice(first + images * place // shares, first + images * (place + 1) // shares))
-    return [part for part in parts if part.stop > part.start]
-
-
-@dataclass(kw_only=True, eq=False)
-class ImageSet(Described):
+class ImageSet(ImageSetBase):
     """A set that lives in memory (the CPU's or a GPU's): images uint8 (N, C, H, W), labels int64 (N,)."""
 
     train_images: Tensor
@@ -122,7 +53,7 @@ class ImageSet(Described):
         All random numbers are drawn here, at once, from the CPU ``generator``: with the generator in the same state,
         ``start=k`` yields exactly what follows the first k batches. That is how a run resumes within an epoch.
 
-        Of each batch only this ``share`` is made. Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of
+        Of each batch only this ``shard`` is made. Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of
         0 … ``num_batches(batch_size)``.
         """
         self.check(augmentation)
@@ -143,7 +74,7 @@ class ImageSet(Described):
             batch = draws[part]
             u = None if key is None else imagenet_augment.numbers(key, part)
             pixels = self._boxes(batch, u) if augmentation.resized else self._crops(batch, augmentation)
-            images = self._finished(pixels, u, augmentation)
+            images = self._normalised(pixels, u, augmentation)
             if centres is not None:
                 erase(images, centres[part], augmentation.cutout)
             yield images, self.train_labels[batch.image]
@@ -160,7 +91,7 @@ class ImageSet(Described):
         return imagenet_augment.resize_boxes(self.train_images[batch.image], boxes, self.image_size, batch.flip)
 
     def test_batches(self, batch_size: int) -> Batches:
-        """All test images of this share in order, normalised; none is left out."""
+        """All test images of this shard in order, normalised; none is left out."""
         statistics = self._statistics(self.test_images.device)
         for part in self.test_slices(batch_size):
             yield normalise(self.test_images[part], *statistics), self.test_labels[part]

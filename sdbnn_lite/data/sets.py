@@ -5,30 +5,59 @@
     cifar10      50,000 + 10,000, 32x32        DIR/cifar10/cifar-10-batches-py, or DIR/cifar10/{train,test}/<class>/*
     imagenette   ten ImageNet classes          DIR/imagenette/{train,val}/<class>/*
     imagenet     as many classes as there are  DIR/imagenet/{train,val}/<class>/*, read from disk while training;
-                                               faster from a packed copy (`sdbnn-lite pack-images`, see ``packing``)
+                                               faster from a resized copy (`sdbnn-lite pack-images`)
 
 DIR is ``data_dir`` or the environment's SDBNN_DATA. The first three fit in memory: an :class:`ImageSet`. ImageNet
 doesn't: a :class:`StreamedImageSet`, which has the same attributes and methods except for the images themselves.
 """
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from torch import Tensor
 from torchvision.datasets import CIFAR10
 
 from ..errors import UsageError, unknown
+from .base import IMAGENET_MEAN, IMAGENET_STD
 from .decoded import Decoded, decode
 from .in_memory import ImageSet
 from .resized_copy import open_packed, side_for
 from .streamed import StreamedImageSet
 from .tree import Tree, open_tree
 
-DATASETS = ("digits", "cifar10", "imagenet", "imagenette")
 MOST_WORKERS = 256
 SPLIT_SEED = 0  # which digits are test images: the same ones whatever the seed of a training run
+
+
+@dataclass(frozen=True)
+class Options:
+    """What :func:`load` was asked for; ``folder`` is DIR/name, None for a set that needs none."""
+
+    folder: Path | None
+    image_size: int
+    channels: int
+    download: bool
+    progress: bool
+    seed: int
+    strict: bool
+    workers: int | None
+
+
+@dataclass(frozen=True)
+class SetInfo:
+    """One set: pixels a side (``fixed``: no others), channels it can have, mean and std of each, and what opens it."""
+
+    size: int
+    channels: tuple[int, ...]  # the first unless others are asked for
+    statistics: tuple[tuple[float, ...], tuple[float, ...]]
+    opener: Callable[[Options], ImageSet | StreamedImageSet]
+    fixed: bool = False
+    on_disk: bool = True
 
 
 def load(
@@ -49,33 +78,34 @@ def load(
     cifar10 is 32. ``channels``: 1 or 3 for digits (1), the others have 3. ``download``: fetch cifar10, with its
     checksum. ``progress``: draw a bar while files are decoded. ``seed``: of the split of digits.
     ``strict``: refuse unreadable training images instead of leaving them out (test images are always refused).
-    ``workers``: threads that read imagenet (its packed copy where there is one, see ``packing``).
+    ``workers``: threads that read imagenet (its resized copy where there is one, see ``resized_copy``).
 
     Raises UsageError, saying what to do, for an unknown name, a size or channel count that the set can't have, and
     a folder that isn't given, is missing or doesn't hold the set.
     """
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
+    info, folder = SETS[name], None
     if image_size is not None and (not isinstance(image_size, int) or image_size < 1):
         raise UsageError(f"image_size={image_size!r}: give a whole number of pixels, 1 or more")
-    allowed = (1, 3) if name == "digits" else (3,)
-    if channels is not None and channels not in allowed:
-        raise UsageError(f"channels={channels!r}: {name} can have {' or '.join(map(str, allowed))}")
-    if name == "digits":
-        return _digits(image_size or 8, channels or 1, seed)
-    if download and name != "cifar10":
-        raise UsageError(f"download: {name} can't be downloaded here; put it into DIR/{name}/{{train,val}}/<class>/*")
+    if channels is not None and channels not in info.channels:
+        raise UsageError(f"channels={channels!r}: {name} can have {' or '.join(map(str, info.channels))}")
+    if info.on_disk:
+        if download and name != "cifar10":
+            raise UsageError(
+                f"download: {name} can't be downloaded here; put it into DIR/{name}/{{train,val}}/<class>/*"
+            )
+        check_workers(workers)
+        folder = _data_folder(name, data_dir, download)
+    if info.fixed and image_size not in (None, info.size):
+        raise UsageError(f"image_size={image_size}: {name} has {info.size}x{info.size} images")
+    size, channels = image_size or info.size, channels or info.channels[0]
+    return info.opener(Options(folder, size, channels, download, progress, seed, strict, workers))
 
-    check_workers(workers)
 
-    folder = _data_folder(name, data_dir, download)
-    if name == "cifar10":
-        if image_size not in (None, 32):
-            raise UsageError(f"image_size={image_size}: cifar10 has 32x32 images")
-        return _cifar10(folder, download, progress, strict)
-    if name == "imagenette":
-        return _imagenette(folder, image_size or 128, progress, strict)
-    return _imagenet(folder, image_size or 224, strict, workers)
+def digit_images() -> Tensor:
+    """All test images of the digits, as the networks take them: float32 (360, 1, 8, 8)."""
+    return torch.cat([x for x, _ in load("digits").test_batches(500)])
 
 
 def check_workers(workers: int | None) -> None:
@@ -98,31 +128,34 @@ def _data_folder(name: str, data_dir: str | Path | None, download: bool) -> Path
     return folder / name
 
 
-def _digits(image_size: int, channels: int, seed: int) -> ImageSet:
+def _digits(asked: Options) -> ImageSet:
     """The 8x8 scans, 0 … 16 scaled to 0 … 255; a fifth of every class (360 in all) are test images."""
     digits = load_digits()
     images = torch.from_numpy(digits.images).unsqueeze(1) * (255 / 16)  # float64 (1797, 1, 8, 8)
-    if image_size != 8:
-        images = torch.nn.functional.interpolate(images, size=(image_size, image_size), mode="bilinear", antialias=True)
-    images = images.round().clamp(0, 255).to(torch.uint8).repeat(1, channels, 1, 1)
+    if asked.image_size != 8:
+        size = (asked.image_size, asked.image_size)
+        images = torch.nn.functional.interpolate(images, size=size, mode="bilinear", antialias=True)
+    images = images.round().clamp(0, 255).to(torch.uint8).repeat(1, asked.channels, 1, 1)
     labels = torch.from_numpy(digits.target).long()
-    train, test = train_test_split(range(len(labels)), test_size=0.2, stratify=digits.target, random_state=seed)
+    train, test = train_test_split(range(len(labels)), test_size=0.2, stratify=digits.target, random_state=asked.seed)
+    mean, std = (values[: asked.channels] for values in SETS["digits"].statistics)
     return ImageSet(
         name="digits", label="digits (scikit-learn, 8x8 scans)", classes=tuple(map(str, digits.target_names)),
-        mean=(0.5,) * channels, std=(0.5,) * channels,
+        mean=mean, std=std,
         train_images=images[train], train_labels=labels[train], test_images=images[test], test_labels=labels[test],
     )  # fmt: skip
 
 
-def _cifar10(folder: Path, download: bool, progress: bool, strict: bool) -> ImageSet:
-    """torchvision's files in ``folder`` or its parent, else an image tree in ``folder``."""
+def _cifar10(asked: Options) -> ImageSet:
+    """torchvision's files in the set's folder or its parent, else an image tree in that folder."""
+    folder = asked.folder
     root = next((root for root in (folder, folder.parent) if (root / CIFAR10.base_folder).is_dir()), None)
-    if root or download:
-        return _cifar10_original(root or folder, download)
+    if root or asked.download:
+        return _cifar10_original(root or folder, asked.download)
     tree = open_tree(folder, ("test", "val"), classes=10)
     lossy = any(path.lower().endswith((".jpg", ".jpeg")) for path in tree.train.paths + tree.test.paths)
     label = "CIFAR-10 (JPEG copy)" if lossy else "CIFAR-10 (image tree)"
-    return _from_tree("cifar10", label, tree, decode(tree, 32, exact=True, progress=progress, strict=strict))
+    return _from_tree("cifar10", label, tree, decode(tree, 32, True, asked.progress, asked.strict))
 
 
 def _cifar10_original(root: Path, download: bool) -> ImageSet:
@@ -141,28 +174,11 @@ def _cifar10_original(root: Path, download: bool) -> ImageSet:
     )  # fmt: skip
 
 
-def _imagenette(folder: Path, image_size: int, progress: bool, strict: bool) -> ImageSet:
-    tree = open_tree(folder, ("val", "test"), classes=10)
-    pixels = decode(tree, image_size, progress=progress, strict=strict)
+def _imagenette(asked: Options) -> ImageSet:
+    tree = open_tree(asked.folder, ("val", "test"), classes=10)
+    pixels = decode(tree, asked.image_size, progress=asked.progress, strict=asked.strict)
     native = f", {pixels.native}" if pixels.native else ""
     return _from_tree("imagenette", f"Imagenette (image tree{native})", tree, pixels)
-
-
-def imagenet_tree(data_dir: str | Path | None = None) -> Tree:
-    """ImageNet's image files in ``data_dir``/imagenet, checked; UsageError as :func:`load`."""
-    return open_tree(_data_folder("imagenet", data_dir, False), ("val", "test"))
-
-
-def _imagenet(folder: Path, image_size: int, strict: bool, workers: int | None) -> StreamedImageSet:
-    tree = open_tree(folder, ("val", "test"))
-    packed = open_packed(tree, side_for(image_size))
-    whole = packed and len(packed[0]) == len(tree.train)  # else unreadable images were left out
-    train, test = packed if packed and (whole or not strict) else (tree.train, tree.test)
-    asked = {} if workers is None else {"workers": workers}
-    return StreamedImageSet(
-        name="imagenet", label="ImageNet (image tree)", classes=tree.classes, train=train, test=test,
-        image_size=image_size, strict=strict, **asked,
-    )  # fmt: skip
 
 
 def _from_tree(name: str, label: str, tree: Tree, pixels: Decoded) -> ImageSet:
@@ -171,3 +187,30 @@ def _from_tree(name: str, label: str, tree: Tree, pixels: Decoded) -> ImageSet:
         train_images=pixels.train, train_labels=pixels.labels(tree),
         test_images=pixels.test, test_labels=tree.test.labels,
     )  # fmt: skip
+
+
+def imagenet_tree(data_dir: str | Path | None = None) -> Tree:
+    """ImageNet's image files in ``data_dir``/imagenet, checked; UsageError as :func:`load`."""
+    return open_tree(_data_folder("imagenet", data_dir, False), ("val", "test"))
+
+
+def _imagenet(asked: Options) -> StreamedImageSet:
+    tree = open_tree(asked.folder, ("val", "test"))
+    copy = open_packed(tree, side_for(asked.image_size))
+    whole = copy and len(copy[0]) == len(tree.train)  # else unreadable images were left out
+    train, test = copy if copy and (whole or not asked.strict) else (tree.train, tree.test)
+    given = {} if asked.workers is None else {"workers": asked.workers}
+    return StreamedImageSet(
+        name="imagenet", label="ImageNet (image tree)", classes=tree.classes, train=train, test=test,
+        image_size=asked.image_size, strict=asked.strict, **given,
+    )  # fmt: skip
+
+
+_HALF, _IMAGENET = ((0.5,) * 3, (0.5,) * 3), (IMAGENET_MEAN, IMAGENET_STD)
+SETS = {
+    "digits": SetInfo(8, (1, 3), _HALF, _digits, on_disk=False),
+    "cifar10": SetInfo(32, (3,), _IMAGENET, _cifar10, fixed=True),
+    "imagenet": SetInfo(224, (3,), _IMAGENET, _imagenet),
+    "imagenette": SetInfo(128, (3,), _IMAGENET, _imagenette),
+}
+DATASETS = tuple(SETS)

@@ -13,8 +13,8 @@ from torchvision.transforms import functional as F
 from ..errors import UsageError
 from . import imagenet_augment
 from .augment import Augmentation
+from .base import Batches, ImageSetBase
 from .image_file import Box
-from .in_memory import Batches, Described
 from .prefetch import Made, prefetch
 from .resized_copy import PackedSplit
 from .tree import Split
@@ -24,7 +24,7 @@ LEAST_WORKERS = 2
 
 
 @dataclass(kw_only=True, eq=False)
-class StreamedImageSet(Described):
+class StreamedImageSet(ImageSetBase):
     """A set too large for memory: ``workers`` threads read its images while the network trains.
 
     Training images: a random box (8-100 % of the area, aspect 3/4-4/3) resized to ``image_size``, flipped, colours
@@ -67,7 +67,7 @@ class StreamedImageSet(Described):
         """As :meth:`ImageSet.epoch`; any ``pad`` above 0 stands for ``resized``; with neither, the test images' cut.
 
         Order and one key are drawn here; each image's random numbers follow from the key and its place (``vary``), so
-        neither ``start`` nor ``share`` nor the number of workers changes a pixel.
+        neither ``start`` nor ``shard`` nor the number of workers changes a pixel.
         Raises UsageError for an augmentation that only sets in memory have.
         """
         self.check(augmentation)
@@ -98,20 +98,20 @@ class StreamedImageSet(Described):
                 kept = self._left(made)
                 made, labels, u = made._replace(pixels=made.pixels[kept]), labels[kept], u[kept.numpy()]
             x = self._here(made.pixels).permute(0, 3, 1, 2)
-            yield self._finished(x, u, augmentation), self._here(labels)
+            yield self._normalised(x, u, augmentation), self._here(labels)
 
     def test_batches(self, batch_size: int) -> Batches:
-        """All test images of this share in order, normalised; none is left out. UsageError for an unreadable one."""
+        """All test images of this shard in order, normalised; none is left out. UsageError for an unreadable one."""
         for made in self._made(self.test_slices(batch_size), lambda place: self._middle(self.test, place)):
             for _, error in made.failed:
                 raise error
             x = self._here(made.pixels).permute(0, 3, 1, 2)
-            yield self._finished(x, None, NONE), self._here(self.test.labels[made.part])
+            yield self._normalised(x, None, NONE), self._here(self.test.labels[made.part])
 
     def test_sample(self, count: int) -> Tensor:
         """As :meth:`ImageSet.test_sample`. UsageError for an unreadable image."""
         pixels = torch.from_numpy(np.stack([self._middle(self.test, place) for place in self.sampled_places(count)]))
-        return self._finished(self._here(pixels).permute(0, 3, 1, 2), None, NONE)
+        return self._normalised(self._here(pixels).permute(0, 3, 1, 2), None, NONE)
 
     def _made(self, slices: list[slice], make: Callable[[int], np.ndarray]) -> Iterator[Made]:
         pinned = torch.device(self.device).type == "cuda"

@@ -5,8 +5,8 @@ import torch
 from image_trees import MEAN, NONE, STD, equal, seeded, small_imagenet
 from torchvision.transforms import functional as F
 
-from sdbnn_lite import data
 from sdbnn_lite.data.augment import Augmentation
+from sdbnn_lite.data.in_memory import ImageSet
 from sdbnn_lite.errors import UsageError
 
 
@@ -14,7 +14,7 @@ from sdbnn_lite.errors import UsageError
 def small():
     """23 + 11 random images, whose labels are their numbers."""
     images = torch.randint(0, 256, (34, 3, 6, 6), dtype=torch.uint8, generator=seeded())
-    return data.ImageSet(
+    return ImageSet(
         name="small", label="random", classes=("a", "b"), train_images=images[:23], train_labels=torch.arange(23),
         test_images=images[23:], test_labels=torch.arange(11),
     )  # fmt: skip

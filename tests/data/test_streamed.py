@@ -1,4 +1,4 @@
-"""Reading while training: shares, workers, and images that can't be read."""
+"""Reading while training: shards, workers, and images that can't be read."""
 
 from dataclasses import replace
 from itertools import chain
@@ -11,7 +11,8 @@ from PIL import Image
 
 from sdbnn_lite import data
 from sdbnn_lite.data.augment import Augmentation
-from sdbnn_lite.data.in_memory import Described, ImageSet, cut
+from sdbnn_lite.data.base import ImageSetBase, shard
+from sdbnn_lite.data.in_memory import ImageSet
 from sdbnn_lite.data.prefetch import prefetch
 from sdbnn_lite.errors import UsageError
 
@@ -38,46 +39,46 @@ def streamed(root):
     return data.load("imagenet", root, image_size=16, workers=0)
 
 
-# Shares: pure functions
+# Shards: pure functions
 
 
-class Counted(Described):
+class Counted(ImageSetBase):
     """A set of which nothing but the numbers is known."""
 
-    def __init__(self, train, test, share=(0, 1)):
-        super().__init__(name="counted", label="counted", classes=("a",), share=share)
+    def __init__(self, train, test, shard=(0, 1)):
+        super().__init__(name="counted", label="counted", classes=("a",), shard=shard)
         self.num_train, self.num_test = train, test
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("images", [3925, 9469, 7, 50_000])
-def test_every_test_image_is_in_exactly_one_share(images, processes):
+def test_every_test_image_is_in_exactly_one_shard(images, processes):
     for size in (1, 64, 500, 10_000):
-        shares = [Counted(100, images, (rank, processes)).test_slices(size) for rank in range(processes)]
-        places = sorted(place for part in chain(*shares) for place in range(images)[part])
+        shards = [Counted(100, images, (rank, processes)).test_slices(size) for rank in range(processes)]
+        places = sorted(place for part in chain(*shards) for place in range(images)[part])
         assert places == list(range(images))
-        assert all(part.stop - part.start <= size for part in chain(*shares))
-        totals = [sum(part.stop - part.start for part in share) for share in shares]
+        assert all(part.stop - part.start <= size for part in chain(*shards))
+        totals = [sum(part.stop - part.start for part in mine) for mine in shards]
         assert max(totals) - min(totals) <= -(-images // (size * processes))  # one image a batch at most
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 4])
-def test_shares_of_training_batches_make_the_whole_batch(processes):
+def test_shards_of_training_batches_make_the_whole_batch(processes):
     for images, size in ((9469, 64), (9469, 12), (3925, 60), (26, 12)):
         whole = Counted(images, 10).train_slices(size)
-        shares = [Counted(images, 10, (rank, processes)).train_slices(size) for rank in range(processes)]
-        assert len({len(share) for share in shares}) == 1  # the same number of steps everywhere
-        for batch, parts in zip(whole, zip(*shares)):
+        shards = [Counted(images, 10, (rank, processes)).train_slices(size) for rank in range(processes)]
+        assert len({len(mine) for mine in shards}) == 1  # the same number of steps everywhere
+        for batch, parts in zip(whole, zip(*shards)):
             assert [parts[0].start, parts[-1].stop] == [batch.start, batch.stop]
             assert all(a.stop == b.start for a, b in zip(parts, parts[1:]))
             lengths = [part.stop - part.start for part in parts]
             assert max(lengths) - min(lengths) <= 1 and min(lengths) >= 1
         for start in (0, 1, 2):
-            assert Counted(images, 10, (0, processes)).train_slices(size, start) == shares[0][start:]
+            assert Counted(images, 10, (0, processes)).train_slices(size, start) == shards[0][start:]
 
 
 def test_parts_of_no_image_are_left_out():
-    assert cut([slice(0, 2)], (0, 3)) == [] and cut([slice(0, 2)], (1, 3)) == [slice(0, 1)]
+    assert shard([slice(0, 2)], (0, 3)) == [] and shard([slice(0, 2)], (1, 3)) == [slice(0, 1)]
 
 
 def in_memory():
@@ -90,14 +91,14 @@ def in_memory():
 
 @pytest.mark.parametrize("processes", [2, 3, 4])
 @pytest.mark.parametrize("kind", ["memory", "streamed"])
-def test_shares_hold_the_pixels_of_the_whole(streamed, kind, processes):
+def test_shards_hold_the_pixels_of_the_whole(streamed, kind, processes):
     """What one process would see, cut into parts: order, boxes, flips and colours don't depend on their number."""
     whole = in_memory() if kind == "memory" else streamed
-    parts = [replace(whole, share=(rank, processes)) for rank in range(processes)]
+    parts = [replace(whole, shard=(rank, processes)) for rank in range(processes)]
     together = [list(part.epoch(10, seeded(), EVERY)) for part in parts]
-    for (x, y), shares in zip(whole.epoch(10, seeded(), EVERY), zip(*together), strict=True):
-        assert torch.equal(torch.cat([v for _, v in shares]), y)
-        assert torch.allclose(torch.cat([u for u, _ in shares]), x, atol=1e-6)
+    for (x, y), shards in zip(whole.epoch(10, seeded(), EVERY), zip(*together), strict=True):
+        assert torch.equal(torch.cat([v for _, v in shards]), y)
+        assert torch.allclose(torch.cat([u for u, _ in shards]), x, atol=1e-6)
     scored = [x for part in parts for x, _ in part.test_batches(4)]
     assert sum(map(len, scored)) == whole.num_test
     one = {tuple(x.flatten().tolist()) for batch in scored for x in batch}
@@ -161,7 +162,7 @@ def test_a_broken_training_image_is_named_left_out_and_counted(streamed, root, c
     notice = capsys.readouterr().err
     assert notice.count("\n") == 1 and str(bad) in notice and "1 so far" in notice and "--strict" in notice
     assert len(streamed.unreadable) == 1
-    assert len(replace(streamed.to("cpu"), share=(0, 2)).unreadable) == 1  # counted together
+    assert len(replace(streamed.to("cpu"), shard=(0, 2)).unreadable) == 1  # counted together
 
 
 def test_strict_stops_at_the_first(streamed, root):

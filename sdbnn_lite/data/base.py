@@ -1,0 +1,80 @@
+"""What every image set has: names, the statistics that normalise, and its shard of every batch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import imagenet_augment
+from .augment import Augmentation, batch_slices, normalise
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the published CIFAR training uses them too
+
+Batches = Iterator[tuple[Tensor, Tensor]]  # (float32 (B, C, H, W), int64 (B,))
+
+
+@dataclass(kw_only=True, eq=False)
+class ImageSetBase:
+    """Names, number of classes, and the statistics that normalise: x = (pixel / 255 - mean) / std."""
+
+    name: str
+    label: str  # what a figure measured on this set may be called
+    classes: tuple[str, ...]
+    mean: tuple[float, ...] = IMAGENET_MEAN  # per channel
+    std: tuple[float, ...] = IMAGENET_STD
+    shard: tuple[int, int] = (0, 1)  # which of how many equal parts of every batch this process makes
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    @property
+    def channels(self) -> int:
+        return len(self.mean)
+
+    def num_batches(self, batch_size: int) -> int:
+        """Batches in one epoch of training: the last may be smaller, but one of a single image is left out."""
+        return len(self.train_slices(batch_size))
+
+    def train_slices(self, batch_size: int, start: int = 0) -> list[slice]:
+        """The slices of 0 … num_train-1 that make this ``shard`` of the training batches from number ``start`` on.
+
+        ``batch_size`` is that of all shards together. A last batch with fewer images than there are shards is left out.
+        """
+        shards = self.shard[1]
+        whole = batch_slices(self.num_train, batch_size, start)
+        return shard([batch for batch in whole if batch.stop - batch.start >= shards], self.shard)
+
+    def test_slices(self, batch_size: int) -> list[slice]:
+        """The same of the test images, ``batch_size`` in each shard: every image is in exactly one shard's batches."""
+        return shard(batch_slices(self.num_test, batch_size * self.shard[1], drop_lone=False), self.shard)
+
+    def sampled_places(self, count: int) -> list[int]:
+        """Which test images ``test_sample`` takes: every k-th one, k = num_test // count, so from all classes."""
+        return [place * max(1, self.num_test // count) for place in range(min(count, self.num_test))]
+
+    def _statistics(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
+        mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std))
+        return mean, std
+
+    def _normalised(self, pixels: Tensor, u: np.ndarray | None, augmentation: Augmentation) -> Tensor:
+        """uint8 (B, C, H, W) -> float32: colours varied by the numbers ``u`` (B, NUMBERS), normalised."""
+        mean, std = self._statistics(pixels.device)
+        if not augmentation.colours:
+            return normalise(pixels, mean, std)
+        x = normalise(pixels, torch.zeros_like(mean), torch.ones_like(std))
+        x = imagenet_augment.jitter(x, u, augmentation.jitter) if augmentation.jitter else x
+        x = imagenet_augment.lighting(x, u, augmentation.lighting) if augmentation.lighting else x
+        return (x - mean).div_(std)
+
+
+def shard(batches: list[slice], which: tuple[int, int]) -> list[slice]:
+    """Part ``which[0]`` of ``which[1]`` parts of every batch, as equal as possible; parts without images left out."""
+    place, shards = which
+    parts = []
+    for batch in batches:
+        first, images = batch.start, batch.stop - batch.start
+        parts.append(slice(first + images * place // shards, first + images * (place + 1) // shards))
+    return [part for part in parts if part.stop > part.start]
