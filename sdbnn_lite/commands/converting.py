@@ -9,9 +9,10 @@ from ..errors import UsageError
 def run_import_original(args: argparse.Namespace) -> int:
     """Turn a checkpoint of the published code into our weights."""
     from ..weights.files import rebuild, save_weights
-    from ..weights.published import from_original, read_original, stored_options
+    from ..weights.published import from_original, stored_options
+    from ..weights.torch_files import read_state_dict
 
-    state = from_original(read_original(args.file), args.network)
+    state = from_original(read_state_dict(args.file), args.network)
     network, _, stage = args.network.partition("_stage")
     options = stored_options(state, network) | ({"stage": int(stage)} if stage else {})
     net = rebuild(state, {"network": network, "options": options}, args.file)

@@ -12,7 +12,8 @@ from ..data.in_memory import ImageSet
 from ..data.streamed import StreamedImageSet
 from ..errors import UsageError
 from ..weights.files import in_bits, load_state
-from ..weights.torchvision_nets import Teacher, is_torch_file, published_teacher, read_teacher
+from ..weights.torch_files import is_torch_file
+from ..weights.torchvision_nets import Teacher, published_teacher, read_teacher
 from ..weights.zoo import load
 from .recipe import Recipe
 

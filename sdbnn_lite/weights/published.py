@@ -1,8 +1,7 @@
-"""Read what the published SD-BNN code wrote: map its state dicts, and its checkpoint files, onto our networks."""
+"""What the published SD-BNN code (arXiv:2103.02394) wrote: its state dicts in our networks' names."""
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -108,23 +107,3 @@ def stored_options(state: Mapping[str, Tensor], network: str) -> dict:
         return {}
     side = int((head.shape[1] / 512) ** 0.5) * 8  # VGG-Small's classifier sees 512 · (side / 8)² values
     return {"num_classes": head.shape[0]} | ({"image_size": side} if network == "cifar10_vgg_small" and side else {})
-
-
-def read_original(path: str | Path) -> dict[str, Tensor]:
-    """The state dict inside a checkpoint file of the published trainer: ``{"state_dict", "best_prec1", ...}``.
-
-    A bare state dict is taken as well. Read with ``weights_only=True``: a file with code in it is refused and nothing
-    of it runs. Raises UsageError, naming the file, for one that is missing, damaged, refused, or holds no tensors.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - torch raises many kinds for damaged files
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UsageError(f"{path}: not a checkpoint that can be read safely (weights_only): {reason}") from error
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UsageError(f"{path}: holds no state dict; a file written by the published trainer is needed")
-    return dict(state)

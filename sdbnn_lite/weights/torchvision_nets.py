@@ -4,8 +4,7 @@ ImageNet's students learn from torchvision's ResNet-34 (IMAGENET1K_V1, 73.3 % to
 classes are in ``ImageFolder``'s order and its images normalised as ours. The file's name holds the beginning of its
 SHA-256, as do all of torchvision's; it is compared whenever the file is read, not only after the download.
 
-Files are read by ``torch.load(..., weights_only=True)``, which runs nothing that a pickle may hold, and fit strictly or
-are refused.
+Nothing in a file can run (see ``torch_files``), and a state dict fits strictly or is refused.
 """
 
 import hashlib
@@ -16,8 +15,10 @@ import torchvision.models as zoo
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from .torch_files import read_state_dict
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101")
+COUNTER = "num_batches_tracked"  # of batch norm
 PUBLISHED = zoo.ResNet34_Weights.IMAGENET1K_V1
 
 
@@ -42,43 +43,32 @@ class Teacher(nn.Module):
     classify = forward
 
 
-def is_torch_file(weights: str | Path) -> bool:
-    """Whether ``weights`` names a file in torch's format, rather than one of ours."""
-    return Path(weights).suffix in (".pth", ".pt")
-
-
 def read_teacher(path: str | Path) -> Teacher:
     """The ResNet whose state dict is in ``path``, in evaluation mode, float32 on the CPU.
 
-    The state dict may lie under "state_dict" or "model", and its names begin with "module.", as trainers leave it.
-    Raises UsageError, naming the file: missing, not readable without running code, not one of ``ARCHITECTURES``.
+    Names may begin with "module.", as trainers leave them. Raises UsageError, naming the file, for one that
+    :func:`.torch_files.read_state_dict` refuses, and unless names and shapes are those of one of ``ARCHITECTURES``.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UsageError(f"--teacher {path}: no such file")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip and torch have many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"--teacher {path}: not a state dict that can be read safely ({reason[:160]})") from error
-    if isinstance(state, dict):
-        state = next((state[key] for key in ("state_dict", "model") if isinstance(state.get(key), dict)), state)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError(f"--teacher {path}: holds no state dict (names and tensors)")
+    state = read_state_dict(path, f"--teacher {path}")
     state = {str(key).removeprefix("module."): value for key, value in state.items()}
-    shapes = {key: tuple(value.shape) for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    shapes = _shapes(state)
     classes = shapes.get("fc.weight", (0,))[0]
     for name in ARCHITECTURES if classes else ():
         with torch.device("meta"):
             expected = Teacher(name, classes).net.state_dict()
-        if shapes == {k: tuple(v.shape) for k, v in expected.items() if not k.endswith("num_batches_tracked")}:
+        if shapes == _shapes(expected):
             break
     else:
         raise UsageError(f"--teacher {path}: its {len(state)} tensors aren't those of {', '.join(ARCHITECTURES)}")
     teacher = Teacher(name, classes)
-    counters = {k: v for k, v in teacher.net.state_dict().items() if k.endswith("num_batches_tracked")}
+    counters = {k: v for k, v in teacher.net.state_dict().items() if k.endswith(COUNTER)}
     teacher.net.load_state_dict({**counters, **state})  # very old files lack the counters, which nothing reads here
     return teacher.requires_grad_(False).eval()
+
+
+def _shapes(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor but batch norm's counters."""
+    return {key: tuple(value.shape) for key, value in state.items() if not key.endswith(COUNTER)}
 
 
 def published_teacher(download: bool) -> Teacher:

@@ -13,7 +13,8 @@ from reference import assert_close, published_forward, published_name, published
 
 import sdbnn_lite as sd
 from sdbnn_lite.errors import UsageError
-from sdbnn_lite.weights.published import IMPORTABLE, read_original
+from sdbnn_lite.weights.published import IMPORTABLE
+from sdbnn_lite.weights.torch_files import read_state_dict
 
 GOLDEN = sorted(GOLDEN_FOLDER.glob("*.npz"))
 
@@ -266,7 +267,7 @@ def test_a_whole_file_becomes_a_network_that_computes_the_same(tmp_path):
     path = tmp_path / "checkpoint.th"
     torch.save(content, path)
     net = sd.build("cifar10_resnet20").double().eval()
-    net.load_state_dict(sd.from_original(read_original(path), "cifar10_resnet20"))
+    net.load_state_dict(sd.from_original(read_state_dict(path), "cifar10_resnet20"))
     x = torch.randn(2, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert_close(net(x), published_forward("cifar10_resnet20", published, x, train=False), 1e-9)

@@ -13,7 +13,7 @@ from samples import AGREEMENT, agreement
 import sdbnn_lite as sd
 from sdbnn_lite import cli, data
 from sdbnn_lite.analysis import publish
-from sdbnn_lite.analysis.publish import portable_command, publish_run
+from sdbnn_lite.analysis.publish import Target, portable_command, publish_run
 from sdbnn_lite.errors import RunError, UsageError
 from sdbnn_lite.training.evaluate import evaluate
 from sdbnn_lite.training.recipes import RECIPES
@@ -43,7 +43,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture
 def places(tmp_path):
-    return {"zoo": tmp_path / "zoo", "results": tmp_path / "results"}
+    return Target(tmp_path / "zoo", tmp_path / "results")
 
 
 # --- publishing ------------------------------------------------------------------------------------------------------
@@ -51,9 +51,9 @@ def places(tmp_path):
 
 @pytest.mark.parametrize("method, default", [("sdbnn", "digits_convnet"), ("irnet", "digits_convnet_irnet")])
 def test_a_published_run_is_the_trained_network(method, default, runs, places, digits):
-    name, card = publish_run(runs / method, **places)
+    name, card = publish_run(runs / method, to=places)
     assert name == default
-    path = places["zoo"] / f"{name}.safetensors"
+    path = places.zoo / f"{name}.safetensors"
     trained, stored = load(runs / method), load(path)
     x = next(iter(digits.test_batches(360)))[0]
     with torch.no_grad():
@@ -66,9 +66,9 @@ def test_a_published_run_is_the_trained_network(method, default, runs, places, d
 
 
 def test_the_card_says_where_everything_comes_from(runs, places):
-    name, card = publish_run(runs / "sdbnn", "tiny_1", **places)
+    name, card = publish_run(runs / "sdbnn", "tiny_1", to=places)
     run = json.loads((runs / "sdbnn" / "run.json").read_text())
-    content = (places["zoo"] / "tiny_1.safetensors").read_bytes()
+    content = (places.zoo / "tiny_1.safetensors").read_bytes()
     assert card["sha256"] == hashlib.sha256(content).hexdigest() and card["bytes"] == len(content)
     for key in ("network", "method", "recipe", "dataset", "data", "epochs", "seed", "machine", "started"):
         assert card[key] == run[key]
@@ -83,8 +83,8 @@ def test_the_card_says_where_everything_comes_from(runs, places):
 
 
 def test_the_tables_are_kept_beside_the_results(runs, places):
-    publish_run(runs / "sdbnn", "tiny", **places)
-    kept, own = places["results"] / "tiny", runs / "sdbnn"
+    publish_run(runs / "sdbnn", "tiny", to=places)
+    kept, own = places.results / "tiny", runs / "sdbnn"
     assert sorted(p.name for p in kept.iterdir()) == ["log.csv", "run.json", "signs.csv"]
     for table in ("log.csv", "signs.csv"):
         assert (kept / table).read_bytes() == (own / table).read_bytes()
@@ -94,26 +94,26 @@ def test_the_tables_are_kept_beside_the_results(runs, places):
 
 
 def test_tables_alone_leave_the_zoo_as_it_is(runs, places):
-    _, card = publish_run(runs / "float", "large", tables_only=True, **places)
-    assert not places["zoo"].exists()
-    assert sorted(p.name for p in (places["results"] / "large").iterdir()) == ["log.csv", "run.json", "signs.csv"]
-    publish_run(runs / "float", "large", **places)
-    assert json.loads((places["zoo"] / "large.json").read_text()) == card  # what would have stood beside it
+    _, card = publish_run(runs / "float", "large", tables_only=True, to=places)
+    assert not places.zoo.exists()
+    assert sorted(p.name for p in (places.results / "large").iterdir()) == ["log.csv", "run.json", "signs.csv"]
+    publish_run(runs / "float", "large", to=places)
+    assert json.loads((places.zoo / "large.json").read_text()) == card  # what would have stood beside it
     with pytest.raises(UsageError, match="name 'large': the zoo holds large.safetensors"):
-        publish_run(runs / "sdbnn", "large", tables_only=True, **places)
+        publish_run(runs / "sdbnn", "large", tables_only=True, to=places)
 
 
 def test_the_float_twin_is_published_as_it_is(runs, places):
-    name, card = publish_run(runs / "float", **places)
+    name, card = publish_run(runs / "float", to=places)
     assert name == "digits_convnet_float"
-    stored, trained = load(places["zoo"] / f"{name}.safetensors").state_dict(), load(runs / "float").state_dict()
+    stored, trained = load(places.zoo / f"{name}.safetensors").state_dict(), load(runs / "float").state_dict()
     assert stored.keys() == trained.keys() and all(torch.equal(stored[k], trained[k]) for k in stored)
 
 
 def test_with_images_the_file_itself_is_scored(runs, places, digits):
-    _, card = publish_run(runs / "sdbnn", images=digits, rounded=True, **places)
+    _, card = publish_run(runs / "sdbnn", images=digits, rounded=True, to=places)
     assert card["scored"] == "as stored, on cpu" and "16-bit steps" in card["rounded"]
-    stored = load(places["zoo"] / "digits_convnet.safetensors")
+    stored = load(places.zoo / "digits_convnet.safetensors")
     score = evaluate(stored, digits)
     assert (score.top1, score.loss) == (card["test_accuracy"], card["test_loss"])
     assert card["run_accuracy"] == load(runs / "sdbnn").about["result"]["test_accuracy"]
@@ -121,12 +121,12 @@ def test_with_images_the_file_itself_is_scored(runs, places, digits):
 
 
 def test_publishing_again_replaces_the_entry_by_the_same_bytes(runs, places):
-    publish_run(runs / "sdbnn", "tiny", **places)
-    before = {p.name: p.read_bytes() for p in places["zoo"].iterdir()}
-    publish_run(runs / "irnet", "tiny", **places)
-    assert load(places["zoo"] / "tiny.safetensors").method.name == "irnet"
-    publish_run(runs / "sdbnn", "tiny", **places)
-    assert {p.name: p.read_bytes() for p in places["zoo"].iterdir()} == before
+    publish_run(runs / "sdbnn", "tiny", to=places)
+    before = {p.name: p.read_bytes() for p in places.zoo.iterdir()}
+    publish_run(runs / "irnet", "tiny", to=places)
+    assert load(places.zoo / "tiny.safetensors").method.name == "irnet"
+    publish_run(runs / "sdbnn", "tiny", to=places)
+    assert {p.name: p.read_bytes() for p in places.zoo.iterdir()} == before
 
 
 def edited(source, target, **changes):
@@ -138,7 +138,7 @@ def edited(source, target, **changes):
 
 
 def nothing_written(places):
-    return not any(folder.exists() for folder in places.values())
+    return not any(folder.exists() for folder in (places.zoo, places.results))
 
 
 def test_what_is_no_finished_run_is_refused(runs, places, tmp_path):
@@ -146,42 +146,42 @@ def test_what_is_no_finished_run_is_refused(runs, places, tmp_path):
     (tmp_path / "text" / "run.json").write_text("not JSON")
     for folder in (tmp_path, tmp_path / "text"):
         with pytest.raises(UsageError, match="not a run's folder, run.json can't be read"):
-            publish_run(folder, **places)
+            publish_run(folder, to=places)
     with pytest.raises(UsageError, match="isn't finished; go on with it"):
-        publish_run(edited(runs / "sdbnn", tmp_path / "begun", result=None), **places)
+        publish_run(edited(runs / "sdbnn", tmp_path / "begun", result=None), to=places)
     with pytest.raises(UsageError, match="weights.safetensors is of another run than run.json"):
-        publish_run(edited(runs / "sdbnn", tmp_path / "mixed", seed=1), **places)
+        publish_run(edited(runs / "sdbnn", tmp_path / "mixed", seed=1), to=places)
     assert nothing_written(places)
 
 
 def test_wrong_names_and_images_are_refused(runs, places, digits):
     for name in ("../x", "A", "a b", "1", "a.b"):
         with pytest.raises(UsageError, match="small letters, digits and _"):
-            publish_run(runs / "sdbnn", name, **places)
+            publish_run(runs / "sdbnn", name, to=places)
     other = dataclasses.replace(digits, label="other digits")
     with pytest.raises(UsageError, match="other digits given, but the run was on digits"):
-        publish_run(runs / "sdbnn", images=other, **places)
+        publish_run(runs / "sdbnn", images=other, to=places)
     with pytest.raises(UsageError, match="rounded: .* give the images"):
-        publish_run(runs / "sdbnn", rounded=True, **places)
+        publish_run(runs / "sdbnn", rounded=True, to=places)
     assert nothing_written(places)
 
 
 def test_latent_weights_are_never_replaced(runs, places):
-    places["zoo"].mkdir()
-    kept = shutil.copy(zoo.ZOO / "digits_sdbnn.safetensors", places["zoo"])
+    places.zoo.mkdir()
+    kept = shutil.copy(zoo.ZOO / "digits_sdbnn.safetensors", places.zoo)
     with pytest.raises(UsageError, match="digits_sdbnn.safetensors holds latent weights"):
-        publish_run(runs / "sdbnn", "digits_sdbnn", **places)
+        publish_run(runs / "sdbnn", "digits_sdbnn", to=places)
     assert Path(kept).read_bytes() == (zoo.ZOO / "digits_sdbnn.safetensors").read_bytes()
 
 
 def test_a_file_that_would_differ_is_never_written(runs, places, digits, tmp_path, monkeypatch):
     result = {"protocol": "p", "test_accuracy": 0.123, "test_top5": 1, "test_loss": 1, "test_images": 360}
     with pytest.raises(RunError, match="the run itself 12.30 %: more than 0.2 points apart; nothing was written"):
-        publish_run(edited(runs / "sdbnn", tmp_path / "lies", result=result), images=digits, **places)
+        publish_run(edited(runs / "sdbnn", tmp_path / "lies", result=result), images=digits, to=places)
     right = bits.pack_signs
     monkeypatch.setattr(bits, "pack_signs", lambda w: right(-w))
     with pytest.raises(RunError, match="logits differ .* nothing was written"):
-        publish_run(runs / "sdbnn", **places)
+        publish_run(runs / "sdbnn", to=places)
     assert nothing_written(places)
 
 
@@ -214,8 +214,8 @@ def test_a_command_says_that_it_needs_images(typed):
 
 
 def test_a_damaged_file_is_refused_wherever_the_damage_is(runs, places):
-    _, card = publish_run(runs / "sdbnn", "tiny", **places)
-    path = places["zoo"] / "tiny.safetensors"
+    _, card = publish_run(runs / "sdbnn", "tiny", to=places)
+    path = places.zoo / "tiny.safetensors"
     whole = path.read_bytes()
     for at in (0, 30, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
@@ -233,8 +233,8 @@ def test_a_damaged_file_is_refused_wherever_the_damage_is(runs, places):
 
 
 def test_a_damaged_card_is_refused_and_a_stranger_ignored(runs, places):
-    publish_run(runs / "sdbnn", "tiny", **places)
-    path, beside = places["zoo"] / "tiny.safetensors", places["zoo"] / "tiny.json"
+    publish_run(runs / "sdbnn", "tiny", to=places)
+    path, beside = places.zoo / "tiny.safetensors", places.zoo / "tiny.json"
     beside.write_text(beside.read_text()[:-20])
     with pytest.raises(UsageError, match="tiny.json: the card of tiny.safetensors is damaged"):
         load(path)
@@ -248,8 +248,8 @@ def test_a_damaged_card_is_refused_and_a_stranger_ignored(runs, places):
 
 
 def test_another_network_fails_the_probe(runs, places):
-    _, card = publish_run(runs / "sdbnn", "tiny", **places)
-    net = load(places["zoo"] / "tiny.safetensors")
+    _, card = publish_run(runs / "sdbnn", "tiny", to=places)
+    net = load(places.zoo / "tiny.safetensors")
     assert agreement(cards.probe_classes(net, card["probe"]), card["probe"]["argmax"]) == 1
     with torch.no_grad():
         net.linear.weight.neg_()

@@ -58,8 +58,8 @@ def test_what_is_no_teacher(theirs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     state = theirs.state_dict()
     cases = {
-        "truncated": (b"PK\x03\x04", "not a state dict that can be read safely"),
-        "harmful": (pickle.dumps(Harmful()), "not a state dict that can be read safely"),
+        "truncated": (b"PK\x03\x04", "not a checkpoint that can be read safely"),
+        "harmful": (pickle.dumps(Harmful()), "not a checkpoint that can be read safely"),
         "list": ([1, 2], "holds no state dict"),
         "text": ({"fc.weight": "x"}, "holds no state dict"),
         "less": ({k: v for k, v in state.items() if k != "conv1.weight"}, "tensors aren't those of resnet18, resnet34"),

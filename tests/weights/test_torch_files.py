@@ -1,4 +1,4 @@
-"""Files of the published trainer: read in both formats; damaged, hostile and other ones are refused by name."""
+"""Files in torch's own format: read in both its forms; damaged, hostile and other ones are refused by name."""
 
 import pickle
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sdbnn_lite.errors import UsageError
-from sdbnn_lite.weights.published import read_original
+from sdbnn_lite.weights.torch_files import read_state_dict
 
 SMALL = {"module.conv1.weight": torch.arange(12.0).reshape(3, 4), "module.bn1.bias": torch.tensor([0.5])}
 FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
@@ -23,13 +23,13 @@ def save(content, path, zipped=True):
 def test_reads_what_the_published_trainer_wrote(tmp_path, extra, zipped):
     """{"state_dict", "best_prec1"} with or without an epoch, in both of torch's file formats; the keys unchanged."""
     path = save({"state_dict": SMALL, "best_prec1": 86.9, **extra}, tmp_path / "model.th", zipped)
-    state = read_original(path)
+    state = read_state_dict(path)
     assert set(state) == set(SMALL) and all(torch.equal(state[key], SMALL[key]) for key in SMALL)
-    assert set(read_original(str(path))) == set(SMALL)
+    assert set(read_state_dict(str(path))) == set(SMALL)
 
 
 def test_reads_a_bare_state_dict(tmp_path):
-    assert set(read_original(save(SMALL, tmp_path / "bare.pt"))) == set(SMALL)
+    assert set(read_state_dict(save(SMALL, tmp_path / "bare.pt"))) == set(SMALL)
 
 
 @FORMATS
@@ -40,7 +40,7 @@ def test_a_truncated_file_is_refused_wherever_it_ends(tmp_path, zipped):
     for end in sorted({*range(0, len(content), 5), *range(len(content) - 40, len(content))}):
         path.write_bytes(content[:end])
         with pytest.raises(UsageError, match="cut.th") as error:
-            read_original(path)
+            read_state_dict(path)
         assert "\n" not in str(error.value), end
 
 
@@ -65,7 +65,7 @@ def test_a_file_with_code_is_refused_and_the_code_does_not_run(tmp_path, how):
     else:
         save({"state_dict": {"w": Payload(marker)}}, path, zipped=how == "zip")
     with pytest.raises(UsageError, match="evil.th: not a checkpoint that can be read safely"):
-        read_original(path)
+        read_state_dict(path)
     assert not marker.exists()
 
     if how == "pickle":
@@ -91,7 +91,7 @@ def test_a_file_with_code_is_refused_and_the_code_does_not_run(tmp_path, how):
 )
 def test_a_file_without_a_state_dict_is_refused(tmp_path, content):
     with pytest.raises(UsageError, match="other.th: holds no state dict"):
-        read_original(save(content, tmp_path / "other.th"))
+        read_state_dict(save(content, tmp_path / "other.th"))
 
 
 def test_what_is_no_checkpoint_at_all_is_refused_by_name(tmp_path):
@@ -105,4 +105,4 @@ def test_what_is_no_checkpoint_at_all_is_refused_by_name(tmp_path):
     }.items():
         make(tmp_path / name)
         with pytest.raises(UsageError, match=name):
-            read_original(tmp_path / name)
+            read_state_dict(tmp_path / name)
