@@ -20,7 +20,7 @@ from ..core.methods import METHODS
 from ..cost.pareto import COSTS, pareto_front
 from ..cost.roofline import SETS, ConvShape, Peaks
 from ..errors import UsageError
-from .methods import INK, SMALL, finish, frame
+from .parts import INK, SMALL, finish, frame
 from .theme import BLACK, BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, SKY, new_figure, theme
 
 KIND_LOOKS = {
@@ -32,7 +32,7 @@ BANDWIDTHS = dict(zip(SETS, ("inner caches", "outer cache", "memory")))
 
 
 def roofline_plot(peaks: Peaks, measured: Sequence[tuple[ConvShape, Mapping[str, float]]], caption: str = "") -> Figure:
-    """Products a second over products per byte, both on a scale of factors; ``measured``: layers, seconds by kind."""
+    """Products a second over products per byte, both logarithmic; ``measured``: layers, seconds by kind."""
     with theme():
         figure = new_figure(9.2, 5.2)
         ax = figure.subplots()
@@ -102,20 +102,20 @@ def shares(parts: Mapping[str, Mapping[str, float]], title: str, caption: str = 
 
 
 def overheads(table: Mapping[str, Mapping[str, float]], title: str, caption: str = "") -> Figure:
-    """A panel per network, a bar per way; ``table``: network -> way -> percent added to the plain network's OPs."""
+    """A panel per network, a bar per variant; ``table``: network -> variant -> percent added to the plain one's OPs."""
     looks = ((GREY, ""), (SKY, ""), (ORANGE, "//"), (BLUE, ".."))
     with theme():
         figure = new_figure(9.6, 3.4)
         axes = figure.subplots(1, len(table), sharey=True, squeeze=False)[0]
-        for ax, (network, ways) in zip(axes, table.items()):
-            for row, (percent, (colour, hatch)) in enumerate(zip(ways.values(), looks)):
+        for ax, (network, variants) in zip(axes, table.items()):
+            for row, (percent, (colour, hatch)) in enumerate(zip(variants.values(), looks)):
                 ax.barh(row, percent, height=0.66, color=colour, hatch=hatch, edgecolor="white", lw=0.5)
                 ax.annotate(f"{percent:.1f}" if percent else "0", (percent, row), (4, 0), textcoords="offset points",
                             va="center", size=10)  # fmt: skip
             ax.set_title(network, size=11)
-            ax.set_yticks(range(len(ways)), list(ways))
-            ax.set_ylim(len(ways) - 0.5, -0.5)
-            ax.set_xlim(0, 1.3 * max(ways.values()))
+            ax.set_yticks(range(len(variants)), list(variants))
+            ax.set_ylim(len(variants) - 0.5, -0.5)
+            ax.set_xlim(0, 1.3 * max(variants.values()))
             ax.set_xlabel("added to the OPs (%)")
             ax.grid(axis="y", visible=False)
             ax.locator_params(axis="x", nbins=4)
@@ -124,7 +124,7 @@ def overheads(table: Mapping[str, Mapping[str, float]], title: str, caption: str
 
 
 def pareto(table: pd.DataFrame, caption: str = "") -> Figure:
-    """Accuracy over each cost, a row of panels per data set; ``table`` as ``tradeoff.zoo_table`` gives it."""
+    """Accuracy over each cost, a row of panels per data set; ``table`` as ``pareto.zoo_table`` gives it."""
     if table.empty:
         raise UsageError("nothing to draw: no network is in the table")
     groups = list(table.groupby("dataset", sort=False))

@@ -3,32 +3,33 @@
 digits_methods.csv/.png/.svg    every method's test accuracy
 output_signs.png/.svg           how often each output channel says +1
 digits_curves.png/.svg          test accuracy over the epochs
-cifar10_…                       what ``figures_cifar`` lists, as far as its results are in the package
-imagenet_…, imagenette_…        what ``figures_imagenet`` lists, likewise
+cifar10_…                       what ``gallery_cifar10`` lists, as far as its results are in the package
+imagenet_…, imagenette_…        what ``gallery_imagenet`` lists, likewise
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from .. import data
-from ..analysis import cifar10, study
-from ..analysis.study import read_study, study_facts, summary
+from ..analysis import cifar10, tables
+from ..analysis.captions import hardware, study_line
+from ..analysis.tables import read_study, study_facts, summary
 from ..core.methods import METHODS
 from ..core.record import LayerSigns, record_signs
+from ..data.sets import digit_images
 from ..errors import UsageError
+from ..system.devices import one_thread
 from ..system.files import writable_folder, write_csv
-from ..system.machine import one_thread
-from ..weights import files
+from ..weights import zoo
 from . import gallery_cifar10, gallery_imagenet, theme
 from . import methods as method_plots
 
 STUDY = "digits"
 SIGN_METHODS = ("bnn", "xnor", "irnet", "asd", "wsd", "sdbnn")
 CURVE_METHODS = ("float", "bnn", "irnet", "ede", "sdbnn")  # more would cover each other
-# What one sees in output_signs; test_figures holds it to the numbers.
+# What one sees in output_signs; tests/plots/test_gallery.py holds it to the numbers.
 SIGN_TITLE = "Shifting its inputs (ASD) drives a layer's channels (the dots) apart"
 
 
@@ -67,8 +68,8 @@ def draw_all(out: str | Path, data_dir: str | Path | None = None) -> list[Path]:
 
 def check_results() -> None:
     """Raise UsageError, saying what is missing and which command makes it, unless all that is drawn from is there."""
-    needed = [study.RESULTS / STUDY / name for name in ("runs.csv", "epochs.csv", "study.json")]
-    needed += [files.ZOO / f"{STUDY}_{method}.safetensors" for method in SIGN_METHODS]
+    needed = [tables.study_folder(STUDY) / name for name in ("runs.csv", "epochs.csv", "study.json")]
+    needed += [zoo.ZOO / f"{STUDY}_{method}.safetensors" for method in SIGN_METHODS]
     missing = [path.name for path in needed if not path.is_file()]
     if missing:
         raise UsageError(
@@ -76,15 +77,10 @@ def check_results() -> None:
         )
 
 
-def digit_images() -> torch.Tensor:
-    """All test images of the digits, as the networks take them: (360, 1, 8, 8)."""
-    return torch.cat([x for x, _ in data.load(STUDY).test_batches(500)])
-
-
 def zoo_signs(method: str) -> dict[str, LayerSigns]:
     """The signs of the zoo's network of ``method`` on all test images."""
     with one_thread():
-        return record_signs(files.load(f"{STUDY}_{method}"), digit_images())
+        return record_signs(zoo.load(f"{STUDY}_{method}"), digit_images())
 
 
 def method_rows(runs: pd.DataFrame, facts: Mapping) -> list[dict]:
@@ -93,7 +89,7 @@ def method_rows(runs: pd.DataFrame, facts: Mapping) -> list[dict]:
         "epochs": facts["epochs"],
         "images": facts["test_images"],
         "data": facts["data"],
-        "hardware": method_plots.hardware(facts),
+        "hardware": hardware(facts),
         "command": facts["command"],
     }
     return [
@@ -120,6 +116,6 @@ def sign_caption(runs: pd.DataFrame, facts: Mapping) -> str:
     """What output_signs was measured on."""
     n = summary(runs)["n"]
     return (
-        f"{method_plots.study_line(facts, n)}\n"
-        f"{method_plots.hardware(facts)}; dots: seed 0's network; % correct: mean ± std over the seeds"
+        f"{study_line(facts, n)}\n"
+        f"{hardware(facts)}; dots: seed 0's network; % correct: mean ± std over the seeds"
     )

@@ -7,54 +7,58 @@
     cifar10_runs              the three networks' own runs
     cifar10_layers            sign difference of each layer
     cifar10_signs             does accuracy follow the sign difference?
-    cifar10_confusion         what is taken for what
+    cifar10_confusion         confusions between classes
     cifar10_mistakes          mistakes as pictures: needs the images
 
 :func:`one` gives each with a text for readers who don't see it, or says what is missing for it.
 """
 
-import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..analysis import ablation, cifar10, ede_gradients, predictions, study
+from ..analysis import ablation, cifar10, ede_gradients, predictions, tables
+from ..analysis.captions import hardware, study_line
 from ..core.methods import METHODS
 from ..data.in_memory import ImageSet
 from ..errors import UsageError, unknown
 from . import gradients as gradient_plots
 from . import methods as method_plots
 from . import runs as run_plots
+from . import signs as sign_plots
+from .parts import chosen_methods, joined, wrapped
 
 CURVES = ("float", "bnn", "irnet", "asd", "wsd", "sdbnn")  # more would cover each other
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """How a figure is drawn, what it shows in words, and ``missing``: "" or the sentence that says what it lacks."""
+class GalleryEntry:
+    """How a figure is drawn, what it shows in words, and ``missing``: "" or a sentence on what is still needed."""
 
     draw: Callable[[], Figure]
     words: Callable[[], str]
     missing: Callable[[], str]
 
 
-def one(name: str, figures: Mapping[str, Drawing] | None = None) -> tuple[Figure | None, str]:
-    """The figure ``name`` of ``figures`` (these here) and a text for readers who don't see it; or None and what is
-    missing."""
+def one(name: str, figures: Mapping[str, GalleryEntry] | None = None) -> tuple[Figure | None, str]:
+    """The figure ``name`` of ``figures`` (default: those here) with its text; or None and what is missing.
+
+    Raises UsageError for an unknown name.
+    """
     figures = FIGURES if figures is None else figures
     if name not in figures:
         raise unknown("figure", name, figures)
-    drawing = figures[name]
-    lacks = drawing.missing()
-    return (None, lacks) if lacks else (drawing.draw(), drawing.words())
+    entry = figures[name]
+    missing = entry.missing()
+    return (None, missing) if missing else (entry.draw(), entry.words())
 
 
-def drawable(figures: Mapping[str, Drawing] | None = None) -> dict[str, Figure]:
-    """Every one of ``figures`` (these here) that the committed results allow, by name; the same each time."""
+def drawable(figures: Mapping[str, GalleryEntry] | None = None) -> dict[str, Figure]:
+    """Every one of ``figures`` (default: those here) that the committed results allow, by name."""
     figures = FIGURES if figures is None else figures
-    return {name: drawing.draw() for name, drawing in figures.items() if not drawing.missing()}
+    return {name: entry.draw() for name, entry in figures.items() if not entry.missing()}
 
 
 # --- the ablation ----------------------------------------------------------------------------------------------------
@@ -62,14 +66,14 @@ def drawable(figures: Mapping[str, Drawing] | None = None) -> dict[str, Figure]:
 
 def ablation_table() -> Figure:
     """Every method's accuracy, and which methods are still missing."""
-    runs, facts = study.read_study(ablation.STUDY), study.study_facts(ablation.STUDY)
+    runs, facts = tables.read_study(ablation.STUDY), tables.study_facts(ablation.STUDY)
     title = f"ResNet-20 on CIFAR-10, {facts['epochs']} epochs: each dot is one trained network"
-    return method_plots.method_table(runs, facts, title, _lines(ablation.missing_in_words(runs)))
+    return method_plots.method_table(runs, facts, title, wrapped(ablation.missing_in_words(runs)))
 
 
 def ablation_curves() -> Figure:
     """Test accuracy over the epochs, of ``CURVES`` as far as they are there."""
-    epochs, facts = study.read_study(ablation.STUDY, "epochs.csv"), study.study_facts(ablation.STUDY)
+    epochs, facts = tables.read_study(ablation.STUDY, "epochs.csv"), tables.study_facts(ablation.STUDY)
     chosen = epochs[epochs["method"].isin(CURVES)]
     chosen = epochs if chosen.empty else chosen
     return method_plots.learning_curves(chosen, facts)
@@ -77,13 +81,13 @@ def ablation_curves() -> Figure:
 
 def gradients() -> Figure:
     """How the weights' gradients grow with EDE's temperature, by method, and layer by layer in SD-BNN."""
-    table, facts = study.read_study(ablation.STUDY, study.FINAL_GRADIENTS), study.study_facts(ablation.STUDY)
+    table, facts = tables.read_study(ablation.STUDY, tables.FINAL_GRADIENTS), tables.study_facts(ablation.STUDY)
     seeds = table.groupby("method")["seed"].nunique()
     one = cifar10.METHOD if cifar10.METHOD in seeds else table["method"].iloc[0]
-    last = study.read_study(ablation.STUDY, "epochs.csv")["ede_t"].max()
+    last = tables.read_study(ablation.STUDY, "epochs.csv")["ede_t"].max()
     images = f"{table['images'].iloc[0]} test images, evenly from the whole set"
     measured = f"weights after the last epoch; gradients: {images}"
-    caption = f"{method_plots.study_line(facts, seeds)}\n{method_plots.hardware(facts)}\n{measured}"
+    caption = f"{study_line(facts, seeds)}\n{hardware(facts)}\n{measured}"
     return gradient_plots.gradients_over_t(table, one, last, caption)
 
 
@@ -91,14 +95,14 @@ def long_run() -> tuple[pd.DataFrame, int]:
     """The gradients' summary of the longest ResNet-20 run that is longer than the ablation, and its epochs; or none."""
     name, run = longest_runs().get("cifar10_resnet20", ("", {"epochs": 0, "method": "", "seed": 0}))
     found = ede_gradients.run_summary(name, run)
-    longer = run["epochs"] > study.study_facts(ablation.STUDY)["epochs"]
+    longer = run["epochs"] > tables.study_facts(ablation.STUDY)["epochs"]
     return (found if longer else found[:0]), run["epochs"]
 
 
 def layers() -> Figure:
     """The sign difference of every layer's outputs, method by method."""
     table, about = ablation.signs_and_accuracy()
-    return run_plots.layer_profile(table, _binary(table), caption=_sign_caption(table, about))
+    return sign_plots.layer_profile(table, chosen_methods(table["method"]), caption=_sign_caption(table, about))
 
 
 def signs_and_accuracy(measure: str = "sign_difference") -> Figure:
@@ -106,16 +110,12 @@ def signs_and_accuracy(measure: str = "sign_difference") -> Figure:
     table, about = ablation.signs_and_accuracy()
     found = ablation.correlation(ablation.over_seeds(table), measure)
     runs, by_layer = ablation.over_layers(table), ablation.by_layer(table, measure)
-    return run_plots.signs_against_accuracy(runs, by_layer, found, measure, _sign_caption(table, about))
-
-
-def _binary(table: pd.DataFrame) -> list[str]:
-    return [m for m in METHODS if m in set(table["method"])]
+    return sign_plots.signs_against_accuracy(runs, by_layer, found, measure, _sign_caption(table, about))
 
 
 def _sign_caption(table: pd.DataFrame, about: str) -> str:
-    facts, seeds = study.study_facts(ablation.STUDY), table.groupby("method")["seed"].nunique()
-    return f"{method_plots.study_line(facts, seeds)}\n{method_plots.hardware(facts)}; signs: {about}"
+    facts, seeds = tables.study_facts(ablation.STUDY), table.groupby("method")["seed"].nunique()
+    return f"{study_line(facts, seeds)}\n{hardware(facts)}; signs: {about}"
 
 
 # --- single runs -----------------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def longest_runs() -> dict[str, tuple[str, Mapping]]:
     """Per network the name and run.json of the longest published SD-BNN run, the lowest seed of it."""
     found = {}
     for network in cifar10.TITLES:
-        mine = [(name, run) for name, run in cifar10.published_runs().items()
+        mine = [(name, run) for name, run in tables.published_runs(cifar10.DATASET).items()
                 if run["network"] == network and run["method"] == cifar10.METHOD]  # fmt: skip
         if mine:
             found[network] = min(mine, key=lambda each: (-each[1]["epochs"], each[1]["seed"], each[0]))
@@ -139,27 +139,26 @@ def run_curves() -> Figure:
         raise UsageError(NO_RUN)
     panels = {
         f"{cifar10.TITLES[network]}, {run['epochs']} epochs":
-            (cifar10.run_log(name), cifar10.PAPER[network]) for network, (name, run) in chosen.items()
+            (tables.run_log(name), cifar10.PAPER[network]) for network, (name, run) in chosen.items()
     }  # fmt: skip
     runs = [run for _, run in chosen.values()]
-    data, hardware = (" and ".join(dict.fromkeys(words)) for words in
-                      ((run["data"] for run in runs), map(method_plots.hardware, runs)))  # fmt: skip
     epochs = ", ".join(f"{cifar10.TITLES[n]} {cifar10.PUBLISHED[n].epochs}" for n in chosen)
+    data = joined(run["data"] for run in runs)
     caption = f"{data}; method sdbnn, n = 1 run each, all {runs[0]['test_images']:,} test images"
-    more = f"{hardware}; epochs behind the paper's figures: {epochs}"
-    return run_plots.run_curves(panels, f"{caption}\n{_lines(more)}")
+    more = f"{joined(map(hardware, runs))}; epochs behind the paper's figures: {epochs}"
+    return run_plots.run_curves(panels, f"{caption}\n{wrapped(more)}")
 
 
 def shown_run() -> str:
     """The published run whose answers are looked at: cifar10_resnet20's, else the first that has any; "" for none."""
-    runs = cifar10.published_runs()
+    runs = tables.published_runs(cifar10.DATASET)
     names = sorted(runs, key=lambda name: (name != "cifar10_resnet20", name))
-    there = [n for n in names if (study.RESULTS / "runs" / n / predictions.PREDICTIONS).is_file()]
+    there = [n for n in names if (tables.results_of(n) / tables.PREDICTIONS).is_file()]
     return there[0] if there else ""
 
 
 def confusion() -> Figure:
-    """What the network of :func:`shown_run` takes for what."""
+    """The confusions of the network of :func:`shown_run`."""
     name = shown_run()
     table, classes = predictions.read_predictions(name)
     counts = predictions.confusion(table, len(classes))
@@ -173,36 +172,31 @@ def mistakes(images: ImageSet) -> Figure:
         raise UsageError(NO_ANSWERS)
     table, classes = predictions.read_predictions(name)
     surest = predictions.surest_mistakes(table)
-    label = cifar10.published_runs()[name]["data"]
+    label = tables.published_runs(cifar10.DATASET)[name]["data"]
     pictures = predictions.pictures(surest, images, label)
     title = "Sure, and wrong: above what it is, below what the network says and how surely"
     return run_plots.mistakes(pictures, surest, classes, title, _answers(name, table))
 
 
 def _title(name: str) -> str:
-    run = cifar10.published_runs()[name]
+    run = tables.published_runs(cifar10.DATASET)[name]
     return f"the {cifar10.TITLES.get(run['network'], run['network'])}"
 
 
 def _answers(name: str, table: pd.DataFrame) -> str:
-    run = cifar10.published_runs()[name]
+    run = tables.published_runs(cifar10.DATASET)[name]
     right = int((table["true"] == table["predicted"]).sum())
     return (
         f"{run['data']}; {run['network']}, method {run['method']}, {run['epochs']} epochs, n = 1; last epoch,\n"
-        f"{right:,} of all {len(table):,} test images right; {method_plots.hardware(run)}"
+        f"{right:,} of all {len(table):,} test images right; {hardware(run)}"
     )
-
-
-def _lines(text: str, width: int = 110) -> str:
-    """``text`` on lines that fit below a figure."""
-    return "\n".join(textwrap.wrap(text, width))
 
 
 # --- in words, and what is there -------------------------------------------------------------------------------------
 
 
 def _said_of_ablation() -> str:
-    means = study.summary(study.read_study(ablation.STUDY)) * [1, 100, 100]
+    means = tables.summary(tables.read_study(ablation.STUDY)) * [1, 100, 100]
     said = ", ".join(f"{METHODS[m].short} {row['mean']:.1f} %" for m, row in means.iterrows())
     return f"Test accuracy on CIFAR-10, a row per method, a dot per seed. Means: {said}."
 
@@ -213,8 +207,8 @@ def _said_of_curves() -> str:
 
 def _said_of_gradients() -> str:
     table, epochs = (
-        study.read_study(ablation.STUDY, study.FINAL_GRADIENTS),
-        study.read_study(ablation.STUDY, "epochs.csv"),
+        tables.read_study(ablation.STUDY, tables.FINAL_GRADIENTS),
+        tables.read_study(ablation.STUDY, "epochs.csv"),
     )
     found = ede_gradients.in_words(ede_gradients.summary(table, epochs), *long_run()).replace("`", "")
     return f"Left: relative gradient against t, a line per method. Right: layer by layer in one method. {found}"
@@ -264,18 +258,18 @@ def _no_ablation() -> str:
 def _no_gradients() -> str:
     if not ablation.ready():
         return ablation.not_ready()
-    there = (study.RESULTS / ablation.STUDY / study.FINAL_GRADIENTS).is_file()
+    there = tables.has_study(ablation.STUDY, tables.FINAL_GRADIENTS)
     return "" if there else "The gradients of the ablation's networks aren't in this package yet."
 
 
 NO_RUN = "No run of SD-BNN on CIFAR-10 is published in this package yet: `sdbnn-lite publish RUN --data DIR` does it."
 NO_ANSWERS = "No published run holds predictions yet: `sdbnn-lite publish RUN --data DIR` writes them."
 FIGURES = {
-    "cifar10_ablation": Drawing(ablation_table, _said_of_ablation, _no_ablation),
-    "cifar10_ablation_curves": Drawing(ablation_curves, _said_of_curves, _no_ablation),
-    "cifar10_gradients": Drawing(gradients, _said_of_gradients, _no_gradients),
-    "cifar10_layers": Drawing(layers, _said_of_layers, _no_signs),
-    "cifar10_signs": Drawing(signs_and_accuracy, _said_of_signs, _no_signs),
-    "cifar10_runs": Drawing(run_curves, _said_of_runs, lambda: "" if longest_runs() else NO_RUN),
-    "cifar10_confusion": Drawing(confusion, _said_of_confusion, lambda: "" if shown_run() else NO_ANSWERS),
+    "cifar10_ablation": GalleryEntry(ablation_table, _said_of_ablation, _no_ablation),
+    "cifar10_ablation_curves": GalleryEntry(ablation_curves, _said_of_curves, _no_ablation),
+    "cifar10_gradients": GalleryEntry(gradients, _said_of_gradients, _no_gradients),
+    "cifar10_layers": GalleryEntry(layers, _said_of_layers, _no_signs),
+    "cifar10_signs": GalleryEntry(signs_and_accuracy, _said_of_signs, _no_signs),
+    "cifar10_runs": GalleryEntry(run_curves, _said_of_runs, lambda: "" if longest_runs() else NO_RUN),
+    "cifar10_confusion": GalleryEntry(confusion, _said_of_confusion, lambda: "" if shown_run() else NO_ANSWERS),
 }

@@ -4,23 +4,22 @@
     imagenette_runs      accuracy of teacher, stage 1 and stage 2 over the epochs
     imagenette_signs     signs of both stages, layer by layer
 
-``figures_cifar.one(name, ALL)`` gives each with a text for readers who don't see it, or says what is missing for it.
+``gallery_cifar10.one(name, ALL)`` gives each with a text for readers who don't see it, or says what is missing for it.
 """
-
-import textwrap
 
 from matplotlib.figure import Figure
 
 from ..analysis import imagenet as imagenet_results
-from ..analysis.cifar10 import published_runs
+from ..analysis.captions import hardware
 from ..analysis.imagenet import PAPER, TITLES
+from ..analysis.tables import published_runs
 from ..errors import UsageError
 from ..training.recipes import get_recipe
 from . import gallery_cifar10
 from . import imagenet as imagenet_plots
-from . import methods as method_plots
 from . import runs as run_plots
-from .gallery_cifar10 import Drawing
+from .gallery_cifar10 import GalleryEntry
+from .parts import joined, wrapped
 
 
 def recipe() -> Figure:
@@ -54,11 +53,10 @@ def signs() -> Figure:
 def _caption() -> str:
     chosen = imagenet_results.longest()
     found = [published_runs("imagenette")[name] for name in chosen.values()]
-    sizes = " and ".join(dict.fromkeys(f"{run['image_size']} px" for run in found))
-    data, hardware = (" and ".join(dict.fromkeys(words)) for words in
-                      ((run["data"] for run in found), map(method_plots.hardware, found)))  # fmt: skip
+    sizes = joined(f"{run['image_size']} px" for run in found)
+    data = joined(run["data"] for run in found)
     first = f"{data} at {sizes}; n = 1 run each, last epoch, all {found[0]['test_images']:,} validation images"
-    return "\n".join(textwrap.wrap(f"{first}; {hardware}", 110))
+    return wrapped(f"{first}; {joined(map(hardware, found))}")
 
 
 # --- in words, and what is there -------------------------------------------------------------------------------------
@@ -100,8 +98,8 @@ def _no_signs() -> str:
 
 
 FIGURES = {
-    "imagenet_recipe": Drawing(recipe, _said_of_recipe, lambda: ""),
-    "imagenette_runs": Drawing(runs, _said_of_runs, lambda: "" if imagenet_results.longest() else missing()),
-    "imagenette_signs": Drawing(signs, _said_of_signs, _no_signs),
+    "imagenet_recipe": GalleryEntry(recipe, _said_of_recipe, lambda: ""),
+    "imagenette_runs": GalleryEntry(runs, _said_of_runs, lambda: "" if imagenet_results.longest() else missing()),
+    "imagenette_signs": GalleryEntry(signs, _said_of_signs, _no_signs),
 }
 ALL = {**gallery_cifar10.FIGURES, **FIGURES}

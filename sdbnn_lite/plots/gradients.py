@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from ..analysis.ede_gradients import over_layers
 from ..core.methods import METHODS
 from ..errors import UsageError
-from .methods import INK, RIM, SMALL, finish, frame, spread_out, with_legend
+from .parts import INK, RIM, SMALL, finish, frame, spread_out, with_legend
 from .theme import BLACK, COLOURS, MARKERS, new_figure, theme
 
 STEPS = (1.0, 2.0, 5.0, 10.0)  # of t, in the right panel

@@ -1,8 +1,8 @@
 """Pictures for notebook 06: data in, ``Figure`` out.
 
-recipe_chain        the two stages: what each trains, where the teacher enters, which weights go on
+recipe_chain        the two stages: what each trains, where the teacher enters, which weights are handed on
 soft_targets        what cross-entropy and KL compare an answer with, for one image
-gradient_stand_ins  what stands in for the sign's derivative, and the learning rate over both stages
+surrogate_gradients  the surrogate gradients of the sign, and the learning rate over both stages
 stage_profile       signs through the depth of the network, stage by stage
 plan_hours          hours and CPU cores of the real run over the number of GPUs
 """
@@ -20,7 +20,7 @@ from matplotlib.ticker import NullLocator
 from ..core.binarize import binarize, ede_k
 from ..errors import UsageError
 from ..training.recipe import Recipe
-from .methods import INK, SMALL, finish, frame
+from .parts import INK, SMALL, finish, frame
 from .theme import BLACK, BLUE, GREEN, GREY, ORANGE, RED, new_figure, theme
 
 PALE = {GREEN: "#E3F3EC", ORANGE: "#FBEFD6", BLUE: "#DDEBF5", GREY: "#EFEFEF"}
@@ -71,7 +71,7 @@ def _stage_text(name: str, recipe: Recipe, weights: str) -> str:
 
 
 def augmentation_text(recipe: Recipe) -> str:
-    """How the recipe's training images are varied, in words."""
+    """How the recipe's training images are augmented, in words."""
     said = [f"a random box, resized to {recipe.image_size}×{recipe.image_size}"] if recipe.resized else []
     said += ["mirrored half the time"] * recipe.flip
     said += [f"colours jittered ({recipe.jitter:g})"] * bool(recipe.jitter)
@@ -129,14 +129,15 @@ def soft_targets(
 
 
 def derivative(x: np.ndarray, gradient: str, t: float = 1.0) -> np.ndarray:
-    """What stands in for dsign/dx at ``x``, as autograd gives it; ``t`` matters to "ede" alone."""
+    """The surrogate gradient of the sign at ``x``, as autograd gives it; ``t`` matters to "ede" alone."""
     points = torch.tensor(x, requires_grad=True)
     binarize(points, gradient, ede_k(t), t).sum().backward()
     return points.grad.numpy()
 
 
-def gradient_stand_ins(recipes: Sequence[Recipe], caption: str = "") -> Figure:
-    """Left: the polynomial beside the clipped identity and EDE at three t. Right: the rate of ``recipes`` in a row."""
+def surrogate_gradients(recipes: Sequence[Recipe], caption: str = "") -> Figure:
+    """Left: the polynomial beside the clipped identity and EDE at three t. Right: the rate of ``recipes``,
+    one after the other."""
     x = np.linspace(-2, 2, 801)
     with theme():
         figure = new_figure(8.3, 4.4)
@@ -205,8 +206,8 @@ def stage_profile(signs: pd.DataFrame, caption: str = "") -> Figure:
 def plan_hours(
     gpus: Sequence[int], bands: Mapping[str, Sequence[float]], cores: Mapping[str, Sequence[float]], caption: str = ""
 ) -> Figure:
-    """Left: hours over the number of GPUs, a line for each assumption in ``bands``. Right: the CPU cores that each way
-    of reading in ``cores`` needs to keep them fed; both on scales of factors."""
+    """Left: hours over the number of GPUs, a line for each assumption in ``bands``. Right: the CPU cores that each
+    way of reading in ``cores`` needs to keep them fed; all scales are logarithmic."""
     looks = ((GREY, ":", "v"), (BLUE, "-", "o"), (GREY, "--", "^"))
     ways = ((ORANGE, "--", "s"), (RED, ":", "D"), (GREEN, "-", "o"))
     with theme():

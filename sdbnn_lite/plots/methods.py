@@ -6,27 +6,23 @@ sign_summary       the same for one network, with its inputs before and after AS
 learning_curves    test accuracy over the epochs
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from sklearn.isotonic import isotonic_regression
 
-from ..analysis.study import summary
+from ..analysis.captions import hardware, study_line
+from ..analysis.tables import summary
 from ..core import signs
-from ..core.methods import METHODS, get_method
+from ..core.methods import METHODS
 from ..core.record import LayerSigns
 from ..errors import UsageError
-from ..system.machine import processor
-from .theme import BLACK, COLOURS, GREY, MARKERS, MINUS, PLUS, new_figure, theme
+from .parts import INK, SMALL, EndNames, chosen_methods, curve, finish, frame, name_ends, note
+from .theme import BLACK, COLOURS, GREY, MINUS, PLUS, new_figure, theme
 
-INK = "#444444"  # for what is said in passing: 9.7:1 on white
-SMALL = 9.5
-RIM = [patheffects.withStroke(linewidth=2.8, foreground=BLACK)]  # light colours hardly stand out from white
 STACK_BINS = 40  # dots within 2.5 points of a share stand on each other
 
 
@@ -34,67 +30,6 @@ def title_lines(method: str) -> str:
     """A method's title on two lines: its name, then what stands in brackets."""
     name, _, detail = METHODS[method].title.partition(" (")
     return f"{name}\n{detail.removesuffix(')')}" if detail else name
-
-
-def hardware(facts: Mapping) -> str:
-    """What a study or a run computed on, as a caption says it; of a run that went on elsewhere, all of it."""
-    *before, last = [*facts.get("earlier", ()), {"machine": facts["machine"]}]
-    same = f"{last['machine']['cpu']}, "  # said once
-    names = [f"{processor(b['machine'])} up to epoch {b['epochs']}" for b in before] + [processor(last["machine"])]
-    names = [name.removeprefix(same) if i and names[i - 1].startswith(same) else name for i, name in enumerate(names)]
-    others = f"; elsewhere: {len(facts['elsewhere'])} of the runs" if "elsewhere" in facts else ""
-    return ", then ".join(names).replace("(R)", "").replace("(TM)", "") + others
-
-
-def study_line(facts: Mapping, n: Sequence[int]) -> str:
-    """What a study's figure was measured on: data set, network, epochs, how many seeds, which images."""
-    seeds = " to ".join(dict.fromkeys((f"{min(n):.0f}", f"{max(n):.0f}")))
-    return (
-        f"{facts['data']}; {facts['network']}, {facts['epochs']} epochs, n = {seeds}; "
-        f"last epoch, all {facts['test_images']:,} test images"
-    )
-
-
-def _in_order(methods: Sequence[str]) -> list[str]:
-    """In the order of ``METHODS``. Raises UsageError where there are none, and for one that isn't among them."""
-    for method in set(methods):
-        get_method(method)
-    if not len(methods):
-        raise UsageError("nothing to draw: no method given")
-    return [m for m in METHODS if m in set(methods)]
-
-
-def frame(figure: Figure, title: str, caption: str = "") -> None:
-    """What is seen, above; what it was measured on, below."""
-    figure.suptitle(title, x=0.01, ha="left", weight="bold", size=13)
-    if caption:
-        figure.supxlabel(caption, x=0.01, ha="left", size=SMALL, color=INK)
-
-
-def note(ax: Axes, y: float, text: str, size: float = SMALL, **look) -> None:
-    """A text to the right of the axes, at the height ``y`` of its data."""
-    ax.annotate(text, (1, y), (7, 0), ax.get_yaxis_transform(), "offset points", size=size, **{"va": "center", **look})
-
-
-def with_legend(figure: Figure, bands: int, columns: int, **options) -> tuple[np.ndarray, Axes]:
-    """(bands, columns) axes, and below them an empty one for the legend, which would else cover the caption."""
-    inches = figure.get_figheight()
-    ratios = [(inches - 1.2) / bands] * bands + [0.5]
-    grid = figure.subplots(bands + 1, columns, squeeze=False, gridspec_kw={"height_ratios": ratios}, **options)
-    for ax in grid[-1]:
-        ax.remove()
-    below = figure.add_subplot(grid[0, 0].get_gridspec()[-1, :])
-    below.axis("off")
-    return grid[:-1], below
-
-
-def finish(figure: Figure) -> Figure:
-    """Lay the figure out once and for all, while the theme is on: ticks are made when they are first drawn, and each
-    further draw would move things a little, so that a PNG would depend on what was drawn before it."""
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # inches: letters are a little wider at another dpi
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    return figure
 
 
 # --- the table of methods --------------------------------------------------------------------------------------------
@@ -106,7 +41,7 @@ def method_table(runs: pd.DataFrame, facts: Mapping, title: str = "", more: str 
     ``runs`` has a row per run (``method``, ``test_accuracy`` from 0 to 1); ``facts`` is the study's study.json.
     ``title`` stands in place of the usual one, ``more`` below the caption.
     """
-    methods = _in_order(runs["method"])
+    methods = chosen_methods(runs["method"])
     table = summary(runs) * [1, 100, 100]
     with theme():
         figure = new_figure(8.3, 1.7 + 0.38 * len(methods))
@@ -148,7 +83,7 @@ def output_signs(
     ``net_signs``: method -> layer -> what ``record_signs`` gave. ``notes`` stand under the methods' names, instead of
     what the method does; ``caption`` below it all.
     """
-    methods = _in_order(list(net_signs))
+    methods = chosen_methods(net_signs)
     layers = net_signs[methods[0]]
     for method in methods:
         if set(net_signs[method]) != set(layers):
@@ -249,7 +184,7 @@ def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None) -> Figur
     six methods are hard to tell apart. The axis goes between multiples of 5 %: nothing lies above it, below it only
     first epochs (a tenth of the points at most).
     """
-    methods = _in_order(epochs["method"])
+    methods = chosen_methods(epochs["method"])
     percent = epochs.assign(percent=100 * epochs["test_accuracy"]).groupby(["method", "epoch"])["percent"]
     table = percent.agg(["min", "mean", "max"])
     last = int(epochs["epoch"].max())
@@ -259,14 +194,10 @@ def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None) -> Figur
         figure = new_figure(8.3, 4.8)
         ax = figure.subplots()
         for number, method in enumerate(methods):
-            curve, colour = table.loc[method], COLOURS[method]
-            ax.fill_between(curve.index, curve["min"], curve["max"], color=colour, alpha=0.22, lw=0)
-            ax.plot(curve.index, curve["mean"], color=colour, lw=1.8, path_effects=RIM, label=method)
-            every = slice(number, None, max(last // 6, 1))  # from another epoch on for each, so that none hides another
-            ax.plot(curve.index[every], curve["mean"][every], MARKERS[method], color=colour, mec=BLACK, mew=0.8, ms=7)
+            curve(ax, table.loc[method], method, slice(number, None, max(last // 6, 1)), label=method)
         ax.set_xlim(1, max(last, 2))
         ax.set_ylim(bottom, top)
-        _end_labels(ax, ends)
+        name_ends(ax, ends, lambda m: f"{METHODS[m].short}  {ends[m]:.1f} %", EndNames(1.05, 1.08, 0.065, 10.5, 8))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))  # no steps of 2.5
         ax.set_xlabel("epoch")
@@ -282,24 +213,3 @@ def _limits(table: pd.DataFrame, lowest_end: float) -> tuple[float, float]:
     bottom = 5 * np.floor(min(table["mean"].quantile(0.1), lowest_end - 1) / 5)
     top = 5 * np.ceil(round(table["max"].max(), 6) / 5)  # rounded: 100 · 0.55 is a little more than 55
     return bottom, top + 0.02 * (top - bottom)  # room for the markers up there
-
-
-def _end_labels(ax: Axes, ends: Mapping[str, float]) -> None:
-    """Each method's marker, name and last value to the right of the axes, no nearer to each other than a line."""
-    bottom, top = ax.get_ylim()
-    methods = sorted(ends, key=ends.get)
-    heights = spread_out([ends[m] for m in methods], 0.065 * (top - bottom), bottom, top)
-    for method, height in zip(methods, heights):
-        ax.annotate("", (1, ends[method]), (1.05, height), ax.get_yaxis_transform(), ax.get_yaxis_transform(),
-                    arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.8, "shrinkA": 0, "shrinkB": 0})  # fmt: skip
-        ax.plot(1.05, height, MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8, ms=8, clip_on=False,
-                transform=ax.get_yaxis_transform())  # fmt: skip
-        name = METHODS[method].short
-        label = f"{name}  {ends[method]:.1f} %"
-        ax.text(1.08, height, label, transform=ax.get_yaxis_transform(), va="center", size=10.5)
-
-
-def spread_out(values: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
-    """``values`` (ascending), moved as little as possible (least squares): ``gap`` apart, from ``low`` to ``high``."""
-    steps = gap * np.arange(len(values))
-    return isotonic_regression(np.asarray(values) - steps, y_min=low, y_max=high - steps[-1]) + steps

@@ -1,14 +1,14 @@
-"""Pictures of output signs for notebook 04, and the numbers in them: data in, ``Figure`` out.
+"""Figures of output signs, for notebooks 04 and 05: data in, ``Figure`` out.
 
-ridges            the channels of a layer as a density and dots, method under method
-over_epochs       a measure over the epochs, the seeds' range as a band
-final_runs        each run's signs after the last epoch beside its accuracy
-rank_correlation  Spearman's, with n and p
-against_accuracy  the same as a picture
+ridges                   the channels of a layer as a density and ticks, method under method
+over_epochs              a measure over the epochs, the seeds' range as a band
+final_runs               each run's signs after the last epoch beside its accuracy
+against_accuracy         the same as a figure, layer by layer
+layer_profile            a measure through the depth of a network, method by method
+signs_against_accuracy   every run's signs beside its accuracy, and the rank correlation of each layer
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,17 +18,27 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
+from ..analysis.rank_test import FEWEST, RankTest, rank_correlation
 from ..core.methods import METHODS
 from ..errors import UsageError
-from .methods import spread_out
-from .theme import BLACK, COLOURS, MARKERS, new_figure, theme
+from .parts import (
+    INK,
+    MEASURES,
+    SMALL,
+    EndNames,
+    check_measure,
+    chosen_methods,
+    curve,
+    finish,
+    frame,
+    name_ends,
+    run_markers,
+    with_legend,
+)
+from .theme import BLACK, BLUE, COLOURS, GREY, RED, new_figure, theme
 
-MEASURES = {
-    "entropy": "mean entropy of the output signs [bit]",
-    "sign_difference": "mean sign difference of the outputs",
-}
-INK = "#444444"
 POINTS = 256  # of a density
+THIN_RIM = [patheffects.withStroke(linewidth=2.6, foreground=BLACK)]
 
 
 # --- channels --------------------------------------------------------------------------------------------------------
@@ -95,7 +105,8 @@ def over_epochs(signs: pd.DataFrame, methods: Sequence[str], measure: str = "ent
 
     ``signs`` has a row per ``method``, ``seed``, ``epoch`` and ``layer``. Labels stand at the lines' ends.
     """
-    _known(signs, methods, measure)
+    check_measure(measure)
+    methods = chosen_methods(signs["method"], methods, all_needed=True)
     layers = list(signs["layer"].unique())
     with theme():
         figure = new_figure(9.6, 4.6)
@@ -106,15 +117,15 @@ def over_epochs(signs: pd.DataFrame, methods: Sequence[str], measure: str = "ent
         low, high = low - 0.02 * (high - low), high + 0.05 * (high - low)
         for ax, layer in zip(axes, layers):
             for number, method in enumerate(methods):
-                _course(ax, table.loc[(layer, method)], method, number)
+                curve(ax, table.loc[(layer, method)], method, slice(number, None, 9), lw=1.7, path_effects=THIN_RIM)
             ax.set(xlabel="epoch", title=f"layer {layer}", ylim=(low, high))
             last = int(signs["epoch"].max())
             ax.set_xlim(1, last)
             ax.set_xticks([1, *range(10, last + 1, 10)])
             ends = {m: table.loc[(layer, m), "mean"].iloc[-1] for m in methods}
             named = {m: f"{METHODS[m].short} {value:.3f}" for m, value in ends.items()}
-            name_ends(ax, ends, named.get, at=1.06, text_at=1.1, share=0.062, size=9.5)
-        axes[0].set_ylabel(MEASURES[measure])
+            name_ends(ax, ends, named.get, EndNames(1.06, 1.1, 0.062, 9.5))
+        axes[0].set_ylabel(f"mean {MEASURES[measure]}")
         seeds = signs["seed"].nunique()
         figure.suptitle(
             f"{measure.replace('_', ' ').capitalize()} of the output signs while learning: line = mean of {seeds} "
@@ -123,63 +134,7 @@ def over_epochs(signs: pd.DataFrame, methods: Sequence[str], measure: str = "ent
     return figure
 
 
-def _course(ax: Axes, curve: pd.DataFrame, method: str, number: int) -> None:
-    colour = COLOURS[method]
-    ax.fill_between(curve.index, curve["min"], curve["max"], color=colour, alpha=0.22, lw=0)
-    rim = [patheffects.withStroke(linewidth=2.6, foreground=BLACK)]  # light colours hardly stand out from white
-    ax.plot(curve.index, curve["mean"], color=colour, lw=1.7, path_effects=rim)
-    every = slice(number, None, 9)  # from another epoch on for each, so that none hides another
-    ax.plot(curve.index[every], curve["mean"].iloc[every], MARKERS[method], color=colour, mec=BLACK, mew=0.8, ms=7)
-
-
-def name_ends(ax: Axes, ends: Mapping[str, float], text: Callable[[str], str], *, at: float, text_at: float,
-              share: float, size: float) -> None:  # fmt: skip
-    """Each method's marker and ``text(method)`` right of the axes, at the height of its last value or near it.
-
-    ``at`` and ``text_at``: places in axes widths; ``share``: the least distance of two, in axes heights.
-    """
-    bottom, top = ax.get_ylim()
-    methods = sorted(ends, key=ends.get)
-    gap = min(share * (top - bottom), (top - bottom) / max(len(methods) - 1, 1))
-    heights = spread_out([ends[m] for m in methods], gap, bottom, top)
-    outside = ax.get_yaxis_transform()
-    line = {"arrowstyle": "-", "color": INK, "lw": 0.8, "shrinkA": 0, "shrinkB": 0}
-    for method, height in zip(methods, heights):
-        ax.annotate("", (1, ends[method]), (at, height), outside, outside, arrowprops=line)
-        ax.plot(at, height, MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8, ms=7, clip_on=False,
-                transform=outside)  # fmt: skip
-        ax.text(text_at, height, text(method), transform=outside, va="center", size=size)
-
-
-# --- accuracy --------------------------------------------------------------------------------------------------------
-
-
-class RankCorrelation(NamedTuple):
-    """Spearman's rank correlation, its two-sided p-value, and of how many pairs."""
-
-    rho: float
-    p: float
-    n: int
-
-    @property
-    def visible(self) -> float:
-        """The smallest |rho| that has p < 0.05 with so many pairs (t distribution)."""
-        t = stats.t.ppf(0.975, self.n - 2)
-        return float(t / np.sqrt(self.n - 2 + t * t))
-
-
-def rank_correlation(x: Sequence[float], y: Sequence[float]) -> RankCorrelation:
-    """Do large ``x`` go with large ``y``? +1: always, -1: never, 0: no relation.
-
-    Raises UsageError for fewer than 4 pairs, unequal lengths, NaN, or an x or y that never changes.
-    """
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if x.shape != y.shape or x.ndim != 1 or len(x) < 4:
-        raise UsageError(f"x {x.shape}, y {y.shape}: two lists of the same length are needed, at least 4 long")
-    if np.isnan(x).any() or np.isnan(y).any() or np.ptp(x) == 0 or np.ptp(y) == 0:
-        raise UsageError("x, y: NaN, or a list whose values are all the same; ranks need differences")
-    result = stats.spearmanr(x, y)
-    return RankCorrelation(float(result.statistic), float(result.pvalue), len(x))
+# --- accuracy, layer by layer ----------------------------------------------------------------------------------------
 
 
 def final_runs(signs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -193,30 +148,122 @@ def against_accuracy(table: pd.DataFrame, measure: str = "entropy") -> Figure:
 
     ``table``: what :func:`final_runs` gave. A marker per method, which its name and the legend tell.
     """
-    methods = [m for m in METHODS if m in set(table["method"])]
-    _known(table, methods, measure)
+    check_measure(measure)
+    methods = chosen_methods(table["method"])
     layers = list(table["layer"].unique())
     with theme():
         figure = new_figure(9.6, 4.9)
         axes = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0]
         for ax, layer in zip(axes, layers):
             rows = table[table["layer"] == layer]
-            for method in methods:
-                mine = rows[rows["method"] == method]
-                ax.plot(mine[measure], 100 * mine["test_accuracy"], MARKERS[method], color=COLOURS[method], mec=BLACK,
-                        mew=0.8, ms=9, ls="", label=METHODS[method].short, clip_on=False)  # fmt: skip
+            run_markers(ax, rows, methods, measure)
             found = rank_correlation(rows[measure], rows["test_accuracy"])
             ax.set_title(f"layer {layer}\nρ = {found.rho:+.2f}, n = {found.n} runs, p = {found.p:.2f}")
-            ax.set_xlabel(MEASURES[measure])
+            ax.set_xlabel(f"mean {MEASURES[measure]}")
         axes[0].set_ylabel("test images correct [%]")
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=10, frameon=False)
     return figure
 
 
-def _known(table: pd.DataFrame, methods: Sequence[str], measure: str) -> None:
-    if measure not in MEASURES:
-        raise UsageError(f"measure={measure!r}: choose one of {', '.join(MEASURES)}")
-    missing = [m for m in methods if m not in set(table["method"])]
-    if missing or not len(methods):
-        raise UsageError(f"methods: {', '.join(missing) or 'none given'}; the table has other ones")
+# --- signs through the depth of a network ----------------------------------------------------------------------------
+
+
+def layer_profile(
+    table: pd.DataFrame, methods: Sequence[str], measures: Sequence[str] = ("sign_difference",), caption: str = ""
+) -> Figure:
+    """A panel per measure: its mean over the seeds in each layer, from the first to the last, a line per method.
+
+    ``table`` has a row per ``method``, ``seed`` and ``layer`` (in the network's order); a band is the seeds' range.
+    Methods that the table lacks are left out.
+    """
+    methods = chosen_methods(table["method"], methods)
+    for measure in measures:
+        check_measure(measure)
+    layers = list(table["layer"].unique())
+    with theme():
+        figure = new_figure(8.3, 1.2 + 3.1 * len(measures))
+        axes = figure.subplots(len(measures), 1, squeeze=False)[:, 0]
+        for ax, measure in zip(axes, measures):
+            grouped = table.groupby(["method", "layer"])[measure].agg(["min", "mean", "max"])
+            places = np.arange(1, len(layers) + 1)
+            for number, method in enumerate(methods):
+                seeds = grouped.loc[method].reindex(layers).set_axis(places)
+                band = 0.2 if (seeds["max"] > seeds["min"]).any() else 0
+                curve(ax, seeds, method, slice(number % 3, None, 3), band)
+            staged = _stages(ax, layers)
+            ax.set_xlim(1, max(len(layers), 2))
+            ax.set_xticks(places)
+            ax.set_ylabel(MEASURES[measure].replace(" of the", "\nof the").replace(" among", "\namong"))
+            ends = {m: grouped.loc[(m, layers[-1]), "mean"] for m in methods}
+            limits = ax.get_ylim()
+            name_ends(ax, ends, lambda m: METHODS[m].short, EndNames(1.05, 1.075, 0.085, SMALL + 0.5))
+            ax.set_ylim(limits)
+        axes[-1].set_xlabel("binary layer, from the first to the last" + " (dashed: a new stage)" * staged)
+        frame(figure, "Output signs through the depth of the network, method by method", caption)
+        return finish(figure)
+
+
+def _stages(ax: Axes, layers: Sequence[str]) -> bool:
+    """A line between the stages of a ResNet, whose layers are called layers.<stage>.<block>.<conv>; whether any."""
+    stages = [name.split(".")[1] if name.startswith("layers.") else "" for name in layers]
+    for k in range(1, len(stages)):
+        if stages[k] != stages[k - 1]:
+            ax.axvline(k + 0.5, color=INK, lw=1.2, ls=(0, (4, 3)), zorder=1)
+    return len(set(stages)) > 1
+
+
+# --- accuracy, over the layers ---------------------------------------------------------------------------------------
+
+
+def signs_against_accuracy(
+    runs: pd.DataFrame,
+    layers: pd.DataFrame,
+    found: RankTest | None,
+    measure: str = "sign_difference",
+    caption: str = "",
+) -> Figure:
+    """Left: every run's accuracy against its ``measure``, mean over the layers. Right: rho of each layer over methods.
+
+    ``runs``, ``layers`` and ``found`` are what ``ablation.over_layers``, ``by_layer`` and ``correlation`` (over the
+    methods) gave. The grey band is what so few methods can't tell from chance.
+    """  # fmt: skip
+    methods = chosen_methods(runs["method"])
+    with theme():
+        figure = new_figure(8.3, 5.2)
+        ((left, right),), below = with_legend(figure, 1, 2)
+        run_markers(left, runs, methods, measure)
+        left.set_xlabel(f"{MEASURES[measure]},\nmean over the layers")
+        left.set_ylabel("test accuracy (%)")
+        left.xaxis.set_major_locator(MaxNLocator(4))
+        left.margins(0.08)
+        said = f"ρ = {found.rho:+.2f}, p = {found.p:.2f}" if found else f"too few for ρ ({FEWEST} are needed)"
+        left.set_title(f"a marker per run\n{len(methods)} methods: {said}", size=11)
+        _layer_rho(right, layers)
+        below.legend(*left.get_legend_handles_labels(), loc="center", ncols=5, fontsize=SMALL, frameon=False)
+        frame(figure, f"Does accuracy follow the {measure.replace('_', ' ')} of the output signs?", caption)
+        return finish(figure)
+
+
+def _layer_rho(ax: Axes, layers: pd.DataFrame) -> None:
+    """A stem per layer: rho over the methods' means, a filled marker where p < 0.05."""
+    places = np.arange(1, len(layers) + 1)
+    ax.axvline(0, color=BLACK, lw=1.2)
+    known = layers["rho"].notna().to_numpy()
+    if known.any():
+        widest = layers["visible"].max()
+        ax.axvspan(-widest, widest, color=GREY, alpha=0.22, lw=0)
+        ax.hlines(places[known], 0, layers["rho"][known], color=BLUE, lw=2)
+        clear = known & (layers["p"] < 0.05).to_numpy()
+        for chosen, fill in ((known & ~clear, "white"), (clear, RED)):
+            if chosen.any():  # an empty line that isn't clipped would stretch the layout to the figure's corner
+                look = {"color": fill, "mec": BLACK, "mew": 1.2, "ms": 7, "ls": "", "clip_on": False}
+                ax.plot(layers["rho"][chosen], places[chosen], "o", **look)
+        ax.set_title("ρ of each layer, over the methods\n(grey: may be chance)", size=11)
+    else:
+        ax.set_title(f"ρ of each layer, over the methods\n(needs {FEWEST} methods)", size=11)
+    ax.set(xlim=(-1, 1), ylim=(len(layers) + 0.6, 0.4), ylabel="binary layer")
+    ax.set_xlabel("rank correlation ρ\n(filled: p < 0.05)")
+    ax.set_xticks([-1, -0.5, 0, 0.5, 1])
+    ax.set_yticks(places[:: 1 + len(places) // 12])
+    ax.grid(axis="y", visible=False)

@@ -17,12 +17,13 @@ from places import ROOT
 from standin import CLASSES, DATA, PLANNED, write_all, write_run, write_study
 
 from sdbnn_lite import cli, data
-from sdbnn_lite.analysis import cifar10, study
+from sdbnn_lite.analysis import captions, cifar10, tables
 from sdbnn_lite.core.methods import METHODS
+from sdbnn_lite.data.in_memory import ImageSet
+from sdbnn_lite.data.sets import digit_images
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.plots import gallery, gallery_cifar10, gallery_imagenet, theme
-from sdbnn_lite.plots import methods as method_plots
-from sdbnn_lite.weights import files
+from sdbnn_lite.weights import zoo
 
 
 def expected():
@@ -53,7 +54,7 @@ def drawn(tmp_path_factory):
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A copy of the package's results and zoo, to be damaged."""
-    for module, attribute in ((study, "RESULTS"), (files, "ZOO")):
+    for module, attribute in ((tables, "RESULTS"), (zoo, "ZOO")):
         copy = tmp_path / "package" / attribute
         shutil.copytree(getattr(module, attribute), copy)
         monkeypatch.setattr(module, attribute, copy)
@@ -70,7 +71,7 @@ def test_the_csv_holds_the_runs_numbers(drawn):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == "method title n mean_percent std_percent epochs images data hardware command".split()
     assert [row["method"] for row in rows] == list(METHODS)
-    with open(study.RESULTS / "digits" / "runs.csv", newline="", encoding="utf-8") as file:
+    with open(tables.RESULTS / "digits" / "runs.csv", newline="", encoding="utf-8") as file:
         runs = list(csv.DictReader(file))
     for row in rows:
         percent = [100 * float(run["test_accuracy"]) for run in runs if run["method"] == row["method"]]
@@ -89,7 +90,7 @@ def test_the_title_of_the_signs_is_what_the_numbers_say(drawn):
         spread = {method: layers[layer].output.std() for method, layers in recorded.items()}
         shifted = [spread.pop("asd"), spread.pop("sdbnn")]
         assert min(shifted) > max(spread.values())
-    signs = study.read_study("digits", "signs.csv")
+    signs = tables.read_study("digits", "signs.csv")
     last = signs[signs["epoch"] == signs["epoch"].max()].set_index(["method", "seed", "layer"])["entropy"]
     for with_asd, without in (("asd", "ede"), ("sdbnn", "wsd")):
         assert len(last[with_asd]) >= 6 and (last[with_asd] < last[without]).all()
@@ -97,8 +98,8 @@ def test_the_title_of_the_signs_is_what_the_numbers_say(drawn):
 
 def test_the_signs_drawn_are_those_of_all_test_images(drawn):
     """Against a straight recount: one convolution by hand for the plain BNN's first binary layer."""
-    net = files.load("digits_bnn")
-    images = gallery.digit_images()
+    net = zoo.load("digits_bnn")
+    images = digit_images()
     assert images.shape == (360, 1, 8, 8)
     with torch.no_grad():
         a = torch.nn.functional.hardtanh(net.bn1(net.conv1(images)))
@@ -152,7 +153,7 @@ def test_one_seed_of_some_methods_can_be_drawn(package, tmp_path):
     gallery.draw_all(tmp_path / "out")
     rows = (tmp_path / "out" / "digits_methods.csv").read_text().splitlines()
     assert len(rows) == 3 and ",1," in rows[1] and ",,40,360," in rows[1]  # no spread
-    notes = gallery.accuracy_notes(study.read_study("digits"))
+    notes = gallery.accuracy_notes(tables.read_study("digits"))
     assert list(notes) == ["bnn", "sdbnn"] and "±" not in notes["bnn"]
 
 
@@ -173,7 +174,7 @@ def test_without_cifar_results_only_the_digits_are_drawn(package):
 @pytest.fixture
 def empty(tmp_path, monkeypatch):
     """An empty results folder that the package takes for its own."""
-    monkeypatch.setattr(study, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(tables, "RESULTS", tmp_path / "results")
     return tmp_path / "results"
 
 
@@ -218,7 +219,7 @@ DIGITS = data.load("digits")
 
 def images_of(labels, label=DATA):
     pixels = torch.arange(len(labels) * 3 * 4, dtype=torch.float32).reshape(len(labels), 3, 2, 2).to(torch.uint8)
-    return data.ImageSet(name="cifar10", label=label, classes=tuple(CLASSES), train_images=pixels,
+    return ImageSet(name="cifar10", label=label, classes=tuple(CLASSES), train_images=pixels,
                          train_labels=labels, test_images=pixels, test_labels=labels)  # fmt: skip
 
 
@@ -264,6 +265,6 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 def test_the_caption_names_the_hardware():
-    facts = json.loads((study.RESULTS / "digits" / "study.json").read_text())
-    caption = gallery.sign_caption(study.read_study("digits"), facts)
-    assert method_plots.hardware(facts) in caption and "n = 3" in caption and "all 360 test images" in caption
+    facts = json.loads((tables.RESULTS / "digits" / "study.json").read_text())
+    caption = gallery.sign_caption(tables.read_study("digits"), facts)
+    assert captions.hardware(facts) in caption and "n = 3" in caption and "all 360 test images" in caption

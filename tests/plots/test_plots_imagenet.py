@@ -31,7 +31,7 @@ DRAWN = {
         np.zeros((8, 8)), {"label": np.eye(10)[3], "teacher": np.full(10, 0.1), "student": np.eye(10)[5]},
         list("0123456789"), 3, "caption",
     ),
-    "gradient_stand_ins": lambda: imagenet_plots.gradient_stand_ins(STAGES, "caption"),
+    "surrogate_gradients": lambda: imagenet_plots.surrogate_gradients(STAGES, "caption"),
     "stage_profile": lambda: imagenet_plots.stage_profile(made_signs("stage1", "stage2"), "caption"),
     "stage_profile of one": lambda: imagenet_plots.stage_profile(made_signs("stage2")),
     "plan_hours": lambda: imagenet_plots.plan_hours((1, 2, 8), HOURS, CORES, "caption"),
@@ -71,7 +71,7 @@ def test_the_stand_ins_are_those_that_train(drawn):
     assert imagenet_plots.derivative(x, "ste") == pytest.approx((abs(x) <= 1).astype(float))
     assert imagenet_plots.derivative(x, "ede", 2) == pytest.approx(2 * (1 - np.tanh(2 * x) ** 2))
     assert imagenet_plots.derivative(x, "ede", 0.1) == pytest.approx(1 - np.tanh(0.1 * x) ** 2)
-    one, two = drawn["gradient_stand_ins"].axes[1].lines
+    one, two = drawn["surrogate_gradients"].axes[1].lines
     assert list(two.get_xdata()[[0, -1]]) == [256, 511] and one.get_ydata()[0] == two.get_ydata()[0] == 1
     assert one.get_ydata()[128] == pytest.approx(0.5) and two.get_ydata()[-1] == pytest.approx(1 / 256)
 

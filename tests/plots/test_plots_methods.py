@@ -13,7 +13,7 @@ from pictures import assert_readable, contrast_to_white
 from sdbnn_lite.core.methods import METHODS
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.plots import methods as method_plots
-from sdbnn_lite.plots import theme
+from sdbnn_lite.plots import parts, theme
 
 # --- reading a figure back -------------------------------------------------------------------------------------------
 
@@ -112,18 +112,6 @@ def test_one_seed_has_no_spread(drawn):
     accuracy = made_runs(seeds=1)["test_accuracy"]
     assert note_texts(figure.axes[0])[:-1] == [f"{100 * a:.2f}" for a in accuracy]
     assert "n = 1;" in figure._supxlabel.get_text()
-
-
-def test_a_caption_gives_the_range_of_n_and_the_gpu():
-    assert "n = 2 to 3;" in method_plots.study_line(FACTS, [3, 2, 3])
-    assert method_plots.hardware({"machine": {"gpu": "NVIDIA H200", "cpu": "x", "threads": 1}}) == "NVIDIA H200"
-    assert method_plots.hardware({"machine": {"gpu": None, "cpu": "A(R) B(TM)", "threads": 1}}) == "A B, 1 thread"
-
-
-def test_a_caption_names_every_machine_of_a_run_and_the_same_processor_once():
-    one, two, other = ({"gpu": None, "cpu": cpu, "threads": n} for cpu, n in (("A", 1), ("A", 2), ("B", 2)))
-    run = {"earlier": [{"epochs": 3, "machine": other}, {"epochs": 5, "machine": one}], "machine": two}
-    assert method_plots.hardware(run) == "B, 2 threads up to epoch 3, then A, 1 thread up to epoch 5, then 2 threads"
 
 
 # --- shares of +1 ----------------------------------------------------------------------------------------------------
@@ -243,7 +231,7 @@ def test_the_axis_of_the_curves_goes_between_multiples_of_five_around_all_but_th
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=10), st.floats(0.1, 10))
 def test_spread_out_keeps_the_gap_the_order_and_the_limits(values, gap):
     values = sorted(values)
-    places = method_plots.spread_out(values, gap, 0, 100)
+    places = parts.spread_out(values, gap, 0, 100)
     assert (np.diff(places) >= gap - 1e-9).all() and places[0] >= -1e-9 and places[-1] <= 100 + 1e-9
     if len(values) == 1 or min(np.diff(values)) >= gap:
         assert places == pytest.approx(values)

@@ -12,8 +12,9 @@ from standin import CLASSES, LAYERS, PLANNED, log_rows, sign_rows
 from sdbnn_lite.analysis import ablation
 from sdbnn_lite.analysis.predictions import surest_mistakes
 from sdbnn_lite.errors import UsageError
+from sdbnn_lite.plots import parts, theme
 from sdbnn_lite.plots import runs as run_plots
-from sdbnn_lite.plots import theme
+from sdbnn_lite.plots import signs as sign_plots
 
 BINARY = tuple(m for m in PLANNED if m != "float")
 
@@ -47,16 +48,16 @@ def made_mistakes(n=12):
 def against(table, measure="sign_difference"):
     found = ablation.correlation(ablation.over_seeds(table), measure)
     runs, layers = ablation.over_layers(table), ablation.by_layer(table, measure)
-    return run_plots.signs_against_accuracy(runs, layers, found, measure, "measured on\nthese")
+    return sign_plots.signs_against_accuracy(runs, layers, found, measure, "measured on\nthese")
 
 
 DRAWN = {
     "run_curves": lambda: run_plots.run_curves(made_curves(10, 100, 10), "measured on\nthese"),
     "run_curves of one": lambda: run_plots.run_curves(made_curves(100)),
     "run_curves of four": lambda: run_plots.run_curves(made_curves(600, 500, 400, 1)),
-    "layer_profile": lambda: run_plots.layer_profile(made_signs(), BINARY, caption="measured on\nthese"),
-    "layer_profile of three measures": lambda: run_plots.layer_profile(made_signs(), BINARY, run_plots.MEASURES),
-    "layer_profile of one layer": lambda: run_plots.layer_profile(made_signs(layers=["conv2"]), ("bnn",)),
+    "layer_profile": lambda: sign_plots.layer_profile(made_signs(), BINARY, caption="measured on\nthese"),
+    "layer_profile of three measures": lambda: sign_plots.layer_profile(made_signs(), BINARY, parts.MEASURES),
+    "layer_profile of one layer": lambda: sign_plots.layer_profile(made_signs(layers=["conv2"]), ("bnn",)),
     "signs_against_accuracy": lambda: against(made_signs(), "entropy"),
     "signs_against_accuracy of one run": lambda: against(made_signs(("sdbnn",), 1)),
     "confusion_matrix": lambda: run_plots.confusion_matrix(made_counts(), CLASSES, "What for what", "on\nall"),
@@ -126,14 +127,14 @@ def test_the_profile_is_the_mean_of_the_seeds_in_the_network_s_order(drawn):
 
 
 def test_methods_that_are_not_there_are_left_out_and_none_at_all_is_refused():
-    figure = run_plots.layer_profile(made_signs(("bnn", "asd")), BINARY)
+    figure = sign_plots.layer_profile(made_signs(("bnn", "asd")), BINARY)
     assert {t.get_text() for t in figure.axes[0].texts if t.get_text()} == {"plain BNN", "ASD"}
     with pytest.raises(UsageError, match="none of irnet is in the table"):
-        run_plots.layer_profile(made_signs(("bnn",)), ("irnet",))
+        sign_plots.layer_profile(made_signs(("bnn",)), ("irnet",))
     with pytest.raises(UsageError, match="unknown method 'x'"):
-        run_plots.layer_profile(made_signs(("bnn",)), ("x",))
+        sign_plots.layer_profile(made_signs(("bnn",)), ("x",))
     with pytest.raises(UsageError, match="measure='accuracy': choose one of entropy"):
-        run_plots.layer_profile(made_signs(("bnn",)), ("bnn",), ("accuracy",))
+        sign_plots.layer_profile(made_signs(("bnn",)), ("bnn",), ("accuracy",))
 
 
 def test_the_scatter_has_every_run_and_the_stems_every_layer(drawn):
@@ -194,7 +195,7 @@ def test_nothing_to_draw_is_said():
 def test_no_two_names_share_a_line():
     """Many methods with the same value still have names that can be read."""
     table = made_signs().assign(sign_difference=0.45)
-    figure = run_plots.layer_profile(table, BINARY)
+    figure = sign_plots.layer_profile(table, BINARY)
     assert_readable(figure)
     heights = sorted(t.get_position()[1] for t in figure.axes[0].texts if t.get_text())
     assert all(b > a for a, b in itertools.pairwise(heights))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from made_results import made_signs
 from pictures import boxes, contrast_to_white, visible_texts
 
-from sdbnn_lite.analysis.study import read_study
+from sdbnn_lite.analysis.rank_test import rank_correlation
+from sdbnn_lite.analysis.tables import read_study
 from sdbnn_lite.core.methods import METHODS
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.plots import signs as ps
@@ -135,8 +136,8 @@ def test_lines_are_means_and_bands_ranges_over_the_seeds():
 
 @pytest.mark.parametrize(
     ("methods", "measure", "match"),
-    [(("bnn",), "accuracy", "choose one of entropy, sign_difference"), (("float",), "entropy", "methods: float"),
-     ((), "entropy", "none given")],
+    [(("bnn",), "accuracy", "choose one of entropy, sign_difference"), (("float",), "entropy", "none of float"),
+     ((), "entropy", "no method given")],
 )  # fmt: skip
 def test_what_the_table_does_not_hold_is_refused(methods, measure, match):
     with pytest.raises(UsageError, match=match):
@@ -144,49 +145,6 @@ def test_what_the_table_does_not_hold_is_refused(methods, measure, match):
 
 
 # --- accuracy --------------------------------------------------------------------------------------------------------
-
-
-def naive_spearman(x, y):
-    """Pearson's correlation of ranks, equal values sharing the mean of theirs."""
-
-    def ranks(values):
-        return np.array([sum(v < u for v in values) + (sum(v == u for v in values) + 1) / 2 for u in values])
-
-    return np.corrcoef(ranks(x), ranks(y))[0, 1]
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_rank_correlation_against_a_naive_one(seed):
-    random = np.random.default_rng(seed)
-    x, y = random.integers(0, 9, 15), random.normal(size=15)
-    found = ps.rank_correlation(x, y)
-    assert found.rho == pytest.approx(naive_spearman(x, y)) and found.n == 15 and 0 <= found.p <= 1
-
-
-def test_p_values_are_those_of_shuffled_pairs():
-    random = np.random.default_rng(0)
-    x, y = random.normal(size=20), random.normal(size=20)
-    y += 0.4 * x
-    found = ps.rank_correlation(x, y)
-    shuffled = [abs(naive_spearman(x, random.permutation(y))) for _ in range(1000)]
-    assert found.p == pytest.approx(np.mean(np.array(shuffled) >= abs(found.rho)), abs=0.03)
-
-
-@pytest.mark.parametrize("n", [10, 30])
-def test_the_smallest_visible_correlation_is_where_p_is_five_percent(n):
-    random = np.random.default_rng(1)
-    for _ in range(200):
-        found = ps.rank_correlation(random.normal(size=n) + np.arange(n) / 8, np.arange(n))
-        assert (found.p < 0.05) == (abs(found.rho) > found.visible)
-
-
-@pytest.mark.parametrize(
-    ("x", "y"),
-    [([1, 2, 3], [1, 2, 3]), ([1, 2, 3, 4], [1, 2, 3]), ([1, 1, 1, 1], [1, 2, 3, 4]), ([1, 2, 3, np.nan],) * 2],
-)
-def test_ranks_of_nothing_are_refused(x, y):
-    with pytest.raises(UsageError):
-        ps.rank_correlation(x, y)
 
 
 def test_runs_are_paired_with_their_own_accuracy():
@@ -205,7 +163,7 @@ def test_the_scatter_shows_every_run_and_says_the_correlation():
         rows = table[table["layer"] == layer]
         points = {(x, y) for line in ax.lines for x, y in zip(line.get_xdata(), line.get_ydata())}
         assert points == set(zip(rows["entropy"], 100 * rows["test_accuracy"]))
-        found = ps.rank_correlation(rows["entropy"], rows["test_accuracy"])
+        found = rank_correlation(rows["entropy"], rows["test_accuracy"])
         assert f"ρ = {found.rho:+.2f}, n = 12 runs, p = {found.p:.2f}" in ax.get_title("left")
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == [METHODS[m].short for m in METHODS if m in set(table["method"])]
@@ -215,7 +173,7 @@ def test_what_the_digits_say_of_accuracy_and_signs():
     """Notebook 04 says in words that accuracy doesn't follow the signs here."""
     table = ps.final_runs(read_study("digits", "signs.csv"), read_study("digits"))
     for layer in ("conv2", "conv3"):
-        for measure in ps.MEASURES:
+        for measure in ("entropy", "sign_difference"):
             rows = table[table["layer"] == layer]
-            found = ps.rank_correlation(rows[measure], rows["test_accuracy"])
+            found = rank_correlation(rows[measure], rows["test_accuracy"])
             assert found.n == 30 and found.p > 0.05

@@ -1,0 +1,160 @@
+"""What several figures are made of: title, caption and notes; lines with bands and markers; names at the lines' ends.
+
+chosen_methods    the one check of method names
+frame, finish     title and caption, then one final layout
+curve             a line per method, the seeds' range as a band, markers that don't hide each other
+name_ends         the lines' names at their right ends
+"""
+
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.isotonic import isotonic_regression
+
+from ..core.methods import METHODS, get_method
+from ..errors import UsageError
+from .theme import BLACK, COLOURS, MARKERS
+
+INK = "#444444"  # for secondary text: 9.7:1 on white
+SMALL = 9.5
+RIM = [patheffects.withStroke(linewidth=2.8, foreground=BLACK)]  # light colours hardly stand out from white
+MEASURES = {
+    "entropy": "entropy of the output signs [bit]",
+    "sign_difference": "sign difference of the outputs",
+    "input_after": "share of +1 among the inputs",
+}
+
+
+# --- checks and words ------------------------------------------------------------------------------------------------
+
+
+def chosen_methods(there: Iterable[str], methods: Sequence[str] | None = None, all_needed: bool = False) -> list[str]:
+    """Those of ``methods`` that are ``there``, as given; without ``methods`` all of them, in the order of ``METHODS``.
+
+    Raises UsageError for an unknown method, where none is left, and where ``all_needed`` and one isn't there.
+    """
+    there = set(there)
+    for method in there if methods is None else methods:
+        get_method(method)
+    if methods is None:
+        methods = [m for m in METHODS if m in there]
+    found = [m for m in methods if m in there]
+    if not methods:
+        raise UsageError("nothing to draw: no method given")
+    if not found or (all_needed and len(found) < len(methods)):
+        raise UsageError(f"methods: none of {', '.join(m for m in methods if m not in there)} is in the table")
+    return found
+
+
+def check_measure(measure: str) -> None:
+    """Raise UsageError for a measure that isn't in ``MEASURES``."""
+    if measure not in MEASURES:
+        raise UsageError(f"measure={measure!r}: choose one of {', '.join(MEASURES)}")
+
+
+def wrapped(text: str, width: int = 110) -> str:
+    """``text`` on lines that fit below a figure."""
+    return "\n".join(textwrap.wrap(text, width))
+
+
+def joined(words: Iterable[str]) -> str:
+    """The different ones of ``words``, joined by "and"."""
+    return " and ".join(dict.fromkeys(words))
+
+
+# --- the frame -------------------------------------------------------------------------------------------------------
+
+
+def frame(figure: Figure, title: str, caption: str = "") -> None:
+    """What is seen, above; what it was measured on, below."""
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", size=13)
+    if caption:
+        figure.supxlabel(caption, x=0.01, ha="left", size=SMALL, color=INK)
+
+
+def note(ax: Axes, y: float, text: str, size: float = SMALL, **look) -> None:
+    """A text to the right of the axes, at the height ``y`` of its data."""
+    ax.annotate(text, (1, y), (7, 0), ax.get_yaxis_transform(), "offset points", size=size, **{"va": "center", **look})
+
+
+def with_legend(figure: Figure, bands: int, columns: int, **options) -> tuple[np.ndarray, Axes]:
+    """(bands, columns) axes, and below them an empty one for the legend, which would otherwise cover the caption."""
+    inches = figure.get_figheight()
+    ratios = [(inches - 1.2) / bands] * bands + [0.5]
+    grid = figure.subplots(bands + 1, columns, squeeze=False, gridspec_kw={"height_ratios": ratios}, **options)
+    for ax in grid[-1]:
+        ax.remove()
+    below = figure.add_subplot(grid[0, 0].get_gridspec()[-1, :])
+    below.axis("off")
+    return grid[:-1], below
+
+
+def finish(figure: Figure) -> Figure:
+    """Lay the figure out once and for all, inside ``theme()``.
+
+    Ticks are made at the first draw, and each further draw would move things a little: a PNG would depend on what was
+    drawn before it.
+    """
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # inches: letters are a little wider at another dpi
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure
+
+
+# --- a line per method -----------------------------------------------------------------------------------------------
+
+
+def curve(ax: Axes, table: pd.DataFrame, method: str, every: slice, alpha: float = 0.22, **look) -> None:
+    """``table``'s mean over its index as a line, min to max as a band, a marker at ``every`` so manyth point."""
+    colour, x = COLOURS[method], table.index
+    if alpha:
+        ax.fill_between(x, table["min"], table["max"], color=colour, alpha=alpha, lw=0)
+    ax.plot(x, table["mean"], color=colour, **{"lw": 1.8, "path_effects": RIM, **look})
+    ax.plot(x[every], table["mean"].iloc[every], MARKERS[method], color=colour, mec=BLACK, mew=0.8, ms=7)
+
+
+def run_markers(ax: Axes, table: pd.DataFrame, methods: Sequence[str], measure: str) -> None:
+    """Every run of ``table`` at its ``measure`` and test accuracy in percent, by its method's marker."""
+    for method in methods:
+        mine = table[table["method"] == method]
+        ax.plot(mine[measure], 100 * mine["test_accuracy"], MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8,
+                ms=9, ls="", label=METHODS[method].short, clip_on=False)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EndNames:
+    """How names stand at the right ends of lines: marker at ``at``, text at ``text_at`` (both in axes widths), the
+    least distance of two as ``share`` of the axes' height, and the sizes of text and marker in points."""
+
+    at: float
+    text_at: float
+    share: float
+    size: float
+    marker: float = 7
+
+
+def name_ends(ax: Axes, ends: Mapping[str, float], text: Callable[[str], str], look: EndNames) -> None:
+    """Each method's marker and ``text(method)`` right of the axes, at the height of its last value or near it."""
+    bottom, top = ax.get_ylim()
+    methods = sorted(ends, key=ends.get)
+    gap = min(look.share * (top - bottom), (top - bottom) / max(len(methods) - 1, 1))
+    heights = spread_out([ends[m] for m in methods], gap, bottom, top)
+    outside = ax.get_yaxis_transform()
+    line = {"arrowstyle": "-", "color": INK, "lw": 0.8, "shrinkA": 0, "shrinkB": 0}
+    for method, height in zip(methods, heights):
+        ax.annotate("", (1, ends[method]), (look.at, height), outside, outside, arrowprops=line)
+        ax.plot(look.at, height, MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8, ms=look.marker,
+                clip_on=False, transform=outside)  # fmt: skip
+        ax.text(look.text_at, height, text(method), transform=outside, va="center", size=look.size)
+
+
+def spread_out(values: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
+    """``values`` (ascending), moved as little as possible (least squares): ``gap`` apart, from ``low`` to ``high``."""
+    steps = gap * np.arange(len(values))
+    return isotonic_regression(np.asarray(values) - steps, y_min=low, y_max=high - steps[-1]) + steps
