@@ -22,10 +22,10 @@ import torch
 import torch.nn.functional as F
 
 from ..errors import UsageError, unknown
-from ..packed.bare_layer import BareLayer
 from ..packed.engines import engine
+from ..packed.network import BareLayer
 from ..packed.words import WORD, sum_type, unpack_words
-from ..system.machine import one_thread
+from ..system.devices import one_thread
 from .time_packed import prepacked
 
 KINDS = ("float32", "bits", "packed")

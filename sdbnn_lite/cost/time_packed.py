@@ -15,8 +15,8 @@ import torch.nn.functional as F
 
 from ..core.models import build
 from ..packed import engines, pack
-from ..packed.bare_layer import BareLayer
-from ..system.machine import keep_freed_memory
+from ..packed.network import BareLayer
+from ..system.devices import keep_freed_memory
 from ..system.timing import interleaved, ratio
 
 SHAPES = ((64, 56), (128, 28), (256, 14), (512, 7))  # channels in and out, pixels a side: ResNet-18's at 224²

@@ -1,4 +1,4 @@
-"""Inference on bits: XNOR and popcount, exact zero padding, the same logits as the float network."""
+"""Packed inference: XNOR and popcount, exact zero padding, the same logits as the float network."""
 
 from .file import load_packed, save_packed
 from .network import PackedNet, pack

@@ -1,4 +1,4 @@
-"""A trained network that runs on bits: weights packed once, activations after every sign.
+"""A trained network, bit-packed for inference: weights packed once, activations after every sign.
 
 ``pack(net)`` takes what a :class:`~sdbnn_lite.core.models.BinaryNet` has learned and keeps only what predicting needs:
 
@@ -22,7 +22,7 @@ from ..core.layers import BinaryConv2d, binary_layers
 from ..core.models import BinaryNet, CifarResNet, DigitsConvNet, ImageNetResNet, ResNet20Block, VGGSmall
 from ..errors import UsageError
 from .engines import engine
-from .shares import in_shares
+from .shards import in_shards
 from .thresholds import Switch, switch_of
 from .words import Base, Geometry, base_of, pack_weights
 
@@ -50,15 +50,36 @@ class RealConv:
         return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
 
 
-class PackedLayer:
+class BareLayer:
+    """A binary convolution and nothing else, as the engines compute it: w (O, C, k, k), every value ±1."""
+
+    def __init__(self, w: np.ndarray, stride: int = 1, padding: int = 1):
+        self.outputs, self.channels, self.kernel, _ = w.shape
+        self.stride, self.padding = stride, padding
+        self.words = pack_weights(w)
+        self.blocks = side_by_side(self.words)
+        self._bases: dict[Geometry, Base] = {}
+
+    def geometry(self, padded: np.ndarray) -> Geometry:
+        """The sizes for words (N, H + 2·padding, W + 2·padding, K), which have their border already.
+
+        Raises UsageError where the images are too small for the kernel.
+        """
+        height, width = (side - 2 * self.padding for side in padded.shape[1:3])
+        return Geometry(self.channels, self.outputs, height, width, self.kernel, self.stride, self.padding)
+
+    def base(self, geometry: Geometry) -> Base:
+        """The border's table, made once per image size."""
+        if geometry not in self._bases:
+            self._bases[geometry] = base_of(self.words, geometry)
+        return self._bases[geometry]
+
+
+class PackedLayer(BareLayer):
     """One binary convolution with its batch norm and its activation (Hardtanh, or PReLU with ``slope``)."""
 
     def __init__(self, conv: BinaryConv2d, bn: nn.BatchNorm2d, prelu: nn.PReLU | None = None):
-        w = conv.binary_weight().detach().numpy()
-        self.outputs, self.channels, self.kernel, _ = w.shape
-        self.stride, self.padding = conv.stride, conv.padding
-        self.words = pack_weights(w)
-        self.blocks = side_by_side(self.words)
+        super().__init__(conv.binary_weight().detach().numpy(), conv.stride, conv.padding)
         self.factor, self.offset = fold(bn, conv.scale())
         self.slope = None if prelu is None else prelu.weight.detach().numpy().copy()
         self.squeeze = self.expand = self.beta = None
@@ -67,19 +88,7 @@ class PackedLayer:
             self.expand = conv.asd.expand.weight.detach().numpy().copy()
         elif conv.rsign is not None:
             self.beta = conv.rsign.beta.detach().numpy().copy()
-        self._bases: dict[Geometry, Base] = {}
         self._switch: Switch | None = None
-
-    def geometry(self, padded: np.ndarray) -> Geometry:
-        """The sizes for words that have their border already."""
-        h, w = (side - 2 * self.padding for side in padded.shape[1:3])
-        return Geometry(self.channels, self.outputs, h, w, self.kernel, self.stride, self.padding)
-
-    def base(self, geometry: Geometry) -> Base:
-        """The border's table, made once per image size."""
-        if geometry not in self._bases:
-            self._bases[geometry] = base_of(self.words, geometry)
-        return self._bases[geometry]
 
     def switch_to(self, following: "PackedLayer") -> Switch | None:
         """How this layer's sums become the signs of the one behind it; None where ASD needs the values' mean."""
@@ -145,12 +154,12 @@ class PackedNet:
         images = images.contiguous(memory_format=torch.channels_last)
         if self.engine.lock:
             with self.engine.lock:
-                return self._in_turn(images)
+                return self._in_chunks(images)
         if 1 < torch.get_num_threads() <= len(images):
-            return in_shares(self._in_turn, images)
-        return self._in_turn(images)
+            return in_shards(self._in_chunks, images)
+        return self._in_chunks(images)
 
-    def _in_turn(self, images: Tensor) -> Tensor:
+    def _in_chunks(self, images: Tensor) -> Tensor:
         """The logits, ``AT_ONCE`` images at a time, each layer with all of this thread's threads."""
         self.engine.follow_threads()
         at_once = AT_ONCE // 2 if isinstance(self.net, ImageNetResNet) else AT_ONCE
@@ -233,7 +242,7 @@ class PackedNet:
         return net.linear(torch.from_numpy(self.engine.means(x)))
 
     def _chain(self, images: Tensor) -> Tensor:
-        """VGG-Small and the digits' network: convolutions in a row, some with a 2×2 maximum behind them."""
+        """VGG-Small and the digits' network: consecutive convolutions, some with a 2×2 maximum behind them."""
         net, x = self.net, self._stem(images)
         pooled: Sequence[bool] = net.pooled[1:] if isinstance(net, VGGSmall) else (True, True)
         names = list(self.layers)
@@ -260,10 +269,13 @@ def check(net: nn.Module) -> None:
 
 
 def pack(net: BinaryNet, engine: str | None = None) -> PackedNet:
-    """The network on bits, for predicting on the CPU; ``engine``: "numba" (fast), "numpy" (readable), None: the first.
+    """The bit-packed network, for inference on the CPU.
 
-    Its logits are the network's own in evaluation mode: equal to 1e-9 in float64, to 1e-4 in float32, where an
-    activation within rounding of its threshold may rarely take the other sign. Raises UsageError for a network with
-    real weights (the float twin, stage 1) or on a GPU. The network is put into evaluation mode and shared, not copied.
+    ``engine``: "numba" (fast) or "numpy" (readable); None selects numba where it is installed.
+
+    Images (N, C, H, W) -> logits (N, classes), the network's own in evaluation mode: equal to 1e-9 in float64, to 1e-4
+    in float32, where an activation within rounding of its threshold may rarely take the other sign. Raises UsageError
+    for a network with real weights (the float twin, stage 1) or on a GPU. The network is put into evaluation mode and
+    shared, not copied.
     """
     return PackedNet(net, engine)

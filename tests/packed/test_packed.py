@@ -16,8 +16,8 @@ from sdbnn_lite import cli
 from sdbnn_lite.core.methods import METHODS
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.packed import engines, pack
-from sdbnn_lite.packed.bare_layer import BareLayer
-from sdbnn_lite.packed.shares import in_shares
+from sdbnn_lite.packed.network import BareLayer
+from sdbnn_lite.packed.shards import in_shards
 from sdbnn_lite.packed.words import Geometry, pack_weights, pack_words, unpack_words
 
 BINARY = [name for name, method in METHODS.items() if method.binary]
@@ -164,9 +164,9 @@ def test_what_goes_wrong_in_a_share_is_raised():
     torch.set_num_threads(2)
     try:
         with pytest.raises(ZeroDivisionError):
-            in_shares(lambda part: part if part[0] == 0 else 1 // 0, torch.arange(4.0))
+            in_shards(lambda part: part if part[0] == 0 else 1 // 0, torch.arange(4.0))
         assert torch.get_num_threads() == 2
-        assert torch.equal(in_shares(lambda part: part * torch.get_num_threads(), torch.arange(5.0)), torch.arange(5.0))
+        assert torch.equal(in_shards(lambda part: part * torch.get_num_threads(), torch.arange(5.0)), torch.arange(5.0))
     finally:
         torch.set_num_threads(before)
 

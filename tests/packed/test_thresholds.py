@@ -7,7 +7,7 @@ from samples import trained
 
 import sdbnn_lite as sd
 from sdbnn_lite.packed import engines, pack
-from sdbnn_lite.packed.bare_layer import BareLayer
+from sdbnn_lite.packed.network import BareLayer
 from sdbnn_lite.packed.thresholds import switch_of
 from sdbnn_lite.packed.words import unpack_words
 
