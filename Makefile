@@ -51,7 +51,7 @@ notebooks: venv ## execute the notebooks in place, for committing
 figures: venv ## draw figures/ again from the committed results
 	"$(BIN)/sdbnn-lite" figures --out figures
 
-readme: venv ## fill the README's tables again from the committed results
+readme: venv ## fill the tables in README.md and docs/ again from the committed results
 	"$(BIN)/python" -m sdbnn_lite.pages.readme
 
 site: venv ## write the notebooks as static pages into site/, readable without a network

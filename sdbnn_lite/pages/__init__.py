@@ -1,1 +1,1 @@
-"""What runs, checks and renders the notebooks and fills the README."""
+"""What runs, checks and renders the notebooks and fills the tables of README and docs/."""

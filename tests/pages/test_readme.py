@@ -1,4 +1,4 @@
-"""The README keeps its word: its example prints what it says, its commands exist, its links lead somewhere."""
+"""README and docs/ keep their word: the example prints what it says, commands exist, links lead somewhere."""
 
 import contextlib
 import io
@@ -13,6 +13,7 @@ from sdbnn_lite.pages import readme
 from sdbnn_lite.training.recipes import CHAINS, RECIPES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_the_example_prints_what_it_says():
@@ -25,12 +26,18 @@ def test_the_example_prints_what_it_says():
     assert len(code.strip().splitlines()) <= 10
 
 
-COMMANDS = re.findall(r"^    (sdbnn-lite .*?)(?:  +#.*)?$", README, re.MULTILINE)
+def test_the_readme_is_short_and_links_the_other_pages():
+    assert len(README.splitlines()) <= 150
+    assert all(f"(docs/{path.name})" in README for path in PAGES[1:])
+
+
+WORDS = "".join(path.read_text(encoding="utf-8") for path in PAGES).replace("\\\n", "")  # a command on one line
+COMMANDS = re.findall(r"^    (?:sdbnn-lite|torchrun .*?-m sdbnn_lite) (.*?)(?:  +#.*)?$", WORDS, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_one(command):
-    args = cli.make_parser().parse_args(shlex.split(command)[1:])
+    args = cli.make_parser().parse_args(shlex.split(command))
     if hasattr(args, "recipe"):
         assert args.recipe in RECIPES or args.recipe in CHAINS
 
@@ -39,18 +46,20 @@ def test_there_are_commands_to_check():
     assert len(COMMANDS) >= 8
 
 
-def test_make_targets_and_links_exist():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"\bmake ([a-z]+)", README):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
-    assert len(links) > 8
-    for path in links + re.findall(r"`((?:sdbnn_lite|tests)/\S+?\.py)`", README):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_make_targets_and_links_exist(page):
+    text, makefile = page.read_text(encoding="utf-8"), (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"`make ([a-z]+)|^    make ([a-z]+)", text, re.MULTILINE):
+        assert re.search(rf"^{''.join(target)}:", makefile, re.MULTILINE), target
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert link.startswith("http") or (page.parent / link).exists(), link
+    for path in re.findall(r"`((?:sdbnn_lite|tests)/\S+?\.py)`", text):
         assert (ROOT / path).exists(), path
 
 
 def test_the_tables_are_the_committed_and_measured_ones():
-    assert readme.filled(README) == README
+    pages = {path: path.read_text(encoding="utf-8") for path in readme.PAGES}
+    assert readme.filled(pages) == pages
 
 
 def test_a_table_that_says_something_else_is_filled_again(tmp_path, monkeypatch, capsys):
@@ -63,6 +72,18 @@ def test_a_table_that_says_something_else_is_filled_again(tmp_path, monkeypatch,
     assert path.read_text() == wanted
     assert readme.main([str(path)]) == 0 and path.read_text() == wanted
     assert "nothing has changed" in capsys.readouterr().out
+
+
+def test_tables_may_stand_on_several_pages_but_only_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(readme, "TABLES", {"one": lambda: "| 1 |", "two": lambda: "| 2 |"})
+    paths = [tmp_path / "a.md", tmp_path / "b.md"]
+    for path, name in zip(paths, ("one", "two")):
+        path.write_text(f"<!-- table: {name} -->\n<!-- end: {name} -->\n")
+    assert readme.main([str(path) for path in paths]) == 0
+    assert [path.read_text().splitlines()[2] for path in paths] == ["| 1 |", "| 2 |"]
+    paths[0].write_text(paths[1].read_text() + paths[0].read_text())
+    assert readme.main([str(path) for path in paths]) == 2
+    assert "the table of two needs one place" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "<!-- table: one -->", "<!-- table: one -->\n<!-- end: one -->\n" * 2])
