@@ -27,10 +27,10 @@ class Augmentation:
     pad       pixels a side before the crop (0: no crop), zeros, or with ``reflect`` the image mirrored at its border
     flip      left and right with probability 1/2; where ``epoch`` (0, 1, …) is given, in every second epoch instead:
               an image's own coin, the same in every run, says in which (so that two epochs show both sides)
-    cutout    side of a square whose pixels are erased, 0: none (DeVries & Taylor 2017; see :func:`erase`)
-    resized   instead of ``pad``: a random box of 8-100 % of the area, aspect 3/4-4/3, resized to the whole (``vary``)
-    jitter    brightness, contrast and saturation, each by a factor in 1 ± jitter, 0 … 1 (``vary.jitter``)
-    lighting  standard deviation of AlexNet's colour shift, 0 or more (``vary.lighting``)
+    cutout    side of a square whose pixels are erased, 0: none (:func:`erase`; arXiv:1708.04552)
+    resized   instead of ``pad``: a random box of 8-100 % of the area, aspect 3/4-4/3, resized to the whole
+    jitter    brightness, contrast and saturation, each by a factor in 1 ± jitter, 0 … 1
+    lighting  standard deviation of AlexNet's colour shift, 0 or more; these three are in ``imagenet_augment``
     """
 
     pad: int = 4

@@ -1,4 +1,4 @@
-"""A tree of image files, ROOT/{train,test}/<class>/*: checked, decoded once, and cached with a checksum.
+"""The pixels of an image tree, decoded once and cached with a checksum.
 
 Decoding 60,000 small JPEG files takes about as long as an epoch of a small network, so the pixels are kept in a
 safetensors file, ROOT/.sdbnn_cache/<size>px.safetensors (in the user's cache folder where ROOT can't be written). Its
@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +24,11 @@ from tqdm.auto import tqdm
 
 from ..errors import UsageError
 from .image_file import first_line, read_image
+from .prefetch import in_threads
 from .tree import Tree, some
 
 CACHE = ".sdbnn_cache"
+CHUNK = 64  # images that a thread decodes in a go
 FORMAT = "2"  # raise it when the same tree would be decoded to other pixels
 
 
@@ -85,9 +86,8 @@ def _decode_split(
     paths: list[str], size: int, exact: bool, strict: bool, sizes: set, bar: tqdm
 ) -> tuple[Tensor, tuple[int, ...]]:
     """uint8 (N, 3, size, size) and which images were left out; adds every (width, height) met to ``sizes``."""
-    # Written through numpy: torch would wake its own threads for each of these small copies. Handed out in chunks: for
-    # small images, passing the interpreter's lock to and fro would cost more than decoding them.
-    images, chunk = np.empty((len(paths), 3, size, size), np.uint8), 64
+    # Written through numpy: torch would wake its own threads for each of these small copies.
+    images = np.empty((len(paths), 3, size, size), np.uint8)
     left_out: set[int] = set()
 
     def one(index: int) -> tuple[int, int] | None:
@@ -104,13 +104,7 @@ def _decode_split(
         images[index] = np.asarray(F.center_crop(F.resize(picture, size), size)).transpose(2, 0, 1)
         return picture.size
 
-    def several(first: int) -> list[tuple[int, int] | None]:
-        return [one(index) for index in range(first, min(first + chunk, len(paths)))]
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for found in pool.map(several, range(0, len(paths), chunk)):  # an error here cancels what hasn't begun
-            sizes.update(pair for pair in found if pair)
-            bar.update(len(found))
+    sizes.update(pair for pair in in_threads(one, range(len(paths)), os.cpu_count() or 1, CHUNK, bar) if pair)
     kept = images if not left_out else np.delete(images, sorted(left_out), axis=0)
     return torch.from_numpy(kept), tuple(sorted(left_out))
 

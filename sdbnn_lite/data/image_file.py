@@ -2,8 +2,8 @@
 
 A JPEG file holds the cosine coefficients of 8x8 blocks. From the first 4x4, 2x2 or 1 of them the image comes out at
 1/2, 1/4 or 1/8 of its sides, without ever having been larger (libjpeg's "DCT scaling", PIL's ``draft``). Where a crop
-is to be shrunk by more than that anyway, most of the decoding is saved; the pixels differ a little from those of the
-long way, for the blocks are averaged by another filter.
+is to be shrunk by more than that anyway, most of the decoding is saved; the pixels differ a little from full
+decoding, for the blocks are averaged by another filter.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def read_image(path: str) -> Image.Image:
         raise unreadable(path, error) from error
 
 
-def read_cut(
+def read_crop(
     path: str, choose: Callable[[int, int], Box], size: int, reduced: bool = False, flip: bool = False
 ) -> np.ndarray:
     """The box ``choose(height, width)`` of the picture in ``path``, resized to uint8 (size, size, 3).
@@ -62,10 +62,9 @@ def read_cut(
 
 def resized(picture: Image.Image, box: Box, size: int, flip: bool = False) -> np.ndarray:
     """uint8 (size, size, 3): crop, then bilinear with antialiasing; pixels outside the box play no part."""
-    cut = picture
     if (box.width, box.height) != picture.size:
-        cut = picture.crop((box.left, box.top, box.left + box.width, box.top + box.height))
-    return _pixels(cut.resize((size, size), Image.Resampling.BILINEAR), flip)
+        picture = picture.crop((box.left, box.top, box.left + box.width, box.top + box.height))
+    return _pixels(picture.resize((size, size), Image.Resampling.BILINEAR), flip)
 
 
 def _pixels(picture: Image.Image, flip: bool) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The random numbers of ImageNet's augmentation, and the crops, flips and colours that they stand for.
 
 Every image of an epoch has ``NUMBERS`` numbers of its own, uniform in [0, 1). They come from Philox (Salmon et al.,
-2011), which counts instead of going on from a state: the numbers at place i of an epoch are found from the epoch's key
+2011, "Parallel random numbers: as easy as 1, 2, 3"), which counts instead of keeping a state: the numbers at place i of an epoch are found from the epoch's key
 and i alone. So neither the number of workers or processes nor where a run was resumed changes a pixel.
 
     0-19   ten tries (area, aspect) for the crop       20, 21   its place
@@ -20,7 +20,7 @@ from .image_file import Box
 
 NUMBERS = 32  # a multiple of 4: Philox makes four at a time
 TRIES = 10
-AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)  # Szegedy et al. 2015; torchvision's RandomResizedCrop
+AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)  # arXiv:1409.4842, section 6; torchvision's RandomResizedCrop
 GREY = (0.2989, 0.587, 0.114)  # of red, green, blue: torchvision's
 ORDERS = tuple(itertools.permutations(range(3)))
 # Principal components of ImageNet's RGB values in 0 … 1 (Krizhevsky et al. 2012; the numbers of fb.resnet.torch)

@@ -1,4 +1,4 @@
-"""Batches made ahead of time by threads, in order.
+"""Work for threads, in order: batches made ahead of time, and one call for each of many items.
 
 Threads, not processes: PIL lets go of the interpreter's lock while it decodes and resizes, every thread writes into the
 batch's own memory (which a GPU can fetch by itself, "pinned"), nothing is copied between processes, and no process is
@@ -6,13 +6,14 @@ forked from one that holds a GPU. `sdbnn-lite bench data` measures it beside tor
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from ..errors import UsageError
 
@@ -20,7 +21,7 @@ CHUNK = 8  # images that one thread makes in a go
 AHEAD = 3  # chunks for each thread, in batches after the one that is waited for
 
 
-class Made(NamedTuple):
+class Batch(NamedTuple):
     """One batch as it comes: ``part`` of the epoch's places, uint8 (n, size, size, 3), and what couldn't be read."""
 
     part: slice
@@ -30,7 +31,7 @@ class Made(NamedTuple):
 
 def prefetch(
     slices: Iterable[slice], make: Callable[[int], np.ndarray], size: int, workers: int, pinned: bool = False
-) -> Iterator[Made]:
+) -> Iterator[Batch]:
     """The batches ``slices``, whose image at place i is ``make(i)``, uint8 (size, size, 3).
 
     ``workers`` threads make them while the caller works on earlier ones; at most as many batches wait as keep every
@@ -47,8 +48,8 @@ def prefetch(
             jobs = [(_fill, pixels.numpy(), part.start, chunk, make) for chunk in chunks]
             waiting.append((part, pixels, [pool.submit(*job) if pool else job for job in jobs]))
             ahead += number
-            while waiting and ahead - _length(waiting[0]) >= AHEAD * CHUNK * workers:
-                ahead -= _length(waiting[0])
+            while waiting and ahead - len(waiting[0][1]) >= AHEAD * CHUNK * workers:
+                ahead -= len(waiting[0][1])
                 yield _done(*waiting.popleft())
         while waiting:
             yield _done(*waiting.popleft())
@@ -57,15 +58,11 @@ def prefetch(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _length(batch: tuple) -> int:
-    return len(batch[1])
-
-
-def _done(part: slice, pixels: Tensor, chunks: list) -> Made:
+def _done(part: slice, pixels: Tensor, chunks: list) -> Batch:
     failed = []
     for chunk in chunks:
         failed += chunk[0](*chunk[1:]) if isinstance(chunk, tuple) else chunk.result()
-    return Made(part, pixels, failed)
+    return Batch(part, pixels, failed)
 
 
 def _fill(pixels: np.ndarray, first: int, chunk: range, make: Callable[[int], np.ndarray]) -> list:
@@ -76,3 +73,18 @@ def _fill(pixels: np.ndarray, first: int, chunk: range, make: Callable[[int], np
         except UsageError as error:
             failed.append((at, error))
     return failed
+
+
+def in_threads(one: Callable, items: Sequence, workers: int, chunk: int, bar: tqdm) -> Iterator:
+    """``one(item)`` for every item, in order, by ``workers`` threads that take ``chunk`` items at a time.
+
+    For small images, passing the interpreter's lock to and fro would cost more than decoding them one by one.
+    """
+    chunks = [items[at : at + chunk] for at in range(0, len(items), chunk)]
+    pool = ThreadPoolExecutor(max(1, workers))
+    try:
+        for results in pool.map(lambda several: [one(item) for item in several], chunks):
+            yield from results
+            bar.update(len(results))
+    finally:  # an error cancels what hasn't started
+        pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""An image tree packed once for fast reading: every image resized, its bytes in one file that is mapped into memory.
+"""A resized copy of an image tree, made once for fast reading: all images in one file that is mapped into memory.
 
 Decoding a photograph takes milliseconds, copying a part of its bytes microseconds. So the images are resized so that
 the shorter side is 256/224 of what the network sees (256 for 224), and stored one after the other as raw RGB in
@@ -11,7 +11,7 @@ Scores are the same to the last bit, for that resize is what they begin with any
 resized image instead of the original: a box smaller than 224 pixels is a little softer.
 
 Before the first image is decoded, the sizes of all are read from their headers: the file's size is known, and the disk
-space is taken at once. A build that was stopped goes on where it was; the finished one gets its name in one step. It is
+space is taken at once. A build that was stopped resumes where it was; the finished one gets its name in one step. It is
 keyed by path, size and time of every file: if any changes, the packed images aren't used until they are made again.
 """
 
@@ -20,8 +20,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,11 +36,12 @@ from tqdm.auto import tqdm
 from ..errors import RunError, UsageError
 from .decoded import CACHE
 from .image_file import Box, first_line, read_image, resized, unreadable
+from .prefetch import in_threads
 from .tree import Split, Tree
 
 FORMAT = "1"  # raise it when the same tree would be packed to other bytes
 CHUNK = 64  # images that a thread packs in a go
-FLUSH = 20.0  # seconds between two points from which a stopped build goes on
+FLUSH = 20.0  # seconds between two points from which a stopped build resumes
 WAITING, KEPT, LEFT_OUT = 0, 1, 2
 
 
@@ -66,10 +66,10 @@ class PackedSplit:
         """The whole image as PIL has it."""
         return Image.fromarray(self.image(index))
 
-    def cut(
+    def crop(
         self, index: int, choose: Callable[[int, int], Box], size: int, reduced: bool = False, flip: bool = False
     ) -> np.ndarray:
-        """As ``read_cut``, of the packed image; only the box is read. ``reduced`` changes nothing here."""
+        """As ``read_crop``, of the packed image; only the box is read. ``reduced`` changes nothing here."""
         image = self.image(index)
         box = choose(*image.shape[:2])
         part = image[box.top : box.top + box.height, box.left : box.left + box.width]
@@ -120,6 +120,17 @@ def _open_split(path: Path, split: Split, facts: dict[str, str]) -> PackedSplit:
 
 
 @dataclass(frozen=True)
+class _Build:
+    """A tree being packed: the folder of what is done so far, the shorter side, threads, a bar or not, and the key."""
+
+    part: Path
+    side: int
+    workers: int
+    progress: bool
+    facts: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Packed:
     """What is packed: its folder, bytes on the disk, images, and how many of the tree's are left out."""
 
@@ -134,21 +145,21 @@ def pack(
 ) -> Packed:
     """Pack the images of ``tree``, the shorter side resized to ``side`` (bilinear, antialiased, as torchvision).
 
-    A build that is already there and fits is kept; one that was stopped goes on. Unreadable training images are left
+    A build that is already there and fits is kept; one that was stopped is resumed. Unreadable training images are left
     out and named; with ``strict``, and for test images always, the first one stops with a UsageError, and so does a
     build that is already there without some.
     Raises RunError where the disk is too small or can't be written, saying what is needed and what was kept.
     """
     place, facts = place_of(tree, side), _facts(tree, side)
     part = place.with_name(f"{place.name}.part")
+    build = _Build(part, side, workers, progress, facts)
     if open_packed(tree, side) is None:
         try:
-            _start(part, facts)
-            plans = [(name, split, _sizes(split, side, workers, progress)) for name, split in _splits(tree)]
-            _reserve(part, {name: _bytes(size) for name, _, size in plans})
-            for name, split, size in plans:
-                stop = strict or split is tree.test
-                _fill(part / name, split, size, side, workers, stop, progress, facts)
+            _start(build)
+            sizes = {name: _sizes(build, split) for name, split in _splits(tree)}
+            _reserve(part, {name: _bytes(size) for name, size in sizes.items()})
+            for name, split in _splits(tree):
+                _fill(build, name, split, sizes[name], stop=strict or split is tree.test)
             if place.exists():
                 shutil.rmtree(place)
             os.replace(part, place)
@@ -157,7 +168,7 @@ def pack(
         except OSError as error:
             raise RunError(
                 f"{part} can't be written ({first_line(error)}); what is packed so far is kept there, and the same "
-                f"command goes on with it. {place.parent} may be a link to another disk"
+                f"command resumes it. {place.parent} may be a link to another disk"
             ) from error
     on_disk = sum(file.stat().st_size for file in place.iterdir())
     packed = sum(map(len, open_packed(tree, side) or ()))
@@ -182,16 +193,16 @@ def _bytes(size: np.ndarray) -> int:
     return int((size.astype(np.int64).prod(1) * 3).sum())
 
 
-def _start(part: Path, facts: dict[str, str]) -> None:
+def _start(build: _Build) -> None:
     """An empty folder, or one that a build of the same images has left."""
-    about = part / "about.json"
-    if part.is_dir() and not (about.is_file() and json.loads(about.read_text() or "{}") == facts):
-        shutil.rmtree(part)
-    part.mkdir(parents=True, exist_ok=True)
-    about.write_text(json.dumps(facts))
+    about = build.part / "about.json"
+    if build.part.is_dir() and not (about.is_file() and json.loads(about.read_text() or "{}") == build.facts):
+        shutil.rmtree(build.part)
+    build.part.mkdir(parents=True, exist_ok=True)
+    about.write_text(json.dumps(build.facts))
 
 
-def _sizes(split: Split, side: int, workers: int, progress: bool) -> np.ndarray:
+def _sizes(build: _Build, split: Split) -> np.ndarray:
     """int32 (N, 2): height and width that each image will have, from its header; 0, 0 where that can't be read."""
 
     def one(path: str) -> tuple[int, int]:
@@ -200,9 +211,9 @@ def _sizes(split: Split, side: int, workers: int, progress: bool) -> np.ndarray:
                 width, height = picture.size
         except Exception:  # noqa: BLE001  any error of PIL: reading the image itself will name it
             return 0, 0
-        return packed_size(height, width, side)
+        return packed_size(height, width, build.side)
 
-    found = list(_spread(one, split.paths, workers, f"{Path(split.root).name}: sizes", progress))
+    found = list(_spread(build, one, split.paths, f"{Path(split.root).name}: sizes"))
     return np.array(found, np.int32).reshape(-1, 2)
 
 
@@ -221,10 +232,9 @@ def _reserve(part: Path, wanted: dict[str, int]) -> None:
             file.truncate(number)
 
 
-def _fill(
-    path: Path, split: Split, size: np.ndarray, side: int, workers: int, strict: bool, progress: bool, facts: dict
-) -> None:
-    """Decode what isn't there yet, then write the index."""
+def _fill(build: _Build, name: str, split: Split, size: np.ndarray, stop: bool) -> None:
+    """Decode what isn't there yet, then write the index; ``stop`` at an unreadable image, else leave it out."""
+    path = build.part / name
     length = size.astype(np.int64).prod(1) * 3
     offset = np.cumsum(length) - length
     done = path.with_suffix(".done")
@@ -236,11 +246,11 @@ def _fill(
     written = time.monotonic()
 
     def one(index: int) -> tuple[int, UsageError | None]:
-        name = split.samples[index][0]
+        file = split.samples[index][0]
         try:
-            picture = F.resize(read_image(name), side)
+            picture = F.resize(read_image(file), build.side)
             if picture.size[::-1] != tuple(size[index]):
-                raise unreadable(name, ValueError("its header tells another size"))
+                raise unreadable(file, ValueError("its header tells another size"))
         except UsageError as error:
             return index, error
         at = offset[index]
@@ -255,8 +265,8 @@ def _fill(
 
     waiting = np.flatnonzero(state == WAITING).tolist()
     try:
-        for index, error in _spread(one, waiting, workers, f"packing {path.name}", progress, len(split)):
-            if error is not None and strict:
+        for index, error in _spread(build, one, waiting, f"packing {name}", len(split)):
+            if error is not None and stop:
                 raise error
             state[index] = KEPT if error is None else LEFT_OUT
             if error is not None:
@@ -267,21 +277,15 @@ def _fill(
     finally:
         keep()
     arrays = {"size": size, "offset": offset, "kept": state}
-    save_file(arrays, path.with_suffix(".index"), {"facts": json.dumps(facts)})
+    save_file(arrays, path.with_suffix(".index"), {"facts": json.dumps(build.facts)})
 
 
-def _spread(one: Callable, items: list, workers: int, title: str, progress: bool, total: int | None = None) -> Iterator:
-    """``one(item)`` for every item, in order, by threads that take a chunk at a time; a bar for people."""
-    chunks = [items[at : at + CHUNK] for at in range(0, len(items), CHUNK)]
+def _spread(build: _Build, one: Callable, items: Sequence, title: str, total: int | None = None) -> Iterator:
+    """``one(item)`` for every item, in order, by the build's threads, with a bar; ``total``: those done before too."""
     total = len(items) if total is None else total
-    pool = ThreadPoolExecutor(max(1, workers))
-    try:
-        with tqdm(total=total, initial=total - len(items), desc=title, unit="image", disable=not progress) as bar:
-            for found in pool.map(lambda chunk: [one(item) for item in chunk], chunks):
-                yield from found
-                bar.update(len(found))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    bar = tqdm(total=total, initial=total - len(items), desc=title, unit="image", disable=not build.progress)
+    with bar:
+        yield from in_threads(one, items, build.workers, CHUNK, bar)
 
 
 def _gb(number: int) -> str:

@@ -15,8 +15,8 @@ from . import imagenet_augment
 from .augment import Augmentation
 from .base import Batches, ImageSetBase
 from .image_file import Box
-from .prefetch import Made, prefetch
-from .resized_copy import PackedSplit
+from .prefetch import Batch, prefetch
+from .resized_copy import PackedSplit, side_for
 from .tree import Split
 
 NONE = Augmentation(pad=0, flip=False)
@@ -28,11 +28,11 @@ class StreamedImageSet(ImageSetBase):
     """A set too large for memory: ``workers`` threads read its images while the network trains.
 
     Training images: a random box (8-100 % of the area, aspect 3/4-4/3) resized to ``image_size``, flipped, colours
-    varied. Test images: resized to 256/224 of ``image_size``, cut in the middle. The usual ImageNet protocol (Szegedy
-    et al. 2015; torchvision's reference).
+    varied. Test images: resized to 256/224 of ``image_size``, cropped in the middle. The usual ImageNet protocol
+    (Szegedy et al. 2015, arXiv:1409.4842; torchvision's reference).
 
-    train, test   image files (:class:`Split`), or their packed copy (``packing``), several times as fast
-    reduced       decode JPEG for training no larger than the box needs (``picture``); test images never
+    train, test   image files (:class:`Split`), or their resized copy (:class:`PackedSplit`), several times as fast
+    reduced       decode JPEG for training no larger than the box needs (``image_file``); test images never
     strict        stop at the first unreadable training image; else it is named, left out of its batch and counted in
                   ``unreadable`` (messages). An unreadable test image always stops: a score is one of *all* images
     """
@@ -64,10 +64,10 @@ class StreamedImageSet(ImageSetBase):
             raise UsageError(f"{self.label}: reflect, cutout and alternate_flip are for image sets held in memory")
 
     def epoch(self, batch_size: int, generator: torch.Generator, augmentation: Augmentation, start: int = 0) -> Batches:
-        """As :meth:`ImageSet.epoch`; any ``pad`` above 0 stands for ``resized``; with neither, the test images' cut.
+        """As :meth:`ImageSet.epoch`; any ``pad`` above 0 stands for ``resized``; with neither, the test images' crop.
 
-        Order and one key are drawn here; each image's random numbers follow from the key and its place (``vary``), so
-        neither ``start`` nor ``shard`` nor the number of workers changes a pixel.
+        Order and one key are drawn here; each image's random numbers follow from the key and its place
+        (``imagenet_augment``), so neither ``start`` nor ``shard`` nor the number of workers changes a pixel.
         Raises UsageError for an augmentation that only sets in memory have.
         """
         self.check(augmentation)
@@ -77,63 +77,65 @@ class StreamedImageSet(ImageSetBase):
         return self._epoch(slices, order, key, augmentation)
 
     def _epoch(self, slices: list[slice], order: Tensor, key: int, augmentation: Augmentation) -> Batches:
-        def cut(place: int) -> np.ndarray:
+        def crop(place: int) -> np.ndarray:
             (u,) = imagenet_augment.numbers(key, slice(place, place + 1))
 
             def box(height: int, width: int) -> Box:
                 return imagenet_augment.random_box(u, height, width)
 
             flip = augmentation.flip and imagenet_augment.flips(u)
-            return self.train.cut(int(order[place]), box, self.image_size, self.reduced, flip)
+            return self.train.crop(int(order[place]), box, self.image_size, self.reduced, flip)
 
         def middle(place: int) -> np.ndarray:
-            image = self._middle(self.train, int(order[place]))
+            image = self._centre_crop(self.train, int(order[place]))
             (u,) = imagenet_augment.numbers(key, slice(place, place + 1))
             return image[:, ::-1] if augmentation.flip and imagenet_augment.flips(u) else image
 
         varied = bool(augmentation.pad or augmentation.resized)
-        for made in self._made(slices, cut if varied else middle):
-            labels, u = self.train.labels[order[made.part]], imagenet_augment.numbers(key, made.part)
-            if made.failed:
-                kept = self._left(made)
-                made, labels, u = made._replace(pixels=made.pixels[kept]), labels[kept], u[kept.numpy()]
-            x = self._here(made.pixels).permute(0, 3, 1, 2)
-            yield self._normalised(x, u, augmentation), self._here(labels)
+        for batch in self._batches(slices, crop if varied else middle):
+            labels, u = self.train.labels[order[batch.part]], imagenet_augment.numbers(key, batch.part)
+            if batch.failed:
+                kept = self._readable(batch)
+                batch, labels, u = batch._replace(pixels=batch.pixels[kept]), labels[kept], u[kept.numpy()]
+            yield self._images(batch.pixels, u, augmentation), self._to_device(labels)
 
     def test_batches(self, batch_size: int) -> Batches:
         """All test images of this shard in order, normalised; none is left out. UsageError for an unreadable one."""
-        for made in self._made(self.test_slices(batch_size), lambda place: self._middle(self.test, place)):
-            for _, error in made.failed:
+        for batch in self._batches(self.test_slices(batch_size), lambda place: self._centre_crop(self.test, place)):
+            for _, error in batch.failed:
                 raise error
-            x = self._here(made.pixels).permute(0, 3, 1, 2)
-            yield self._normalised(x, None, NONE), self._here(self.test.labels[made.part])
+            yield self._images(batch.pixels), self._to_device(self.test.labels[batch.part])
 
     def test_sample(self, count: int) -> Tensor:
         """As :meth:`ImageSet.test_sample`. UsageError for an unreadable image."""
-        pixels = torch.from_numpy(np.stack([self._middle(self.test, place) for place in self.sampled_places(count)]))
-        return self._normalised(self._here(pixels).permute(0, 3, 1, 2), None, NONE)
+        pixels = np.stack([self._centre_crop(self.test, place) for place in self.sampled_places(count)])
+        return self._images(torch.from_numpy(pixels))
 
-    def _made(self, slices: list[slice], make: Callable[[int], np.ndarray]) -> Iterator[Made]:
+    def _batches(self, slices: list[slice], make: Callable[[int], np.ndarray]) -> Iterator[Batch]:
         pinned = torch.device(self.device).type == "cuda"
         return prefetch(slices, make, self.image_size, self.workers, pinned)
 
-    def _middle(self, split: Split | PackedSplit, index: int) -> np.ndarray:
-        picture = F.resize(split.picture(index), round(self.image_size * 256 / 224))
+    def _centre_crop(self, split: Split | PackedSplit, index: int) -> np.ndarray:
+        picture = F.resize(split.picture(index), side_for(self.image_size))
         return np.asarray(F.center_crop(picture, self.image_size))
 
-    def _here(self, tensor: Tensor) -> Tensor:
+    def _images(self, pixels: Tensor, u: np.ndarray | None = None, augmentation: Augmentation = NONE) -> Tensor:
+        """uint8 (B, H, W, 3) -> float32 (B, 3, H, W) on the device, colours varied, normalised."""
+        return self._normalised(self._to_device(pixels).permute(0, 3, 1, 2), u, augmentation)
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.device, non_blocking=True)
 
-    def _left(self, made: Made) -> Tensor:
+    def _readable(self, batch: Batch) -> Tensor:
         """Which images of the batch could be read, bool (B,); the others are named on stderr, once, and counted."""
-        kept = torch.ones(len(made.pixels), dtype=torch.bool)
-        for place, error in made.failed:
+        kept = torch.ones(len(batch.pixels), dtype=torch.bool)
+        for place, error in batch.failed:
             if self.strict:
                 raise error
             kept[place] = False
             self.note(error)
         if not kept.any():
-            raise UsageError(f"{self.label}: not one image of a batch can be read; the last: {made.failed[-1][1]}")
+            raise UsageError(f"{self.label}: not one image of a batch can be read; the last: {batch.failed[-1][1]}")
         return kept
 
     def note(self, error: UsageError) -> None:

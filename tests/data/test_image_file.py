@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from torchvision.transforms import functional as F
 
-from sdbnn_lite.data.image_file import Box, read_cut, read_image, to_rgb
+from sdbnn_lite.data.image_file import Box, read_crop, read_image, to_rgb
 from sdbnn_lite.errors import UsageError
 
 COLOURS = np.random.default_rng(0)
@@ -65,7 +65,7 @@ def test_values_without_a_range_are_refused(tmp_path):
 def test_a_broken_file_is_named(tmp_path, content):
     path = tmp_path / "broken.jpg"
     path.write_bytes(content)
-    for read in (read_image, lambda name: read_cut(name, lambda h, w: Box(0, 0, h, w), 4, reduced=True)):
+    for read in (read_image, lambda name: read_crop(name, lambda h, w: Box(0, 0, h, w), 4, reduced=True)):
         with pytest.raises(UsageError, match="unreadable image .*broken.jpg: replace or remove it"):
             read(str(path))
 
@@ -81,10 +81,10 @@ BOXES = [Box(0, 0, 427, 640), Box(50, 100, 300, 400), Box(11, 13, 90, 77), Box(4
 
 
 @pytest.mark.parametrize("box", BOXES)
-def test_cuts_equal_torchvisions(photo, box):
+def test_crops_equal_torchvisions(photo, box):
     for size in (32, 100):
         theirs = F.resized_crop(read_image(photo), *box, [size, size])
-        assert np.array_equal(read_cut(photo, lambda h, w: box, size), np.asarray(theirs))
+        assert np.array_equal(read_crop(photo, lambda h, w: box, size), np.asarray(theirs))
 
 
 @pytest.mark.parametrize("box", BOXES)
@@ -93,7 +93,7 @@ def test_reduced_decoding_differs_little_and_only_where_it_may(photo, monkeypatc
     sizes = []
     original = Image.Image.convert
     monkeypatch.setattr(Image.Image, "convert", lambda self, mode: sizes.append(self.size) or original(self, mode))
-    full, less = (read_cut(photo, lambda h, w: box, size, reduced).astype(int) for reduced in (False, True))
+    full, less = (read_crop(photo, lambda h, w: box, size, reduced).astype(int) for reduced in (False, True))
     assert sizes[0] == (640, 427) and less.shape == (size, size, 3)
     shrunk = round(640 / sizes[1][0])
     assert sizes[1] == (-(-640 // shrunk), -(-427 // shrunk)) and shrunk in (1, 2, 4, 8)
@@ -108,14 +108,14 @@ def test_the_whole_photo_is_decoded_at_an_eighth(photo, monkeypatch):
     sizes = []
     original = Image.Image.convert
     monkeypatch.setattr(Image.Image, "convert", lambda self, mode: sizes.append(self.size) or original(self, mode))
-    read_cut(photo, lambda h, w: Box(0, 0, h, w), 16, reduced=True)
+    read_crop(photo, lambda h, w: Box(0, 0, h, w), 16, reduced=True)
     assert sizes == [(80, 54)]
 
 
 def test_a_png_is_never_reduced(tmp_path):
     Image.fromarray(pixels(64, 64, 3)).save(tmp_path / "a.png")
-    cuts = [read_cut(str(tmp_path / "a.png"), lambda h, w: Box(0, 0, h, w), 8, reduced) for reduced in (False, True)]
-    assert np.array_equal(*cuts)
+    crops = [read_crop(str(tmp_path / "a.png"), lambda h, w: Box(0, 0, h, w), 8, reduced) for reduced in (False, True)]
+    assert np.array_equal(*crops)
 
 
 def test_a_grey_jpeg_is_reduced_too():
@@ -123,4 +123,4 @@ def test_a_grey_jpeg_is_reduced_too():
     Image.fromarray(pixels(64, 64)).save(data, "JPEG")
     for reduced in (False, True):
         data.seek(0)
-        assert read_cut(data, lambda h, w: Box(0, 0, h, w), 8, reduced).shape == (8, 8, 3)
+        assert read_crop(data, lambda h, w: Box(0, 0, h, w), 8, reduced).shape == (8, 8, 3)

@@ -1,4 +1,4 @@
-"""The packed copy of a tree: its pixels, what it is keyed by, and every way in which making it can end."""
+"""The resized copy of a tree: its pixels, what it is keyed by, and every way in which making it can end."""
 
 import json
 import shutil
@@ -142,7 +142,7 @@ class Stopped(Exception):
 
 
 @pytest.mark.parametrize("after", [0, 1, 9, 10, 13, 19])
-def test_a_stopped_build_goes_on(root, monkeypatch, after):
+def test_a_stopped_build_resumes(root, monkeypatch, after):
     """Whatever was finished before isn't decoded again, and the result is the same to the last byte."""
     whole = packed(root).place
     expected = {path.name: path.read_bytes() for path in whole.iterdir()}
