@@ -1,8 +1,9 @@
 """The random numbers of ImageNet's augmentation, and the crops, flips and colours that they stand for.
 
 Every image of an epoch has ``NUMBERS`` numbers of its own, uniform in [0, 1). They come from Philox (Salmon et al.,
-2011, "Parallel random numbers: as easy as 1, 2, 3"), which counts instead of keeping a state: the numbers at place i of an epoch are found from the epoch's key
-and i alone. So neither the number of workers or processes nor where a run was resumed changes a pixel.
+2011, "Parallel random numbers: as easy as 1, 2, 3"), which counts instead of keeping a state: the numbers at place i of
+an epoch follow from the epoch's key and i alone. So neither the number of workers or processes nor where a run was
+resumed changes a pixel.
 
     0-19   ten tries (area, aspect) for the crop       20, 21   its place
     22     flip                                        23-26    brightness, contrast, saturation, their order

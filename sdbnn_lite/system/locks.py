@@ -1,42 +1,29 @@
-"""A file that one process at a time can hold; a killed process's hold ends with it."""
+"""A lock on a file: one process at a time, and none is kept out by one that died."""
 
-import errno
-import os
 from contextlib import ExitStack
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from ..errors import UsageError
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows
-    fcntl = None
+WAIT = 0.1  # seconds: long enough for a holder that is just removing its file, too short to notice
 
 
 def hold(path: Path, held_means: str) -> ExitStack:
-    """Hold the file ``path``, making it, until the result is closed; then it is gone. Not inherited by forked workers.
+    """Keep the file ``path``, made for it, locked until the returned context is closed; then the file is gone.
 
-    Raises UsageError, saying ``held_means``, where another process holds it. Nothing is held where the system or the
-    file system can't lock files.
+    The lock is released when the process dies, also where workers that it forked live on. Raises UsageError, saying
+    ``held_means``, where another process has it, and where the file can't be opened. Where the file system can't lock
+    files, nothing is locked.
     """
-    while fcntl:
-        held = ExitStack()
-        try:
-            file = held.enter_context(open(path, "w"))
-        except OSError as error:
+    held = ExitStack()
+    try:
+        held.enter_context(FileLock(path, timeout=WAIT, thread_local=False, fallback_to_soft=False))
+        held.callback(path.unlink, missing_ok=True)
+    except Timeout as error:
+        raise UsageError(held_means) from error
+    except OSError as error:
+        if error.filename:  # else it was opened, and locking it failed
             raise UsageError(f"{path}: can't be opened ({error.strerror or error}); remove it") from error
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            held.close()
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                raise UsageError(held_means) from error
-            break
-        try:
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                held.callback(path.unlink, missing_ok=True)
-                return held
-        except FileNotFoundError:
-            pass
-        held.close()  # its holder removed it between our opening and our locking: once more
-    return ExitStack()
+    return held

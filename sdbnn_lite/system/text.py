@@ -1,4 +1,4 @@
-"""Tables as Markdown, for the README and the notebooks."""
+"""Tables as text: Markdown for the README and the notebooks, aligned columns for a terminal."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,3 +10,14 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str
 
 def _line(cells: Iterable[object]) -> str:
     return "| " + " | ".join(str(cell).replace("|", r"\|") for cell in cells) + " |"
+
+
+def aligned_table(rows: Sequence[Sequence[str]], right: Sequence[bool], rule: bool = False) -> str:
+    """Columns two blanks apart, each as wide as its longest cell; those marked in ``right`` end at the same place.
+
+    ``rows``: one cell a column, the header first if there is one; ``rule``: draw a line of dashes under it.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    rows = [rows[0], ["-" * width for width in widths], *rows[1:]] if rule else rows
+    lines = ([f"{c:>{w}}" if r else f"{c:<{w}}" for c, w, r in zip(row, widths, right)] for row in rows)
+    return "\n".join("  ".join(line).rstrip() for line in lines)

@@ -1,4 +1,4 @@
-"""Fair comparisons of speed: both sides in one process, in turn, and ratios taken round by round."""
+"""Fair comparisons of speed: all variants interleaved in one process, and ratios taken round by round."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,22 +6,22 @@ from typing import Any
 
 import numpy as np
 
-TURN = 0.05  # seconds: longer than OpenMP's threads of the other side wait actively and take a core meanwhile
+TURN = 0.05  # seconds: longer than the other variant's OpenMP threads wait actively and take a core meanwhile
 
 
 def interleaved(
-    ways: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int, at_least: int = 1
+    variants: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int, at_least: int = 1
 ) -> dict[str, np.ndarray]:
-    """Milliseconds of every way, one number a round, the first ``warm_up`` rounds left out.
+    """Milliseconds of every variant, one number a round, the first ``warm_up`` rounds left out.
 
-    A way's turn in a round is as many runs as fill ``TURN``, ``at_least`` so many, and counts as their median: with 3
-    it is a run whose caches and threads are its own.
+    In each round a variant runs as often as fills ``TURN``, but ``at_least`` so often, and counts with the median: with
+    3 that is a run whose caches and threads are its own.
     """
-    times: dict[str, list[float]] = {way: [] for way in ways}
+    times: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(warm_up + rounds):
-        for way, run in ways.items():
-            times[way].append(1000 * _turn(run, at_least))
-    return {way: np.array(values[warm_up:]) for way, values in times.items()}
+        for name, run in variants.items():
+            times[name].append(1000 * _turn(run, at_least))
+    return {name: np.array(values[warm_up:]) for name, values in times.items()}
 
 
 def _turn(run: Callable[[], Any], at_least: int) -> float:
