@@ -11,12 +11,13 @@ import torch
 from matplotlib.figure import Figure
 
 from .. import data as images
-from ..analysis.study import RESULTS
+from ..analysis import tables
 from ..core.methods import METHODS
 from ..errors import UsageError
 from ..plots import gallery_cifar10, gallery_imagenet
 from ..plots.theme import png_bytes, theme
-from ..weights.files import zoo_names
+from ..system.text import aligned_table
+from ..weights.zoo import zoo_names
 
 THREADS = 2  # torch's, always: sums in another order differ in their last digits, and committed text would with them
 OLDEST_TORCH = "2.4"
@@ -65,7 +66,7 @@ def _problems(data: str | Path | None, needs: list[str], study: str | None) -> I
         yield f"DATA = {str(data)!r} is no folder: give the one with the image sets, or None for the digits alone."
     if missing := [name for name in needs if name not in zoo_names()]:
         yield f"Trained networks are missing ({', '.join(missing)}): {GET_ZOO}."
-    if study is not None and not (RESULTS / study / "runs.csv").is_file():
+    if study is not None and not tables.has_study(study, "runs.csv"):
         yield f"The tables of the study {study!r} are missing: {GET_ZOO}."
 
 
@@ -80,7 +81,7 @@ def check_setup() -> bool:
         ("sliders (ipywidgets)", importlib.util.find_spec("ipywidgets") is not None, GET_NOTEBOOKS),
         (f"images: {digits.num_train:,} + {digits.num_test} digits", True, ""),
         (f"trained networks: {len(here)} of {len(networks)}", here == networks, GET_ZOO),
-        ("tables of the digits study", (RESULTS / "digits" / "runs.csv").is_file(), GET_ZOO),
+        ("tables of the digits study", tables.has_study("digits", "runs.csv"), GET_ZOO),
     ]
     table([(what, "ok" if fine else f"missing: {remedy}") for what, fine, remedy in rows])
     return all(fine for _, fine, _ in rows)
@@ -138,19 +139,12 @@ def listing(sentences: Iterable[str]) -> None:
 
 def table(rows: Iterable[Sequence[Any]], header: Sequence[str] | None = None, digits: int = 2) -> None:
     """Print rows as aligned text: numbers to the right, floats with ``digits`` decimals, a rule under the header."""
-    rows = [list(row) for row in rows]
     texts = [[_cell(value, digits) for value in row] for row in rows]
-    numeric = [all(_is_number(text) for text in column) for column in zip(*texts)]
     lines = [list(header)] + texts if header else texts
     if not lines or len({len(line) for line in lines}) > 1:
         raise UsageError("table: every row, and the header, needs the same number of cells, at least one row")
-    numeric = numeric or [False] * len(lines[0])
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    if header:
-        lines.insert(1, ["-" * width for width in widths])
-    for line in lines:
-        cells = [c.rjust(w) if right else c.ljust(w) for c, w, right in zip(line, widths, numeric)]
-        print("  ".join(cells).rstrip())
+    numeric = [all(map(_is_number, column)) for column in zip(*texts)] or [False] * len(lines[0])
+    print(aligned_table(lines, numeric, rule=bool(header)))
 
 
 def _is_number(text: str) -> bool:

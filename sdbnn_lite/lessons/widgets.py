@@ -109,7 +109,7 @@ def clamp(controls: Sequence[Control], values: Mapping[str, Any]) -> tuple[dict[
 
 
 class Sentence:
-    """What stands in a notebook where an explorer can't."""
+    """What a notebook shows instead of an explorer that can't be made."""
 
     def __init__(self, text: str):
         self.text = text
@@ -139,14 +139,14 @@ def explorer(
         import ipywidgets
     except ImportError:
         return Sentence(NEEDED)
-    return _Explorer(ipywidgets, compute, draw, say, controls, presets or {}, start).box
+    return _Explorer(ipywidgets, (compute, draw, say), controls, presets or {}, start).box
 
 
 class _Explorer:
     """The widgets of one explorer and what happens when one of them changes."""
 
-    def __init__(self, ipywidgets: Any, compute, draw, say, controls, presets, start):
-        self.compute, self.draw, self.say = compute, draw, say
+    def __init__(self, ipywidgets: Any, functions: tuple[Callable, Callable, Callable], controls, presets, start):
+        self.compute, self.draw, self.say = functions
         self.controls, self.presets = {control.name: control for control in controls}, presets
         for values in presets.values():
             if found := clamp(controls, values)[1]:

@@ -6,14 +6,18 @@ OUT/figures/               every figure as PNG and SVG
 """
 
 import shlex
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
 from ..core.record import LayerSigns, record_signs
+from ..data.sets import digit_images
 from ..errors import RunError, UsageError
 from ..plots import gallery, theme
 from ..plots import methods as method_plots
 from ..system.files import writable_folder
+from ..system.text import aligned_table
+from ..training.options import RunOptions
 from ..training.recipes import get_recipe
 from ..training.train import Result, train
 from ..weights.files import CHECKPOINT, read_tensors
@@ -62,15 +66,9 @@ def train_or_reuse(folder: Path) -> Result:
         step(f"Training {METHOD} {images}: resumed after epoch {done}, from {folder}")
     else:
         step(f"Training {METHOD} {images}: finished before, reused from {folder}")
-    result = train(
-        recipe,
-        folder,
-        method=METHOD,
-        seed=SEED,
-        resume=begun,
-        progress=done < recipe.epochs,
-        command=shlex.join(["sdbnn-lite", "walkthrough", "--out", str(folder.parent)]),
-    )
+    command = shlex.join(["sdbnn-lite", "walkthrough", "--out", str(folder.parent)])
+    options = RunOptions(progress=done < recipe.epochs, command=command)
+    result = train(recipe, folder, method=METHOD, seed=SEED, resume=begun, options=options)
     if not result.finished:
         raise KeyboardInterrupt
     score = result.score
@@ -82,7 +80,7 @@ def show_signs(result: Result, folder: Path) -> None:
     """Print what the network's signs do on all test images, and draw it."""
     step("Its signs on all test images")
     net = result.net.cpu()
-    signs = record_signs(net, gallery.digit_images())
+    signs = record_signs(net, digit_images())
     print(sign_table(signs))
     for path in theme.save(method_plots.sign_summary(signs), folder, "signs_after_training"):
         print(f"  {path.name}")
@@ -90,20 +88,20 @@ def show_signs(result: Result, folder: Path) -> None:
 
 def sign_table(layers: Mapping[str, LayerSigns]) -> str:
     """A line per layer: share of +1 of the inputs before and after ASD, weights flipped by WSD, outputs' entropy."""
-    heads = ("layer", "inputs +1", "after ASD", "weights flipped by WSD", "outputs +1", "their entropy")
-    lines = ["  " + "  ".join(heads)]
+    lines = [("layer", "inputs +1", "after ASD", "weights flipped by WSD", "outputs +1", "their entropy")]
     for name, s in layers.items():
         weights = s.fan_in * len(s.output)
-        cells = (
-            name,
-            f"{100 * s.input_before.mean():.1f} %",
-            f"{100 * s.input_after.mean():.1f} %",
-            f"{round(s.weight_flips * weights):,} of {weights:,}",
-            f"{100 * s.output.mean():.1f} %",
-            f"{s.entropy.mean():.3f} bit",
+        lines.append(
+            (
+                name,
+                f"{100 * s.input_before.mean():.1f} %",
+                f"{100 * s.input_after.mean():.1f} %",
+                f"{round(s.weight_flips * weights):,} of {weights:,}",
+                f"{100 * s.output.mean():.1f} %",
+                f"{s.entropy.mean():.3f} bit",
+            )
         )
-        lines.append("  " + "  ".join(f"{cell:>{len(head)}}" for cell, head in zip(cells, heads)))
-    return "\n".join(lines)
+    return textwrap.indent(aligned_table(lines, [True] * len(lines[0])), "  ")
 
 
 def run_notebooks(folder: Path) -> str:

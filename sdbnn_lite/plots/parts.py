@@ -4,6 +4,7 @@ chosen_methods    the one check of method names
 frame, finish     title and caption, then one final layout
 curve             a line per method, the seeds' range as a band, markers that don't hide each other
 name_ends         the lines' names at their right ends
+sign_bars         bars in the colours and hatches of the two signs
 """
 
 import textwrap
@@ -19,7 +20,7 @@ from sklearn.isotonic import isotonic_regression
 
 from ..core.methods import METHODS, get_method
 from ..errors import UsageError
-from .theme import BLACK, COLOURS, MARKERS
+from .theme import BLACK, COLOURS, MARKERS, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH
 
 INK = "#444444"  # for secondary text: 9.7:1 on white
 SMALL = 9.5
@@ -158,3 +159,18 @@ def spread_out(values: Sequence[float], gap: float, low: float, high: float) -> 
     """``values`` (ascending), moved as little as possible (least squares): ``gap`` apart, from ``low`` to ``high``."""
     steps = gap * np.arange(len(values))
     return isotonic_regression(np.asarray(values) - steps, y_min=low, y_max=high - steps[-1]) + steps
+
+
+# --- the two signs ---------------------------------------------------------------------------------------------------
+
+
+def sign_bars(ax: Axes, heights: np.ndarray, edges: np.ndarray, plus: np.ndarray, name: str = "{}") -> None:
+    """Adjoining bars, one patch per sign (many patches would take too long to draw); ``plus``: bool per bar.
+
+    ``name`` becomes their labels, with −1 or +1 in its place.
+    """
+    for side, colour, hatch, sign in ((~plus, MINUS, MINUS_HATCH, "−1"), (plus, PLUS, PLUS_HATCH, "+1")):
+        if side.any():
+            outline = np.append(edges[:-1][side], edges[1:][side][-1])
+            ax.stairs(heights[side], outline, fill=True, label=name.format(sign), facecolor=colour, hatch=hatch,
+                      edgecolor="white", linewidth=0)  # fmt: skip

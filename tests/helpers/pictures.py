@@ -40,18 +40,23 @@ def contrast_to_white(colour):
     return 1.05 / (luminance(colour) + 0.05)
 
 
+def assert_apart(figure, dpi=100, slack=0):
+    """No text covers another or leaves the figure by more than ``slack`` pixels, none is small."""
+    found = boxes(figure, dpi)
+    for (a, box_a), (b, box_b) in itertools.combinations(found, 2):
+        assert not box_a.padded(-1).overlaps(box_b), f"{a!r} covers {b!r}"  # a pixel of antialiasing
+    width, height = figure.bbox.size
+    for text, box in found:
+        inside = min(box.x0, box.y0) >= -slack and box.x1 <= width + slack and box.y1 <= height + slack
+        assert inside, f"{text!r} is cut"
+    assert min(text.get_fontsize() for text in visible_texts(figure)) >= 9
+
+
 def assert_readable(figure):
     """No text covers another or leaves the figure, none is small or pale; the width is a README's."""
     for dpi in (100, 150):  # in a notebook; as a file
-        found = boxes(figure, dpi)
-        for (a, box_a), (b, box_b) in itertools.combinations(found, 2):
-            inner = box_a.padded(-1)  # a pixel of antialiasing
-            assert not inner.overlaps(box_b), f"{a!r} covers {b!r}"
-        width, height = figure.bbox.size
-        for text, box in found:
-            assert 0 <= box.x0 and box.x1 <= width and 0 <= box.y0 and box.y1 <= height, f"{text!r} is cut"
+        assert_apart(figure, dpi)
     for text in visible_texts(figure):
-        assert text.get_fontsize() >= 9, text
         assert contrast_to_white(text.get_color()) >= 4.5, text
     assert figure.get_size_inches()[0] == pytest.approx(8.3)
     assert figure._suptitle.get_text()

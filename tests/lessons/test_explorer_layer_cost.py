@@ -1,26 +1,14 @@
-"""The explorer of a layer's cost: its counts by hand, its sentences, its pictures, and its sliders moved."""
+"""The explorer of a layer's cost: its counts by hand, its sentences, its pictures."""
 
-import re
 import time
 
 import numpy as np
 import pytest
 
-from sdbnn_lite.cost import roofline
-from sdbnn_lite.cost.roofline import ConvShape, Peaks, Timed
-from sdbnn_lite.errors import UsageError
+from sdbnn_lite.cost.roofline import ConvShape
 from sdbnn_lite.lessons.explorers import layer_cost as explored
-from sdbnn_lite.lessons.widgets import clamp
 
-PEAKS = Peaks(words=1e10, fma=4e10, copied=((2**18, 8e10), (2**22, 4e10), (2**27, 1e10)))
-SECONDS = {"float32": 0.004, "bits": 0.0003, "packed": 0.0004}
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Every machine is the same one here, and nothing is timed."""
-    monkeypatch.setattr(roofline, "measure_peaks", lambda: PEAKS)
-    monkeypatch.setattr(roofline, "measure", lambda shape, *_, **__: Timed(SECONDS, 0.5 if shape.batch > 8 else 1.0))
+pytestmark = pytest.mark.usefixtures("same_machine")
 
 
 def test_counts_and_predictions_by_hand():
@@ -100,40 +88,6 @@ def test_every_corner_of_the_sliders_can_be_drawn(sizes):
 def test_the_static_version():
     figure = explored.small_multiples((16, 64))
     assert [ax.get_title("left") for ax in figure.axes] == ["16 channels\nbits: ×10.0", "64 channels\nbits: ×10.0"]
-    with pytest.raises(UsageError, match="values: empty"):
-        explored.small_multiples(())
-
-
-# --- the sliders -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def box():
-    pytest.importorskip("ipywidgets")
-    return explored.explorer()
-
-
-def test_each_slider_changes_picture_and_sentence(box):
-    for name, value in {"channels": 80, "outputs": 128, "side": 14, "batch": 3}.items():
-        before = box.picture.value, box.sentence.value
-        box.controls[name].value = value
-        assert box.picture.value != before[0] and box.sentence.value != before[1], name
-        assert '<img alt="' in box.picture.value and "data:image/png;base64," in box.picture.value
-
-
-def test_every_preset_is_in_range(box):
-    for name, values in explored.PRESETS.items():
-        assert clamp(explored.CONTROLS, values)[1] == []
-        box.preset.value = name
-        assert box.preset.value == name
-    assert box.preset.options[1] == "ResNet-18, first stage, one image"
-
-
-def test_out_of_range_is_clamped_and_said(box):
-    box.set(channels=9000, side=0)
-    assert box.controls["channels"].value == 512 and box.controls["side"].value == 2
-    said = re.sub(r"<[^>]*>", "", box.sentence.value)
-    assert "channels in: 9000 is outside 16 to 512 maps, so 512 is used." in said
 
 
 def test_really_measured(monkeypatch):

@@ -8,7 +8,7 @@ import torch
 from places import NOTEBOOKS
 from standin import write_study
 
-from sdbnn_lite.analysis import study
+from sdbnn_lite.analysis import tables
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.lessons import notebook
 from sdbnn_lite.plots.theme import new_figure, save, theme
@@ -129,7 +129,7 @@ def test_a_file_is_displayed_as_large_as_the_figure_it_was(shown, tmp_path):
 
 
 def test_a_result_is_shown_or_what_is_missing_is_said(shown, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(study, "RESULTS", tmp_path)
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
     for name, remedy in (("cifar10_ablation", "sdbnn-lite study"), ("cifar10_runs", "sdbnn-lite publish RUN"),
                          ("cifar10_signs", "sdbnn-lite study"), ("cifar10_confusion", "--data DIR")):  # fmt: skip
         notebook.show_result(name)

@@ -1,4 +1,4 @@
-"""Explorer: one feature map on its way through a trained layer with ASD, and what its shift does to the signs.
+"""Explorer: one feature map on its way through a trained layer with ASD, and which signs its shift flips.
 
 a  →  + shift  →  â = sign(a + shift)  →  sign(conv2d(â, ŵ));  the threshold on a is at -shift
 """
@@ -49,8 +49,8 @@ SIGNS = ListedColormap([MINUS, PLUS])
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one layer saw of N images: a (N, C, H, W), and the shift that it added, (N, C); zeros where it has none."""
+class LayerInput:
+    """A layer's input for N images: a (N, C, H, W), and the shift that it added, (N, C); zeros where it has none."""
 
     a: Tensor
     shift: Tensor
@@ -67,14 +67,14 @@ class Seen:
 
 
 @torch.no_grad()
-def layer_inputs(net: nn.Module, images: Tensor) -> dict[str, Seen]:
-    """Run ``images`` through ``net``; per binary layer, by name, what it saw and the shift that it chose."""
+def layer_inputs(net: nn.Module, images: Tensor) -> dict[str, LayerInput]:
+    """Run ``images`` through ``net``; per binary layer, by name, what it receives and the shift that it chose."""
     seen = {}
 
     def watch(name: str, layer: BinaryConv2d, a: Tensor) -> None:
         shift = layer.activation_shift(a)
         shift = torch.zeros(a.shape[:2]) if shift is None else shift[:, :, 0, 0].expand(a.shape[:2])
-        seen[name] = Seen(a.detach(), shift.detach())
+        seen[name] = LayerInput(a.detach(), shift.detach())
 
     hooks = [
         layer.register_forward_pre_hook(lambda layer, inputs, name=name: watch(name, layer, inputs[0]))
@@ -94,7 +94,7 @@ class Scene:
 
     pixels: np.ndarray  # (N, 8, 8)
     labels: np.ndarray
-    seen: Mapping[str, Seen]
+    seen: Mapping[str, LayerInput]
     layers: Mapping[str, BinaryConv2d]
     histograms: Mapping[str, np.ndarray]  # per layer (C, bins): shares of all images' activations
 
@@ -133,8 +133,8 @@ class Stats:
     note: str = ""
 
     @property
-    def turned(self) -> np.ndarray:
-        """Where the shift changed the sign."""
+    def flipped(self) -> np.ndarray:
+        """Where the shift flips the sign."""
         return self.before != self.after
 
     @property
@@ -191,11 +191,11 @@ def _shares(values: np.ndarray) -> np.ndarray:
 def say(stats: Stats) -> str:
     """The picture in words."""
     how = {"asd": "ASD on", "off": "ASD off", "own": "my own shift for every channel"}[stats.mode]
-    up, down = int((stats.turned & stats.after).sum()), int((stats.turned & stats.before).sum())
+    up, down = int((stats.flipped & stats.after).sum()), int((stats.flipped & stats.before).sum())
     said = (
         f"Image {stats.image} (a {stats.label}), layer {stats.layer}, channel {stats.channel}, {how}: "
         f"the shift is {stats.shift:+.2f}, so a sign is +1 from a = {_unsigned_zero(-stats.shift):.2f} up. "
-        f"It turns {up} of {stats.a.size} signs to +1 and {down} to -1: {stats.before.mean():.0%} were +1, now "
+        f"It flips {up} of {stats.a.size} signs to +1 and {down} to -1: {stats.before.mean():.0%} were +1, now "
         f"{stats.after.mean():.0%} are. {stats.stuck} of the activations sit at exactly -1. Of the outputs of filter "
         f"{stats.filter}, {stats.output_after.mean():.0%} are +1 ({stats.output_before.mean():.0%} without a shift)."
     )
@@ -215,7 +215,7 @@ IMAGE, ACTIVATIONS, HISTOGRAM, SIGN, OUTPUT = 0.12, 2.05, 4.4, 6.45, 8.23  # inc
 
 def draw(stats: Stats) -> Figure:
     """From left to right: the image, the channel's activations, their histogram, its signs, the outputs' signs."""
-    turned = stats.output_after != stats.output_before
+    flipped = stats.output_after != stats.output_before
     with theme():
         figure = new_figure(WIDTH, HEIGHT)
         figure.set_layout_engine("none")  # finding the margins would take longer than all the rest
@@ -224,8 +224,8 @@ def draw(stats: Stats) -> Figure:
         board.set_axis_off()
         _grey_map(board, stats.pixels, (255, 0), (IMAGE, BELOW), SIDE)
         _grey_map(board, stats.a, (-1, 1), (ACTIVATIONS, BELOW), SIDE)
-        _sign_map(board, stats.after, stats.turned, (SIGN, BELOW), SIDE)
-        _sign_map(board, stats.output_after, turned, (OUTPUT, BELOW), SIDE)
+        _sign_map(board, stats.after, stats.flipped, (SIGN, BELOW), SIDE)
+        _sign_map(board, stats.output_after, flipped, (OUTPUT, BELOW), SIDE)
         ax = figure.add_axes((HISTOGRAM / WIDTH, BELOW / HEIGHT, 1.8 / WIDTH, SIDE / HEIGHT))
         _histogram(ax, stats)
         ax.set_xlabel("activation a", labelpad=0)
@@ -234,9 +234,9 @@ def draw(stats: Stats) -> Figure:
             (IMAGE, f"image {stats.image}:\na {stats.label}", "black: ink"),
             (ACTIVATIONS, f"activations a,\nchannel {stats.channel}", "black −1, white +1"),
             (HISTOGRAM, f"before the sign:\nshift {_signed(stats.shift)}", ""),
-            (SIGN, f"its signs:\n{stats.after.mean():.0%} are +1", f"{stats.turned.sum()} turned (rings)"),
+            (SIGN, f"its signs:\n{stats.after.mean():.0%} are +1", f"{stats.flipped.sum()} flipped (rings)"),
             (OUTPUT, f"output, filter {stats.filter}:\n{stats.output_after.mean():.0%} are +1",
-             f"{turned.sum()} turned (rings)"),
+             f"{flipped.sum()} flipped (rings)"),
         ):  # fmt: skip
             board.text(left, BELOW + SIDE + GAP, title, weight="bold", size=12)
             board.text(left + SIDE / 2, BELOW - GAP, below, ha="center", va="top", size=11)
@@ -262,7 +262,7 @@ def small_multiples(
         for stats, (top, middle, bottom) in zip(every, axes[:, 1:].T):
             _histogram(top, stats)
             top.set(title=f"shift {_signed(stats.shift)}", xlabel="activation a")
-            _sign_map(middle, stats.after, stats.turned)
+            _sign_map(middle, stats.after, stats.flipped)
             middle.set_title(f"{stats.after.mean():.0%} are +1")
             _sign_map(bottom, stats.output_after, stats.output_after != stats.output_before)
             bottom.set_title(f"{stats.output_after.mean():.0%} are +1")
@@ -303,9 +303,9 @@ def _grey_map(
 
 
 def _sign_map(
-    ax: Axes, plus: np.ndarray, turned: np.ndarray, at: tuple[float, float] = (0, 0), side: float = 1
+    ax: Axes, plus: np.ndarray, flipped: np.ndarray, at: tuple[float, float] = (0, 0), side: float = 1
 ) -> None:
-    """Orange with + is +1, blue with - is -1; a ring where the shift turned the sign."""
+    """Orange with + is +1, blue with - is -1; a ring where the shift flipped the sign."""
     x, y = at
     ax.imshow(plus, cmap=SIGNS, vmin=0, vmax=1, interpolation="nearest", extent=(x, x + side, y, y + side),
               aspect="auto")  # fmt: skip
@@ -313,8 +313,8 @@ def _sign_map(
     for chosen, look in (
         (plus, {"marker": "+", "color": BLACK, "ms": 5, "mew": 1}),
         (~plus, {"marker": "_", "color": "white", "ms": 5, "mew": 1}),
-        (turned & plus, {"marker": "o", "mfc": "none", "mec": BLACK, "ms": 10, "mew": 1.5}),
-        (turned & ~plus, {"marker": "o", "mfc": "none", "mec": "white", "ms": 10, "mew": 1.5}),
+        (flipped & plus, {"marker": "o", "mfc": "none", "mec": BLACK, "ms": 10, "mew": 1.5}),
+        (flipped & ~plus, {"marker": "o", "mfc": "none", "mec": "white", "ms": 10, "mew": 1.5}),
     ):
         row, column = np.nonzero(chosen)
         ax.plot(x + (column + 0.5) * cell, y + side - (row + 0.5) * cell, ls="", **look)

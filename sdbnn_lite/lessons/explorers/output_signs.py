@@ -13,11 +13,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...analysis.study import read_study
+from ...analysis.tables import read_study
 from ...core.methods import METHODS
 from ...core.record import SHARE_BINS
 from ...errors import UsageError
-from ...plots.theme import BLACK, COLOURS, GREY, MARKERS, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH, new_figure, theme
+from ...plots.parts import sign_bars
+from ...plots.theme import BLACK, COLOURS, GREY, MARKERS, new_figure, theme
 from ...training.recipes import get_recipe
 from .. import widgets
 from ..widgets import Control
@@ -209,12 +210,7 @@ def _most() -> int:
 def _histogram(ax: Axes, side: Side, top: int, ticks: Sequence[int]) -> None:
     """Bars: mean number of channels over the seeds, hatched where +1 is the more frequent sign. Whiskers: range."""
     mean, middles = side.channels.mean(axis=0), 50 * (EDGES[:-1] + EDGES[1:])
-    half = SHARE_BINS // 2
-    for values, edges, colour, hatch in (
-        (mean[:half], EDGES[: half + 1], MINUS, MINUS_HATCH),
-        (mean[half:], EDGES[half:], PLUS, PLUS_HATCH),
-    ):  # one patch for all bars of a kind: drawing each by itself would take too long
-        ax.stairs(values, 100 * edges, fill=True, facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0)
+    sign_bars(ax, mean, 100 * EDGES, np.arange(SHARE_BINS) >= SHARE_BINS // 2)
     if len(side.channels) > 1:
         low, high = side.channels.min(axis=0), side.channels.max(axis=0)
         ax.vlines(middles[high > low], low[high > low], high[high > low], color=BLACK, lw=1.4)

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from ...core import signs
 from ...errors import UsageError
-from ...plots.theme import BLACK, GREY, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH, new_figure, theme
+from ...plots.parts import sign_bars
+from ...plots.theme import BLACK, GREY, MINUS, new_figure, theme
 from .. import widgets
 from ..widgets import Control
 
@@ -157,11 +158,7 @@ def _distribution(ax: Axes, stats: Stats, legend: bool) -> None:
     edges = border + width * np.arange(np.floor((first - border) / width), np.ceil((last + 1 - border) / width) + 1)
     density = np.histogram(stats.sums, edges)[0] / len(stats.sums) / (width / 2)
     plus = edges[:-1] >= border
-    for side, colour, hatch, name in ((~plus, MINUS, MINUS_HATCH, "-1"), (plus, PLUS, PLUS_HATCH, "+1")):
-        look = {"facecolor": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
-        if side.any():  # one patch for all bars of a sign: hundreds of them would take too long
-            outline = np.append(edges[:-1][side], edges[1:][side][-1])
-            ax.stairs(density[side], outline, fill=True, label=f"simulated, output {name}", **look)
+    sign_bars(ax, density, edges, plus, "simulated, output {}")
     seen = probability > probability.max() * 1e-4
     ax.plot(values[seen], probability[seen], color=BLACK, lw=1.5, marker="o" if seen.sum() < 25 else None, ms=4,
             label="closed form")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Explorer: the latent weights of one filter, WSD's shift of them, which signs it turns, and what the outputs do.
+"""Explorer: the latent weights of one filter, WSD's shift of them, which signs it flips, and what the outputs do.
 
 The numbers come from ``weight_shift_numbers``; here stand the sliders, the pictures and the sentence.
 """
@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 
 from ...core.wsd import WSD_CONSTANT
 from ...errors import UsageError
-from ...plots.theme import BLACK, GREY, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH, new_figure, theme
+from ...plots.parts import sign_bars
+from ...plots.theme import BLACK, GREY, MINUS, PLUS, new_figure, theme
 from .. import widgets
 from ..widgets import Control
-from .weight_shift_numbers import FRESH, NAMES, TRAINED, Stats, compute, expected_turns, fresh_weights
+from .weight_shift_numbers import FRESH, NAMES, TRAINED, Stats, compute, expected_flips, fresh_weights
 
-__all__ = ["CONTROLS", "PRESETS", "VALUES", "compute", "draw", "expected_turns", "explorer", "fresh_weights", "say",
+__all__ = ["CONTROLS", "PRESETS", "VALUES", "compute", "draw", "expected_flips", "explorer", "fresh_weights", "say",
            "small_multiples"]  # fmt: skip
 NEAREST = 16  # weights in the close-up
 
@@ -32,8 +33,8 @@ CONTROLS = (
 )
 _PUBLISHED = {"weights": TRAINED, "layer": "conv3", "filter": 52, "alpha": 0.0, "constant": WSD_CONSTANT}
 PRESETS = {
-    "as published: two signs turn": _PUBLISHED,
-    "as published: another filter, no sign turns": {**_PUBLISHED, "filter": 1},
+    "as published: two signs flip": _PUBLISHED,
+    "as published: another filter, no sign flips": {**_PUBLISHED, "filter": 1},
     "α as high as it goes": {**_PUBLISHED, "alpha": 8.0},
     "100 times the constant": {**_PUBLISHED, "constant": 1.0},
     "1000 times the constant: one sign takes over": {**_PUBLISHED, "constant": 10.0},
@@ -48,21 +49,21 @@ VALUES = (0.001, WSD_CONSTANT, 0.1, 1.0, 10.0)  # of the constant, in the static
 def say(stats: Stats) -> str:
     """The picture in words."""
     n, places = stats.w.size, stats.y_before.size
-    turned = int(stats.turned.sum())
+    flipped = int(stats.flipped.sum())
     seed = f", seed {stats.seed}" if stats.weights == FRESH else ""
     return (
         f"Filter {stats.filter} of {stats.layer} ({NAMES[stats.weights]}{seed}) has the mean {stats.mean:+.4f}; with "
         f"α = {stats.alpha:g} and the constant {stats.constant:.3g} its weights shift by {stats.shift:+.1e}, which "
-        f"turns {turned} of {n} weight signs ({turned / n:.1%}; +1 among them: {stats.before.mean():.1%} → "
-        f"{stats.after.mean():.1%}) and {stats.turned_outputs:,} of {places:,} output signs over {stats.images} test "
-        f"images ({stats.turned_outputs / places:.1%}; +1 among them: {(stats.y_before >= 0).mean():.1%} → "
+        f"flips {flipped} of {n} weight signs ({flipped / n:.1%}; +1 among them: {stats.before.mean():.1%} → "
+        f"{stats.after.mean():.1%}) and {stats.flipped_outputs:,} of {places:,} output signs over {stats.images} test "
+        f"images ({stats.flipped_outputs / places:.1%}; +1 among them: {(stats.y_before >= 0).mean():.1%} → "
         f"{(stats.y_after >= 0).mean():.1%})."
     )
 
 
 def draw(stats: Stats) -> Figure:
-    """Above: the latent weights, and the nearest to the threshold. Below: the signs with their turns, the outputs."""
-    turned, places = stats.turned.sum(), stats.y_before.size
+    """Above: the latent weights, and the nearest to the threshold. Below: the signs and their flips, the outputs."""
+    flipped, places = stats.flipped.sum(), stats.y_before.size
     with theme():
         figure = new_figure(9, 5.6)
         figure.set_layout_engine("none")  # finding the margins would take longer than all the rest
@@ -76,8 +77,8 @@ def draw(stats: Stats) -> Figure:
         titles = {
             weights: "Latent weights",
             near: "Close-up around zero",
-            signs: f"Signs, bright +1; × {turned} of {stats.w.size} turned",
-            outputs: f"Outputs; {stats.turned_outputs / places:.1%} of the signs turned",
+            signs: f"Signs, bright +1; × {flipped} of {stats.w.size} flipped",
+            outputs: f"Outputs; {stats.flipped_outputs / places:.1%} of the signs flipped",
         }
         for ax, title in titles.items():
             ax.set_title(title, y=1.02)  # a given y needs no search for a free place
@@ -102,10 +103,10 @@ def small_multiples(
         tallest = 0.0
         for above, below, stats in zip(*axes, every):
             _histogram(above, stats, alone=False)
-            above.set_title(f"constant {stats.constant:g}\n{stats.turned.sum()} of {stats.w.size} turn", fontsize=11)
+            above.set_title(f"constant {stats.constant:g}\n{stats.flipped.sum()} of {stats.w.size} turn", fontsize=11)
             _signs(below, stats, size=5)
             plus = f"+1: {stats.before.mean():.0%} → {stats.after.mean():.0%}"
-            below.set_xlabel(f"{plus}\noutputs turned: {stats.turned_outputs / stats.y_before.size:.1%}")
+            below.set_xlabel(f"{plus}\noutputs turned: {stats.flipped_outputs / stats.y_before.size:.1%}")
             tallest = max(tallest, above.get_ylim()[1])
         for ax in axes[0]:
             ax.set_ylim(0, tallest)
@@ -145,11 +146,7 @@ def _bars(ax: Axes, values: np.ndarray, edges: np.ndarray, border: float) -> int
     """Counts per bin, those below ``border`` (which is an edge) as -1, the others as +1; returns the highest count."""
     counts = np.histogram(values, edges)[0]
     plus = edges[:-1] >= border - 1e-9 * (edges[1] - edges[0])
-    for side, colour, hatch, name in ((~plus, MINUS, MINUS_HATCH, "−1"), (plus, PLUS, PLUS_HATCH, "+1")):
-        if side.any():  # one patch for all bars of a sign: many of them would take too long
-            outline = np.append(edges[:-1][side], edges[1:][side][-1])
-            ax.stairs(counts[side], outline, fill=True, label=name, facecolor=colour, hatch=hatch, edgecolor="white",
-                      linewidth=0)  # fmt: skip
+    sign_bars(ax, counts, edges, plus)
     return int(counts.max())
 
 
@@ -162,13 +159,13 @@ def _ticks(reach: float) -> np.ndarray:
 
 
 def _close_up(ax: Axes, stats: Stats) -> None:
-    """The weights nearest to zero, the nearest at the bottom: those in the grey band between the thresholds turn."""
-    w, turned = stats.w.ravel(), stats.turned.ravel()
+    """The weights nearest to zero, the nearest at the bottom: those in the grey band between the thresholds flip."""
+    w, flipped = stats.w.ravel(), stats.flipped.ravel()
     order = np.argsort(np.abs(w))
-    w, turned = w[order], turned[order]
+    w, flipped = w[order], flipped[order]
     reach = 1.15 * max(abs(stats.shift), abs(w[NEAREST - 1]))
     shown = np.abs(w) <= reach
-    w, turned, rank = w[shown], turned[shown], 1 + np.arange(shown.sum())
+    w, flipped, rank = w[shown], flipped[shown], 1 + np.arange(shown.sum())
     power = math.floor(math.log10(reach))
     scale = 10.0**power
     threshold = -stats.shift / scale
@@ -176,13 +173,13 @@ def _close_up(ax: Axes, stats: Stats) -> None:
     ax.axvline(0, color=GREY, ls=":", lw=2)
     ax.axvline(threshold, color=BLACK, ls="--", lw=1.5)
     looks = (
-        (~turned & (w < 0), {"marker": "s", "mfc": MINUS, "mec": "white", "ms": 7}),
-        (~turned & (w >= 0), {"marker": "o", "mfc": PLUS, "mec": BLACK, "mew": 0.6, "ms": 7}),
-        (turned, {"marker": "X", "mfc": "white", "mec": BLACK, "mew": 1.5, "ms": 9}),
+        (~flipped & (w < 0), {"marker": "s", "mfc": MINUS, "mec": "white", "ms": 7}),
+        (~flipped & (w >= 0), {"marker": "o", "mfc": PLUS, "mec": BLACK, "mew": 0.6, "ms": 7}),
+        (flipped, {"marker": "X", "mfc": "white", "mec": BLACK, "mew": 1.5, "ms": 9}),
     )
     for kind, look in looks:
         ax.plot(w[kind] / scale, rank[kind], ls="none", zorder=3, **look)
-    ax.text(0.5, 0.94, "■ −1    ● +1    ✖ turned", **_note(ax))
+    ax.text(0.5, 0.94, "■ −1    ● +1    ✖ flipped", **_note(ax))
     ax.set(xlim=(-reach / scale, reach / scale), ylim=(0, 1.22 * len(w)), yticks=[])
     ax.set_xticks(_ticks(reach / scale))
     ax.grid(visible=False)
@@ -197,7 +194,7 @@ def _note(ax: Axes) -> dict:
 
 
 def _signs(ax: Axes, stats: Stats, size: float = 7) -> None:
-    """All kernels of the filter after the shift, a gap between them; a cross marks every weight that turned."""
+    """All kernels of the filter after the shift, a gap between them; a cross marks every weight that flips."""
     channels, k, _ = stats.w.shape
     columns = round((1.8 * channels) ** 0.5)  # about as wide as the panel
     rows = -(-channels // columns)
@@ -206,7 +203,7 @@ def _signs(ax: Axes, stats: Stats, size: float = 7) -> None:
     for c in range(channels):
         top, left = (c // columns) * (k + 1), (c % columns) * (k + 1)
         picture[top : top + k, left : left + k] = stats.after[c]
-        crosses += [(left + j, top + i) for i, j in zip(*np.nonzero(stats.turned[c]))]
+        crosses += [(left + j, top + i) for i, j in zip(*np.nonzero(stats.flipped[c]))]
     ax.imshow(picture, cmap=ListedColormap([MINUS, PLUS]), vmin=0, vmax=1, interpolation="nearest")
     if crosses:
         x, y = np.transpose(crosses)

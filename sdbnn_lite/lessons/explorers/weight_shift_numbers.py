@@ -1,4 +1,4 @@
-"""One filter's latent weights with and without WSD's shift: which signs it turns, and what the outputs do.
+"""One filter's latent weights with and without WSD's shift: which signs it flips, and what the outputs do.
 
     ŵ = sign(w + shift),  shift = σ(α) · constant · mean(w)
 
@@ -50,13 +50,13 @@ class Stats:
     images: int
 
     @property
-    def turned(self) -> np.ndarray:
-        """(C, k, k) bool: the weights whose sign the shift changes."""
+    def flipped(self) -> np.ndarray:
+        """(C, k, k) bool: the weights whose sign the shift flips."""
         return self.before != self.after
 
     @property
-    def turned_outputs(self) -> int:
-        """How many outputs change their sign."""
+    def flipped_outputs(self) -> int:
+        """How many outputs flip their sign."""
         return int(((self.y_before >= 0) != (self.y_after >= 0)).sum())
 
 
@@ -134,8 +134,8 @@ def compute(
                  before.numpy(), after.numpy(), y_before, y_after, len(_layers()[layer][0]))  # fmt: skip
 
 
-def expected_turns(fan_in: int, share: float) -> float:
-    """The share of signs that w + share·mean(w) turns, for a filter of ``fan_in`` normal weights of mean 0.
+def expected_flips(fan_in: int, share: float) -> float:
+    """The share of signs that w + share·mean(w) flips, for a filter of ``fan_in`` normal weights of mean 0.
 
     A weight and its shifted self are jointly normal, and their signs differ with the angle between them over π:
 
