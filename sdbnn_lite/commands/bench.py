@@ -21,6 +21,7 @@ from ..cost.time_steps import bench_train
 from ..errors import UsageError, unknown
 from ..lessons import explorers
 from ..system.machine import describe_machine
+from ..system.text import aligned_table
 
 THREADS = 2  # torch's, as in the notebooks
 GOAL_MS = 150  # for the median redraw: a picture that follows the hand
@@ -121,11 +122,10 @@ BENCHES = {
 
 def _aligned(rows: list[dict[str, Any]]) -> str:
     """Rows under their keys; numbers to the right."""
-    lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)] if rows else [["nothing"]]
-    right = [isinstance(value, int | float) for value in rows[0].values()] if rows else [False]
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    cells = ([f"{c:>{w}}" if r else f"{c:<{w}}" for c, w, r in zip(line, widths, right)] for line in lines)
-    return "\n".join("  ".join(line).rstrip() for line in cells)
+    if not rows:
+        return "nothing"
+    lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    return aligned_table(lines, [isinstance(value, int | float) for value in rows[0].values()])
 
 
 def _cell(value: Any) -> str:

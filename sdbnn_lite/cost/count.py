@@ -29,6 +29,7 @@ from torch import nn
 from ..core.layers import BinaryConv2d
 from ..core.models import IMAGE_SIZES, build
 from ..errors import UsageError
+from ..system.text import aligned_table
 
 WORD = 64  # ±1 products in one instruction
 
@@ -94,13 +95,10 @@ class Cost:
             (row.name, row.kind, row.outputs, *(f"{getattr(row, key):,.0f}" for key in keys)) for row in self.layers
         ]
         lines.append(("in all", "", "", *(f"{self.total(key):,.0f}" for key in keys)))
-        widths = [max(map(len, column)) for column in zip(*lines)]
-        table = ("  ".join(f"{c:<{w}}" if i < 3 else f"{c:>{w}}" for i, (c, w) in enumerate(zip(line, widths)))
-                 for line in lines)  # fmt: skip
         size = f"{self.image_size}×{self.image_size}"
         return "\n".join([
             f"{self.network}, method {self.method}, one image of {size} pixels",
-            *(line.rstrip() for line in table),
+            aligned_table(lines, [i >= 3 for i in range(len(heads))]),
             f"OPs = BOPs/64 + FLOPs + method = {self.total('ops'):,.0f}",
             f"XNOR-Net's input scale K would add {self.total('input_scale'):,} FLOPs",
         ])  # fmt: skip

@@ -34,12 +34,13 @@ from torchvision.datasets import ImageFolder
 
 from .. import data
 from ..data.augment import Augmentation
+from ..data.base import IMAGENET_MEAN, IMAGENET_STD
 from ..data.decoded import decode
-from ..data.in_memory import IMAGENET_MEAN, IMAGENET_STD, ImageSet
+from ..data.in_memory import ImageSet
 from ..data.resized_copy import open_packed, pack, side_for
 from ..data.streamed import StreamedImageSet
 from ..data.tree import Tree, open_tree
-from ..system.machine import one_thread
+from ..system.devices import one_thread
 
 PHOTO = (500, 375)  # width and height of the photograph that ImageNet has most of
 IMAGES, ROUNDS, BATCH, WORKERS = 256, 3, 64, 2

@@ -25,7 +25,7 @@ from ..core import layers
 from ..core.binarize import binarize
 from ..core.layers import set_ede
 from ..core.models import build
-from ..system.machine import keep_freed_memory
+from ..system.devices import keep_freed_memory
 from ..system.timing import interleaved, ratio
 
 NETWORKS = ("cifar10_resnet20", "cifar10_resnet18", "cifar10_vgg_small")
