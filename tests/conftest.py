@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import settings
 from interrupts import epoch_with_ctrl_c
-from tiny_runs import TINY
+from tiny_runs import QUIET, TINY
 
 from sdbnn_lite.data.in_memory import ImageSet
 from sdbnn_lite.training.train import train
@@ -39,7 +39,7 @@ def tiny_run(tmp_path_factory):
     """An uninterrupted run of the tiny recipe; to be read only."""
     torch.set_num_threads(THREADS)
     out = tmp_path_factory.mktemp("whole") / "run"
-    assert train(TINY, out, progress=False).finished
+    assert train(TINY, out, options=QUIET).finished
     return out
 
 

@@ -1,4 +1,4 @@
-"""What each command does, one topic a file; ``cli`` reads the command line and calls one of these.
+"""What each command takes and does, one topic a file: ``add_NAME`` declares its options, ``run_NAME`` does it.
 
-The imports stand inside the functions: a command needs only the packages of its own work.
+The imports stand inside the functions: a command loads only the packages of its own work.
 """

@@ -4,6 +4,16 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
+from .options import Commands, add_command, add_weights
+
+
+def add_import_original(commands: Commands) -> None:
+    """Command ``import-original`` and its options."""
+    summary = "turn a checkpoint of the published code into our weights"
+    sub = add_command(commands, run_import_original, "import-original", summary)
+    sub.add_argument("file", metavar="FILE", help="what the published trainer saved (read without running any code)")
+    sub.add_argument("network", metavar="NETWORK", help="which network it is, for example cifar10_resnet20")
+    sub.add_argument("out", metavar="OUT", help="the safetensors file to write")
 
 
 def run_import_original(args: argparse.Namespace) -> int:
@@ -21,10 +31,21 @@ def run_import_original(args: argparse.Namespace) -> int:
     return 0
 
 
+def add_pack_images(commands: Commands) -> None:
+    """Command ``pack-images`` and its options."""
+    summary = "pack ImageNet's images once, resized, for fast reading"
+    sub = add_command(commands, run_pack_images, "pack-images", summary)
+    sub.add_argument("--data", metavar="DIR", help="folder that holds imagenet/{train,val}/<class>/… (or SDBNN_DATA)")
+    sub.add_argument("--image-size", type=int, default=224, metavar="N", help="that will be trained (default: 224)")
+    sub.add_argument("--workers", type=int, metavar="N", help="threads (default: the CPU's cores)")
+    sub.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of leaving it out")
+    sub.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
 def run_pack_images(args: argparse.Namespace) -> int:
     """Pack ImageNet's images once, resized to what the training will need."""
-    from ..data import check_workers, imagenet_tree
     from ..data.resized_copy import pack, side_for
+    from ..data.sets import check_workers, imagenet_tree
 
     check_workers(args.workers)
     if args.image_size < 1:
@@ -35,6 +56,15 @@ def run_pack_images(args: argparse.Namespace) -> int:
     print(f"{made.place}: {made.images:,} images, shorter side {side} pixels, {made.bytes / 1e9:,.1f} GB on the disk; "
           f"{made.left_out} unreadable ones left out")  # fmt: skip
     return 0
+
+
+def add_export_onnx(commands: Commands) -> None:
+    """Command ``export-onnx`` and its options."""
+    sub = add_command(commands, run_export_onnx, "export-onnx", "write a trained network as ONNX, for other tools")
+    add_weights(sub)
+    sub.add_argument("out", metavar="OUT", help="the ONNX file to write")
+    sub.add_argument("--image-size", type=int, metavar="N", help="pixels a side (default: as it was trained)")
+    sub.add_argument("--dataset", metavar="NAME", help="whose normalisation and classes (default: as it was trained)")
 
 
 def run_export_onnx(args: argparse.Namespace) -> int:

@@ -4,6 +4,18 @@ import argparse
 import json
 
 from ..errors import UsageError
+from .options import Commands, add_command, add_data_options, add_weights
+
+
+def add_evaluate(commands: Commands) -> None:
+    """Command ``evaluate`` and its options."""
+    sub = add_command(commands, run_evaluate, "evaluate", "score a trained network on all test images")
+    add_weights(sub)
+    sub.add_argument("--dataset", metavar="NAME", help="default: the one it was trained on")
+    sub.add_argument("--packed", action="store_true", help="bit-packed: XNOR and popcount, on the CPU")
+    sub.add_argument("--per-class", action="store_true", help="top-1 and top-5 of every class too")
+    sub.add_argument("--json", action="store_true", help="the same as JSON")
+    add_data_options(sub)
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
@@ -11,7 +23,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from .. import data
     from ..packed import pack
     from ..system.devices import keep_freed_memory, pick_device
-    from ..training.per_class import as_table, score_classes
+    from ..training.evaluate import score_classes
     from ..weights import cards
     from ..weights.zoo import load
 
@@ -40,7 +52,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     if "card" in net.about:
         print(cards.compare(net.about["card"], score.top1, score.images, images.label))
     if args.per_class:
-        print(as_table(classes))
+        print(class_table(classes))
     return 0
 
 
@@ -48,3 +60,12 @@ def describe_score(score, label: str) -> str:
     """Accuracy as it may be quoted: of which images, and how many."""
     top5 = f", top-5 {100 * score.top5:.2f} %" if score.top5 < 1 else ""
     return f"test accuracy {100 * score.top1:.2f} %{top5} on all {score.images:,} test images of {label}"
+
+
+def class_table(classes) -> str:
+    """Aligned text, a class a line."""
+    from ..system.text import aligned_table
+
+    head = ["class", "images", "top-1 %", "top-5 %"]
+    rows = [[row.name, f"{row.images:,}", f"{100 * row.top1:.2f}", f"{100 * row.top5:.2f}"] for row in classes]
+    return aligned_table([head, *rows], [False, True, True, True])

@@ -6,33 +6,63 @@ import shlex
 import sys
 from pathlib import Path
 
+from .options import Commands, add_command, add_training_options, method_list
 from .scoring import describe_score
+
+SEVERAL = """\
+on several GPUs or machines (the run's folder, --out, must be one that all of them see):
+  torchrun --nproc-per-node M --max-restarts 3 -m sdbnn_lite train RECIPE --data DIR --out RUN
+and on each of N machines, the first of which is called FIRST (ID: a new one for each launch):
+  torchrun --nnodes N --nproc-per-node M --max-restarts 3 --rdzv-backend c10d --rdzv-id ID --rdzv-endpoint FIRST:29500 \
+      -m sdbnn_lite train RECIPE --data DIR --out RUN
+"""
+
+
+def add_train(commands: Commands) -> None:
+    """Command ``train`` and its options."""
+    sub = add_command(commands, run_train, "train", "train one network by a recipe", recipe_list())
+    sub.add_argument("recipe", metavar="RECIPE", help="one of the recipes or rows of recipes below")
+    sub.add_argument("--method", metavar="M", help=f"one of {method_list()} (default: sdbnn; a teacher: float)")
+    sub.add_argument("--seed", type=int, default=0, metavar="S", help="initial weights, order of images (default: 0)")
+    sub.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/RECIPE-METHOD-seedS)")
+    sub.add_argument("--resume", action="store_true", help="resume the run in that folder exactly where it stopped")
+    sub.add_argument("--init", metavar="WEIGHTS", help="first weights from a trained network (stage 2 from stage 1)")
+    add_training_options(sub)
+
+
+def recipe_list() -> str:
+    """The recipes and the chains of them, with what each is: below the help of ``train``."""
+    from ..training.recipes import CHAINS, RECIPES
+
+    width = max(map(len, RECIPES))
+    lines = [f"  {r.name:{width}}  {r.about}{'; as published' if r.published else ''}" for r in RECIPES.values()]
+    chains = [f"  {name:{width}}  {', '.join(parts)}" for name, parts in CHAINS.items()]
+    return "\n".join(["recipes:", *lines, "", "consecutive runs (each in a folder of its own):", *chains, "", SEVERAL])
 
 
 def run_train(args: argparse.Namespace) -> int:
     """Train one network, or a chain of them; exit code 130 if it was stopped and can go on."""
     from ..training.recipes import CHAINS, default_method, get_recipe
     from ..training.stages import train_stages
-    from ..training.steps.processes import leads, leave
+    from ..training.steps.processes import is_main, leave
     from ..training.train import train
 
     method = args.method or default_method(args.recipe)
     out = Path(args.out or f"runs/{args.recipe}-{method}-seed{args.seed}")
-    options = {"method": method, "seed": args.seed, "resume": args.resume, "init": args.init, **training_options(args)}
-    say = (lambda line: print(line, flush=True)) if leads() else (lambda line: None)
+    how = {"method": method, "seed": args.seed, "resume": args.resume, "options": run_options(args, init=args.init)}
     if args.recipe in CHAINS:
-        results = train_stages(args.recipe, out, change=lambda r: changed(r, args), say=say, **options)
+        results = train_stages([changed(get_recipe(part), args) for part in CHAINS[args.recipe]], out, **how)
     else:
-        results = [train(changed(get_recipe(args.recipe), args), out, **options)]
+        results = [train(changed(get_recipe(args.recipe), args), out, **how)]
     leave()
-    for result in results:
-        if result.finished:
-            say(describe_run(result, args.seed))
-    if not results[-1].finished:
+    said = [describe_run(result, args.seed) for result in results if result.finished]
+    stopped = not results[-1].finished
+    if stopped:
         typed = args.typed if args.resume else f"{args.typed} --resume"
-        say(f"stopped; the state is saved in {results[-1].out}. Go on with:\n  {typed}")
-        return 130
-    return 0
+        said.append(f"stopped; the state is saved in {results[-1].out}. Resume it with:\n  {typed}")
+    if is_main():
+        print(*said, sep="\n", flush=True)
+    return 130 if stopped else 0
 
 
 def describe_run(result, seed: int) -> str:
@@ -46,6 +76,19 @@ def describe_run(result, seed: int) -> str:
         f"{processor(machine)})\n"
         f"run: {result.out}    evaluate it again: sdbnn-lite evaluate {shlex.quote(str(result.out))}"
     )
+
+
+def add_study(commands: Commands) -> None:
+    """Command ``study`` and its options."""
+    summary = "train several methods with several seeds and gather their tables"
+    sub = add_command(commands, run_study, "study", summary)
+    sub.add_argument("recipe", metavar="RECIPE", help="a recipe of `sdbnn-lite train --help`")
+    sub.add_argument("--methods", metavar="A,B", help="comma-separated (default: all)")
+    sub.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 … N-1 (default: 3)")
+    sub.add_argument("--out", metavar="DIR", help="the runs' folder (default: runs/RECIPE-study); resumes if stopped")
+    sub.add_argument("--partial", action="store_true", help="train nothing: gather the runs that are finished so far")
+    sub.add_argument("--publish", action="store_true", help="put the tables into the package (digits: the weights too)")
+    add_training_options(sub)
 
 
 def run_study(args: argparse.Namespace) -> int:
@@ -72,7 +115,7 @@ def run_study(args: argparse.Namespace) -> int:
         studies.check_replaces(tables, recipe.epochs, planned)  # before anything is trained
     if not args.partial:
         try:
-            rows = studies.run_study(recipe, out, methods, args.seeds, **training_options(args))
+            rows = studies.run_study(recipe, out, methods, args.seeds, run_options(args))
         except KeyboardInterrupt:
             print("stopped; the same command with --partial gathers what is finished", file=sys.stderr)
             raise
@@ -114,19 +157,21 @@ def changed(recipe, args: argparse.Namespace):
     return recipe.changed(args.epochs, args.batch_size, args.lr, args.image_size, args.distill, ede)
 
 
-def training_options(args: argparse.Namespace) -> dict:
+def run_options(args: argparse.Namespace, init: str | None = None):
     """What every training takes from the command line; sets the number of threads."""
     from ..system.devices import set_threads
+    from ..training.options import RunOptions
 
     if args.threads is not None:
         set_threads(args.threads)
-    return {
-        "data_dir": args.data,
-        "device": args.device,
-        "download": args.download,
-        "teacher": args.teacher,
-        "progress": not args.quiet,
-        "command": args.typed,
-        "strict": args.strict,
-        "workers": args.workers,
-    }
+    return RunOptions(
+        data_dir=args.data,
+        device=args.device,
+        download=args.download,
+        init=init,
+        teacher=args.teacher,
+        progress=not args.quiet,
+        command=args.typed,
+        strict=args.strict,
+        workers=args.workers,
+    )

@@ -13,7 +13,7 @@ import time
 import torch
 
 from ..core.models import BinaryNet, build
-from ..system.machine import one_thread
+from ..system.devices import one_thread
 from ..training.losses import TrainingLoss
 from ..training.optimizers import make_optimizer
 from ..training.recipes import get_recipe
@@ -53,7 +53,7 @@ def core_seconds(images: int = 4, rounds: int = 2, image_size: int = 224) -> flo
     with torch.random.fork_rng():
         teacher = Teacher("resnet34", 1000).eval().requires_grad_(False)
     loss = TrainingLoss(distill=recipe.distill, teacher=teacher.classify)
-    step = Step(net, make_optimizer(net, recipe), loss, None, torch.device("cpu"))
+    step = Step(net, make_optimizer(net, recipe), loss)
     step.begin(0.0, 0)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(images, 3, image_size, image_size, generator=generator)

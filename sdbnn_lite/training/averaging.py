@@ -9,8 +9,11 @@ of *every* parameter, latent weights too: a binary layer of the averaged network
 The averaged network has other activations than any network on its way, so batch norm's running statistics are
 estimated anew, from training images (Izmailov et al. 2018 do so too; their mean runs over epochs, this one over steps).
 
-A run with an average scores, records and in the end saves *it*, after every epoch; what goes on learning is the network
-itself. The checkpoint holds both, so a resumed run has the same average to the last bit.
+A run with an average scores, records and in the end saves *it*, after every epoch; training continues on the raw
+weights. The checkpoint holds both, so a resumed run has the same average to the last bit.
+
+torch's own ``AveragedModel`` isn't used underneath: it copies every buffer after every step (a checkpoint within an
+epoch would hold other numbers) and keeps the number of steps in a tensor, which a GPU would have to be asked for.
 """
 
 import copy
@@ -21,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..system.machine import convolutions
+from ..system.devices import convolutions
 
 BATCHES = 50  # of training images, from which batch norm's statistics are estimated: 6,400 images in batches of 128
 

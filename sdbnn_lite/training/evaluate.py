@@ -1,4 +1,4 @@
-"""Score a network on all test images."""
+"""Score a network on all test images, and on those of each class."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,12 +10,15 @@ from torch import Tensor, nn
 from ..data.in_memory import ImageSet
 from ..data.streamed import StreamedImageSet
 from ..errors import UsageError
-from ..system.machine import convolutions
+from ..system.devices import convolutions
+
+Images = ImageSet | StreamedImageSet
+Forward = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Score:
-    """Mean cross-entropy, shares of test images whose class is the first / among the first five, and their number."""
+    """Mean cross-entropy in nats, shares of test images whose class is the first / among the first five, and n."""
 
     loss: float
     top1: float
@@ -23,41 +26,55 @@ class Score:
     images: int
 
 
-def evaluate(
-    net: nn.Module,
-    images: ImageSet | StreamedImageSet,
-    batch_size: int = 500,
-    forward: Callable[[Tensor], Tensor] | None = None,
-) -> Score:
-    """Run *all* test images, in order, nothing dropped, through ``net`` in evaluation mode; its mode stays as it was.
+@dataclass(frozen=True)
+class ClassScore:
+    """Test images of one class, and the shares of them whose class is the first / among the first five choices."""
 
-    ``forward`` (default: ``net`` itself) is another way to compute the same network's logits, such as a fast path. On
-    a GPU the real-valued convolutions are computed in float32, without TF32, as on the CPU.
-    Raises UsageError where the network has another number of classes than the set.
+    name: str
+    images: int
+    top1: float
+    top5: float
+
+
+def evaluate(net: nn.Module, images: Images, batch_size: int = 500, forward: Forward | None = None) -> Score:
+    """The score of *all* test images: what :func:`score_classes` gives first."""
+    return score_classes(net, images, batch_size, forward)[0]
+
+
+def score_classes(
+    net: nn.Module, images: Images, batch_size: int = 500, forward: Forward | None = None
+) -> tuple[Score, list[ClassScore]]:
+    """The score of all test images and that of each class, in one pass; nothing is dropped.
+
+        top-1 of class c = #{i: y_i = c, argmax of the logits = c} / #{i: y_i = c}       (a class's recall)
+
+    Their mean, weighted by the numbers of images, is the score of all. Arguments and errors: see :func:`predict`.
     """
-    loss, first, five, seen = 0.0, 0, 0, 0
-    for logits, y in answers(net, images, batch_size, forward):
-        hits = hits_of(logits, y)
+    counts = torch.zeros(images.num_classes, 3, dtype=torch.int64)  # images, first choice, among five
+    loss = 0.0
+    for logits, y in predict(net, images, batch_size, forward):
+        hits = logits.topk(min(5, logits.shape[1]), dim=1).indices == y[:, None]  # is it the first, second … choice?
         loss += F.cross_entropy(logits, y, reduction="sum").item()
-        first += hits[:, 0].sum().item()
-        five += hits.sum().item()
-        seen += len(y)
-    return Score(loss / seen, first / seen, five / seen, seen)
-
-
-def hits_of(logits: Tensor, labels: Tensor) -> Tensor:
-    """bool (N, 5): is the image's class the network's first, second … fifth choice? (Fewer with fewer classes.)"""
-    return logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
+        each = torch.stack([torch.ones_like(y), hits[:, 0].long(), hits.any(1).long()], 1)
+        counts.index_add_(0, y.cpu(), each.cpu())
+    rows = [
+        ClassScore(name, n, first / max(n, 1), five / max(n, 1))
+        for name, (n, first, five) in zip(images.classes, counts.tolist())
+    ]
+    seen, first, five = counts.sum(0).tolist()
+    return Score(loss / seen, first / seen, five / seen, seen), rows
 
 
 @torch.no_grad()
-def answers(
-    net: nn.Module,
-    images: ImageSet | StreamedImageSet,
-    batch_size: int = 500,
-    forward: Callable[[Tensor], Tensor] | None = None,
+def predict(
+    net: nn.Module, images: Images, batch_size: int = 500, forward: Forward | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Logits (N, classes) and labels (N,) of every test batch, as :func:`evaluate` describes."""
+    """Logits (N, classes) and labels (N,) of every test batch, in order; ``net`` in evaluation mode meanwhile.
+
+    ``forward`` (default: ``net`` itself) is another implementation of the same network's logits, such as a fast path.
+    On a GPU the real-valued convolutions are computed in float32, without TF32, as on the CPU.
+    Raises UsageError where the network has another number of classes than the set.
+    """
     was_training = net.training
     net.eval()
     device = next(net.parameters()).device

@@ -9,12 +9,12 @@ from torch import nn
 from ..core.models import BinaryNet, build
 from ..data.augment import Augmentation
 from ..data.in_memory import ImageSet
-from ..data.streamed import StreamedImageSet
 from ..errors import UsageError
 from ..weights.files import in_bits, load_state
 from ..weights.torch_files import is_torch_file
 from ..weights.torchvision_nets import Teacher, published_teacher, read_teacher
 from ..weights.zoo import load
+from .evaluate import Images
 from .recipe import Recipe
 
 
@@ -26,7 +26,7 @@ def augmentation_of(recipe: Recipe, epoch: int) -> Augmentation:
 
 
 def initial_network(
-    recipe: Recipe, method: str, seed: int, images: ImageSet | StreamedImageSet, init: str | None
+    recipe: Recipe, method: str, seed: int, images: Images, init: str | Path | None = None
 ) -> BinaryNet:
     """The network of a recipe with weights drawn from ``seed``, or taken from ``init`` (stage 2 from stage 1).
 
@@ -49,7 +49,7 @@ def initial_network(
     return net
 
 
-def check_fits(net: BinaryNet | Teacher, images: ImageSet | StreamedImageSet, name: object) -> None:
+def check_fits(net: BinaryNet | Teacher, images: Images, name: object) -> None:
     """Raise UsageError unless ``net``, called ``name``, takes ``images``: size, channels, classes, labels."""
     channels, classes, size = net.options["in_channels"], net.options["num_classes"], images.image_size
     if not net.takes(size, size):

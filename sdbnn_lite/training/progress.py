@@ -19,7 +19,7 @@ class Progress:
     seconds: float = 0.0
 
     def finish_epoch(self) -> None:
-        """Go on to the next epoch, with empty sums."""
+        """Move on to the next epoch, with empty sums."""
         self.__init__(epoch=self.epoch + 1)
 
     def __str__(self) -> str:

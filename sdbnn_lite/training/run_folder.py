@@ -3,7 +3,7 @@
 log.csv                  a row per epoch: t, learning rate, losses, accuracies, seconds, images/s
 signs.csv                a row per epoch and binary layer: the signs of 256 test images from the whole set
 run.json                 recipe, method, seed, data set, hardware, versions, command, and in the end the result
-checkpoint.safetensors   everything the run needs to go on, after every epoch
+checkpoint.safetensors   everything the run needs to resume, written after every epoch
 weights.safetensors      the network of the last epoch
 """
 
@@ -16,7 +16,7 @@ from ..errors import UsageError
 from ..system.files import read_csv, writable_folder
 from ..system.locks import hold
 from ..weights.files import CHECKPOINT, WEIGHTS, read_tensors
-from .recipes import Recipe
+from .recipe import Recipe
 
 LOG, SIGNS, RUN = "log.csv", "signs.csv", "run.json"
 LOCK = ".lock"  # there while a process trains
@@ -36,29 +36,28 @@ def as_published() -> dict:
     return {f.name: f.default for f in dataclasses.fields(Recipe) if f.default is not dataclasses.MISSING}
 
 
-def look_into(out: str | Path, wanted: dict, resume: bool, restarted: bool = False) -> tuple[Path, tuple | None]:
-    """The run's folder and, with ``resume``, what its checkpoint holds: (tensors, about). Nothing is made or changed.
+def look_into(out: Path, wanted: dict, resume: bool, restarted: bool = False) -> tuple[dict, dict] | None:
+    """With ``resume``, what the checkpoint in the folder ``out`` holds: (tensors, about). Nothing is made or changed.
 
-    ``restarted``: the run was begun by this very launch of torchrun, which started its processes anew; then it goes on
+    ``restarted``: the run was started by this very launch of torchrun, which restarted its processes; then it resumes
     from the checkpoint, if there is one yet.
     Raises UsageError where the folder holds a run already (no ``resume``), has nothing to resume, or holds a run of
     another recipe, method, seed, teacher or number of epochs (it names each difference).
     """
-    out = Path(out)
     checkpoint = out / CHECKPOINT
     if restarted:
         resume = checkpoint.exists()
     if not resume:
         if not restarted and is_begun(out):
             raise UsageError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
-        return out, None
+        return None
     if not checkpoint.exists():
         raise UsageError(f"{out}: nothing to resume, there is no {CHECKPOINT}; start without --resume")
     tensors, about = read_tensors(checkpoint)
     differences = differing(about.get("identity", {}), wanted)
     if differences:
         raise UsageError(f"{out}: another run can't be resumed with these settings: {'; '.join(differences)}")
-    return out, (tensors, about)
+    return tensors, about
 
 
 def is_begun(out: Path) -> bool:
@@ -81,14 +80,14 @@ def differing(found: dict, wanted: dict) -> list[str]:
 
 
 def open_folder(out: Path) -> ExitStack:
-    """Make the run's folder, or clean an earlier process's leftovers, and hold it until the result is closed.
+    """Make the run's folder, or remove a killed process's leftovers; locked until the returned context is closed.
 
     Raises UsageError where it can't be written, or another process is training in it.
     """
-    held = hold(writable_folder(out) / LOCK, f"{out}: another process is training in it; choose another --out, or wait")
+    lock = hold(writable_folder(out) / LOCK, f"{out}: another process is training in it; choose another --out, or wait")
     for leftover in out.glob(".*.tmp"):  # of a process that was killed while it wrote
         leftover.unlink(missing_ok=True)
-    return held
+    return lock
 
 
 def rows_until(path: Path, epoch: int) -> list[dict]:
@@ -97,10 +96,10 @@ def rows_until(path: Path, epoch: int) -> list[dict]:
 
 
 def origin(out: Path, epochs: int, machine: dict) -> dict:
-    """When and by which command the run in ``out`` was begun, so that resuming after ``epochs`` doesn't rewrite it.
+    """When and by which command the run in ``out`` was started, so that resuming after ``epochs`` keeps it.
 
     "earlier", where other machines (or threads, versions) than ``machine`` finished an epoch before it: each of them
-    as {"epochs": how many were done when it stopped, "machine": as ``describe_machine`` gave it}.
+    as {"epochs": how many were finished when it stopped, "machine": as ``describe_machine`` gave it}.
     """
     try:
         begun = json.loads((out / RUN).read_text())

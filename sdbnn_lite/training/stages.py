@@ -2,26 +2,24 @@
 
     OUT/teacher   Imagenette only, unless ``--teacher`` is given: a real-valued ResNet-34
     OUT/stage1    binary activations, real weights; learns from the teacher's softmax
-    OUT/stage2    both binary; begins with stage 1's weights, learns from the same teacher
+    OUT/stage2    both binary; starts from stage 1's weights, learns from the same teacher
 
-Each is a run of its own (see ``runs``), of the recipe of that name, which can also be trained alone. ``resume`` goes on
-in whichever was stopped; those that are finished are only scored again.
+Each is a run of its own (see ``run_folder``), of the recipe of that name, which can also be trained alone. ``resume``
+continues whichever was stopped; those that are finished are only scored again.
 """
 
-import dataclasses
-import os
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UsageError
 from ..weights.files import CHECKPOINT
 from . import run_folder
+from .options import DEFAULTS, RunOptions
 from .recipe import Recipe
-from .recipes import CHAINS, default_method, get_recipe
-from .steps import processes
+from .recipes import default_method
+from .steps.processes import is_main, join, restarted
 from .train import Result, train
-
-Change = Callable[[Recipe], Recipe]
 
 
 def part_of(recipe_name: str) -> str:
@@ -40,44 +38,41 @@ def check_folders(out: Path, parts: list[str], resume: bool) -> None:
 
 
 def train_stages(
-    name: str,
+    recipes: Sequence[Recipe],
     out: str | Path,
     *,
     method: str = "sdbnn",
-    teacher: str | Path | None = None,
-    init: str | None = None,
+    seed: int = 0,
     resume: bool = False,
-    change: Change = lambda recipe: recipe,
-    say: Callable[[str], None] = lambda line: None,
-    **options: object,
+    options: RunOptions = DEFAULTS,
 ) -> list[Result]:
-    """Train the chain ``name`` (one of ``CHAINS``) into ``out``; return the results, the last unfinished if stopped.
+    """Train a chain's ``recipes`` into ``out``; return the results, the last unfinished if stopped. A line before each.
 
-    ``change`` is applied to every recipe (epochs, batch size, …). ``init`` is where stage 1 begins. ``say`` gets a line
-    before each part. The other ``options`` are :func:`train`'s. Raises what it raises, and UsageError for a folder that
-    holds a run already (no ``resume``), or none (``resume``).
+    ``options.init`` is where stage 1 starts from; with ``options.teacher`` no teacher is trained. Raises what
+    :func:`train` raises, and UsageError for a folder that holds a run already (no ``resume``), or none (``resume``).
     """
-    recipes = [change(get_recipe(part)) for part in CHAINS[name]]
-    asked = recipes[-1].distill > 0 and teacher is None  # is a teacher of its own needed?
-    recipes = [recipe for recipe in recipes if asked or part_of(recipe.name) != "teacher"]
+    needs_teacher = recipes[-1].distill > 0 and options.teacher is None
+    recipes = [recipe for recipe in recipes if needs_teacher or part_of(recipe.name) != "teacher"]
     out, parts = Path(out), [part_of(recipe.name) for recipe in recipes]
-    place = processes.join(str(options.get("device", "auto")))
-    again = any(processes.restarted(out / part / run_folder.RUN) for part in parts)
-    place.agree(lambda: None if again else check_folders(out, parts, resume))
-    results, before = [], init
+    again = any(restarted(out / part / run_folder.RUN) for part in parts)
+    join(options.device).agree(lambda: None if again else check_folders(out, parts, resume))
+    results, teacher, init = [], options.teacher, options.init
     for number, (recipe, part) in enumerate(zip(recipes, parts), start=1):
         folder = out / part
-        say(f"{number} of {len(recipes)}: {recipe.name}, {recipe.epochs} epochs, into {os.fspath(folder)}")
+        if is_main():
+            print(f"{number} of {len(recipes)}: {recipe.name}, {recipe.epochs} epochs, into {folder}", flush=True)
         is_teacher = part == "teacher"
-        recipe = dataclasses.replace(recipe, distill=0.0) if is_teacher else recipe
+        if is_teacher:
+            recipe, given = replace(recipe, distill=0.0), replace(options, init=None, teacher=None)
+        else:
+            given = replace(options, init=init, teacher=teacher if recipe.distill > 0 else None)
         result = train(
             recipe,
             folder,
             method=default_method(recipe.name) if is_teacher else method,
+            seed=seed,
             resume=(resume or again) and (folder / CHECKPOINT).exists(),
-            init=None if is_teacher else before,
-            teacher=None if is_teacher or recipe.distill == 0 else teacher,
-            **options,
+            options=given,
         )
         results.append(result)
         if not result.finished:
@@ -85,5 +80,5 @@ def train_stages(
         if is_teacher:
             teacher = folder
         else:
-            before = str(folder)
+            init = folder
     return results

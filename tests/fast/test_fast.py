@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from samples import lively, normal
+from tiny_runs import QUIET
 from torch import nn
 
 from sdbnn_lite import data
@@ -19,8 +20,11 @@ from sdbnn_lite.core.models import PadShortcut, build
 from sdbnn_lite.fast import fast_forward
 from sdbnn_lite.fast.layer import FusedLayer, Plan, Workspace, from_blocks, to_blocks
 from sdbnn_lite.fast.tiles import has_wide_integers
+from sdbnn_lite.training.initial import initial_network
 from sdbnn_lite.training.recipes import get_recipe
-from sdbnn_lite.training.train import Trainer, pick_forward, train
+from sdbnn_lite.training.steps import pick_forward
+from sdbnn_lite.training.train import train
+from sdbnn_lite.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not has_wide_integers(), reason="this processor has no AVX-512: no fast path")
 
@@ -183,14 +187,14 @@ def test_bad_images_are_refused_as_by_the_network():
 @pytest.fixture
 def fast_digits(monkeypatch):
     """Train the digits through fused layers too, which recipes don't."""
-    monkeypatch.setattr("sdbnn_lite.training.train.pick_forward", lambda net, device: fast_forward(net))
+    monkeypatch.setattr("sdbnn_lite.training.trainer.pick_forward", lambda net, device: fast_forward(net))
 
 
 def test_a_run_through_it_gives_the_same_bits_twice(tmp_path, fast_digits):
     """Also with two threads: no sum depends on which thread was first."""
     recipe = get_recipe("digits").with_epochs(1)
     torch.set_num_threads(2)
-    nets = [train(recipe, tmp_path / name, progress=False).net.state_dict() for name in ("one", "two")]
+    nets = [train(recipe, tmp_path / name, options=QUIET).net.state_dict() for name in ("one", "two")]
     assert all(torch.equal(nets[0][key], nets[1][key]) for key in nets[0])
 
 
@@ -208,7 +212,7 @@ def test_losses_are_statistically_the_same(fast_digits):
     means = {"fast": [], "readable": []}
     for seed in range(3):
         for path, losses in means.items():
-            trainer = Trainer(recipe, "sdbnn", seed, images, torch.device("cpu"), None)
+            trainer = Trainer(recipe, initial_network(recipe, "sdbnn", seed, images), images, seed)
             if path == "readable":
                 trainer.step.forward = trainer.net
             assert trainer.step.path.startswith("fused layers" if path == "fast" else "readable")

@@ -1,4 +1,4 @@
-"""What each process of tests/test_distributed.py does: ``python distributed_worker.py OUT TASK ...``, with a rank."""
+"""What each process of test_processes.py does: ``python distributed_worker.py OUT TASK ...``, with a rank."""
 
 import dataclasses
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from tiny_runs import QUIET
 
 import sdbnn_lite as sd
 from sdbnn_lite.data.in_memory import ImageSet
@@ -26,7 +27,7 @@ FIVE = dataclasses.replace(TINY, epochs=1, batch_size=320, ema=0.0)  # 1,437 ima
 # In float32 a sum in another order may tip a sign of a binary network, and from there on the runs part; so the trainer
 # is compared on the real-valued twin (and with a small rate: at 0.1 weights that differ by 1e-7 differ by 1e-4 after
 # five steps, in one process too), and binary networks in float64 (`five_steps`).
-SMOOTH = {"method": "float", "progress": False}
+SMOOTH = {"method": "float", "options": QUIET}
 SEVEN = 7  # images a batch, which two processes share as 3 and 4
 
 
@@ -74,35 +75,35 @@ def batch_norm_case():
     return x * torch.arange(1.0, 6)[:, None, None] + 3, grad
 
 
-def steps(out, place):
+def steps(out, peers):
     from sdbnn_lite.training.steps.batch_norm import SynchronisedBatchNorm
     from sdbnn_lite.training.steps.data_parallel import SharedStep
 
-    share = place.rank, place.processes
+    share = peers.rank, peers.count
     for stage in (1, 2):
-        state, sums = five_steps(stage, lambda n, o, l: SharedStep(n, o, l, None, place), share)
-        state["sums"] = torch.tensor(place.total(*sums), dtype=torch.float64)
-        save_file(state, out / f"steps{stage}-{place.rank}.safetensors")
-    x, grad = (t.tensor_split((3,))[place.rank].clone() for t in batch_norm_case())
+        state, sums = five_steps(stage, lambda n, o, l: SharedStep(n, o, l, None, peers), share)
+        state["sums"] = torch.tensor(peers.total(*sums), dtype=torch.float64)
+        save_file(state, out / f"steps{stage}-{peers.rank}.safetensors")
+    x, grad = (t.tensor_split((3,))[peers.rank].clone() for t in batch_norm_case())
     norm = SynchronisedBatchNorm(5).double()
     y = norm(x.requires_grad_())
     y.backward(grad)
     found = {"y": y, "x": x.grad, "mean": norm.running_mean, "var": norm.running_var, "weight": norm.weight.grad}
-    save_file({k: v.detach().clone() for k, v in found.items()}, out / f"norm-{place.rank}.safetensors")
+    save_file({k: v.detach().clone() for k, v in found.items()}, out / f"norm-{peers.rank}.safetensors")
 
 
-def runs(out, place):
+def runs(out, peers):
     train(FIVE, out / "five", **SMOOTH)
     train(TINY, out / "two", **SMOOTH)
 
 
-def stopped(out, place):
+def stopped(out, peers):
     """Ctrl-C reaches one process alone, in its third step; both stop."""
     call, left = Step.__call__, [3]
 
     def counted(self, images, labels):
         left[0] -= 1
-        if left[0] == 0 and place.rank == 1:
+        if left[0] == 0 and peers.rank == 1:
             signal.raise_signal(signal.SIGINT)
         call(self, images, labels)
 
@@ -111,32 +112,32 @@ def stopped(out, place):
     Step.__call__ = call
 
 
-def resumed(out, place):
+def resumed(out, peers):
     assert train(TINY, out / "from_one", resume=True, **SMOOTH).finished
 
 
-def score(out, place):
+def score(out, peers):
     images = random_images()
     torch.manual_seed(0)
-    mine = evaluate(sd.build("digits_convnet"), dataclasses.replace(images, share=(place.rank, place.processes)), 100)
-    both = place.combine(mine)
+    mine = evaluate(sd.build("digits_convnet"), dataclasses.replace(images, shard=(peers.rank, peers.count)), 100)
+    both = peers.combine(mine)
     facts = {"mine": mine.images, **dataclasses.asdict(both)}
-    (out / f"score-{place.processes}-{place.rank}.json").write_text(json.dumps(facts))
+    (out / f"score-{peers.count}-{peers.rank}.json").write_text(json.dumps(facts))
 
 
-def refused(out, place):
+def refused(out, peers):
     try:
-        train(dataclasses.replace(TINY, batch_size=255), out / "refused", progress=False)
+        train(dataclasses.replace(TINY, batch_size=255), out / "refused", options=QUIET)
     except UsageError as error:
         assert error.everywhere and not (out / "refused").exists()
-        (out / f"refused-{place.rank}.txt").write_text(str(error))
+        (out / f"refused-{peers.rank}.txt").write_text(str(error))
     try:
-        place.agree(lambda: (_ for _ in ()).throw(UsageError("only here")) if place.rank == 1 else None)
+        peers.agree(lambda: (_ for _ in ()).throw(UsageError("only here")) if peers.rank == 1 else None)
     except UsageError as error:
-        (out / f"agreed-{place.rank}.txt").write_text(str(error))
+        (out / f"agreed-{peers.rank}.txt").write_text(str(error))
 
 
-def killed(out, place):
+def killed(out, peers):
     """The command line; in the second epoch's third step, process 1 is killed for good, once."""
     from sdbnn_lite.cli import main
 
@@ -144,7 +145,7 @@ def killed(out, place):
 
     def counted(self, images, labels):
         left[0] -= 1
-        if left[0] == 0 and place.rank == 1 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        if left[0] == 0 and peers.rank == 1 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
             os.kill(os.getpid(), signal.SIGKILL)
         call(self, images, labels)
 
@@ -155,7 +156,7 @@ def killed(out, place):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    place = processes.join("cpu")
+    peers = processes.join("cpu")
     for task in sys.argv[2:]:
-        globals()[task](Path(sys.argv[1]), place)
+        globals()[task](Path(sys.argv[1]), peers)
     processes.leave()

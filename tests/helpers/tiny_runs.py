@@ -4,11 +4,18 @@ import dataclasses
 
 from sdbnn_lite.system.files import read_csv
 from sdbnn_lite.training import run_folder
+from sdbnn_lite.training.options import RunOptions
 from sdbnn_lite.training.recipes import RECIPES
 from sdbnn_lite.weights.files import WEIGHTS
 
 TINY = dataclasses.replace(RECIPES["digits"], epochs=3, batch_size=256)
+QUIET = RunOptions(progress=False)
 EXACT = ("epoch", "ede_t", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+def quiet(**options):
+    """``RunOptions`` without a progress bar."""
+    return dataclasses.replace(QUIET, **options)
 
 
 def log_of(folder):

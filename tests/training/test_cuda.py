@@ -8,16 +8,18 @@ import dataclasses
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny_runs import quiet
 
 import sdbnn_lite as sd
-from sdbnn_lite.system.machine import convolutions
+from sdbnn_lite.system.devices import convolutions
 from sdbnn_lite.training.losses import TrainingLoss
 from sdbnn_lite.training.optimizers import make_optimizer, set_lr
 from sdbnn_lite.training.recipes import RECIPES
 from sdbnn_lite.training.steps.cuda_graph import CudaStep
 from sdbnn_lite.training.steps.half_precision import gpu_forward, half_conv, on_device
 from sdbnn_lite.training.steps.readable import Step
-from sdbnn_lite.training.train import Trainer, train
+from sdbnn_lite.training.train import train
+from sdbnn_lite.training.trainer import Trainer
 from sdbnn_lite.weights.files import CHECKPOINT, read_tensors
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -64,10 +66,10 @@ def test_the_captured_step_is_captured_and_trains_as_the_readable_one(name, comp
         optimizer = make_optimizer(net, recipe)
         set_lr(optimizer, 1e-3)
         if fast:
-            step = CudaStep(gpu_forward(net, GPU), optimizer, TrainingLoss(), None, GPU, batch_size=32,
-                            steps=10**6 if compiled else 1)  # fmt: skip
+            steps = 10**6 if compiled else 1
+            step = CudaStep(gpu_forward(net, GPU), optimizer, TrainingLoss(), batch_size=32, steps=steps)
         else:
-            step = Step(net, optimizer, TrainingLoss(), None, GPU)
+            step = Step(net, optimizer, TrainingLoss())
         for x, y in [*batches, (batches[0][0][:7], batches[0][1][:7])]:
             step(x, y)
         losses.append(step.sums()[0])
@@ -89,13 +91,13 @@ def test_a_run_can_move_between_devices(tmp_path, monkeypatch):
 
         monkeypatch.setattr(Trainer, "save", stop)
         with pytest.raises(KeyboardInterrupt):
-            train(dataclasses.replace(TINY, ema=0.9), out, device=first, progress=False)
+            train(dataclasses.replace(TINY, ema=0.9), out, options=quiet(device=first))
         monkeypatch.setattr(Trainer, "save", save)
         assert read_tensors(out / CHECKPOINT)[1]["progress"]["epoch"] == 1
-        result = train(dataclasses.replace(TINY, ema=0.9), out, device=second, resume=True, progress=False)
+        result = train(dataclasses.replace(TINY, ema=0.9), out, resume=True, options=quiet(device=second))
         assert result.finished and result.score.top1 > 0.5
 
 
 def test_it_learns(tmp_path):
-    result = train(dataclasses.replace(TINY, epochs=20), tmp_path / "run", device="cuda", progress=False)
+    result = train(dataclasses.replace(TINY, epochs=20), tmp_path / "run", options=quiet(device="cuda"))
     assert result.score.top1 > 0.9

@@ -20,7 +20,6 @@ from sdbnn_lite.training.steps.half_precision import GpuForward
 from sdbnn_lite.training.steps.readable import Step
 
 RECIPE = dataclasses.replace(RECIPES["digits"], batch_size=16)
-CPU = torch.device("cpu")
 
 
 def network(half):
@@ -34,8 +33,8 @@ def graph_step(half=True, average=None, capture=lambda work: work, steps=0, asid
     net, forward = network(half)
     optimizer = TensorSGD(parameter_groups(net, RECIPE), torch.tensor(0.1), 0.9)
     average = Average(net, average) if average else None
-    step = CudaStep(forward, optimizer, TrainingLoss(), average, CPU, batch_size=16, steps=steps, aside=aside,
-                    capture=capture)  # fmt: skip
+    kind = type("OnTheCpu", (CudaStep,), {"aside": staticmethod(aside), "capture": staticmethod(capture)})
+    step = kind(forward, optimizer, TrainingLoss(), average, batch_size=16, steps=steps)
     return net, step
 
 
@@ -77,7 +76,7 @@ def test_it_trains_as_the_readable_step_does(half, tolerance):
     net, step = graph_step(half, average=0.9)
     readable = copy.deepcopy(net)
     average = Average(readable, 0.9)
-    plain = Step(readable, make_optimizer(readable, RECIPE), TrainingLoss(), average, CPU)
+    plain = Step(readable, make_optimizer(readable, RECIPE), TrainingLoss(), average)
     work = batches(8)
     work[5] = tuple(t[:7] for t in work[5])
     for i, (x, y) in enumerate(work):
@@ -100,7 +99,7 @@ def test_a_hundred_steps_lose_as_much():
     for which in ("graph", "readable"):
         net, step = graph_step()
         if which == "readable":
-            step = Step(net, make_optimizer(net, RECIPE), TrainingLoss(), None, CPU)
+            step = Step(net, make_optimizer(net, RECIPE), TrainingLoss())
         for x, y in list(images.epoch(16, torch.Generator().manual_seed(0), Augmentation(1, False)))[:89]:
             step(x, y)
         losses.append(step.sums()[0] / (89 * 16))
@@ -183,6 +182,6 @@ def test_tf32_only_where_all_weights_are_real():
     for method, stage, wanted in (("sdbnn", 2, False), ("sdbnn", 1, True), ("float", 2, True)):
         net = sd.build("digits_convnet", method, stage=stage)
         optimizer = TensorSGD(parameter_groups(net, RECIPE), torch.tensor(0.1), 0.9)
-        step = CudaStep(GpuForward(net, True), optimizer, TrainingLoss(), None, CPU, batch_size=4, steps=1)
+        step = CudaStep(GpuForward(net, True), optimizer, TrainingLoss(), batch_size=4, steps=1)
         assert step.tf32 is wanted
     assert cuda_graph.CudaStep.look_every == 50

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from tiny_runs import QUIET, quiet
 
 import sdbnn_lite as sd
 from sdbnn_lite import data
@@ -57,19 +58,19 @@ def test_images_that_do_not_fit(digits, change, message):
 def test_a_size_that_the_network_cannot_take_is_said_before_anything_is_written(tmp_path, monkeypatch):
     out = tmp_path / "run"
     with pytest.raises(UsageError, match="imagenet_resnet18 needs images of sides that are halved .* are 12×12"):
-        train(dataclasses.replace(TINY, network="imagenet_resnet18", image_size=12), out, progress=False)
+        train(dataclasses.replace(TINY, network="imagenet_resnet18", image_size=12), out, options=QUIET)
     with pytest.raises(UsageError, match="image_size=9: digits_convnet needs a multiple of 4"):
-        train(dataclasses.replace(TINY, image_size=9), out, progress=False)
+        train(dataclasses.replace(TINY, image_size=9), out, options=QUIET)
     bad = load("digits")
     monkeypatch.setattr(data, "load", lambda *a, **k: changed(bad, train_labels=bad.train_labels + 5))
     with pytest.raises(UsageError, match="train labels 5 to 14"):
-        train(TINY, out, progress=False)
+        train(TINY, out, options=QUIET)
     assert not out.exists()
 
 
 def test_an_augmentation_that_the_images_cannot_have(tmp_path):
     with pytest.raises(UsageError, match="pad=8: images of 8 pixels can only be mirrored by less than that"):
-        train(dataclasses.replace(TINY, pad=8, reflect=True), tmp_path / "run", progress=False)
+        train(dataclasses.replace(TINY, pad=8, reflect=True), tmp_path / "run", options=QUIET)
     assert not (tmp_path / "run").exists()
 
 
@@ -87,7 +88,7 @@ def test_teachers(digits, tmp_path):
     assert not teacher.training and not any(p.requires_grad for p in teacher.parameters())
     save_weights(tmp_path / "seven.safetensors", sd.build("digits_convnet", "float", num_classes=7))
     with pytest.raises(UsageError, match="teacher .*seven.safetensors has 7 classes, digits .* has 10"):
-        train(taught, tmp_path / "run", teacher=tmp_path / "seven.safetensors", progress=False)
+        train(taught, tmp_path / "run", options=quiet(teacher=tmp_path / "seven.safetensors"))
     assert not (tmp_path / "run").exists()
 
 

@@ -16,13 +16,14 @@ from interrupts import epoch_with_ctrl_c
 from places import ROOT
 from safetensors.torch import load_file
 
-from sdbnn_lite.data.in_memory import ImageSet, cut
+from sdbnn_lite.data.base import shard
+from sdbnn_lite.data.in_memory import ImageSet
 from sdbnn_lite.errors import RunError, UsageError
 from sdbnn_lite.system.files import read_csv
 from sdbnn_lite.training import run_folder
 from sdbnn_lite.training.evaluate import evaluate
 from sdbnn_lite.training.steps import processes
-from sdbnn_lite.training.steps.processes import ALONE, Place, check_batch, check_images, join
+from sdbnn_lite.training.steps.processes import SINGLE, Processes, check_batch, check_images, join
 from sdbnn_lite.training.steps.readable import Step
 from sdbnn_lite.training.train import train
 from sdbnn_lite.weights.files import CHECKPOINT, WEIGHTS, read_tensors
@@ -93,7 +94,7 @@ def same_run(a, b, tolerance=1e-6):
 @pytest.mark.parametrize("stage", [1, 2])
 def test_five_steps_of_the_imagenet_network(two, stage):
     """Both binary or activations alone, synchronised batch norm, Adam, a teacher, parts of 3 and 4 images, float64."""
-    expected, sums = worker.five_steps(stage, lambda net, o, l: Step(net.classify, o, l, None, torch.device("cpu")))
+    expected, sums = worker.five_steps(stage, lambda net, o, l: Step(net.classify, o, l))
     start = worker.stage_net(stage).state_dict()
     assert difference(expected, start) > 1e-3
     parts = [load_file(two / f"steps{stage}-{rank}.safetensors") for rank in (0, 1)]
@@ -188,9 +189,9 @@ def test_kill_9_in_mid_epoch_restarts_from_the_checkpoint_and_finishes(tmp_path)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 4, 7])
-def test_the_shares_of_a_set_are_the_set(processes):
+def test_the_shards_of_a_set_are_the_set(processes):
     images = worker.random_images(101)
-    sets = [dataclasses.replace(images, share=(rank, processes)) for rank in range(processes)]
+    sets = [dataclasses.replace(images, shard=(rank, processes)) for rank in range(processes)]
     for batch_size, last in ((28, 17), (84, 17), (99, 2)):
         slices = [s.train_slices(batch_size) for s in sets]
         dropped = last if last < processes else 0  # a last batch that isn't enough for all
@@ -199,7 +200,7 @@ def test_the_shares_of_a_set_are_the_set(processes):
         assert covered == list(range(101 - dropped))
     covered = sorted(i for s in sets for part in s.test_slices(9) for i in range(part.start, part.stop))
     assert covered == list(range(101))
-    assert cut([slice(0, 2)], (1, 3)) == [slice(0, 1)] and cut([slice(0, 2)], (0, 3)) == []
+    assert shard([slice(0, 2)], (1, 3)) == [slice(0, 1)] and shard([slice(0, 2)], (0, 3)) == []
 
 
 def test_batches_and_world_sizes():
@@ -214,23 +215,23 @@ def test_batches_and_world_sizes():
 
 
 def test_one_process_is_alone():
-    assert join("cpu") == ALONE and ALONE.leads and processes.leads()
-    assert ALONE.total(0.1, 3) == (0.1, 3)
+    assert join("cpu") == SINGLE and SINGLE.is_main and processes.is_main()
+    assert SINGLE.total(0.1, 3) == (0.1, 3)
     error = UsageError("x")
     with pytest.raises(UsageError) as raised:
-        ALONE.agree(lambda: (_ for _ in ()).throw(error))
+        SINGLE.agree(lambda: (_ for _ in ()).throw(error))
     assert raised.value is error and not hasattr(error, "everywhere")
-    with pytest.raises(RuntimeError, match="^Connection closed by peer$"), ALONE.in_touch(lambda: ""):
+    with pytest.raises(RuntimeError, match="^Connection closed by peer$"), SINGLE.watch_peers(lambda: ""):
         raise RuntimeError("Connection closed by peer")
 
 
 def test_a_process_that_is_gone():
-    place = Place(1, 2)
+    peers = Processes(1, 2)
     with pytest.raises(RunError, match="another of the 2 processes is gone .*; all is kept; .*--max-restarts 3"):
-        with place.in_touch(lambda: "all is kept"):
+        with peers.watch_peers(lambda: "all is kept"):
             raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:4242")
     for other in (RuntimeError("shape mismatch"), RunError("the loss became nan")):
-        with pytest.raises(type(other), match=re.escape(str(other))), place.in_touch(lambda: ""):
+        with pytest.raises(type(other), match=re.escape(str(other))), peers.watch_peers(lambda: ""):
             raise other
 
 
@@ -260,7 +261,7 @@ def test_a_restart_is_known_by_its_launch(tmp_path, monkeypatch):
 
 def test_restarted_before_there_was_a_checkpoint(tmp_path):
     (tmp_path / run_folder.RUN).write_text("{}")
-    assert run_folder.look_into(tmp_path, {}, False, restarted=True) == (tmp_path, None)
-    (tmp_path / run_folder.WEIGHTS).write_bytes(b"")
+    assert run_folder.look_into(tmp_path, {}, False, restarted=True) is None
+    (tmp_path / WEIGHTS).write_bytes(b"")
     with pytest.raises(UsageError, match="holds a run already"):
         run_folder.look_into(tmp_path, {}, False)

@@ -10,12 +10,12 @@ import time
 
 import pytest
 import torch
-from tiny_runs import TINY, same_run
+from tiny_runs import QUIET, TINY, quiet, same_run
 
 from sdbnn_lite import data
+from sdbnn_lite.analysis.captions import hardware
 from sdbnn_lite.analysis.publish import read_run
 from sdbnn_lite.errors import UsageError
-from sdbnn_lite.plots import methods as method_plots
 from sdbnn_lite.training import run_folder
 from sdbnn_lite.training.train import train
 from sdbnn_lite.weights.files import CHECKPOINT, WEIGHTS, read_tensors, write_tensors
@@ -25,7 +25,7 @@ from sdbnn_lite.weights.files import CHECKPOINT, WEIGHTS, read_tensors, write_te
 def test_ctrl_c_saves_and_resume_is_exact(batches, tiny_run, tmp_path, interrupt_after, monkeypatch):
     out = tmp_path / "run"
     interrupt_after(batches)
-    stopped = train(TINY, out, progress=False)
+    stopped = train(TINY, out, options=QUIET)
     assert not stopped.finished and stopped.score is None
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     at = read_tensors(out / CHECKPOINT)[1]["progress"]
@@ -33,18 +33,18 @@ def test_ctrl_c_saves_and_resume_is_exact(batches, tiny_run, tmp_path, interrupt
     finished_epochs = at["epoch"] * steps + at["step"]
     assert finished_epochs == batches
     monkeypatch.undo()
-    assert train(TINY, out, resume=True, progress=False).finished
+    assert train(TINY, out, resume=True, options=QUIET).finished
     same_run(tiny_run, out)
 
 
 def test_stopped_twice_is_exact_too(tiny_run, tmp_path, interrupt_after, monkeypatch):
     out = tmp_path / "run"
     interrupt_after(2)
-    train(TINY, out, progress=False)
+    train(TINY, out, options=QUIET)
     interrupt_after(3)
-    train(TINY, out, resume=True, progress=False)
+    train(TINY, out, resume=True, options=QUIET)
     monkeypatch.undo()
-    train(TINY, out, resume=True, progress=False)
+    train(TINY, out, resume=True, options=QUIET)
     same_run(tiny_run, out)
 
 
@@ -54,10 +54,10 @@ def test_sigkill_at_any_moment_loses_nothing(tiny_run, tmp_path):
     code = (
         f"import dataclasses, sys, torch; torch.set_num_threads({torch.get_num_threads()})\n"
         "from pathlib import Path; from sdbnn_lite.training.recipes import RECIPES\n"
-        "from sdbnn_lite.training.train import train\n"
+        "from sdbnn_lite.training.options import RunOptions; from sdbnn_lite.training.train import train\n"
         "recipe = dataclasses.replace(RECIPES['digits'], epochs=3, batch_size=256)\n"
         "out = Path(sys.argv[1])\n"
-        "train(recipe, out, resume=(out / 'checkpoint.safetensors').exists(), progress=False)\n"
+        "train(recipe, out, resume=(out / 'checkpoint.safetensors').exists(), options=RunOptions(progress=False))\n"
     )
     for delay in (0.0, 0.15, 0.4):
         process = subprocess.Popen([sys.executable, "-c", code, str(out)])
@@ -76,18 +76,18 @@ def test_rows_of_an_unfinished_epoch_are_cut_off(tmp_path, tiny_run, interrupt_a
     """Killed after the log was written, before the checkpoint was: the epoch is run again, its row isn't doubled."""
     out = tmp_path / "run"
     interrupt_after(8)  # in the second epoch
-    train(TINY, out, progress=False)
+    train(TINY, out, options=QUIET)
     monkeypatch.undo()
     log = out / run_folder.LOG
     log.write_text(log.read_text() + log.read_text().splitlines()[-1].replace("1,", "2,", 1) + "\n")
-    train(TINY, out, resume=True, progress=False)
+    train(TINY, out, resume=True, options=QUIET)
     same_run(tiny_run, out)
 
 
 def test_a_finished_run_resumed_says_its_result_again(tiny_run):
     weights = (tiny_run / WEIGHTS).read_bytes()
     before = (tiny_run / run_folder.RUN).read_bytes()
-    result = train(TINY, tiny_run, resume=True, progress=False, command="another")
+    result = train(TINY, tiny_run, resume=True, options=quiet(command="another"))
     assert result.finished and result.score.images == 360
     assert (tiny_run / WEIGHTS).read_bytes() == weights and (tiny_run / run_folder.RUN).read_bytes() == before
 
@@ -99,7 +99,7 @@ def test_killed_between_the_last_checkpoint_and_the_result(tmp_path, tiny_run):
     run = json.loads((out / run_folder.RUN).read_text())
     (out / run_folder.RUN).write_text(json.dumps({**run, "result": None}))
     (out / WEIGHTS).unlink()
-    assert train(TINY, out, resume=True, progress=False).finished
+    assert train(TINY, out, resume=True, options=QUIET).finished
     same_run(tiny_run, out)
     assert json.loads((out / run_folder.RUN).read_text())["result"] == run["result"]
 
@@ -108,7 +108,7 @@ def test_killed_before_the_first_checkpoint_it_simply_begins(tmp_path, tiny_run)
     out = tmp_path / "run"
     out.mkdir()
     (out / run_folder.RUN).write_bytes((tiny_run / run_folder.RUN).read_bytes())
-    train(TINY, out, progress=False)
+    train(TINY, out, options=QUIET)
     same_run(tiny_run, out)
 
 
@@ -119,31 +119,31 @@ def test_what_another_process_did_meanwhile_is_not_undone(tmp_path, interrupt_af
     def meanwhile(**how):
         def slow(*args, **kwargs):
             monkeypatch.undo()
-            train(TINY, out, progress=False, **how)
+            train(TINY, out, options=QUIET, **how)
             return load_data(*args, **kwargs)
 
         monkeypatch.setattr(data, "load", slow)
 
     interrupt_after(3)
-    train(TINY, out, progress=False)
+    train(TINY, out, options=QUIET)
     monkeypatch.undo()
     meanwhile(resume=True)
-    assert train(TINY, out, resume=True, progress=False).finished
+    assert train(TINY, out, resume=True, options=QUIET).finished
     same_run(tiny_run, out)
     out = tmp_path / "other"
     meanwhile()
     with pytest.raises(UsageError, match="holds a run already"):
-        train(TINY, out, progress=False)
+        train(TINY, out, options=QUIET)
     same_run(tiny_run, out)
 
 
 def test_adam_resumes_exactly(tmp_path, interrupt_after, monkeypatch):
     recipe = dataclasses.replace(TINY, optimizer="adam", lr=1e-3, epochs=2)
-    train(recipe, tmp_path / "whole", progress=False)
+    train(recipe, tmp_path / "whole", options=QUIET)
     interrupt_after(3)
-    train(recipe, tmp_path / "run", progress=False)
+    train(recipe, tmp_path / "run", options=QUIET)
     monkeypatch.undo()
-    train(recipe, tmp_path / "run", resume=True, progress=False)
+    train(recipe, tmp_path / "run", resume=True, options=QUIET)
     same_run(tmp_path / "whole", tmp_path / "run")
 
 
@@ -156,40 +156,40 @@ RICH = dataclasses.replace(
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory):
     out = tmp_path_factory.mktemp("teacher") / "run"
-    train(dataclasses.replace(TINY, epochs=1), out, method="float", progress=False)
+    train(dataclasses.replace(TINY, epochs=1), out, method="float", options=QUIET)
     return str(out)
 
 
 @pytest.mark.parametrize("batches", [3, 6, 8, 13])  # in an epoch, at its very end, in the second and the third
 def test_with_all_that_best_adds_it_resumes_to_the_last_bit(batches, teacher, tmp_path, interrupt_after, monkeypatch):
     """Averaged weights, warm-up, two decay groups, a teacher and every augmentation; batch norm estimated anew."""
-    train(RICH, tmp_path / "whole", teacher=teacher, progress=False)
+    train(RICH, tmp_path / "whole", options=quiet(teacher=teacher))
     interrupt_after(batches)
     out = tmp_path / "run"
-    assert not train(RICH, out, teacher=teacher, progress=False).finished
+    assert not train(RICH, out, options=quiet(teacher=teacher)).finished
     monkeypatch.undo()
-    assert train(RICH, out, resume=True, teacher=teacher, progress=False).finished
+    assert train(RICH, out, resume=True, options=quiet(teacher=teacher)).finished
     same_run(tmp_path / "whole", out)
     before = (out / WEIGHTS).read_bytes()
-    assert train(RICH, out, resume=True, teacher=teacher, progress=False).score.images == 360  # said again
+    assert train(RICH, out, resume=True, options=quiet(teacher=teacher)).score.images == 360  # said again
     assert (out / WEIGHTS).read_bytes() == before
 
 
 def test_another_teacher_is_another_run(teacher, tmp_path):
     recipe = RICH.with_epochs(1)
-    train(recipe, tmp_path / "run", teacher=teacher, progress=False)
+    train(recipe, tmp_path / "run", options=quiet(teacher=teacher))
     run = json.loads((tmp_path / "run" / run_folder.RUN).read_text())
     assert run["distill"] == 0.5 and len(run["teacher"]) == 16 and run["path"]
-    other = train(dataclasses.replace(TINY, epochs=1), tmp_path / "other", method="float", seed=1, progress=False)
+    other = train(dataclasses.replace(TINY, epochs=1), tmp_path / "other", method="float", seed=1, options=QUIET)
     with pytest.raises(UsageError, match="teacher is '[0-9a-f]{16}' there, '[0-9a-f]{16}' here"):
-        train(recipe, tmp_path / "run", resume=True, teacher=other.out, progress=False)
+        train(recipe, tmp_path / "run", resume=True, options=quiet(teacher=other.out))
 
 
 def test_the_new_settings_are_part_of_a_runs_identity(tiny_run):
     for change in ({"ema": 0.9}, {"label_smoothing": 0.1}, {"warmup_epochs": 1}, {"decay_all": False}, {"cutout": 2}):
         (field,) = change
         with pytest.raises(UsageError, match=f"{field} is .* there, {change[field]!r} here"):
-            train(dataclasses.replace(TINY, **change), tiny_run, resume=True, progress=False)
+            train(dataclasses.replace(TINY, **change), tiny_run, resume=True, options=QUIET)
 
 
 def test_a_run_that_goes_on_elsewhere_names_each_machine_that_finished_an_epoch(tmp_path, interrupt_after, monkeypatch):
@@ -199,22 +199,22 @@ def test_a_run_that_goes_on_elsewhere_names_each_machine_that_finished_an_epoch(
         monkeypatch.setattr("sdbnn_lite.training.train.describe_machine", lambda device, machine=machine: machine)
         if batches:
             interrupt_after(batches)
-        train(TINY, out, resume=name != "A", progress=False)
+        train(TINY, out, resume=name != "A", options=QUIET)
         monkeypatch.undo()
     named = "A, 1 thread up to epoch 1, then C, 1 thread up to epoch 2, then D, 1 thread"
-    assert method_plots.hardware(read_run(out)) == named
+    assert hardware(read_run(out)) == named
 
 
 def test_a_run_of_an_earlier_version_is_resumed(tmp_path, tiny_run, interrupt_after, monkeypatch):
     """Its checkpoint doesn't name the settings that came later: they were as published."""
     out = tmp_path / "run"
     interrupt_after(8)
-    train(TINY, out, progress=False)
+    train(TINY, out, options=QUIET)
     monkeypatch.undo()
     tensors, about = read_tensors(out / CHECKPOINT)
     later = ("warmup_epochs", "label_smoothing", "distill", "decay_all", "ema", "reflect", "cutout", "alternate_flip")
     for field in (*later, "teacher"):
         del about["identity"][field]
     write_tensors(out / CHECKPOINT, tensors, about)
-    train(TINY, out, resume=True, progress=False)
+    train(TINY, out, resume=True, options=QUIET)
     same_run(tiny_run, out)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_runs import TINY, same_run
+from tiny_runs import QUIET, TINY, quiet, same_run
 
 from sdbnn_lite.data import load
 from sdbnn_lite.data.augment import Augmentation
@@ -47,8 +47,8 @@ def test_the_loop_is_plain_pytorch(tmp_path, monkeypatch):
     import sdbnn_lite as sd
 
     recipe = dataclasses.replace(TINY, epochs=1)
-    monkeypatch.setattr("sdbnn_lite.training.train.pick_forward", lambda net, device: net)
-    result = train(recipe, tmp_path / "run", seed=5, progress=False)
+    monkeypatch.setattr("sdbnn_lite.training.trainer.pick_forward", lambda net, device: net)
+    result = train(recipe, tmp_path / "run", seed=5, options=QUIET)
     assert json.loads((tmp_path / "run" / run_folder.RUN).read_text())["path"] == "readable"
 
     torch.manual_seed(5)
@@ -64,33 +64,33 @@ def test_the_loop_is_plain_pytorch(tmp_path, monkeypatch):
 
 
 def test_the_same_seed_gives_the_same_run_and_another_another(tiny_run, tmp_path):
-    train(TINY, tmp_path / "again", progress=False)
+    train(TINY, tmp_path / "again", options=QUIET)
     same_run(tiny_run, tmp_path / "again")
-    train(TINY, tmp_path / "other", seed=1, progress=False)
+    train(TINY, tmp_path / "other", seed=1, options=QUIET)
     assert (tiny_run / WEIGHTS).read_bytes() != (tmp_path / "other" / WEIGHTS).read_bytes()
 
 
 def test_the_callers_random_numbers_stay_as_they_were(tmp_path):
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    train(dataclasses.replace(TINY, epochs=1), tmp_path / "run", progress=False)
+    train(dataclasses.replace(TINY, epochs=1), tmp_path / "run", options=QUIET)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_stage_2_starts_from_stage_1(tmp_path):
     stage1 = dataclasses.replace(TINY, epochs=1, stage=1)
-    first = train(stage1, tmp_path / "one", progress=False)
+    first = train(stage1, tmp_path / "one", options=QUIET)
     recipe = dataclasses.replace(TINY, epochs=1, lr=1e-12)
-    second = train(recipe, tmp_path / "two", init=str(tmp_path / "one"), progress=False)
+    second = train(recipe, tmp_path / "two", options=quiet(init=str(tmp_path / "one")))
     assert not first.net.conv2.binary_weights and second.net.conv2.binary_weights
     assert torch.allclose(first.net.conv2.weight, second.net.conv2.weight, atol=1e-9)
     with pytest.raises(UsageError, match="weights of another network"):
-        train(recipe, tmp_path / "three", method="rsign", init=str(tmp_path / "one"), progress=False)
+        train(recipe, tmp_path / "three", method="rsign", options=quiet(init=str(tmp_path / "one")))
 
 
 def test_adam_and_linear(tmp_path):
     recipe = dataclasses.replace(TINY, optimizer="adam", schedule="linear", lr=1e-3)
-    result = train(recipe, tmp_path / "run", progress=False)
+    result = train(recipe, tmp_path / "run", options=QUIET)
     assert isinstance(make_optimizer(result.net, recipe), torch.optim.Adam)
     assert [float(row["lr"]) for row in result.log] == pytest.approx([1e-3, 2e-3 / 3, 1e-3 / 3])
 
@@ -107,7 +107,7 @@ def test_the_average_is_what_is_scored_and_saved(tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Step, "__call__", watched)
-        result = train(recipe, tmp_path / "run", progress=False)
+        result = train(recipe, tmp_path / "run", options=QUIET)
     assert len(seen) == 18
     saved, checkpoint = load_file(tmp_path / "run" / WEIGHTS), read_tensors(tmp_path / "run" / CHECKPOINT)[0]
     for (name, p), values in zip(result.net.named_parameters(), zip(*seen)):
@@ -121,13 +121,13 @@ def test_the_average_is_what_is_scored_and_saved(tmp_path):
 
 def test_looking_seldom_changes_no_number(tmp_path, tiny_run, monkeypatch, interrupt_after):
     monkeypatch.setattr(Step, "look_every", 50)
-    train(TINY, tmp_path / "run", progress=False)
+    train(TINY, tmp_path / "run", options=QUIET)
     same_run(tiny_run, tmp_path / "run")
     interrupt_after(3)
-    train(TINY, tmp_path / "two", progress=False)
+    train(TINY, tmp_path / "two", options=QUIET)
     monkeypatch.undo()
     assert read_tensors(tmp_path / "two" / CHECKPOINT)[1]["progress"]["step"] == 3
-    train(TINY, tmp_path / "two", resume=True, progress=False)
+    train(TINY, tmp_path / "two", resume=True, options=QUIET)
     same_run(tiny_run, tmp_path / "two")
 
 
@@ -142,8 +142,8 @@ def test_the_path_that_trains_never_gives_the_result(tmp_path, monkeypatch):
 
         return forward
 
-    monkeypatch.setattr("sdbnn_lite.training.train.pick_forward", pick)
+    monkeypatch.setattr("sdbnn_lite.training.trainer.pick_forward", pick)
     recipe = dataclasses.replace(TINY, epochs=2)
-    train(recipe, tmp_path / "run", progress=False)
+    train(recipe, tmp_path / "run", options=QUIET)
     assert [n for n, training in used if training] == ([256] * 5 + [157]) * 2
     assert [n for n, training in used if not training] == [360]  # after the first of the two epochs

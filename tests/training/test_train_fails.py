@@ -6,7 +6,7 @@ import os
 
 import pytest
 import torch
-from tiny_runs import TINY, same_run
+from tiny_runs import QUIET, TINY, quiet, same_run
 
 from sdbnn_lite.data.in_memory import ImageSet
 from sdbnn_lite.errors import RunError, UsageError
@@ -29,11 +29,11 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path, tiny_run, monkeypa
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match="No space left on device.*last good one is kept"):
-        train(TINY, out, progress=False)
+        train(TINY, out, options=QUIET)
     monkeypatch.undo()
     assert not [p for p in out.iterdir() if p.name.endswith(".tmp")]
     assert read_tensors(out / CHECKPOINT)[1]["progress"]["epoch"] == 1
-    train(TINY, out, resume=True, progress=False)
+    train(TINY, out, resume=True, options=QUIET)
     same_run(tiny_run, out)
 
 
@@ -41,7 +41,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     wild = dataclasses.replace(TINY, lr=1e30)
     message = r"became (nan|inf) in epoch 1, step \d \(lr 1e\+30\); the checkpoint of epoch 0 is kept; .*smaller --lr"
     with pytest.raises(RunError, match=message):
-        train(wild, tmp_path / "run", method="float", progress=False)
+        train(wild, tmp_path / "run", method="float", options=QUIET)
     assert read_tensors(tmp_path / "run" / CHECKPOINT)[1]["progress"]["epoch"] == 0
 
 
@@ -53,14 +53,14 @@ def test_wrong_use_is_said_before_anything_is_written(tiny_run, tmp_path):
         "seed is 0 there, 1 here": {"out": tiny_run, "resume": True, "seed": 1},
         "method is 'sdbnn' there, 'bnn' here": {"out": tiny_run, "resume": True, "method": "bnn"},
         "unknown method 'sbnn'": {"out": tmp_path / "a", "method": "sbnn"},
-        "unknown device 'gpu'": {"out": tmp_path / "b", "device": "gpu"},
+        "unknown device 'gpu'": {"out": tmp_path / "b", "options": quiet(device="gpu")},
         "seed=-1": {"out": tmp_path / "c", "seed": -1},
     }
     for message, arguments in cases.items():
         with pytest.raises(UsageError, match=message):
-            train(TINY, progress=False, **arguments)
+            train(TINY, **{"options": QUIET, **arguments})
     with pytest.raises(UsageError, match="epochs is 3 there, 4 here"):
-        train(TINY.with_epochs(4), tiny_run, resume=True, progress=False)
+        train(TINY.with_epochs(4), tiny_run, resume=True, options=QUIET)
     with pytest.raises(UsageError, match="epochs=0"):
         TINY.with_epochs(0)
     assert {p: p.read_bytes() for p in tiny_run.iterdir()} == before
@@ -82,7 +82,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
     with pytest.raises(
         RunError, match="conv2.weight is no longer finite in epoch 2, step 6 .*checkpoint of epoch 1 is"
     ):
-        train(TINY, tmp_path / "run", progress=False)
+        train(TINY, tmp_path / "run", options=QUIET)
     tensors, about = read_tensors(tmp_path / "run" / CHECKPOINT)
     assert about["progress"]["epoch"] == 1 and all(
         t.isfinite().all() for t in tensors.values() if t.is_floating_point()
@@ -95,10 +95,10 @@ def test_a_loss_that_is_looked_at_seldom_still_stops_the_epoch(tmp_path, monkeyp
     wild = dataclasses.replace(TINY, lr=1e30)
     monkeypatch.setattr(Step, "look_every", 4)
     with pytest.raises(RunError, match=r"in epoch 1, by step 4 \(lr 1e\+30\); the checkpoint of epoch 0 is kept"):
-        train(wild, tmp_path / "four", method="float", progress=False)
+        train(wild, tmp_path / "four", method="float", options=QUIET)
     monkeypatch.setattr(Step, "look_every", 50)
     with pytest.raises(RunError, match="in epoch 1, by step 6"):
-        train(wild, tmp_path / "fifty", method="float", progress=False)
+        train(wild, tmp_path / "fifty", method="float", options=QUIET)
 
 
 def test_a_gpu_that_is_full(tmp_path, tiny_run, monkeypatch):
@@ -114,9 +114,9 @@ def test_a_gpu_that_is_full(tmp_path, tiny_run, monkeypatch):
     monkeypatch.setattr(Step, "__call__", full)
     message = "memory ran out in epoch 2 with batch size 256; .*--batch-size 128 .*; the checkpoint of epoch 1 is kept"
     with pytest.raises(RunError, match=message):
-        train(TINY, tmp_path / "run", progress=False)
+        train(TINY, tmp_path / "run", options=QUIET)
     monkeypatch.undo()
-    train(TINY, tmp_path / "run", resume=True, progress=False)
+    train(TINY, tmp_path / "run", resume=True, options=QUIET)
     same_run(tiny_run, tmp_path / "run")
 
 
@@ -127,8 +127,8 @@ def test_a_gpu_that_is_full_before_training_or_while_scoring(tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(ImageSet, "to", full)
         with pytest.raises(RunError, match="ran out while images and network were copied to it; .*nothing was written"):
-            train(TINY, tmp_path / "run", progress=False)
+            train(TINY, tmp_path / "run", options=QUIET)
     assert not (tmp_path / "run").exists()
-    monkeypatch.setattr("sdbnn_lite.training.train.evaluate", full)
+    monkeypatch.setattr("sdbnn_lite.training.trainer.evaluate", full)
     with pytest.raises(RunError, match="ran out while the test images were scored; .*checkpoint of epoch 0 is kept"):
-        train(TINY, tmp_path / "run", progress=False)
+        train(TINY, tmp_path / "run", options=QUIET)

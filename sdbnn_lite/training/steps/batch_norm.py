@@ -2,12 +2,12 @@
 
     N = Σ_p n_p      m = Σ_p Σ x / N      v = Σ_p Σ (x - m)² / N      y = γ·(x - m)/√(v + ε) + β
 
-p: processes, n_p: values per channel in p's part of the batch. v is computed after m, as a sum of squares that can't
+p: processes, n_p: values per channel in p's shard of the batch. v is computed after m, as a sum of squares that can't
 cancel. Running mean and variance (the latter times N/(N-1)) move by torch's momentum. The sums' gradients are summed
 too, since every process's loss depends on every other's images through m and v.
 
 On GPUs that NCCL connects torch's own SyncBatchNorm does the same, faster; it can't run on CPUs. Tested on the CPU,
-against ``torch.nn.BatchNorm`` on the whole batch (tests/test_distributed.py).
+against ``torch.nn.BatchNorm`` on the whole batch (tests/training/test_processes.py).
 """
 
 import torch

@@ -17,7 +17,7 @@ and a first layer so rounded would flip signs behind it. It is on where all weig
 never while test images are scored.
 
 Written without a GPU at hand. Tested on the CPU: all of it but the graph itself, with a capture that only remembers
-what to do (tests/test_cuda_step.py); tests/test_cuda.py is what a machine with a GPU adds.
+what to do (tests/training/test_cuda_graph.py); test_cuda.py beside it is what a machine with a GPU adds.
 """
 
 import warnings
@@ -26,7 +26,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...system.machine import convolutions
+from ...system.devices import convolutions
 from ..averaging import Average
 from ..guards import OutOfMemory
 from ..losses import TrainingLoss
@@ -34,9 +34,7 @@ from .half_precision import GpuForward
 from .readable import Step
 
 WARM_UP = 3
-COMPILE_FROM = (
-    40_000  # steps in a run: compiling takes about a minute, and is expected to save a millisecond or two each
-)
+COMPILE_FROM = 40_000  # steps in a run: compiling takes about a minute, and should save a millisecond or two each
 
 
 def on_side_stream(work: Callable[[], None]) -> None:
@@ -62,26 +60,25 @@ def cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
 class CudaStep(Step):
     """As :class:`Step`, for batches that nearly always have ``batch_size`` images; ``steps`` is the run's whole number.
 
-    ``aside`` and ``capture`` are :func:`on_side_stream` and :func:`cuda_graph`; tests give others.
+    Without a GPU, a subclass gives other ways to do work ``aside`` and to ``capture`` it.
     """
 
     look_every = 50
+    aside = staticmethod(on_side_stream)
+    capture = staticmethod(cuda_graph)
 
     def __init__(
         self,
         forward: GpuForward,
         optimizer: torch.optim.Optimizer,
         loss: TrainingLoss,
-        average: Average | None,
-        device: torch.device,
+        average: Average | None = None,
         *,
         batch_size: int,
         steps: int,
-        aside: Callable = on_side_stream,
-        capture: Callable = cuda_graph,
     ):
-        super().__init__(forward, optimizer, loss, average, device)
-        self.batch_size, self.aside, self.capture = batch_size, aside, capture
+        super().__init__(forward, optimizer, loss, average)
+        self.batch_size = batch_size
         method, stage = forward.net.method, forward.net.options["stage"]
         self.tf32 = not method.binary or stage == 1
         self.warm = 0

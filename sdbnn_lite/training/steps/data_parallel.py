@@ -1,13 +1,13 @@
-"""One training step, done by several processes at once: each on its part of the batch, all with the same result.
+"""One training step of several processes: each computes on its shard of the batch, all get the same result.
 
     loss of the whole batch   L = Σ_p (n_p/N)·L_p          L_p: mean over the n_p images of process p, N = Σ_p n_p
 
 torch's DistributedDataParallel gives every process the *mean* of all P gradients, so each p minimises (P·n_p/N)·L_p:
-L_p itself but for an epoch's last batch, whose parts may differ by one image. Then all take the same optimizer step.
+L_p itself but for an epoch's last batch, whose shards may differ by one image. Then all take the same optimizer step.
 
-Batch norm is ``synchronised``. On a GPU the ±1 convolutions are computed as ``half`` says, and TF32 is used as in
-``cuda_step``; there is neither a CUDA graph nor torch.compile, which exchange and synchronisation would break up.
-Written without a GPU at hand: tested with gloo on the CPU, in two processes (tests/test_distributed.py).
+Batch norm is synchronised (``batch_norm``). On a GPU the ±1 convolutions are those of ``half_precision``, and TF32 is
+used as in ``cuda_graph``; there is neither a CUDA graph nor torch.compile, which communication would break up.
+Written without a GPU at hand: tested with gloo on the CPU, in two processes (tests/training/test_processes.py).
 """
 
 import inspect
@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ...core.models import BinaryNet
-from ...system.machine import convolutions
+from ...system.devices import convolutions
 from ..averaging import Average
 from ..losses import TrainingLoss
 from .batch_norm import synchronise
 from .half_precision import twin_of
-from .processes import Place
+from .processes import Processes
 from .readable import Step
 
 _BUFFERS = "forward_sync_buffers"  # the name since torch 2.14
@@ -45,7 +45,7 @@ class Logits(nn.Module):
 
 
 class SharedStep(Step):
-    """As :class:`Step`; the sums are this process's own. ``net``: what learns, its tensors shared with the twin."""
+    """As :class:`Step`; the sums are this process's own. ``net``: what is trained, its tensors shared with the twin."""
 
     def __init__(
         self,
@@ -53,22 +53,23 @@ class SharedStep(Step):
         optimizer: torch.optim.Optimizer,
         loss: TrainingLoss,
         average: Average | None,
-        place: Place,
+        processes: Processes,
     ):
-        gpu = place.device.type == "cuda"
-        half = gpu and torch.cuda.get_device_capability(place.device) >= (8, 0)
+        device = processes.device
+        gpu = device.type == "cuda"
+        half = gpu and torch.cuda.get_device_capability(device) >= (8, 0)
         logits = Logits(synchronise(twin_of(net, half)).train(), channels_last=gpu)
         forward = DistributedDataParallel(
             logits,
-            device_ids=[place.device] if gpu else None,
+            device_ids=[device] if gpu else None,
             **{_BUFFERS: False},  # they are the same everywhere: batch norm is synchronised, EDE's follow the epoch
             find_unused_parameters=net.options["stage"] == 1,  # WSD's α takes no part in stage 1
         )
-        super().__init__(forward, optimizer, loss, average, place.device)
-        self.place = place
+        super().__init__(forward, optimizer, loss, average)
+        self.processes = processes
         self.look_every = 50 if gpu else 1  # a look is a message to all and, on a GPU, a wait
         self.tf32 = not net.method.binary or net.options["stage"] == 1
-        self._path = f"{'float16 forward, bfloat16 backward' if half else 'readable'}, {place.processes} processes"
+        self._path = f"{'float16 forward, bfloat16 backward' if half else 'readable'}, {processes.count} processes"
 
     @property
     def path(self) -> str:
@@ -84,4 +85,4 @@ class SharedStep(Step):
         count = torch.tensor(len(labels), dtype=torch.float64, device=loss.device)
         whole = count.clone()
         dist.all_reduce(whole)
-        return loss * (count * self.place.processes / whole).to(loss.dtype)
+        return loss * (count * self.processes.count / whole).to(loss.dtype)

@@ -2,19 +2,19 @@
 
     torchrun --nnodes N --nproc-per-node M -m sdbnn_lite train RECIPE ...        N·M processes, one per GPU or CPU core
 
-torchrun tells each process its rank, the number of all and how to meet (environment variables); :func:`join` reads
-them. What is exchanged goes through torch.distributed: NCCL between GPUs, gloo between CPUs.
+torchrun tells each process its rank, how many there are and where to connect (environment variables); :func:`join`
+reads them. Communication is torch.distributed's: NCCL between GPUs, gloo between CPUs.
 
     batch size       always that of all processes together: what it stands for doesn't depend on their number
-    batch norm       synchronised (``synchronised``): mean and variance of the whole batch
-    gradients        summed over the whole batch by DistributedDataParallel (``shared_step``)
+    batch norm       synchronised (``batch_norm``): mean and variance of the whole batch
+    gradients        summed over the whole batch by DistributedDataParallel (``data_parallel``)
     test images      each scored by exactly one process, counts summed
-    files            written by process 0 alone; the run's folder must be one that every machine sees, as all read it
+    files            written by the main process alone; every machine must see the run's folder, as all read it
 
 So 1, 2 and 8 processes compute the same up to the order of sums, and a checkpoint can be resumed on any number.
 
-**Restarts.** Where a process dies, its fellows stop with a RunError, torchrun ends them all and, with
-``--max-restarts R``, starts them again up to R times. A restarted process (TORCHELASTIC_RESTART_COUNT above 0) goes on
+**Restarts.** Where a process dies, the others stop with a RunError, torchrun ends them all and, with
+``--max-restarts R``, restarts them up to R times. A restarted process (TORCHELASTIC_RESTART_COUNT above 0) resumes
 from the last checkpoint without ``--resume`` if the folder's run.json was written under the same launch: torchrun's run
 id (``--rdzv-id``, or ``--standalone``'s own), or where it has none (a single machine) torchrun's process id.
 """
@@ -34,8 +34,8 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from ...errors import RunError, UsageError
+from ...system.devices import pick_device
 from ...system.interrupt import last_words
-from ...system.machine import pick_device
 from ..evaluate import Score
 
 T = TypeVar("T")
@@ -44,35 +44,38 @@ LOST = ("peer", "gloo", "nccl", "broken pipe", "connection", "timed out", "store
 
 
 @dataclass(frozen=True)
-class Place:
-    """Which of how many processes this is: ``rank`` = 0 … ``processes`` - 1; ``local``: the same on this machine."""
+class Processes:
+    """All ``count`` processes of a run, as one of them sees them.
+
+    ``rank``: its number, 0 … ``count`` - 1; ``local``: that on its machine; ``device``: what it computes on.
+    """
 
     rank: int = 0
-    processes: int = 1
+    count: int = 1
     local: int = 0
     device: torch.device = torch.device("cpu")
 
     @property
-    def alone(self) -> bool:
-        """Whether there is no other process."""
-        return self.processes == 1
+    def single(self) -> bool:
+        """Whether this is the only process."""
+        return self.count == 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the process that writes files and talks."""
+    def is_main(self) -> bool:
+        """Whether this is the main process, which writes the files and prints."""
         return self.rank == 0
 
     def total(self, *values: float) -> tuple[float, ...]:
-        """Each value summed over all processes (float64; counts below 2^53 stay exact); alone: as they are."""
-        if self.alone:
+        """Each value summed over all processes, in float64 (counts below 2^53 stay exact); of one process, as it is."""
+        if self.single:
             return values
         sums = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(sums)
         return tuple(sums.tolist())
 
     def combine(self, score: Score) -> Score:
-        """The score of all test images from each process's score of its own."""
-        if self.alone:
+        """The score of all test images from every process's score of its shard."""
+        if self.single:
             return score
         n = score.images
         loss, first, five, images = self.total(score.loss * n, round(score.top1 * n), round(score.top5 * n), n)
@@ -84,42 +87,42 @@ class Place:
         try:
             result = work()
         except (UsageError, RunError) as error:
-            if self.alone:
+            if self.single:
                 raise
             problem = type(error), str(error)
-        problems: list = [problem] * self.processes
-        if not self.alone:
+        problems: list = [problem] * self.count
+        if not self.single:
             dist.all_gather_object(problems, problem)
         for kind, message in filter(None, problems):
             error = kind(message)
-            error.everywhere = True  # the command line says it once
+            error.everywhere = True  # the command line prints it once
             raise error
         return result
 
-    def in_turn(self, work: Callable[[], T]) -> T:
+    def one_first(self, work: Callable[[], T]) -> T:
         """:meth:`agree`, on each machine first in one process, then in the others: they find what it downloaded."""
         first = self.agree(lambda: work() if self.local == 0 else None)
-        return first if self.alone else self.agree(lambda: first if self.local == 0 else work())
+        return first if self.single else self.agree(lambda: first if self.local == 0 else work())
 
     def wait(self) -> None:
-        """Go on when all processes are here."""
+        """Continue when all processes have come here."""
         self.total(0)
 
     @contextmanager
-    def in_touch(self, kept: Callable[[], str]) -> Iterator[None]:
-        """Say it where another process is gone, whoever notices first; ``kept()`` says what is on the disk.
+    def watch_peers(self, kept: Callable[[], str]) -> Iterator[None]:
+        """Report a lost peer; ``kept()`` says what is on the disk.
 
-        Torch's error about it becomes a RunError. torchrun's SIGTERM ends this process after the same words.
+        Torch's error about it becomes a RunError. torchrun's SIGTERM ends this process after the same message.
         """
-        if self.alone:
+        if self.single:
             yield
             return
 
         def gone() -> str:
             return (
-                f"another of the {self.processes} processes is gone (killed, out of memory, or its machine is down); "
-                f"{kept()}; go on with --resume, on any number of processes, or start torchrun with --max-restarts 3, "
-                f"which goes on by itself"
+                f"another of the {self.count} processes is gone (killed, out of memory, or its machine is down); "
+                f"{kept()}; resume with --resume, on any number of processes, or start torchrun with --max-restarts 3, "
+                f"which resumes automatically"
             )
 
         try:
@@ -131,18 +134,18 @@ class Place:
             raise RunError(f"{gone()} ({str(error).splitlines()[0][:160]})") from error
 
 
-ALONE = Place()
+SINGLE = Processes()
 
 
-def join(device: str = "auto") -> Place:
-    """This process's place; the first call of a launched process also meets the others.
+def join(device: str = "auto") -> Processes:
+    """The processes of this run; the first call of a launched one also initialises the process group.
 
     Raises UsageError where a machine has fewer GPUs than processes, and for a device that isn't there.
     """
     chosen, env = pick_device(device), os.environ
-    processes = int(env.get("WORLD_SIZE", 1)) if "RANK" in env else 1
-    if processes == 1:
-        return Place(device=chosen)
+    count = int(env.get("WORLD_SIZE", 1)) if "RANK" in env else 1
+    if count == 1:
+        return Processes(device=chosen)
     local, here = int(env.get("LOCAL_RANK", 0)), int(env.get("LOCAL_WORLD_SIZE", 1))
     if chosen.type == "cuda":
         if here > torch.cuda.device_count():
@@ -155,44 +158,44 @@ def join(device: str = "auto") -> Place:
         store, rank, _ = next(rendezvous("env://", timeout=PATIENCE))
         # torchrun may keep its store when it restarts: without a prefix, dead processes' addresses would be read there
         store = dist.PrefixStore(f"attempt {attempt()}", store)
-        dist.init_process_group(backend, store=store, rank=rank, world_size=processes, timeout=PATIENCE)
-    return Place(dist.get_rank(), processes, local, chosen)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
+    return Processes(dist.get_rank(), count, local, chosen)
 
 
-def leads() -> bool:
-    """Whether this process is the only one or the first, as torchrun says it: known before :func:`join`."""
+def is_main() -> bool:
+    """Whether this is the main process, as torchrun's environment says it: known before :func:`join`."""
     return int(os.environ.get("RANK", 0)) == 0
 
 
 def leave() -> None:
-    """Part from the others, when all is done."""
+    """Destroy the process group, when all is done."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
-def check_batch(batch_size: int, processes: int) -> None:
-    """Raise UsageError unless the global batch can be dealt out evenly."""
-    if batch_size % processes:
-        lower = batch_size // processes * processes
-        near = " or ".join(str(n) for n in (lower, lower + processes) if n)
-        raise UsageError(f"batch size {batch_size} (of all processes together) doesn't divide by {processes} "
+def check_batch(batch_size: int, count: int) -> None:
+    """Raise UsageError unless ``count`` processes can share the global batch evenly."""
+    if batch_size % count:
+        lower = batch_size // count * count
+        near = " or ".join(str(n) for n in (lower, lower + count) if n)
+        raise UsageError(f"batch size {batch_size} (of all processes together) doesn't divide by {count} "
                          f"processes: give --batch-size {near}")  # fmt: skip
 
 
-def check_images(label: str, train: int, test: int, processes: int) -> None:
+def check_images(label: str, train: int, test: int, count: int) -> None:
     """Raise UsageError where there are more processes than training or test images."""
-    if processes > min(train, test):
-        raise UsageError(f"{processes} processes: {label} has {train:,} training and {test:,} test images; start at "
+    if count > min(train, test):
+        raise UsageError(f"{count} processes: {label} has {train:,} training and {test:,} test images; start at "
                          f"most {min(train, test)}")  # fmt: skip
 
 
 def attempt() -> int:
-    """How often torchrun has started these processes anew."""
+    """How often torchrun has restarted these processes."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
 
 
 def launch() -> str | None:
-    """What names this launch of torchrun, the same after each of its restarts; None without torchrun."""
+    """The name of this launch of torchrun, the same after each of its restarts; None without torchrun."""
     run = os.environ.get("TORCHELASTIC_RUN_ID")
     if run is None:
         return None
@@ -200,7 +203,7 @@ def launch() -> str | None:
 
 
 def restarted(run_file: Path) -> bool:
-    """Whether torchrun started this process anew, and the run of ``run_file`` is the one that it was at before."""
+    """Whether torchrun restarted this process, and the run of ``run_file`` is the one that it trained before."""
     if attempt() == 0:
         return False
     try:

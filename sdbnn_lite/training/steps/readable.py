@@ -1,4 +1,4 @@
-"""One training step, as a textbook has it: logits, loss, gradients, update. A GPU's own is in ``cuda_step``."""
+"""One training step, as a textbook has it: logits, loss, gradients, update. A GPU has its own: ``cuda_graph``."""
 
 from collections.abc import Callable
 
@@ -12,8 +12,9 @@ from ..losses import TrainingLoss
 class Step:
     """``step(images, labels)`` trains on one batch and adds to the sums, which stay on the device until ``sums``.
 
-    ``forward`` maps images (B, C, H, W) to logits. ``look_every``: after how many steps it is cheap to read the sums;
-    on the CPU always, on a GPU each look waits until it is done.
+    ``forward`` maps images (B, C, H, W) to logits; the parameters are ``optimizer``'s, and ``average``, where there is
+    one, is that of its network. ``look_every``: after how many steps it is cheap to read the sums; on the CPU always,
+    on a GPU each look waits until it is done.
     """
 
     look_every = 1
@@ -23,10 +24,10 @@ class Step:
         forward: Callable[[Tensor], Tensor],
         optimizer: torch.optim.Optimizer,
         loss: TrainingLoss,
-        average: Average | None,
-        device: torch.device,
+        average: Average | None = None,
     ):
         self.forward, self.optimizer, self.loss, self.average = forward, optimizer, loss, average
+        device = optimizer.param_groups[0]["params"][0].device
         self.tally = torch.zeros(2, dtype=torch.float64, device=device)  # Σ loss·images, Σ correct
 
     @property
@@ -50,7 +51,7 @@ class Step:
         self.tally += torch.stack([loss.detach().double() * len(labels), correct.double()])
 
     def weighed(self, loss: Tensor, labels: Tensor) -> Tensor:
-        """What gradients are taken of: the batch's mean loss (``shared_step``: this process's share of it)."""
+        """The scalar that is differentiated: the batch's mean loss (``data_parallel``: weighted by its shard)."""
         return loss
 
     def begin(self, loss_sum: float, correct: int) -> None:

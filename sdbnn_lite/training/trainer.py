@@ -1,0 +1,185 @@
+"""The training loop: epoch by epoch, resumable to the bit, and it never loses a finished epoch."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..core.binarize import ede_schedule
+from ..core.layers import binary_layers, set_ede
+from ..core.models import BinaryNet
+from ..core.record import record_signs, summary_row
+from ..system.devices import convolutions, keep_freed_memory
+from ..system.files import write_csv
+from ..system.interrupt import first_interrupt_waits
+from ..weights.files import CHECKPOINT
+from ..weights.torchvision_nets import Teacher
+from . import run_folder
+from .averaging import Average
+from .checkpoint import restore, save_checkpoint
+from .evaluate import Images, Score, evaluate
+from .guards import check_loss, check_weights, enough_memory, smaller_batch
+from .initial import augmentation_of, fingerprint
+from .losses import TrainingLoss
+from .optimizers import make_optimizer, set_lr
+from .progress import Progress
+from .recipe import Recipe
+from .steps import Parts, choose, pick_forward
+from .steps.half_precision import on_device
+from .steps.processes import SINGLE, Processes
+
+SIGN_IMAGES = 256  # test images whose signs are recorded after every epoch
+FREE = "free the memory that other programs hold, or use --device cpu"
+
+
+class Trainer:
+    """One run. ``run`` trains until the last epoch or Ctrl-C; every finished epoch is on the disk.
+
+    ``net`` is what is trained; ``scored`` is what is scored, recorded and saved in the end: ``net`` itself, or the
+    average of its weights where the recipe has one (``ema``).
+    """
+
+    def __init__(self, recipe: Recipe, net: BinaryNet, images: Images, seed: int = 0,
+                 teacher: BinaryNet | Teacher | None = None, processes: Processes = SINGLE):  # fmt: skip
+        self.recipe, self.seed, self.processes, device = recipe, seed, processes, processes.device
+        if device.type == "cpu":
+            keep_freed_memory()
+        self.identity = run_folder.identity(recipe, net.options["method"], seed, teacher and fingerprint(teacher))
+        with enough_memory("while images and network were copied to it", FREE, "nothing was written"):
+            self.whole, self.net = images.to(device), on_device(net, device)
+            self.average = Average(self.net, recipe.ema) if recipe.ema else None
+            teach = teacher and teacher.to(device).classify
+        self.images = self.whole if processes.single else replace(self.whole, shard=(processes.rank, processes.count))
+        self.steps = self.images.num_batches(recipe.batch_size)  # in an epoch
+        self.scored = self.net if self.average is None else self.average.net
+        forward = pick_forward(self.net, device)
+        self.forward_scored = forward if self.scored is self.net else pick_forward(self.scored, device)
+        self.optimizer = make_optimizer(self.net, recipe)
+        loss = TrainingLoss(recipe.label_smoothing, recipe.distill, teach)
+        parts, steps = Parts(forward, self.optimizer, loss, self.average), self.steps * recipe.epochs
+        self.step = choose(self.net, parts, processes, batch_size=recipe.batch_size, steps=steps)
+        self.generator = torch.Generator().manual_seed(seed)  # order, crops and flips of all epochs
+        self.epoch_start = self.generator.get_state()
+        self.progress = Progress()
+        self.kept = "nothing was saved yet"
+        self.log: list[dict] = []
+        self.signs: list[dict] = []
+
+    def resume(self, tensors: dict, about: dict, out: Path) -> None:
+        """Put the run back to where its checkpoint was written, also within an epoch."""
+        self.epoch_start = restore(tensors, self.net, self.optimizer, out / CHECKPOINT)
+        if self.average is not None:
+            self.average.restore(tensors)
+        self.progress = Progress(**about["progress"])
+        self.kept = f"the checkpoint of {self.progress} is kept"
+        self.log = run_folder.rows_until(out / run_folder.LOG, self.progress.epoch)
+        self.signs = run_folder.rows_until(out / run_folder.SIGNS, self.progress.epoch)
+
+    def save(self, out: Path) -> None:
+        """Logs first, then the checkpoint: a kill in between leaves rows that resuming cuts off, never too few.
+
+        Of several processes the main one writes; all hold the same state.
+        """
+        if self.processes.is_main:
+            self.write(out)
+        self.kept = f"the checkpoint of {self.progress} is kept"
+
+    def write(self, out: Path) -> None:
+        """The files of :meth:`save`."""
+        write_csv(out / run_folder.LOG, self.log)
+        write_csv(out / run_folder.SIGNS, self.signs)
+        about = {"identity": self.identity, "progress": vars(self.progress), "dataset": self.recipe.dataset}
+        extra = {} if self.average is None else self.average.tensors()
+        save_checkpoint(out / CHECKPOINT, self.net, self.optimizer, self.epoch_start, about, extra)
+
+    def batches(self, images, generator: torch.Generator, start: int = 0):
+        """The current epoch's training batches of ``images``, from batch number ``start`` on."""
+        varied = augmentation_of(self.recipe, self.progress.epoch)
+        start = min(start, images.num_batches(self.recipe.batch_size))  # fewer, were the last too small for all
+        return images.epoch(self.recipe.batch_size, generator, varied, start=start)
+
+    def run_epoch(self, bar: tqdm, stop) -> bool:
+        """Train from the current step to the end of the epoch; False where ``stop()`` ended it after a step.
+
+        Several processes stop together: after the step at which they next exchange their sums.
+        """
+        recipe, now, step, processes = self.recipe, self.progress, self.step, self.processes
+        set_ede(self.net, ede_schedule(now.epoch, recipe.epochs, *recipe.ede))
+        set_lr(self.optimizer, recipe.lr_at(now.epoch))
+        self.generator.set_state(self.epoch_start)
+        self.net.train()
+        step.begin(*((now.loss_sum, now.correct) if processes.is_main else (0.0, 0)))
+        seen = now.seen if processes.is_main else 0
+        clock = time.perf_counter()
+        for x, y in self.batches(self.images, self.generator, now.step):
+            step(x, y)
+            now.step += 1
+            seen += len(y)
+            stopped = processes.single and stop()
+            if stopped or now.step == self.steps or now.step % step.look_every == 0:
+                now.loss_sum, *counts = processes.total(*step.sums(), seen, stopped or stop())
+                now.correct, now.seen, stopped = map(int, counts)
+                check_loss(now.loss_sum, self.where(), recipe.lr_at(now.epoch), self.kept)
+                elapsed = time.perf_counter() - clock
+                now.seconds, clock = now.seconds + elapsed, clock + elapsed
+                bar.set_postfix_str(now.text, False)
+            bar.update()
+            if stopped:
+                return False
+        return True
+
+    def where(self) -> str:
+        """Epoch and step of what was just computed; on a GPU, which isn't asked at every step, the last it can be."""
+        by = "" if self.step.look_every == 1 else "by "
+        return f"epoch {self.progress.epoch + 1}, {by}step {self.progress.step}"
+
+    def score(self, forward: Callable[[Tensor], Tensor] | None = None) -> Score:
+        """The score of all test images, each seen by one process; ``forward``: by default the readable path."""
+        return self.processes.combine(evaluate(self.scored, self.images, forward=forward))
+
+    def end_epoch(self) -> Score:
+        """Score the test images, record signs, add the epoch's rows, move on to the next epoch.
+
+        The last epoch's score is the run's result: it comes from the readable path, whatever computes the others.
+        """
+        now, recipe = self.progress, self.recipe
+        if self.average is not None:
+            self.average.refresh(self.batches(self.whole, torch.Generator().manual_seed(self.seed)))
+        forward = None if now.epoch + 1 == recipe.epochs else self.forward_scored
+        score = self.score(forward)
+        self.log.append(now.row(recipe, score))
+        if self.processes.is_main and binary_layers(self.scored):
+            with convolutions(tf32=False):
+                recorded = record_signs(self.scored, self.whole.test_sample(SIGN_IMAGES))
+            self.signs += [{"epoch": now.epoch + 1, "layer": name, **summary_row(s)} for name, s in recorded.items()]
+        now.finish_epoch()
+        self.epoch_start = self.generator.get_state()
+        return score
+
+    def run(self, out: Path, show: bool) -> Score | None:
+        """Train to the end; return the last score, or None where Ctrl-C stopped it (the state is saved first)."""
+        recipe, now = self.recipe, self.progress
+        score = None
+        done, quiet = self.steps * now.epoch + now.step, not (show and self.processes.is_main)
+        bar = tqdm(total=self.steps * recipe.epochs, initial=done, disable=quiet, unit="step")
+        with first_interrupt_waits() as stop, bar, self.processes.watch_peers(lambda: self.kept):
+            if now.epoch == now.step == 0:
+                self.save(out)
+            while now.epoch < recipe.epochs:
+                bar.set_description(f"epoch {now.epoch + 1}/{recipe.epochs}")
+                training = f"epoch {now.epoch + 1} with batch size {recipe.batch_size}"
+                with enough_memory(f"in {training}", smaller_batch(recipe.batch_size), self.kept):
+                    whole = self.run_epoch(bar, stop)
+                check_weights(self.net, self.where(), recipe.lr_at(now.epoch), self.kept)
+                if whole:
+                    with enough_memory("while the test images were scored", FREE, self.kept):
+                        score = self.end_epoch()
+                self.save(out)
+                stopping, *_ = self.processes.total(stop())
+                if stopping and now.epoch < recipe.epochs:
+                    return None
+            return score or self.score()
