@@ -9,13 +9,12 @@ import json
 from pathlib import Path
 
 from ..core.models import BinaryNet
-from ..data.base import IMAGENET_MEAN, IMAGENET_STD
+from ..data.sets import SETS
 from ..errors import RunError, UsageError
 from .logits_check import PROBE_IMAGES, predicted_classes, probe_images, probe_logits
 
 TOLERANCE = 0.05  # percentage points by which an accuracy may differ from the card's
 _REMEDY = "fetch both files again (git checkout, or pip install --force-reinstall sdbnn-lite)"
-_SIZES = {"digits": 8, "cifar10": 32, "imagenette": 128, "imagenet": 224}  # pixels a side unless a run chose another
 
 
 def card_path(weights: Path) -> Path:
@@ -30,10 +29,11 @@ def digest(content: bytes) -> str:
 
 def probe_settings(net: BinaryNet, dataset: str, image_size: int | None) -> dict:
     """How the probe's images are made for ``net``: size and statistics of the images it was trained on."""
-    channels = net.options["in_channels"]
-    mean, std = ([0.5] * channels, [0.5] * channels) if dataset == "digits" else (IMAGENET_MEAN, IMAGENET_STD)
-    size = image_size or net.options.get("image_size") or _SIZES[dataset]
-    return {"images": PROBE_IMAGES, "image_size": size, "mean": list(mean), "std": list(std)}
+    images, channels = SETS[dataset], net.options["in_channels"]
+    channels = channels if channels in images.channels else images.channels[0]
+    mean, std = (list(values[:channels]) for values in images.statistics)
+    size = image_size or net.options.get("image_size") or images.size
+    return {"images": PROBE_IMAGES, "image_size": size, "mean": mean, "std": std}
 
 
 def probe_classes(net: BinaryNet, probe: dict) -> str:
@@ -45,9 +45,9 @@ def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: o
     """The card of the file ``content``, which holds ``net`` and was trained by ``run`` (a run's run.json).
 
     network, method, recipe, dataset, data (what a figure may be called), epochs, seed, n (runs behind the figure: 1),
-    protocol, test_accuracy, test_top5, test_loss, test_images, then ``more``, then command, started, earlier (machines
-    of a run that went on elsewhere), machine (hardware and versions), bytes and sha256 of the file, and probe: the
-    network's answers to 500 synthetic images.
+    protocol, test_accuracy, test_top5, test_loss, test_images, then ``more``, then command, started, earlier (the
+    machines before, where a run was resumed elsewhere), machine (hardware and versions), bytes and sha256 of the file,
+    and probe: the classes that the network predicts for 500 synthetic images.
     """
     probe = probe_settings(net, run["dataset"], run.get("image_size"))
     kept = ("network", "method", "recipe", "published", "dataset", "data", "epochs", "seed")

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ..core.models import IMAGE_SIZES, BinaryNet
-from ..data import DATASETS
+from ..data.sets import DATASETS
 from ..errors import UsageError, unknown
 from ..system.files import write_atomic
 from .cards import probe_settings

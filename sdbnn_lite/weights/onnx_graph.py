@@ -120,11 +120,11 @@ class GraphWriter:
     def conv(self, x: str, layer: nn.Conv2d) -> str:
         """A real convolution: (N, C, H, W) -> (N, O, H', W')."""
         self.need(layer.bias is None and layer.groups == 1 and layer.dilation == (1, 1))
-        return self.convolve(x, self.weights("weight", layer.weight), *layer.stride, *layer.padding)
+        return self.convolve(x, self.weights("weight", layer.weight), layer.stride, layer.padding)
 
-    def convolve(self, x: str, w: str, down: int, right: int, rows: int, columns: int, part: str = "") -> str:
-        """Conv with strides (down, right) and a border of zeros, ``rows`` and ``columns`` wide on either side."""
-        return self.add("Conv", x, w, part=part, strides=[down, right], pads=[rows, columns, rows, columns])
+    def convolve(self, x: str, w: str, stride: tuple[int, int], padding: tuple[int, int], part: str = "") -> str:
+        """Conv with a stride and a border of zeros, both (down, right); the border is as wide on either side."""
+        return self.add("Conv", x, w, part=part, strides=list(stride), pads=[*padding, *padding])
 
     def binary_conv(self, a: str, layer: BinaryConv2d) -> str:
         """y = scale · conv2d(sign(a + shift), ŵ), as in ``layers``; the float twin's is a plain one."""
@@ -134,10 +134,10 @@ class GraphWriter:
             w = self.weights("weight", layer.weight)
         if layer.method.binary:
             a = self.sign(a if layer.method.activation_shift is None else self.shifted(a, layer))
-        scale, side = layer.scale(), (layer.stride, layer.stride, layer.padding, layer.padding)
+        scale, sides = layer.scale(), ((layer.stride,) * 2, (layer.padding,) * 2)
         if scale is None:
-            return self.convolve(a, w, *side)
-        y = self.convolve(a, w, *side, part="unscaled")
+            return self.convolve(a, w, *sides)
+        y = self.convolve(a, w, *sides, part="unscaled")
         return self.add("Mul", y, self.weights("scale", scale[None, :, None, None]))
 
     def sign(self, x: str) -> str:
