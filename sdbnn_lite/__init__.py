@@ -1,12 +1,21 @@
-"""Self-Distribution Binary Neural Networks (SD-BNN): learn, test and reproduce them."""
+"""Self-Distribution Binary Neural Networks (SD-BNN): learn, test and reproduce them.
 
-from .core.layers import binary_layers, set_ede
-from .core.models import build
-from .core.record import record_signs
-from .packed import load_packed, pack, save_packed
+Importing the package alone loads nothing more: each public name loads the module it is defined in on first use. So
+:mod:`sdbnn_lite.core`, the library to read, can be imported without everything that is built on it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .version import __version__ as __version__
-from .weights.published import from_original
-from .weights.zoo import load
+
+if TYPE_CHECKING:  # the same names for editors, which don't run __getattr__
+    from .core.layers import binary_layers, set_ede
+    from .core.models import build
+    from .core.record import record_signs
+    from .packed import load_packed, pack, save_packed
+    from .weights.published import from_original
+    from .weights.zoo import load
 
 __all__ = [
     "binary_layers",
@@ -19,3 +28,28 @@ __all__ = [
     "save_packed",
     "set_ede",
 ]
+
+_DEFINED_IN = {
+    "binary_layers": ".core.layers",
+    "build": ".core.models",
+    "from_original": ".weights.published",
+    "load": ".weights.zoo",
+    "load_packed": ".packed",
+    "pack": ".packed",
+    "record_signs": ".core.record",
+    "save_packed": ".packed",
+    "set_ede": ".core.layers",
+}
+
+
+def __getattr__(name: str) -> object:
+    """A public name that is used for the first time (PEP 562)."""
+    if name not in _DEFINED_IN:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_DEFINED_IN[name], __name__), name)
+    globals()[name] = value  # found without this function from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
