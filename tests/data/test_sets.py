@@ -1,4 +1,4 @@
-"""The image sets: every source of images, and every wrong use; their batches are in test_in_memory.py and test_streamed.py."""
+"""The image sets: every source of images, and every wrong use; their batches have tests of their own."""
 
 import hashlib
 import os
