@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from ..core.methods import METHODS
-from . import study
 from .cifar10 import TITLES
 from .final_signs import last_signs
 from .rank_test import FEWEST, RankTest, rank_test
+from .tables import has_study, read_study, study_facts, summary
 
 STUDY = "cifar10-resnet20"
 PLANNED = ("float", "bnn", "xnor", "irnet", "rsign", "asd", "wsd", "sdbnn")
@@ -34,7 +34,7 @@ PARTS = (  # what two methods differ in: (the part, with it, without it)
 
 def ready() -> bool:
     """Whether the study's tables are in the package."""
-    return (study.RESULTS / STUDY / "study.json").is_file()
+    return has_study(STUDY)
 
 
 def not_ready() -> str:
@@ -52,7 +52,7 @@ def means_in_words() -> str:
     """All methods' accuracies at one length, the highest first; empty where there is no ablation yet."""
     if not ready():
         return ""
-    means, facts = study.summary(study.read_study(STUDY)), study.study_facts(STUDY)
+    means, facts = summary(read_study(STUDY)), study_facts(STUDY)
     seeds = " to ".join(dict.fromkeys(f"{n:.0f}" for n in (means["n"].min(), means["n"].max())))
     ordered = means.sort_values("mean", ascending=False).itertuples()
     said = ", ".join(f"{METHODS[row.Index].short} {100 * row.mean:.1f}" for row in ordered)
@@ -146,7 +146,7 @@ def contrasts_in_words(found: Sequence[Contrast]) -> str:
 def signs_and_accuracy(name: str = STUDY) -> tuple[pd.DataFrame, str]:
     """Final signs beside accuracy, a row per run and layer, and on which images the signs were measured."""
     signs, about = last_signs(name)
-    runs = study.read_study(name)[["method", "seed", "test_accuracy"]]
+    runs = read_study(name)[["method", "seed", "test_accuracy"]]
     return signs.merge(runs, on=["method", "seed"], validate="many_to_one"), about
 
 

@@ -8,16 +8,15 @@ Our figure is the last epoch's on all test images. The published code quotes the
 taken from the same runs' logs, and has columns of its own (``best_…``).
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
-from ..plots.methods import hardware
 from ..system.text import markdown_table
 from ..training.recipes import RECIPES
-from ..training.run_folder import LOG, RUN
-from . import study
+from . import tables
+from .captions import hardware
+from .seeds import groups, image_counts, in_percent, mean_std, measured_on, settings
 
 DATASET = "cifar10"
 STUDY = "cifar10-resnet20"  # the ablation; its sdbnn runs are in the table too
@@ -30,38 +29,21 @@ _SAME = ["network", "recipe", "epochs", "lr", "batch_size", "ede", "image_size",
          "test_images"]  # what runs of one row share  # fmt: skip
 
 
-def published_runs(dataset: str = DATASET) -> dict[str, dict]:
-    """The run.json of every published run on a data set, by its name; those that aren't finished don't count."""
-    found = {path.parent.name: json.loads(path.read_text(encoding="utf-8"))
-             for path in sorted((study.RESULTS / "runs").glob(f"*/{RUN}"))}  # fmt: skip
-    return {name: run for name, run in found.items() if run["dataset"] == dataset and run["result"]}
-
-
-def run_log(name: str) -> pd.DataFrame:
-    """A published run's epochs, a row each."""
-    return pd.read_csv(study.RESULTS / "runs" / name / LOG)
-
-
 def finished_runs() -> pd.DataFrame:
     """A row per finished SD-BNN run, published ones and the ablation's: settings, ``last`` and ``best`` in percent."""
     rows = []
-    for name, run in published_runs().items():
+    for name, run in tables.published_runs(DATASET).items():
         if run["method"] == METHOD:
-            log = run_log(name)
+            log = tables.run_log(name)
             rows.append(_row(run, run["seed"], run["result"]["test_accuracy"], log, f"results/runs/{name}"))
-    if (study.RESULTS / STUDY / "study.json").is_file():
-        facts, epochs = study.study_facts(STUDY), study.read_study(STUDY, "epochs.csv")
-        for run in study.read_study(STUDY).query("method == @METHOD").itertuples():
+    if tables.has_study(STUDY):
+        facts, epochs = tables.study_facts(STUDY), tables.read_study(STUDY, "epochs.csv")
+        for run in tables.read_study(STUDY).query("method == @METHOD").itertuples():
             log = epochs[(epochs["method"] == METHOD) & (epochs["seed"] == run.seed)]
-            mine = study.facts_of(facts, run._asdict())
+            mine = tables.facts_of(facts, run._asdict())
             rows.append(_row(mine, run.seed, run.test_accuracy, log, f"results/{STUDY}"))
     columns = [*_SAME, "seed", "last", "best", "seconds", "machine", "hardware", "command", "source"]
     return pd.DataFrame(rows, columns=columns).drop_duplicates([*_SAME, "seed"])  # a run may be in both
-
-
-def settings(facts: Mapping, keys: Sequence[str]) -> dict:
-    """What ``facts`` say of ``keys``, ready for grouping: lists as tuples."""
-    return {key: tuple(facts[key]) if isinstance(facts[key], list) else facts[key] for key in keys}
 
 
 def _row(facts: Mapping, seed: int, last: float, log: pd.DataFrame, source: str) -> dict:
@@ -93,16 +75,9 @@ def table() -> pd.DataFrame:
     for network, title in TITLES.items():
         paper = {"network": network, "title": title, "paper": PAPER[network], "paper_epochs": PUBLISHED[network].epochs}
         mine = runs[runs["network"] == network]
-        for _, same in sorted(mine.groupby(_SAME, dropna=False), key=lambda group: -group[0][2]):
-            first = same.iloc[0]
-            rows.append({
-                **paper,
-                **{key: first[key] for key in ("recipe", "epochs", "data", "test_images")},
-                "n": len(same),
-                **{"mean": same["last"].mean(), "std": same["last"].std()},
-                **{"best_mean": same["best"].mean(), "best_std": same["best"].std()},
-                **{key: "; ".join(dict.fromkeys(same[key])) for key in ("hardware", "command", "source")},
-            })  # fmt: skip
+        found = groups(mine, _SAME, ("hardware", "command", "source"), sort=True)
+        for row, same in sorted(found, key=lambda group: -group[0]["epochs"]):
+            rows.append({**row, **paper, **mean_std(same["last"]), **mean_std(same["best"], "best_")})
         if mine.empty:
             command = f"sdbnn-lite train {PUBLISHED[network].name} --data DIR"
             rows.append({**paper, "recipe": PUBLISHED[network].name, "n": 0, "command": command})
@@ -145,13 +120,10 @@ def legend(rows: pd.DataFrame) -> str:
     there = rows[rows["n"] > 0]
     if there.empty:
         return f"Nothing of ours was run yet. The published code scores {THEIR_IMAGES:,} of the 10,000 test images."
-    data = " and ".join(there["data"].unique())
-    images = " or ".join(f"{n:,.0f}" for n in there["test_images"].unique())
-    spread = "mean ± standard deviation over n seeds" if there["n"].max() > 1 else "n = 1: a single seed, no spread"
     return (
-        f"Ours: {data}, last epoch, all {images} test images, {spread}. The second protocol takes each run's best "
-        f"epoch on the test set, as the published code does, but from the same {images} images; the published code "
-        f"scores {THEIR_IMAGES:,} of them. The paper's two columns are the paper's own."
+        f"Ours: {measured_on(there, 'test images')} The second protocol takes each run's best epoch on the test set, "
+        f"as the published code does, but from the same {image_counts(there)} images; the published code scores "
+        f"{THEIR_IMAGES:,} of them. The paper's two columns are the paper's own."
     )
 
 
@@ -160,23 +132,17 @@ def own_recipe(network: str, recipe: str) -> str:
     return "" if recipe == PUBLISHED[network].name else f", recipe `{recipe}` (ours)"
 
 
-def in_percent(mean: float, std: float, digits: int = 2) -> str:
-    """As "84.12 ± 0.20 %", or "84.12 %" where there is one seed."""
-    return f"{mean:.{digits}f} %" if pd.isna(std) else f"{mean:.{digits}f} ± {std:.{digits}f} %"
-
-
 def timing() -> pd.DataFrame:
     """The longest runs of each network: seconds per epoch (median) on the machine that finished them, hours that all
     epochs would take there, and those of the published schedule."""
     runs = finished_runs()
     runs = runs[runs["epochs"] == runs.groupby("network")["epochs"].transform("max")]
     rows = []
-    for (network, recipe, epochs, *_), same in runs.groupby(_SAME, dropna=False):
-        seconds = same["seconds"].median()
+    for row, same in groups(runs, _SAME, ["machine"], sort=True):
+        network, seconds = row["network"], same["seconds"].median()
         rows.append({
-            "title": TITLES[network] + own_recipe(network, recipe), "epochs": epochs, "seconds": seconds,
-            "hours": seconds * epochs / 3600, "published_hours": seconds * PUBLISHED[network].epochs / 3600,
-            "machine": "; ".join(dict.fromkeys(same["machine"])),
+            **row, "title": TITLES[network] + own_recipe(network, row["recipe"]), "seconds": seconds,
+            "hours": seconds * row["epochs"] / 3600, "published_hours": seconds * PUBLISHED[network].epochs / 3600,
         })  # fmt: skip
     return pd.DataFrame(rows, columns=["title", "epochs", "seconds", "hours", "published_hours", "machine"])
 
@@ -217,7 +183,7 @@ def fit_in_words(name: str) -> str:
 
     Training images are counted as they come, augmented, while the weights still change.
     """
-    run, last = published_runs()[name], run_log(name).iloc[-1]
+    run, last = tables.published_runs(DATASET)[name], tables.run_log(name).iloc[-1]
     train, test = 100 * last["train_accuracy"], 100 * last["test_accuracy"]
     if test >= train:
         said = "it hasn't learnt the training images by heart (and they are harder: cropped and mirrored at random)"

@@ -17,8 +17,8 @@ from ..core.methods import METHODS
 from ..core.models import BinaryNet, build
 from ..core.record import LayerSigns, record_signs
 from ..cost.fold_scale import extra_operations, fold_scale
+from ..data.sets import digit_images
 from ..errors import UsageError
-from ..plots import gallery
 from ..system.devices import one_thread
 from ..system.text import markdown_table
 from ..weights import zoo

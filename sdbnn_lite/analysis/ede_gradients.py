@@ -21,10 +21,10 @@ from ..core.layers import binary_layers, set_ede
 from ..core.methods import METHODS
 from ..core.models import BinaryNet
 from ..data.in_memory import ImageSet
-from ..system.machine import convolutions
+from ..system.devices import convolutions
 from ..training.run_folder import LOG
 from . import study
-from .study import FINAL_GRADIENTS
+from .tables import FINAL_GRADIENTS, results_of
 
 TEMPERATURES = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 IMAGES = 256
@@ -114,7 +114,7 @@ def summary(table: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
 
 def run_summary(name: str, run: Mapping) -> pd.DataFrame:
     """:func:`summary` of a published run, one row or none; ``run`` is its run.json."""
-    path = study.RESULTS / "runs" / name / FINAL_GRADIENTS
+    path = results_of(name) / FINAL_GRADIENTS
     if not path.is_file():
         return pd.DataFrame(columns=["method", "t", "train", "test", "grows"])
     who = {"method": run["method"], "seed": run["seed"]}

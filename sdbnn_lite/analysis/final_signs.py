@@ -14,9 +14,10 @@ from ..core.layers import binary_layers
 from ..core.models import BinaryNet
 from ..core.record import record_signs, summary_row
 from ..data.in_memory import ImageSet
-from ..system.machine import convolutions
+from ..system.devices import convolutions
+from ..training.run_folder import SIGNS
 from . import study
-from .study import FINAL_SIGNS
+from .tables import FINAL_SIGNS, has_study, read_study, study_folder
 
 IMAGES = 500
 
@@ -36,17 +37,24 @@ def write_study_signs(out: Path, rows: list[dict], to: Path, images: ImageSet, e
     study.measure_runs(out, rows, Path(to) / FINAL_SIGNS, lambda net: final_rows(net.to(sample.device), sample, epoch))
 
 
-def last_signs(name: str) -> tuple[pd.DataFrame, str]:
-    """A study's signs after the last epoch, a row per run and layer, and on which images they were measured.
+def read_signs(folder: Path, images: str = "test images") -> tuple[pd.DataFrame, str]:
+    """Signs after the last epoch, a row per (run and) layer, and on which images they were measured.
 
-    Raises UsageError where the study isn't in the package.
+    ``folder`` is a run's or a study's: final_signs.csv, or without one the last epoch of signs.csv; no rows without
+    any (the float twin).
     """
-    if (study.RESULTS / name / FINAL_SIGNS).is_file():
-        table = study.read_study(name, FINAL_SIGNS)
-        return table, f"{table['images'].iloc[0]} test images, evenly from the whole set"
+    path = folder / FINAL_SIGNS
     try:
-        table = study.read_study(name, "signs.csv")
-    except pd.errors.EmptyDataError:  # the float twin alone
+        table = pd.read_csv(path if path.is_file() else folder / SIGNS)
+    except (FileNotFoundError, pd.errors.EmptyDataError):
         return pd.DataFrame(columns=["method", "seed", "epoch", "layer", "entropy", "sign_difference"]), "no signs"
     table = table[table["epoch"] == table["epoch"].max()]
-    return table, "256 test images"
+    whole = path.is_file()
+    return table, f"{table['images'].iloc[0]} {images}, evenly from the whole set" if whole else f"256 {images}"
+
+
+def last_signs(name: str) -> tuple[pd.DataFrame, str]:
+    """:func:`read_signs` of a study. Raises UsageError where it isn't in the package."""
+    if not has_study(name, FINAL_SIGNS) and not has_study(name, SIGNS):
+        read_study(name, SIGNS)
+    return read_signs(study_folder(name))

@@ -12,12 +12,12 @@ A published run belongs to a part by its recipe, whatever its name in ``results/
 import pandas as pd
 
 from ..core.methods import METHODS
-from ..plots.methods import hardware
 from ..system.text import markdown_table
 from ..training.recipes import CHAINS, RECIPES
-from ..training.run_folder import SIGNS
-from . import study
-from .cifar10 import in_percent, published_runs, run_log, settings
+from . import tables
+from .captions import hardware
+from .final_signs import read_signs
+from .seeds import groups, in_percent, mean_std, measured_on, settings
 
 SETS = {"imagenette": "imagenette-resnet18", "imagenet": "imagenet-resnet18"}  # data set: its chain
 TITLES = {
@@ -55,7 +55,7 @@ def runs(dataset: str = "imagenette") -> pd.DataFrame:
             "hardware": hardware(run),
             "command": run["command"],
         }
-        for name, run in published_runs(dataset).items()
+        for name, run in tables.published_runs(dataset).items()
         if run["recipe"] in part_of
     ]
     columns = [*_SAME, "name", "seed", "top1", "top5", "hardware", "command"]
@@ -74,14 +74,9 @@ def table(dataset: str = "imagenette") -> pd.DataFrame:
     found, rows = runs(dataset), []
     for part, recipe in parts_of(dataset).items():
         mine = found[found["part"] == part]
-        for _, same in mine.groupby(_SAME, sort=False, dropna=False):
-            first = same.iloc[0]
+        for row, same in groups(mine, _SAME, ("hardware", "command")):
             rows.append({
-                **{key: first[key] for key in _SAME},
-                "n": len(same),
-                **{"mean": same["top1"].mean(), "std": same["top1"].std(), "top5": same["top5"].mean()},
-                **{key: "; ".join(dict.fromkeys(same[key])) for key in ("hardware", "command")},
-                "names": ", ".join(same["name"]),
+                **row, **mean_std(same["top1"]), "top5": same["top5"].mean(), "names": ", ".join(same["name"])
             })  # fmt: skip
         if mine.empty:
             rows.append({"part": part, "method": USUAL[part], "epochs": RECIPES[recipe].epochs, "n": 0})
@@ -108,11 +103,8 @@ def _legend(rows: pd.DataFrame, dataset: str) -> str:
     would = f"This trains all parts, in a row: `{train_command(dataset)}`."
     if there.empty:
         return f"Nothing of this was run for the package yet. {would}"
-    data = " and ".join(there["data"].unique())
-    images = " or ".join(f"{n:,.0f}" for n in there["test_images"].unique())
-    spread = "mean ± standard deviation over n seeds" if there["n"].max() > 1 else "n = 1: a single seed, no spread"
     missing = "" if (rows["n"] > 0).all() else f" {would}"
-    return f"{data}, last epoch, all {images} validation images, {spread}.{missing}"
+    return measured_on(there, "validation images") + missing
 
 
 def _origins(rows: pd.DataFrame) -> list[str]:
@@ -156,30 +148,19 @@ def longest(dataset: str = "imagenette") -> dict[str, str]:
 
 def logs(dataset: str = "imagenette") -> dict[str, pd.DataFrame]:
     """Part -> log.csv of :func:`longest`."""
-    return {part: run_log(name) for part, name in longest(dataset).items()}
+    return {part: tables.run_log(name) for part, name in longest(dataset).items()}
 
 
 def stage_signs(dataset: str = "imagenette") -> tuple[pd.DataFrame, str]:
-    """The signs of the longest runs of both stages, a row per layer in the network's order, and on which images.
-
-    Preferably final_signs.csv's, on more images than signs.csv's.
-    """
-    tables, about = [], {}
+    """The signs of the longest runs of both stages, a row per layer in the network's order, and on which images they
+    were measured (see :func:`read_signs`)."""
+    found, where = [pd.DataFrame(columns=SIGN_COLUMNS)], []
     for part, name in longest(dataset).items():
-        folder = study.RESULTS / "runs" / name
-        final = folder / study.FINAL_SIGNS
-        path = final if final.is_file() else folder / SIGNS
-        if part == "teacher" or not path.is_file():
-            continue
-        signs = pd.read_csv(path)
-        signs = signs[signs["epoch"] == signs["epoch"].max()]
-        tables.append(signs.assign(part=part)[SIGN_COLUMNS])
-        where = "256 validation images"
-        if path == final:
-            where = f"{signs['images'].iloc[0]} validation images, evenly from the whole set"
-        about[part] = where
-    said = "; ".join(dict.fromkeys(about.values()))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=SIGN_COLUMNS), said
+        signs, images = read_signs(tables.results_of(name), "validation images")
+        if part != "teacher" and len(signs):
+            found.append(signs.assign(part=part)[SIGN_COLUMNS])
+            where.append(images)
+    return pd.concat(found[1:] or found, ignore_index=True), "; ".join(dict.fromkeys(where))
 
 
 # --- in words --------------------------------------------------------------------------------------------------------

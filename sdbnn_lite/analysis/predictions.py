@@ -5,7 +5,6 @@ predictions.csv   a row per test image, in the set's order: true, predicted (cla
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,11 +14,9 @@ from torch import Tensor, nn
 from ..data.in_memory import ImageSet
 from ..data.streamed import StreamedImageSet
 from ..errors import UsageError
-from ..system.files import write_csv
 from ..training.run_folder import RUN
-from . import study
+from .tables import PREDICTIONS, results_of
 
-PREDICTIONS = "predictions.csv"
 COLUMNS = ("true", "predicted", "p_true", "p_predicted")
 DIGITS = 3  # of a probability: enough to sort mistakes by, and the file stays small
 
@@ -45,14 +42,9 @@ class Collector:
         return pd.DataFrame({name: value.numpy() for name, value in zip(COLUMNS, values)})
 
 
-def write_predictions(path: Path, table: pd.DataFrame) -> None:
-    """``table`` as predictions.csv, probabilities with ``DIGITS`` decimals at most."""
-    write_csv(path, table.to_dict("records"))
-
-
 def read_predictions(name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """A published run's predictions and the names of the classes; UsageError, saying how to make them, without any."""
-    folder = study.RESULTS / "runs" / name
+    folder = results_of(name)
     try:
         table = pd.read_csv(folder / PREDICTIONS)
         classes = tuple(json.loads((folder / RUN).read_text(encoding="utf-8"))["classes"])

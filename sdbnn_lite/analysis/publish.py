@@ -10,9 +10,9 @@ import copy
 import json
 import re
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from ..core.models import BinaryNet
@@ -20,101 +20,148 @@ from ..data.in_memory import ImageSet
 from ..data.streamed import StreamedImageSet
 from ..errors import RunError, UsageError
 from ..system.files import writable_folder, write_atomic, write_csv, write_json
-from ..system.paths import PACKAGE
 from ..training import run_folder
 from ..training.evaluate import evaluate
 from ..weights.bits import FORM, bit_state, round_matrices
 from ..weights.cards import card_path, make_card
-from ..weights.files import WEIGHTS, ZOO, describe, load, read_tensors, rebuild, tensor_bytes
+from ..weights.files import WEIGHTS, describe, read_tensors, rebuild, tensor_bytes
 from ..weights.logits_check import probe_images, probe_logits
-from . import ede_gradients
-from .final_signs import IMAGES, final_rows
-from .predictions import PREDICTIONS, Collector, write_predictions
-from .study import FINAL_GRADIENTS, FINAL_SIGNS, facts_of
+from ..weights.zoo import ZOO, load
+from . import ede_gradients, final_signs
+from .predictions import Collector
+from .tables import FINAL_GRADIENTS, FINAL_SIGNS, PREDICTIONS, facts_of, runs_folder
 
-RUN_RESULTS = PACKAGE / "results" / "runs"
 SCORE_TOLERANCE = 0.2  # points between the run's own accuracy and the stored file's: another device, or rounding
+Images = ImageSet | StreamedImageSet
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a published run goes: the folder of networks and cards, and that of the runs' tables."""
+
+    zoo: Path
+    results: Path
+
+    @classmethod
+    def at(cls, out: str | Path | None = None) -> "Target":
+        """The folders of the package, or such folders below ``out``."""
+        return cls(Path(out) / "zoo", Path(out) / "results" / "runs") if out else cls(ZOO, runs_folder())
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run that may be published as ``name``: its folder, run.json and network, and its file to be."""
+
+    folder: Path
+    run: dict
+    net: BinaryNet
+    name: str
+    file: Path
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is written of a run: the file's bytes, its card, run.json, and by file name the rows of measured tables."""
+
+    content: bytes
+    card: dict
+    run: dict
+    tables: dict[str, list[dict]]
 
 
 def publish_run(
     folder: str | Path,
     name: str | None = None,
     *,
-    images: ImageSet | StreamedImageSet | None = None,
+    images: Images | None = None,
     rounded: bool = False,
     tables_only: bool = False,
-    zoo: Path = ZOO,
-    results: Path = RUN_RESULTS,
+    to: Target | None = None,
 ) -> tuple[str, dict]:
     """Make the zoo's entry ``name`` from the finished run in ``folder``; returns its name and its card.
 
     ``name``: by default the network's, with ``_<method>`` for any but sdbnn. An entry of that name is replaced.
     ``images``: the set it was trained on; then the file itself is scored on all test images, as loading it gives it,
-    and the card holds that figure (and ``run_accuracy``, the run's own) — else the card takes the run's.
+    and the card holds that figure (and ``run_accuracy``, the run's own); else the card takes the run's.
     ``rounded``: ASD's matrices and 1×1 shortcuts in 16-bit steps (see ``bits``); needs ``images``, since it changes
     the logits.
-    ``tables_only``: nothing goes into the zoo (real weights are large: a ResNet-34 takes 85 MB); ``zoo`` may hold no
-    entry of that name, whose results these would pass for.
+    ``tables_only``: nothing goes into the zoo (real weights are large: a ResNet-34 takes 85 MB), which may hold no
+    entry of that name: these results would pass for its own. ``to``: the package, unless given.
 
     Nothing is written unless the file's network gives the logits of the trained one (with ``rounded``: of the trained
-    one with these weights rounded), to the last bit, on the 500 images of ``probe``; RunError where it doesn't, or
-    where file and run differ by more than ``SCORE_TOLERANCE`` points. Raises UsageError for a folder that holds no
+    one with these weights rounded), to the last bit, on the 500 images of ``logits_check``; RunError where it doesn't,
+    or where file and run differ by more than ``SCORE_TOLERANCE`` points. Raises UsageError for a folder that holds no
     finished run, a name that can't be one, a network with latent weights of that name, images of another set, and with
     ``tables_only`` a name that the zoo has.
     """
-    folder = Path(folder)
-    run = read_run(folder)
-    net = load(folder / WEIGHTS)
+    to = to or Target.at()
+    finished = check(Path(folder), name, to.zoo)
+    if tables_only and finished.file.is_file():
+        raise UsageError(f"name {finished.name!r}: the zoo holds {finished.file.name}, and these tables are of another "
+                         f"network; choose another name")  # fmt: skip
+    if images is not None and images.label != finished.run["data"]:
+        raise UsageError(f"images: {images.label} given, but the run was on {finished.run['data']}")
+    if rounded and images is None:
+        raise UsageError("rounded: changes weights, so the file has to be scored anew; give the images (--data)")
+    entry = measure(finished, images, rounded)
+    results = writable_folder(Path(to.results) / finished.name)
+    if not tables_only:
+        writable_folder(to.zoo)
+        write_atomic(finished.file, entry.content)
+        write_json(card_path(finished.file), entry.card)
+    write_tables(finished, entry, results)
+    return finished.name, entry.card
+
+
+def check(folder: Path, name: str | None, zoo: Path) -> Finished:
+    """The run in ``folder``; UsageError unless it is finished and may have that name in ``zoo``."""
+    run, net = read_run(folder), load(folder / WEIGHTS)
     if any(net.about.get("identity", {}).get(key) != run[key] for key in ("recipe", "method", "seed", "epochs")):
         raise UsageError(f"{folder}: {WEIGHTS} is of another run than {run_folder.RUN}")
     name = name or (net.name if run["method"] == "sdbnn" else f"{net.name}_{run['method']}")
-    target = Path(zoo) / f"{name}.safetensors"
-    check_name(name, target)
-    if tables_only and target.is_file():
-        raise UsageError(f"name {name!r}: the zoo holds {target.name}, and these tables are of another network; choose "
-                         f"another name")  # fmt: skip
-    if images is not None and images.label != run["data"]:
-        raise UsageError(f"images: {images.label} given, but the run was on {run['data']}")
-    if rounded and images is None:
-        raise UsageError("rounded: changes weights, so the file has to be scored anew; give the images (--data)")
+    file = Path(zoo) / f"{name}.safetensors"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise UsageError(f"name {name!r}: small letters, digits and _ are allowed, a letter first")
+    if file.is_file() and read_tensors(file)[1].get("form") != FORM:  # the notebooks need those
+        raise UsageError(f"name {name!r}: {file.name} holds latent weights, which bits can't replace; choose another")
+    return Finished(folder, run, net, name, file)
 
+
+def measure(finished: Finished, images: Images | None, rounded: bool) -> Entry:
+    """The network in bit form, scored and measured on ``images`` where there are any; RunError where it isn't the
+    trained one."""
+    run, net, tables = finished.run, finished.net, {}
     about = {**describe(net), "form": FORM, **{k: net.about[k] for k in ("dataset", "data", "identity")}}
     about |= {"rounded": "ASD's matrices and 1×1 shortcuts, to 16-bit steps"} if rounded else {}
     state = bit_state(net, rounded)
-    stored = rebuild(state, about, target)
+    stored = rebuild(state, about, finished.file)
     result, more = run["result"], {"scored": f"by the run, on {run['machine']['device']}"}
-    answered, signs, gradients = None, [], []
     if images is not None:
-        result, more, answered = rescore(stored, run, images)
-        signs = last_signs(net, images, run["epochs"])
-        gradients = last_gradients(net, images)
+        result, more, tables[PREDICTIONS] = rescore(stored, run, images)
+        sample = images.test_sample(final_signs.IMAGES).cpu()
+        tables[FINAL_SIGNS] = final_signs.final_rows(net, sample, run["epochs"])
+        if isinstance(images, ImageSet):
+            tables[FINAL_GRADIENTS] = ede_gradients.final_rows(net, images)
+        run = {**run, "classes": list(images.classes)}
     content = tensor_bytes(state, {**about, "result": result})
     more |= {"form": FORM, "rounded": about.get("rounded", "nothing")}
     run = {**run, "command": portable_command(run["command"], run["dataset"])}
     run.pop("launch", None)  # names a machine
-    if images is not None:
-        run["classes"] = list(images.classes)
     card = make_card(content, stored, run, result, **more)
     check_same_logits(net, stored, rounded, card["probe"])
+    return Entry(content, card, run, tables)
 
-    results = writable_folder(Path(results) / name)
-    if not tables_only:
-        writable_folder(zoo)
-        write_atomic(target, content)
-        write_json(card_path(target), card)
-    write_json(results / run_folder.RUN, run)
+
+def write_tables(finished: Finished, entry: Entry, results: Path) -> None:
+    """run.json, the run's own tables and the measured ones into the folder ``results``."""
+    write_json(results / run_folder.RUN, entry.run)
     for table in (run_folder.LOG, run_folder.SIGNS):
-        if (folder / table).is_file():
-            write_atomic(results / table, (folder / table).read_bytes())
+        if (finished.folder / table).is_file():
+            write_atomic(results / table, (finished.folder / table).read_bytes())
     for table in (PREDICTIONS, FINAL_SIGNS, FINAL_GRADIENTS):
         (results / table).unlink(missing_ok=True)  # of the entry that was there before
-    if answered is not None:
-        write_predictions(results / PREDICTIONS, answered)
-    if signs:
-        write_csv(results / FINAL_SIGNS, signs)
-    if gradients:
-        write_csv(results / FINAL_GRADIENTS, gradients)
-    return name, card
+        if entry.tables.get(table):
+            write_csv(results / table, entry.tables[table])
 
 
 def read_run(folder: Path) -> dict:
@@ -129,28 +176,8 @@ def read_run(folder: Path) -> dict:
     return run
 
 
-def check_name(name: str, target: Path) -> None:
-    """Refuse a name that is no plain one, or that of a network with latent weights (the notebooks need those)."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise UsageError(f"name {name!r}: small letters, digits and _ are allowed, a letter first")
-    if target.is_file() and read_tensors(target)[1].get("form") != FORM:
-        raise UsageError(f"name {name!r}: {target.name} holds latent weights, which bits can't replace; choose another")
-
-
-def last_signs(net: BinaryNet, images: ImageSet | StreamedImageSet, epochs: int) -> list[dict]:
-    """The rows of final_signs.csv, measured on the CPU."""
-    return final_rows(net, images.test_sample(IMAGES).cpu(), epochs)
-
-
-def last_gradients(net: BinaryNet, images: ImageSet | StreamedImageSet) -> list[dict]:
-    """The rows of final_gradients.csv, measured on the CPU; none for a set that isn't in memory."""
-    if not isinstance(images, ImageSet):
-        return []
-    return ede_gradients.final_rows(net, images)
-
-
-def rescore(stored: BinaryNet, run: dict, images: ImageSet | StreamedImageSet) -> tuple[dict, dict, pd.DataFrame]:
-    """Result of the stored network on all test images, what the card says of that, and every answer.
+def rescore(stored: BinaryNet, run: dict, images: Images) -> tuple[dict, dict, list[dict]]:
+    """Result of the stored network on all test images, what the card says of that, and predictions.csv's rows.
 
     RunError where it is far from the run's own.
     """
@@ -166,7 +193,8 @@ def rescore(stored: BinaryNet, run: dict, images: ImageSet | StreamedImageSet) -
         )
     result = {"protocol": run["result"]["protocol"], "test_accuracy": score.top1, "test_top5": score.top5}
     result |= {"test_loss": score.loss, "test_images": score.images}
-    return result, {"run_accuracy": own, "scored": f"as stored, on {device}"}, collector.table(images)
+    more = {"run_accuracy": own, "scored": f"as stored, on {device}"}
+    return result, more, collector.table(images).to_dict("records")
 
 
 def check_same_logits(net: BinaryNet, stored: BinaryNet, rounded: bool, probe: dict) -> None:

@@ -6,19 +6,18 @@ results/bench/data.json      the same for `sdbnn-lite bench data --data DIR --js
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
 from ..system.machine import processor
 from ..system.text import markdown_table
-from .study import RESULTS
-
-FOLDER = RESULTS / "bench"
+from . import tables
 
 
 def read(what: str) -> dict[str, Any]:
     """A committed measurement, as ``bench.measure`` gave it; UsageError where there is none."""
-    path = FOLDER / f"{what}.json"
+    path = _path(what)
     if not path.is_file():
         raise UsageError(f"no committed measurement {what!r}; `sdbnn-lite bench {what}` measures this machine")
     return json.loads(path.read_text(encoding="utf-8"))
@@ -26,8 +25,12 @@ def read(what: str) -> dict[str, Any]:
 
 def markdown() -> str:
     """A table for each committed measurement, the machine and the command that made it below."""
-    tables = {"train": _train, "data": _data, "packed": _packed}
-    return "\n\n".join(table(read(what)) for what, table in tables.items() if (FOLDER / f"{what}.json").is_file())
+    parts = {"train": _train, "data": _data, "packed": _packed}
+    return "\n\n".join(part(read(what)) for what, part in parts.items() if _path(what).is_file())
+
+
+def _path(what: str) -> Path:
+    return tables.RESULTS / "bench" / f"{what}.json"
 
 
 def _train(result: dict[str, Any]) -> str:

@@ -7,24 +7,22 @@ results/<recipe>/        runs.csv, epochs.csv, signs.csv (a row per run / epoch 
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pandas as pd
-
-from ..core.methods import METHODS, get_method
+from ..core.methods import get_method
 from ..core.models import BinaryNet
 from ..errors import UsageError
 from ..system.files import read_csv, writable_folder, write_atomic, write_csv, write_json
-from ..system.paths import PACKAGE
 from ..training import run_folder
+from ..training.options import DEFAULTS, RunOptions
 from ..training.recipe import Recipe
 from ..training.recipes import RECIPES
 from ..training.train import train
-from ..weights.files import CHECKPOINT, WEIGHTS, load
+from ..weights.files import CHECKPOINT, WEIGHTS
+from ..weights.zoo import load
+from .tables import FINAL_GRADIENTS, FINAL_SIGNS, run_name
 
-RESULTS = PACKAGE / "results"
-FINAL_SIGNS, FINAL_GRADIENTS = "final_signs.csv", "final_gradients.csv"
 FINAL = ("test_accuracy", "test_top5", "test_loss", "test_images")
 
 
@@ -43,7 +41,9 @@ def plan(methods: Sequence[str], seeds: int) -> list[tuple[str, int]]:
     return [(method, seed) for method in dict.fromkeys(methods) for seed in range(seeds)]
 
 
-def run_study(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int, **options) -> list[dict]:
+def run_study(
+    recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int, options: RunOptions = DEFAULTS
+) -> list[dict]:
     """Train every method with seeds 0 … seeds-1 into ``out``; finished runs are kept, begun ones resumed.
 
     ``options`` go to :func:`train`. Returns the rows of runs.csv. Raises UsageError for no seed or an unknown method,
@@ -56,7 +56,7 @@ def run_study(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: in
         who = {"method": method, "seed": seed}
         folder = out / run_name(who)
         begun = (folder / CHECKPOINT).exists()
-        result = train(recipe, folder, method=method, seed=seed, resume=begun, **options)
+        result = train(recipe, folder, method=method, seed=seed, resume=begun, options=options)
         if not result.finished:
             raise KeyboardInterrupt
         rows.append({**who, **final_row(folder)})
@@ -127,16 +127,6 @@ def final_row(folder: Path) -> dict:
     return {**{key: run["result"][key] for key in FINAL}, "train_seconds": round(seconds, 1)}
 
 
-def run_name(row: Mapping) -> str:
-    """The folder of a study's run: method and seed."""
-    return f"{row['method']}-seed{row['seed']}"
-
-
-def facts_of(facts: Mapping, row: Mapping) -> dict:
-    """study.json as it holds for one run: where that didn't run on the machine that stands for all, with its own."""
-    return {**facts, **facts.get("elsewhere", {}).get(run_name(row), {})}
-
-
 def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequence[dict] = ()) -> None:
     """Write the study's four files into the folder ``to``, from the runs that ``rows`` names.
 
@@ -187,24 +177,3 @@ def publish(out: Path, rows: list[dict], zoo: Path, prefix: str) -> None:
         if row["seed"] == 0:
             weights = out / run_name(row) / WEIGHTS
             write_atomic(zoo / f"{prefix}_{row['method']}.safetensors", weights.read_bytes())
-
-
-def read_study(name: str, file: str = "runs.csv") -> pd.DataFrame:
-    """One table of a committed study as a DataFrame. Raises UsageError where there is none of that name."""
-    path = RESULTS / name / file
-    if not path.is_file():
-        known = sorted(p.parent.name for p in RESULTS.glob(f"*/{file}"))
-        raise UsageError(f"no results {name}/{file} in the package; there are {', '.join(known) or 'none'}")
-    return pd.read_csv(path)
-
-
-def study_facts(name: str) -> dict:
-    """study.json of a committed study: data set, recipe, epochs, seeds, hardware, versions, command."""
-    read_study(name)
-    return json.loads((RESULTS / name / "study.json").read_text())
-
-
-def summary(table: pd.DataFrame, value: str = "test_accuracy") -> pd.DataFrame:
-    """n, mean and sample standard deviation of ``value`` per method, in the order of ``methods.METHODS``."""
-    grouped = table.groupby("method")[value].agg(n="count", mean="mean", std="std")
-    return grouped.reindex([m for m in METHODS if m in grouped.index])

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from standin import LAYERS, PLANNED, write_study
 
-from sdbnn_lite.analysis import ablation, study
+from sdbnn_lite.analysis import ablation, tables
 from sdbnn_lite.core.methods import METHODS
 
 
@@ -18,7 +18,7 @@ def made(**accuracies):
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "RESULTS", tmp_path)
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
     return tmp_path
 
 
@@ -89,7 +89,7 @@ def test_signs_come_from_the_last_epoch_with_each_run_s_accuracy(results):
     write_study(results)
     table, about = ablation.signs_and_accuracy()
     assert len(table) == 7 * 2 * 18 and about.startswith("500 test images")
-    runs = study.read_study("cifar10-resnet20").set_index(["method", "seed"])["test_accuracy"]
+    runs = tables.read_study("cifar10-resnet20").set_index(["method", "seed"])["test_accuracy"]
     for row in table.sample(10, random_state=0).itertuples():
         assert row.test_accuracy == runs[row.method, row.seed]
     single = ablation.over_layers(table)

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 from standin import DATA, write_all, write_run, write_study
 
-from sdbnn_lite.analysis import cifar10, claims, study
+from sdbnn_lite.analysis import cifar10, claims, tables
 from sdbnn_lite.training.recipes import RECIPES
 
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     """An empty results folder that the package takes for its own."""
-    monkeypatch.setattr(study, "RESULTS", tmp_path)
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
     return tmp_path
 
 
@@ -59,7 +59,7 @@ def test_mean_and_spread_are_those_of_the_runs(results):
     single = row_of("VGG-Small", 10)
     assert single["n"] == 1 and np.isnan(single["std"])
     of_study = row_of("ResNet-20", 15)
-    runs = study.read_study("cifar10-resnet20").query("method == 'sdbnn'")
+    runs = tables.read_study("cifar10-resnet20").query("method == 'sdbnn'")
     assert of_study["mean"] == pytest.approx(100 * runs["test_accuracy"].mean()) and of_study["n"] == 2
     assert "study" in of_study["command"]
     assert list(cifar10.table()["title"]) == ["ResNet-18", "ResNet-20", "ResNet-20", "VGG-Small"]
@@ -180,7 +180,7 @@ def test_claim_five_says_what_was_run(results):
 
 def test_how_it_fits_is_said_in_numbers(results):
     write_run(results, "a", "cifar10-resnet20", 10, 0.8)
-    last = cifar10.run_log("a").iloc[-1]
+    last = tables.run_log("a").iloc[-1]
     said = cifar10.fit_in_words("a")
     assert f"{100 * last['train_accuracy']:.1f} %" in said and "hasn't learnt the training images by heart" in said
     log = pd.read_csv(results / "runs" / "a" / "log.csv").assign(train_accuracy=0.99)

@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdbnn_lite import binary_layers, build
-from sdbnn_lite.analysis import claims, study
+from sdbnn_lite.analysis import claims, tables
+from sdbnn_lite.core.record import record_signs
+from sdbnn_lite.cost.fold_scale import extra_operations, fold_scale
+from sdbnn_lite.data.sets import digit_images
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.pages.chain import NOTEBOOKS
-from sdbnn_lite.plots import gallery
 from sdbnn_lite.weights import zoo
 
 
@@ -26,7 +28,7 @@ def measured():
 
 
 def csv_rows(file, **wanted):
-    with open(study.RESULTS / "digits" / file, encoding="utf-8") as opened:
+    with open(tables.RESULTS / "digits" / file, encoding="utf-8") as opened:
         return [row for row in csv.DictReader(opened) if all(row[k] == v for k, v in wanted.items())]
 
 
@@ -80,7 +82,7 @@ def test_the_caller_keeps_its_random_numbers():
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    claims.extra_operations("digits_convnet", 8)
+    extra_operations("digits_convnet", 8)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -116,7 +118,7 @@ def test_scaling_counted_with_hooks_of_our_own(measured):
             seen = {}
             handle = layer.register_forward_hook(lambda _, i, o, seen=seen: seen.update(a=i[0], y=o))
             with torch.no_grad():
-                net(gallery.digit_images())
+                net(digit_images())
                 w = layer.weight
                 if method == "irnet":
                     w = w - w.mean(dim=(1, 2, 3), keepdim=True)
@@ -185,7 +187,7 @@ def test_asd_only_moves_signs_up_counted_directly():
             lambda m, i, o: down.append(((i[0] >= 0) & (i[0] + m.activation_shift(i[0]) < 0)).sum().item())
         )
     with torch.no_grad():
-        net(gallery.digit_images())
+        net(digit_images())
     assert down == [0, 0]
 
 
@@ -202,7 +204,7 @@ def test_asd_against_the_table(measured):
 
 
 def test_freezing_the_shifts_counted_by_another_road(measured):
-    net, x = zoo.load("digits_asd"), gallery.digit_images()
+    net, x = zoo.load("digits_asd"), digit_images()
     with torch.no_grad():
         a2 = F.hardtanh(net.bn1(net.conv1(x)))
         a3 = F.hardtanh(net.bn2(F.max_pool2d(net.conv2(a2), 2)))
@@ -220,8 +222,8 @@ def test_freezing_the_shifts_counted_by_another_road(measured):
 def test_the_sentence_on_asd_follows_the_numbers(measured):
     """Were ASD's entropies higher, the claim would be said to hold."""
     net = zoo.load("digits_asd")
-    recorded = gallery.record_signs(net, gallery.digit_images()[:20])
-    last = study.read_study("digits", "signs.csv").query("epoch == 40").copy()
+    recorded = record_signs(net, digit_images()[:20])
+    last = tables.read_study("digits", "signs.csv").query("epoch == 40").copy()
     last.loc[last["method"] == "asd", "entropy"] = 1.0
     claim = claims._asd(last, recorded, 0.01, "digits, 40 epochs")
     assert claim.holds == "yes" and "differ more" in claim.measured and "lower in 0 of 6" in claim.measured
@@ -245,7 +247,7 @@ def test_wsd_against_the_table_and_a_second_count(measured):
 
 
 def test_the_sentence_on_wsd_follows_the_numbers():
-    last = study.read_study("digits", "signs.csv").query("epoch == 40").copy()
+    last = tables.read_study("digits", "signs.csv").query("epoch == 40").copy()
     last.loc[last["method"] == "wsd", "entropy"] = 0.5
     claim = claims._wsd(last, {"wsd": zoo.load("digits_wsd")}, "digits, 40 epochs")
     assert claim.holds == "yes" and "differs by more than" in claim.measured
@@ -282,7 +284,7 @@ RESNET18 = (
     ("network", "size", "layers"), [("digits_convnet", 8, DIGITS), ("cifar10_resnet18", 32, RESNET18)]
 )
 def test_operations_against_the_formulas(network, size, layers):
-    extra = claims.extra_operations(network, size)
+    extra = extra_operations(network, size)
     assert extra.asd_macs == sum(2 * c * (c // 16) for c, _, _, _ in layers)
     assert extra.asd_mean == sum(c * h * h for c, h, _, _ in layers)
     assert extra.scale == sum(o * k * k for _, _, o, k in layers)
@@ -308,7 +310,7 @@ def test_cost_worked_out_by_hand(measured):
 def test_folding_a_scale_keeps_the_logits(method):
     net = zoo.load(f"digits_{method}").double()
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    folded, x = claims.fold_scale(net), gallery.digit_images()[:50].double()
+    folded, x = fold_scale(net), digit_images()[:50].double()
     assert all(layer.scale() is None for layer in binary_layers(folded).values())
     with torch.no_grad():
         torch.testing.assert_close(folded(x), net(x), rtol=1e-9, atol=1e-9)
@@ -319,4 +321,4 @@ def test_folding_a_scale_keeps_the_logits(method):
 def test_folding_needs_a_scale_with_a_batch_norm_behind_it():
     for net in (zoo.load("digits_bnn"), build("cifar10_resnet20", "xnor")):
         with pytest.raises(UsageError, match="no scaling factor with a batch norm"):
-            claims.fold_scale(net)
+            fold_scale(net)

@@ -10,10 +10,11 @@ from standin import gradient_rows, write_study
 
 import sdbnn_lite as sd
 from sdbnn_lite import data
-from sdbnn_lite.analysis import ede_gradients, study
+from sdbnn_lite.analysis import ede_gradients, study, tables
 from sdbnn_lite.core.layers import binary_layers
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.plots import gallery_cifar10
+from sdbnn_lite.training.options import RunOptions
 from sdbnn_lite.training.recipes import RECIPES
 from sdbnn_lite.training.train import train
 
@@ -67,15 +68,20 @@ def test_the_network_is_left_as_it_was_also_after_an_error(digits, temperatures)
 def test_a_study_s_file_has_a_row_per_run_layer_and_t(digits, tmp_path):
     tiny = dataclasses.replace(RECIPES["digits"], epochs=2, batch_size=256)
     for method in ("sdbnn", "float"):
-        train(tiny, tmp_path / f"{method}-seed0", method=method, progress=False, command="sdbnn-lite train digits")
+        train(
+            tiny,
+            tmp_path / f"{method}-seed0",
+            method=method,
+            options=RunOptions(progress=False, command="sdbnn-lite train digits"),
+        )
     rows = [{"method": m, "seed": 0, **study.final_row(tmp_path / f"{m}-seed0")} for m in ("sdbnn", "float")]
     ede_gradients.write_study_gradients(tmp_path, rows, tmp_path / "tables", digits)
-    table = pd.read_csv(tmp_path / "tables" / study.FINAL_GRADIENTS)
+    table = pd.read_csv(tmp_path / "tables" / tables.FINAL_GRADIENTS)
     last = 0.01 * 1000**0.5  # the second of two epochs, from 0.01 towards 10
     assert sorted(set(table["t"])) == pytest.approx(sorted([*ede_gradients.TEMPERATURES, last]))
     assert len(table) == 2 * (len(ede_gradients.TEMPERATURES) + 1) and set(table["method"]) == {"sdbnn"}
     study.gather(tmp_path, rows, tmp_path / "tables", "command")
-    assert not (tmp_path / "tables" / study.FINAL_GRADIENTS).exists()  # they were of the runs before
+    assert not (tmp_path / "tables" / tables.FINAL_GRADIENTS).exists()  # they were of the runs before
 
 
 def made(**methods):
@@ -129,13 +135,13 @@ def test_where_no_run_came_so_far_nothing_is_said():
 
 
 def test_the_figure_is_drawn_or_says_what_it_lacks(tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "RESULTS", tmp_path)
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
     assert gallery_cifar10.one("cifar10_gradients")[0] is None
     write_study(tmp_path, ("irnet", "sdbnn"))
     figure, said = gallery_cifar10.one("cifar10_gradients")
     left, right = figure.axes[:2]
     assert len(right.lines) == 4 and left.get_xscale() == right.get_yscale() == "log"
     assert said.startswith("Left: relative gradient against t, a line per method.")
-    (tmp_path / "cifar10-resnet20" / study.FINAL_GRADIENTS).unlink()
+    (tmp_path / "cifar10-resnet20" / tables.FINAL_GRADIENTS).unlink()
     figure, said = gallery_cifar10.one("cifar10_gradients")
     assert figure is None and said == "The gradients of the ablation's networks aren't in this package yet."

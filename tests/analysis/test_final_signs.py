@@ -11,11 +11,11 @@ from standin import write_study
 
 import sdbnn_lite as sd
 from sdbnn_lite import data
-from sdbnn_lite.analysis import final_signs, study
-from sdbnn_lite.analysis.predictions import PREDICTIONS
-from sdbnn_lite.analysis.publish import publish_run
+from sdbnn_lite.analysis import final_signs, study, tables
+from sdbnn_lite.analysis.publish import Target, publish_run
 from sdbnn_lite.core.record import record_signs
 from sdbnn_lite.errors import UsageError
+from sdbnn_lite.training.options import RunOptions
 from sdbnn_lite.training.recipes import RECIPES
 from sdbnn_lite.training.train import train
 
@@ -55,7 +55,12 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     tiny = dataclasses.replace(RECIPES["digits"], epochs=1, batch_size=256)
     for method in ("sdbnn", "float"):
-        train(tiny, folder / f"{method}-seed0", method=method, progress=False, command="sdbnn-lite train digits")
+        train(
+            tiny,
+            folder / f"{method}-seed0",
+            method=method,
+            options=RunOptions(progress=False, command="sdbnn-lite train digits"),
+        )
     return folder
 
 
@@ -63,29 +68,29 @@ def test_a_study_has_a_row_per_run_and_layer_and_gathering_again_removes_old_one
     rows = [{"method": m, "seed": 0, **study.final_row(runs / f"{m}-seed0")} for m in ("sdbnn", "float")]
     study.gather(runs, rows, tmp_path, "command")
     final_signs.write_study_signs(runs, rows, tmp_path, digits, epoch=1)
-    table = pd.read_csv(tmp_path / study.FINAL_SIGNS)
+    table = pd.read_csv(tmp_path / tables.FINAL_SIGNS)
     assert list(table["layer"]) == ["conv2", "conv3"] and set(table["method"]) == {"sdbnn"}
     assert set(pd.read_csv(tmp_path / "signs.csv").columns) <= set(table.columns)
     study.gather(runs, rows, tmp_path, "command")
-    assert not (tmp_path / study.FINAL_SIGNS).exists()
+    assert not (tmp_path / tables.FINAL_SIGNS).exists()
 
 
 def test_publishing_with_images_writes_answers_and_signs_and_without_removes_old_ones(runs, tmp_path, digits):
-    places = {"zoo": tmp_path / "zoo", "results": tmp_path / "results"}
-    _, card = publish_run(runs / "sdbnn-seed0", "tiny", images=digits, **places)
+    places = Target(tmp_path / "zoo", tmp_path / "results")
+    _, card = publish_run(runs / "sdbnn-seed0", "tiny", images=digits, to=places)
     folder = tmp_path / "results" / "tiny"
-    answers, signs = pd.read_csv(folder / PREDICTIONS), pd.read_csv(folder / study.FINAL_SIGNS)
+    answers, signs = pd.read_csv(folder / tables.PREDICTIONS), pd.read_csv(folder / tables.FINAL_SIGNS)
     assert (answers["true"] == answers["predicted"]).mean() == card["test_accuracy"] and len(answers) == 360
     assert list(signs["layer"]) == ["conv2", "conv3"] and set(signs["images"]) == {360}
     assert json.loads((folder / "run.json").read_text())["classes"] == list("0123456789")
-    publish_run(runs / "float-seed0", "tiny", images=digits, **places)
-    assert (folder / PREDICTIONS).is_file() and not (folder / study.FINAL_SIGNS).exists()
-    publish_run(runs / "sdbnn-seed0", "tiny", **places)
+    publish_run(runs / "float-seed0", "tiny", images=digits, to=places)
+    assert (folder / tables.PREDICTIONS).is_file() and not (folder / tables.FINAL_SIGNS).exists()
+    publish_run(runs / "sdbnn-seed0", "tiny", to=places)
     assert sorted(path.name for path in folder.iterdir()) == ["log.csv", "run.json", "signs.csv"]
 
 
 def test_what_a_reader_is_told_of_the_images(tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "RESULTS", tmp_path)
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
     write_study(tmp_path, ("bnn",), seeds=1)
     table, about = final_signs.last_signs("cifar10-resnet20")
     assert about == "500 test images, evenly from the whole set" and len(table) == 18

@@ -10,9 +10,10 @@ from standin import CLASSES, write_run
 
 import sdbnn_lite as sd
 from sdbnn_lite import data
-from sdbnn_lite.analysis import predictions, study
+from sdbnn_lite.analysis import predictions, tables
 from sdbnn_lite.analysis.predictions import Collector
 from sdbnn_lite.errors import UsageError
+from sdbnn_lite.system.files import write_csv
 from sdbnn_lite.training.evaluate import evaluate
 
 
@@ -41,7 +42,7 @@ def test_every_image_has_a_row_in_order(answered):
 
 def test_written_and_read_again_it_is_the_same_and_small(answered, tmp_path):
     table = answered[0]
-    predictions.write_predictions(tmp_path / "p.csv", table)
+    write_csv(tmp_path / "p.csv", table.to_dict("records"))
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "p.csv"), table)
     assert (tmp_path / "p.csv").stat().st_size < 17 * len(table) + 100  # 10,000 images: below 170 KB
     assert (tmp_path / "p.csv").read_text().splitlines()[0] == "true,predicted,p_true,p_predicted"
@@ -89,7 +90,7 @@ def test_pictures_are_those_images(answered):
 
 
 def test_a_published_run_s_predictions_and_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "RESULTS", tmp_path)
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
     write_run(tmp_path, "a", "cifar10-resnet20", 3, 0.8)
     table, classes = predictions.read_predictions("a")
     assert len(table) == 10_000 and list(classes) == CLASSES

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sdbnn_lite.analysis import speed
+from sdbnn_lite.analysis import speed, tables
 from sdbnn_lite.commands.bench import BENCHES
 from sdbnn_lite.errors import UsageError
 
@@ -21,15 +21,17 @@ DATA = {"source": "photographs 500x375", "pixels": 224, "way": "packed", "worker
 
 
 def test_tables(tmp_path, monkeypatch):
-    monkeypatch.setattr(speed, "FOLDER", tmp_path)
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    folder = tmp_path / "bench"
+    folder.mkdir()
     assert speed.markdown() == ""
     with pytest.raises(UsageError, match="no committed measurement 'train'; `sdbnn-lite bench train` measures"):
         speed.read("train")
-    (tmp_path / "train.json").write_text(json.dumps({"machine": MACHINE, "train": [TRAIN]}))
-    (tmp_path / "packed.json").write_text(json.dumps({"machine": MACHINE, "packed": [PACKED, PACKED | {"goal": None}]}))
+    (folder / "train.json").write_text(json.dumps({"machine": MACHINE, "train": [TRAIN]}))
+    (folder / "packed.json").write_text(json.dumps({"machine": MACHINE, "packed": [PACKED, PACKED | {"goal": None}]}))
     memory = {"source": "cifar10", "pixels": 32, "way": "resident", "workers": 0, "images_s": 65_000, "goal": 50_000}
     alone = [{**DATA, "workers": 1, "images_s": 700}, {**DATA, "way": "torchvision", "workers": 0, "images_s": 99}]
-    (tmp_path / "data.json").write_text(json.dumps({"machine": MACHINE, "data": [DATA, *alone, DATA | memory]}))
+    (folder / "data.json").write_text(json.dumps({"machine": MACHINE, "data": [DATA, *alone, DATA | memory]}))
     text = speed.markdown()
     assert text.count("photographs") == 1  # two workers, and what needs none
     for line in (
@@ -44,7 +46,7 @@ def test_tables(tmp_path, monkeypatch):
         assert line in text.splitlines()
 
 
-@pytest.mark.parametrize("path", sorted(speed.FOLDER.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(tables.RESULTS.glob("bench/*.json")), ids=lambda path: path.stem)
 def test_what_is_committed_is_whole(path):
     """It has a machine, was measured with this version's command, and its rows are that command's."""
     result = speed.read(path.stem)

@@ -7,25 +7,27 @@ import pandas as pd
 import pytest
 
 from sdbnn_lite import cli
-from sdbnn_lite.analysis import study
+from sdbnn_lite.analysis import captions, study, tables
 from sdbnn_lite.errors import UsageError
-from sdbnn_lite.plots import methods as method_plots
 from sdbnn_lite.system.files import read_csv
+from sdbnn_lite.training.options import RunOptions
 from sdbnn_lite.training.recipes import RECIPES
-from sdbnn_lite.training.train import Trainer
+from sdbnn_lite.training.trainer import Trainer
 
 TINY = dataclasses.replace(RECIPES["digits"], epochs=1, batch_size=512)
 
 
 def test_a_study_from_training_to_tables(tmp_path, capsys):
-    rows = study.run_study(TINY, tmp_path / "runs", ["bnn", "float"], 2, progress=False, command="the command")
+    rows = study.run_study(
+        TINY, tmp_path / "runs", ["bnn", "float"], 2, RunOptions(progress=False, command="the command")
+    )
     assert [(r["method"], r["seed"]) for r in rows] == [("bnn", 0), ("bnn", 1), ("float", 0), ("float", 1)]
     log = read_csv(tmp_path / "runs" / "bnn-seed1" / "log.csv")
     assert rows[1]["test_accuracy"] == float(log[-1]["test_accuracy"])
     assert f"{100 * rows[1]['test_accuracy']:.2f} %" in capsys.readouterr().out
 
     before = (tmp_path / "runs" / "bnn-seed0" / "weights.safetensors").read_bytes()
-    again = study.run_study(TINY, tmp_path / "runs", ["bnn", "float"], 2, progress=False)
+    again = study.run_study(TINY, tmp_path / "runs", ["bnn", "float"], 2, RunOptions(progress=False))
     assert again == rows  # nothing is trained twice
     assert (tmp_path / "runs" / "bnn-seed0" / "weights.safetensors").read_bytes() == before
 
@@ -36,16 +38,16 @@ def test_a_study_from_training_to_tables(tmp_path, capsys):
     assert sum(map(int, signs.share_histogram[0].split())) == 64
 
     facts = json.loads((tmp_path / "tables" / "study.json").read_text())
-    assert "elsewhere" not in facts and study.facts_of(facts, rows[1]) == facts
+    assert "elsewhere" not in facts and tables.facts_of(facts, rows[1]) == facts
     path = tmp_path / "runs" / "bnn-seed1" / "run.json"
     run = json.loads(path.read_text())
     path.write_text(json.dumps({**run, "machine": {**run["machine"], "cpu": "another"}}))
     study.gather(tmp_path / "runs", rows, tmp_path / "tables", "the command")
     facts = json.loads((tmp_path / "tables" / "study.json").read_text())
     assert list(facts["elsewhere"]) == ["bnn-seed1"] and facts["machine"]["cpu"] != "another"
-    assert study.facts_of(facts, rows[1])["machine"]["cpu"] == "another"
-    assert study.facts_of(facts, rows[0])["machine"] == facts["machine"]
-    assert method_plots.hardware(facts).endswith("; elsewhere: 1 of the runs")
+    assert tables.facts_of(facts, rows[1])["machine"]["cpu"] == "another"
+    assert tables.facts_of(facts, rows[0])["machine"] == facts["machine"]
+    assert captions.hardware(facts).endswith("; elsewhere: 1 of the runs")
 
     study.publish(tmp_path / "runs", rows, tmp_path / "zoo", "digits")
     assert sorted(p.name for p in (tmp_path / "zoo").iterdir()) == [
@@ -56,7 +58,7 @@ def test_a_study_from_training_to_tables(tmp_path, capsys):
 
 def test_summary_is_mean_and_sample_deviation():
     table = pd.DataFrame({"method": ["sdbnn", "bnn", "bnn", "bnn"], "test_accuracy": [0.5, 0.1, 0.2, 0.6]})
-    result = study.summary(table)
+    result = tables.summary(table)
     assert list(result.index) == ["bnn", "sdbnn"]
     assert result.loc["bnn", "n"] == 3 and result.loc["bnn", "mean"] == pytest.approx(0.3)
     assert result.loc["bnn", "std"] == pytest.approx(((0.04 + 0.01 + 0.09) / 2) ** 0.5)
@@ -64,8 +66,8 @@ def test_summary_is_mean_and_sample_deviation():
 
 def test_committed_results_are_whole():
     """Every method, three seeds, all test images, and the accuracy of the log's last epoch."""
-    runs, epochs = study.read_study("digits"), study.read_study("digits", "epochs.csv")
-    facts = study.study_facts("digits")
+    runs, epochs = tables.read_study("digits"), tables.read_study("digits", "epochs.csv")
+    facts = tables.study_facts("digits")
     assert len(runs) == len(facts["methods"]) * len(facts["seeds"]) == 11 * 3
     assert (runs.test_images == 360).all()
     last = epochs[epochs.epoch == facts["epochs"]].set_index(["method", "seed"]).test_accuracy
@@ -78,21 +80,21 @@ def test_wrong_use(tmp_path):
     with pytest.raises(UsageError, match="unknown method 'bn'"):
         study.run_study(TINY, tmp_path, ["bn"], 1)
     with pytest.raises(UsageError, match="no results cifar/runs.csv in the package"):
-        study.read_study("cifar")
+        tables.read_study("cifar")
 
 
 def test_a_shorter_study_never_replaces_a_longer_one(tmp_path):
-    tables, planned = tmp_path / "tables", [("bnn", 0), ("float", 0)]
-    study.check_replaces(tables, 1, planned)  # nothing is there yet
-    rows = study.run_study(TINY, tmp_path / "runs", ["bnn", "float"], 1, progress=False)
-    study.gather(tmp_path / "runs", rows, tables, "the command")
-    study.check_replaces(tables, 1, planned)  # the same again
-    study.check_replaces(tables, 1, [*planned, ("bnn", 1)])
-    study.check_replaces(tables, 2, [("bnn", 0)])  # longer
+    there, planned = tmp_path / "tables", [("bnn", 0), ("float", 0)]
+    study.check_replaces(there, 1, planned)  # nothing is there yet
+    rows = study.run_study(TINY, tmp_path / "runs", ["bnn", "float"], 1, RunOptions(progress=False))
+    study.gather(tmp_path / "runs", rows, there, "the command")
+    study.check_replaces(there, 1, planned)  # the same again
+    study.check_replaces(there, 1, [*planned, ("bnn", 1)])
+    study.check_replaces(there, 2, [("bnn", 0)])  # longer
     with pytest.raises(UsageError, match="as many epochs that this study lacks: float seed 0"):
-        study.check_replaces(tables, 1, [("bnn", 0), ("bnn", 1)])
+        study.check_replaces(there, 1, [("bnn", 0), ("bnn", 1)])
     with pytest.raises(UsageError, match="holds a study of 40 epochs, which one of 15 doesn't replace"):
-        study.check_replaces(study.RESULTS / "digits", 15, planned)
+        study.check_replaces(tables.RESULTS / "digits", 15, planned)
 
 
 def test_publishing_a_shorter_study_is_refused_before_anything_is_trained(tmp_path, capsys, monkeypatch):
@@ -105,9 +107,9 @@ def test_publishing_a_shorter_study_is_refused_before_anything_is_trained(tmp_pa
 def test_a_stopped_study_gathers_what_is_finished(tmp_path, capsys, monkeypatch):
     """One run is finished, one was stopped after its first epoch, one has another length, one was never begun."""
     two = dataclasses.replace(TINY, epochs=2)
-    out, tables = tmp_path / "runs", tmp_path / "tables"
-    study.run_study(two, out, ["bnn"], 1, progress=False)
-    study.run_study(TINY, out, ["float"], 1, progress=False)
+    out, there = tmp_path / "runs", tmp_path / "tables"
+    study.run_study(two, out, ["bnn"], 1, RunOptions(progress=False))
+    study.run_study(TINY, out, ["float"], 1, RunOptions(progress=False))
     save, saves = Trainer.save, []
 
     def stop_after_the_first_epoch(self, folder):
@@ -118,7 +120,7 @@ def test_a_stopped_study_gathers_what_is_finished(tmp_path, capsys, monkeypatch)
 
     monkeypatch.setattr(Trainer, "save", stop_after_the_first_epoch)
     with pytest.raises(KeyboardInterrupt):
-        study.run_study(two, out, ["bnn", "xnor"], 1, progress=False)
+        study.run_study(two, out, ["bnn", "xnor"], 1, RunOptions(progress=False))
     monkeypatch.undo()
 
     rows, left_out = study.finished(two, out, ["bnn", "xnor", "float", "asd"], 1)
@@ -128,10 +130,10 @@ def test_a_stopped_study_gathers_what_is_finished(tmp_path, capsys, monkeypatch)
         "float: epochs is 1 there, 2 here",
         "asd: not begun",
     ]
-    study.gather(out, rows, tables, "the command", left_out)
-    facts = json.loads((tables / "study.json").read_text())
+    study.gather(out, rows, there, "the command", left_out)
+    facts = json.loads((there / "study.json").read_text())
     assert facts["methods"] == ["bnn"] and facts["epochs"] == 2 and facts["left_out"] == left_out
-    assert len(read_csv(tables / "epochs.csv")) == 2
+    assert len(read_csv(there / "epochs.csv")) == 2
     with pytest.raises(UsageError, match="no finished run of recipe digits with 2 epochs"):
         study.finished(two, out, ["asd"], 1)
 

@@ -13,10 +13,11 @@ from standin import DATA, write_run
 
 from sdbnn_lite import data
 from sdbnn_lite.analysis import imagenet as imagenet_results
-from sdbnn_lite.analysis import study
-from sdbnn_lite.analysis.publish import publish_run
+from sdbnn_lite.analysis import tables
+from sdbnn_lite.analysis.publish import Target, publish_run
 from sdbnn_lite.plots import gallery_cifar10, gallery_imagenet
-from sdbnn_lite.training.recipes import CHAINS
+from sdbnn_lite.training.options import RunOptions
+from sdbnn_lite.training.recipes import CHAINS, get_recipe
 from sdbnn_lite.training.stages import train_stages
 
 LAYERS = [f"layers.{s}.{b}.conv" for s in range(4) for b in range(4)]
@@ -30,7 +31,7 @@ PARTS = {
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     """An empty results folder that the package takes for its own."""
-    monkeypatch.setattr(study, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(tables, "RESULTS", tmp_path / "results")
     return tmp_path / "results"
 
 
@@ -160,15 +161,14 @@ def test_the_chain_trained_and_published_fills_the_tables_and_figures(results, t
                 pixels = colours.integers(0, 256, (32, 32, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{number}.png")
     out = tmp_path / "run"
-    trained = train_stages(
-        "imagenette-resnet18", out, change=lambda r: r.changed(epochs=1, batch_size=10, image_size=32),
-        data_dir=tmp_path / "data", progress=False, command="sdbnn-lite train imagenette-resnet18 --data DIR",
-        device="cpu",
-    )  # fmt: skip
+    chain = [get_recipe(part).changed(1, batch_size=10, image_size=32) for part in CHAINS["imagenette-resnet18"]]
+    command = "sdbnn-lite train imagenette-resnet18 --data DIR"
+    options = RunOptions(tmp_path / "data", device="cpu", progress=False, command=command)
+    trained = train_stages(chain, out, options=options)
     images = data.load("imagenette", tmp_path / "data", image_size=32, progress=False)
     for result in trained:
         name = f"imagenette_{Path(result.out).name}"
-        publish_run(result.out, name, images=images, zoo=tmp_path / "zoo", results=results / "runs")
+        publish_run(result.out, name, images=images, to=Target(tmp_path / "zoo", results / "runs"))
     rows = imagenet_results.table()
     assert list(rows["n"]) == [1, 1, 1] and (rows["epochs"] == 1).all() and (rows["image_size"] == 32).all()
     assert list(rows["mean"]) == pytest.approx([100 * r.score.top1 for r in trained], abs=0.21)

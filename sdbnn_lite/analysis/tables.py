@@ -1,0 +1,89 @@
+"""Where the committed results lie, and how they are read; no other module spells these paths.
+
+results/<study>/       runs.csv, epochs.csv, signs.csv, study.json, final_signs.csv, final_gradients.csv (see ``study``)
+results/runs/<name>/   a published run: run.json, log.csv, signs.csv, predictions.csv and the two final_ tables (see
+                       ``publish``)
+results/bench/         measured speed (see ``speed``)
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from ..core.methods import METHODS
+from ..errors import UsageError
+from ..system.paths import PACKAGE
+from ..training.run_folder import LOG, RUN
+
+RESULTS = PACKAGE / "results"
+FINAL_SIGNS, FINAL_GRADIENTS, PREDICTIONS = "final_signs.csv", "final_gradients.csv", "predictions.csv"
+
+
+# --- studies ---------------------------------------------------------------------------------------------------------
+
+
+def study_folder(name: str) -> Path:
+    """The folder of a committed study's tables."""
+    return RESULTS / name
+
+
+def has_study(name: str, file: str = "study.json") -> bool:
+    """Whether a study, or one file of it, is in the package."""
+    return (study_folder(name) / file).is_file()
+
+
+def read_study(name: str, file: str = "runs.csv") -> pd.DataFrame:
+    """One table of a committed study as a DataFrame. Raises UsageError where there is none of that name."""
+    if not has_study(name, file):
+        known = sorted(p.parent.name for p in RESULTS.glob(f"*/{file}"))
+        raise UsageError(f"no results {name}/{file} in the package; there are {', '.join(known) or 'none'}")
+    return pd.read_csv(study_folder(name) / file)
+
+
+def study_facts(name: str) -> dict:
+    """study.json of a committed study: data set, recipe, epochs, seeds, hardware, versions, command."""
+    read_study(name)
+    return json.loads((study_folder(name) / "study.json").read_text(encoding="utf-8"))
+
+
+def run_name(row: Mapping) -> str:
+    """The folder of a study's run: method and seed."""
+    return f"{row['method']}-seed{row['seed']}"
+
+
+def facts_of(facts: Mapping, row: Mapping) -> dict:
+    """study.json as it holds for one run: with its own machine where that isn't the one that stands for all."""
+    return {**facts, **facts.get("elsewhere", {}).get(run_name(row), {})}
+
+
+def summary(table: pd.DataFrame, value: str = "test_accuracy") -> pd.DataFrame:
+    """n, mean and sample standard deviation of ``value`` per method, in the order of ``methods.METHODS``."""
+    grouped = table.groupby("method")[value].agg(n="count", mean="mean", std="std")
+    return grouped.reindex([m for m in METHODS if m in grouped.index])
+
+
+# --- published runs --------------------------------------------------------------------------------------------------
+
+
+def runs_folder() -> Path:
+    """The folder that holds the published runs' folders."""
+    return RESULTS / "runs"
+
+
+def results_of(name: str) -> Path:
+    """The folder of the published run ``name``."""
+    return runs_folder() / name
+
+
+def published_runs(dataset: str) -> dict[str, dict]:
+    """The run.json of every published run on a data set, by its name; those that aren't finished don't count."""
+    paths = sorted(runs_folder().glob(f"*/{RUN}"))
+    found = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    return {name: run for name, run in found.items() if run["dataset"] == dataset and run["result"]}
+
+
+def run_log(name: str) -> pd.DataFrame:
+    """A published run's epochs, a row each."""
+    return pd.read_csv(results_of(name) / LOG)
