@@ -1,7 +1,8 @@
-"""Thirty faults that this project could plausibly have, each put into the package by replacing one text by another.
+"""Faults that this project could plausibly have, each put into the package by replacing one text by another.
 
-A fault that no test notices is a check that is missing: ``run.py`` makes every mutant in a copy and runs the tests named
-beside it, which have to fail. ``old`` stands exactly once in ``file``; whoever changes that line changes it here too.
+A fault that no test notices is a check that is missing: ``run.py`` makes every mutant in a copy and runs the tests
+named beside it, which have to fail. ``old`` stands exactly once in ``file``; whoever changes that line changes it here
+too.
 """
 
 from dataclasses import dataclass
@@ -134,11 +135,11 @@ MUTANTS = (
     # --- bits --------------------------------------------------------------------------------------------------------
     Mutant(
         "packed-int16-border",
-        "Bit-packed sums stay in 16 bits up to one that a threshold above them doesn't fit into.",
+        "Sums up to 32,767 are kept in 16 bits, which the threshold above all of them doesn't fit into.",
         "packed/words.py",
         "most < 2**15 - 1 else",
         "most < 2**15 else",
-        ("packed/test_packed.py", "packed/test_thresholds.py"),
+        ("packed/test_sum_type.py",),
     ),
     Mutant(
         "packed-border-correction",
@@ -160,7 +161,7 @@ MUTANTS = (
     Mutant(
         "normalised-by-another-std",
         "Images are normalised with CIFAR-10's own standard deviations instead of the published training's.",
-        "data/in_memory.py",
+        "data/base.py",
         "(0.229, 0.224, 0.225)",
         "(0.247, 0.243, 0.261)",
         ("data/test_in_memory.py",),
@@ -176,32 +177,32 @@ MUTANTS = (
     Mutant(
         "test-images-dropped",
         "A last, smaller batch of test images isn't scored, as in the published code.",
-        "data/in_memory.py",
-        "batch_size * self.share[1], drop_lone=False), self.share)",
-        "batch_size * self.share[1], drop_lone=False)[: self.num_test // batch_size], self.share)",
+        "data/base.py",
+        "batch_size * self.shard[1], drop_lone=False), self.shard)",
+        "batch_size * self.shard[1], drop_lone=False)[: self.num_test // batch_size], self.shard)",
         ("data/test_in_memory.py",),
     ),
     Mutant(
         "shard-loses-images",
         "Where a batch doesn't divide by the number of processes, the shards lose its last images.",
-        "data/in_memory.py",
-        "first + images * (place + 1) // shares",
-        "first + images * place // shares + images // shares",
-        ("data/test_streamed.py::test_every_test_image_is_in_exactly_one_share", "data/test_streamed.py"),
+        "data/base.py",
+        "first + images * (place + 1) // shards",
+        "first + images * place // shards + images // shards",
+        ("data/test_streamed.py::test_every_test_image_is_in_exactly_one_shard",),
     ),
     # --- training ----------------------------------------------------------------------------------------------------
     Mutant(
         "best-epoch",
         "A run reports the best of its epochs on the test set instead of the last one.",
-        "training/train.py",
+        "training/trainer.py",
         "score = self.end_epoch()",
         "score = max(filter(None, (score, self.end_epoch())), key=lambda score: score.top1)",
-        ("training/test_train.py",),
+        ("training/test_last_epoch.py",),
     ),
     Mutant(
         "resume-order",
         "A resumed epoch draws a new order of its images instead of the one that it began with.",
-        "training/train.py",
+        "training/trainer.py",
         "self.generator.set_state(self.epoch_start)",
         "self.epoch_start = self.generator.get_state()",
         ("training/test_resume.py::test_ctrl_c_saves_and_resume_is_exact",),
@@ -209,7 +210,7 @@ MUTANTS = (
     Mutant(
         "resume-without-momentum",
         "A resumed run begins with an optimizer that has forgotten its momentum.",
-        "weights/files.py",
+        "training/checkpoint.py",
         'optimizer.load_state_dict({**optimizer.state_dict(), "state": state})',
         'optimizer.load_state_dict({**optimizer.state_dict(), "state": {}})',
         ("training/test_resume.py::test_ctrl_c_saves_and_resume_is_exact",),
@@ -217,7 +218,7 @@ MUTANTS = (
     Mutant(
         "learning-rate-of-the-next-epoch",
         "Every epoch trains with the learning rate of the one after it, though the log says otherwise.",
-        "training/train.py",
+        "training/trainer.py",
         "set_lr(self.optimizer, recipe.lr_at(now.epoch))",
         "set_lr(self.optimizer, recipe.lr_at(now.epoch + 1))",
         ("training/test_train.py::test_the_loop_is_plain_pytorch",),
@@ -250,10 +251,10 @@ MUTANTS = (
     Mutant(
         "pickle-is-run",
         "Code inside a checkpoint of the published trainer runs while it is read.",
-        "weights/published.py",
+        "weights/torch_files.py",
         "weights_only=True)",
         "weights_only=False)",
-        ("weights/test_published.py",),
+        ("weights/test_torch_files.py",),
     ),
     Mutant(
         "ede-of-published-weights",
@@ -275,25 +276,25 @@ MUTANTS = (
         "folder-not-locked",
         "Two processes can train in the same folder.",
         "system/locks.py",
-        "fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)",
-        "pass",
+        "held.enter_context(FileLock(path, timeout=WAIT, thread_local=False, fallback_to_soft=False))",
+        "path.touch()",
         ("system/test_locks.py",),
     ),
     # --- numbers that are told ---------------------------------------------------------------------------------------
     Mutant(
         "population-std",
         "The tables' spread over n seeds is divided by n instead of n - 1, which makes it look smaller.",
-        "analysis/cifar10.py",
-        'same["last"].std()',
-        'same["last"].std(ddof=0)',
+        "analysis/seeds.py",
+        'std": values.std()',
+        'std": values.std(ddof=0)',
         ("analysis/test_cifar10.py",),
     ),
     Mutant(
         "rank-test-one-order-short",
         "The rank test's p leaves out the observed order, and with it its mirror image.",
         "analysis/rank_test.py",
-        "by_chance >= abs(found.rho) - 1e-9",
-        "by_chance > abs(found.rho) + 1e-9",
+        "by_chance >= abs(rho) - 1e-9",
+        "by_chance > abs(rho) + 1e-9",
         ("analysis/test_rank_test.py",),
     ),
     Mutant(

@@ -4,7 +4,7 @@
     python tests/mutants/run.py ede-k ...    only these
     python tests/mutants/run.py --list       what they are; checks that each text is there
 
-The copy holds the files that git tracks, as they are in the working tree. First the named tests run without a fault and
+The copy holds the files of the working tree that git doesn't ignore. First the named tests run without a fault and
 have to pass. Exit code 0: every mutant was killed; 1: one survived, gave no answer in time or none at all, or the tests
 fail without a fault; 2: wrong use, or a text that isn't exactly once in its file.
 """
@@ -40,8 +40,9 @@ class Outcome:
 
 
 def copy_of(root: Path, to: Path) -> None:
-    """The files of the working tree ``root`` that git tracks, into the folder ``to``."""
-    listed = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, text=True, check=True)
+    """The files of the working tree ``root`` that git doesn't ignore, into the folder ``to``."""
+    command = ["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
     for name in filter(None, listed.stdout.split("\0")):
         if (root / name).is_file():  # else removed, and not yet committed
             (to / name).parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +69,7 @@ def environment(copy: Path, cache: Path) -> dict[str, str]:
 
 
 def run_tests(copy: Path, tests: Sequence[str], cache: Path, timeout: float) -> tuple[int | None, str]:
-    """Exit code (``TOO_LATE`` after ``timeout`` seconds) and output of the tests in ``copy``, up to the first failure."""
+    """Exit code (``TOO_LATE`` after ``timeout`` seconds) and output of ``tests`` in ``copy``, up to a failure."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--import-mode=importlib"]
     command += ["--tb=no", "--no-header", *(f"tests/{test}" for test in tests)]
     with subprocess.Popen(
@@ -159,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Put faults into a copy of the package; tests have to notice each.")
     parser.add_argument("names", nargs="*", metavar="MUTANT", help="only these (default: all)")
     parser.add_argument("--list", action="store_true", help="say what they are, and check that their texts are there")
-    parser.add_argument("--timeout", type=float, default=TIMEOUT, metavar="S", help=f"seconds each, {TIMEOUT} by default")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, metavar="S", help=f"seconds each, else {TIMEOUT}")
     options = parser.parse_args(argv)
     unknown = set(options.names) - {m.name for m in MUTANTS}
     if unknown:
