@@ -1,8 +1,7 @@
-"""Weights and checkpoints, both safetensors: tensors and one JSON text, nothing that could run when it is read.
+"""Tensors in files: safetensors with one JSON text, so that nothing can run when a file is read.
 
-weights      model's state dict, or its bit form (see ``bits``)     + how the network was built
-checkpoint   model/…, optimizer/<parameter>/<entry>, random/epoch   + that, and where the run stands
-             average/… where the recipe averages weights: not what ``load`` takes, which is model/…
+A file of weights holds the network's state dict, or its bit form (see ``bits``), and in the JSON how the network was
+built. A run's checkpoint, ``training.checkpoint``, is such a file too.
 """
 
 import json

@@ -13,6 +13,7 @@ from ..core.models import IMAGE_SIZES, BinaryNet
 from ..data.sets import DATASETS
 from ..errors import UsageError, unknown
 from ..system.files import write_atomic
+from ..version import __version__
 from .cards import probe_settings
 from .onnx_graph import onnx_model
 
@@ -57,8 +58,6 @@ def metadata(net: BinaryNet, image_size: int | None = None, dataset: str | None 
 
     Raises UsageError for a size or data set that the network can't have.
     """
-    from ..version import __version__
-
     trained = getattr(net, "about", {})
     identity, known = trained.get("identity", {}), trained.get("dataset")
     size = identity.get("image_size") if image_size is None else image_size

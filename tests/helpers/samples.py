@@ -41,3 +41,10 @@ def agreement(given, expected):
     a, b = (text.split() if " " in text else list(text) for text in (given, expected))
     assert len(a) == len(b) > 0
     return sum(map(str.__eq__, a, b)) / len(b)
+
+
+def same_state(a, b):
+    """The same names, types and bits."""
+    assert a.keys() == b.keys()
+    for key in a:
+        assert a[key].dtype == b[key].dtype and torch.equal(a[key], b[key]), key
