@@ -1,4 +1,4 @@
-"""The ledger: what one image costs, layer by layer, in operations, parameters and bytes.
+"""Cost breakdown: what one image costs, layer by layer, in operations, parameters and bytes.
 
     BOPs   products of ±1 with ±1 (and their sum): C_in·k²·C_out·H'·W' of a binary convolution
     FLOPs  products of real numbers (and their sum), one each: real convolutions, the classifier, a method's own parts
@@ -105,7 +105,7 @@ class Cost:
 
 
 def cost(network: str, method: str = "sdbnn", *, image_size: int | None = None, num_classes: int | None = None) -> Cost:
-    """The ledger of ``network`` with ``method``; ``image_size`` in pixels (default: 8, 32 or 224).
+    """The cost breakdown of ``network`` with ``method``; ``image_size`` in pixels (default: 8, 32 or 224).
 
     Raises UsageError for what :func:`build` refuses, and for images that don't fit.
     """

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from ..core.layers import binary_layers
-from ..core.models import BinaryNet, build
+from ..core.models import BinaryNet
 from ..errors import UsageError
+from .count import cost
 
 
 @dataclass(frozen=True)
@@ -39,27 +40,17 @@ class ExtraOperations:
 
 
 def extra_operations(network: str, image_size: int) -> ExtraOperations:
-    """Counted layer by layer while one image of ``image_size`` pixels a side goes through ``network``."""
-    with torch.random.fork_rng():
-        net = build(network, "sdbnn").eval()
-    count = dict.fromkeys(("asd_macs", "asd_mean", "scale", "two_sided_scale", "asd_bytes", "packed_bytes"), 0)
-
-    def watch(layer, inputs, output):
-        small = layer.asd.squeeze.weight.numel() + layer.asd.expand.weight.numel()
-        kernel = layer.weight.shape[2] * layer.weight.shape[3]
-        values, outputs, pixels = inputs[0].numel(), output.numel(), output[0, 0].numel()
-        count["asd_macs"] += small  # each weight is used once an image
-        count["asd_mean"] += values
-        count["scale"] += outputs
-        count["two_sided_scale"] += values + kernel * pixels + 2 * outputs
-        count["asd_bytes"] += 4 * small
-        count["packed_bytes"] += layer.weight.numel() // 8
-
-    for layer in binary_layers(net).values():
-        layer.register_forward_hook(watch)
-    with torch.no_grad():
-        net(torch.zeros(1, net.conv1.weight.shape[1], image_size, image_size))
-    return ExtraOperations(**count)
+    """Sums over the binary convolutions of :func:`cost`, for one image of ``image_size`` pixels a side."""
+    rows = [row for row in cost(network, "sdbnn", image_size=image_size).layers if row.kind == "binary conv"]
+    matrices = sum(row.real_params for row in rows)  # each weight is used once an image
+    return ExtraOperations(
+        asd_macs=matrices,
+        asd_mean=sum(row.stays for row in rows) - matrices,
+        scale=cost(network, "xnor", image_size=image_size).total("folds"),
+        two_sided_scale=sum(row.input_scale for row in rows),
+        asd_bytes=4 * matrices,
+        packed_bytes=sum(row.binary_params // 8 for row in rows),
+    )
 
 
 def fold_scale(net: BinaryNet) -> BinaryNet:

@@ -15,7 +15,7 @@ an example with its sources. Everything else is counted, measured (``measured``,
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -172,13 +172,12 @@ def kilowatt_hours(hours: float, gpus: int, watts: float) -> float:
 
 
 def table(
-    work: Work, gpu: Gpu, cpu_us: Mapping[str, float], per_image: float, parameters: int, teacher: int,
-    gpus: Iterable[int] = GPUS,
-) -> list[dict[str, float]]:  # fmt: skip
-    """A row per number of GPUs: gpus, hours, images_s, a column of ``cores`` for each way of reading in ``cpu_us``
-    (microseconds an image), and the memory of each GPU in GiB."""
+    work: Work, gpu: Gpu, cpu_us: Mapping[str, float], per_image: float, parameters: int, teacher: int
+) -> list[dict[str, float]]:
+    """A row per number of ``GPUS``: gpus, hours, images_s, a column of ``cores`` for each way of reading in ``cpu_us``
+    (microseconds an image), and the memory of each GPU in GiB (see :func:`memory`)."""
     rows = []
-    for number in gpus:
+    for number in GPUS:
         speed = gpu.images_s(number)
         rows.append({
             "gpus": number, "hours": hours(work, gpu, number), "images_s": speed,

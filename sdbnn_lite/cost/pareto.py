@@ -26,10 +26,10 @@ def zoo_table() -> pd.DataFrame:
     rows = []
     for path in sorted(ZOO.glob("*.json")):
         card = json.loads(path.read_text(encoding="utf-8"))
-        ledger = cost(card["network"], card["method"])
+        counted = cost(card["network"], card["method"])
         of_card = (card[key] for key in ("dataset", "network", "method", "epochs"))
         scored = 100 * card["test_accuracy"], card["test_images"]
-        rows.append((path.stem, *of_card, *scored, *(ledger.total(what) for what in COSTS)))
+        rows.append((path.stem, *of_card, *scored, *(counted.total(what) for what in COSTS)))
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["dataset", "network"], kind="stable", ignore_index=True)
 
 

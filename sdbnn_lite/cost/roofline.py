@@ -1,4 +1,4 @@
-"""The roofline: how fast a convolution can be at best on this machine, in floats and on bits, and how fast it is.
+"""The roofline: how fast a convolution can be at best on this machine, in floats and bit-packed, and how fast it is.
 
     intensity     products / bytes that have to move
     roof          min(peak, intensity · bandwidth)      products a second
@@ -122,10 +122,6 @@ class Peaks:
         """The most products a second at ``intensity`` products per byte."""
         return min(self.products(kind), intensity * self.bandwidth(size))
 
-    def ridge(self, kind: str, size: float = SETS[-1]) -> float:
-        """Products per byte from which on the arithmetic, and no longer the bytes, sets the pace."""
-        return self.products(kind) / self.bandwidth(size)
-
     def arithmetic(self, shape: ConvShape, kind: str) -> float:
         """Seconds of nothing but arithmetic; a word that isn't full takes as long as a full one."""
         return shape.products / self.fma if _known(kind) == "float32" else shape.word_counts / self.words
@@ -180,7 +176,7 @@ def _copied(copy: Callable, size: int) -> float:
 
 
 def best(run: Callable[[], object], samples: int) -> float:
-    """Seconds of the fastest of ``samples`` runs after a first one: what a busy neighbour adds is no property of it."""
+    """Seconds of the fastest of ``samples`` runs after a first one: interference from other processes is excluded."""
     run()
     times = []
     for _ in range(samples):
