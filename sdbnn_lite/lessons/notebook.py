@@ -175,6 +175,6 @@ def check(condition: bool | Callable[[], Any], ok: str, hint: str, *answers: Any
         return
     try:
         right = bool(condition() if callable(condition) else condition)
-    except Exception as error:  # whatever the learner's code does, the notebook goes on
+    except Exception as error:  # whatever the learner's code does, the notebook continues
         right, hint = False, f"{hint} ({type(error).__name__}: {error})"
     print(f"right: {ok}" if right else f"not yet: {hint}")

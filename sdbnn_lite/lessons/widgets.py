@@ -1,4 +1,4 @@
-"""The explorers' sliders: the one module that knows ipywidgets, and imports it only when an explorer is made.
+"""The explorers' sliders: the only module that uses ipywidgets, imported only when an explorer is made.
 
 An explorer is three pure functions and its controls; :func:`explorer` puts sliders in front of them:
 
@@ -133,7 +133,7 @@ def explorer(
 
     The box also has, for programs and tests: ``box.controls`` (name -> widget), ``box.preset`` (the list, or None),
     ``box.picture`` and ``box.sentence`` (HTML widgets), and ``box.set(**values)``, which changes several values with
-    one redraw. Without ipywidgets the sentence ``NEEDED`` is returned, so that a notebook goes on.
+    one redraw. Without ipywidgets the sentence ``NEEDED`` is returned, so that the notebook continues.
     """
     try:
         import ipywidgets

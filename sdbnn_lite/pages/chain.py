@@ -9,9 +9,7 @@ Also a pytest plugin (``-p sdbnn_lite.pages.chain``): nbval compares the outputs
 from __future__ import annotations
 
 import argparse
-import ast
 import importlib
-import os
 import sys
 import time
 from pathlib import Path
@@ -24,8 +22,6 @@ from .hygiene import EXPLORER, IGNORE_OUTPUT, WIDGET_VIEW, check_hygiene, tags
 NOTEBOOKS = REPOSITORY / "notebooks"
 CHAIN = tuple(sorted(path.name for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")))
 LAX = ("05_", "06_")  # these need data that not everyone has: their cells have to run, their text may differ
-
-
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
@@ -43,24 +39,21 @@ def find_notebooks() -> list[Path]:
 # --- execute ---------------------------------------------------------------------------------------------------------
 
 
-def execute(
-    path: str | Path, out_path: str | Path, *, parameters: dict[str, Any] | None = None, timeout: float = 600
-) -> float:
+def execute(path: str | Path, out_path: str | Path, *, timeout: float = 600) -> float:
     """Run the notebook ``path`` from top to bottom, write it with its outputs to ``out_path``; returns seconds.
 
-    ``parameters`` replaces values that the cell tagged ``parameters`` assigns; ``timeout`` is seconds per cell. The
-    kernel runs in the notebook's own folder, so relative paths mean what they mean in JupyterLab.
+    ``timeout`` is seconds per cell. The kernel runs in the notebook's own folder, so relative paths mean what they mean
+    in JupyterLab.
 
-    Raises UsageError for wrong use (an unknown parameter, a missing file, or a UsageError that a cell raised), and
-    NotebookFailed for a cell that fails or takes too long. In both cases ``out_path`` shows how far it got, unless it
+    Raises UsageError for wrong use (a missing file, or a UsageError that a cell raised), and NotebookFailed for a cell
+    that fails or takes too long. In both cases ``out_path`` shows how far it got, unless it
     is ``path``, which then stays as it was.
     """
     nbclient = _import("nbclient")
     _import("ipykernel")  # else the kernel would be missing, which reads worse
     path, out_path = Path(path), Path(out_path)
     nb = read(path)
-    set_parameters(nb, parameters or {})
-    started = 0  # position of the last cell that was begun, from 1
+    started = 0  # position of the last cell that was started, from 1
 
     def on_cell_start(cell: Any, cell_index: int) -> None:
         nonlocal started
@@ -93,37 +86,6 @@ def execute(
         raise NotebookFailed(f"{path.name} stopped at cell {started}: {_reason(error, timeout)}{kept}") from error
     write(nb, out_path)
     return time.perf_counter() - begin
-
-
-def set_parameters(nb: Any, parameters: dict[str, Any]) -> None:
-    """Replace, in the cell tagged ``parameters``, the value of each ``NAME = value``; its comments stay."""
-    if not parameters:
-        return
-    cell = next((cell for cell in nb.cells if cell.cell_type == "code" and "parameters" in tags(cell)), None)
-    if cell is None:
-        raise UsageError(f"no cell is tagged 'parameters', so nothing can set {', '.join(parameters)}")
-    try:
-        statements = ast.parse(cell.source).body
-    except SyntaxError as error:
-        raise UsageError(f"the cell tagged 'parameters' isn't plain Python: {error.msg}") from error
-    values = {
-        statement.targets[0].id: statement.value
-        for statement in statements
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
-    }
-    for name in parameters:
-        if name not in values:
-            raise unknown("notebook parameter", name, values)
-
-    lines = cell.source.encode().splitlines(keepends=True)  # ast counts columns in bytes
-    # The last one first, so that the places of the others stay right.
-    for name in sorted(parameters, key=lambda name: (values[name].lineno, values[name].col_offset), reverse=True):
-        node, given = values[name], parameters[name]
-        given = os.fspath(given) if isinstance(given, os.PathLike) else given
-        head = lines[node.lineno - 1][: node.col_offset]
-        tail = lines[node.end_lineno - 1][node.end_col_offset :]
-        lines[node.lineno - 1 : node.end_lineno] = [head + repr(given).encode() + tail]
-    cell.source = b"".join(lines).decode()
 
 
 def _reason(error: Exception, timeout: float) -> str:

@@ -27,7 +27,7 @@ RECIPE, METHOD, SEED = "digits", "sdbnn", 0
 
 
 def walk(out: str | Path) -> None:
-    """Do all of it into the folder ``out``, saying what happens; finished training is reused, a begun one resumed.
+    """Do all of it in the folder ``out``, with progress messages; a finished training is reused, a stopped one resumed.
 
     Where the notebooks can't be run (their packages aren't installed), all the rest is done, then a UsageError says
     what was left out. Raises RunError where a notebook fails, and KeyboardInterrupt after Ctrl-C in the training.
@@ -55,12 +55,12 @@ def step(title: str) -> None:
 
 
 def train_or_reuse(folder: Path) -> Result:
-    """The trained network in ``folder``: made, gone on with or only read, and which of these is printed."""
+    """The network in ``folder``, trained, resumed or only read; which of these is printed."""
     recipe = get_recipe(RECIPE)
-    begun = (folder / CHECKPOINT).exists()
-    done = read_tensors(folder / CHECKPOINT)[1].get("progress", {}).get("epoch", 0) if begun else 0
+    started = (folder / CHECKPOINT).exists()
+    done = read_tensors(folder / CHECKPOINT)[1].get("progress", {}).get("epoch", 0) if started else 0
     images = f"on {recipe.dataset}, {recipe.epochs} epochs"
-    if not begun:
+    if not started:
         step(f"Training {METHOD} {images}: under a minute")
     elif done < recipe.epochs:
         step(f"Training {METHOD} {images}: resumed after epoch {done}, from {folder}")
@@ -68,7 +68,7 @@ def train_or_reuse(folder: Path) -> Result:
         step(f"Training {METHOD} {images}: finished before, reused from {folder}")
     command = shlex.join(["sdbnn-lite", "walkthrough", "--out", str(folder.parent)])
     options = RunOptions(progress=done < recipe.epochs, command=command)
-    result = train(recipe, folder, method=METHOD, seed=SEED, resume=begun, options=options)
+    result = train(recipe, folder, method=METHOD, seed=SEED, resume=started, options=options)
     if not result.finished:
         raise KeyboardInterrupt
     score = result.score

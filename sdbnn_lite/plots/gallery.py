@@ -40,9 +40,9 @@ def draw_all(out: str | Path, data_dir: str | Path | None = None) -> list[Path]:
     writes nothing, where the study's tables or networks aren't in the package, or these images aren't to be had.
     """
     check_results()
-    cifar = gallery_cifar10.drawable()
+    mistakes = {}
     if data_dir is not None:
-        cifar["cifar10_mistakes"] = gallery_cifar10.mistakes(data.load("cifar10", data_dir))
+        mistakes["cifar10_mistakes"] = gallery_cifar10.mistakes(data.load("cifar10", data_dir))
     runs, epochs, facts = read_study(STUDY), read_study(STUDY, "epochs.csv"), study_facts(STUDY)
     recorded = {method: zoo_signs(method) for method in SIGN_METHODS}
     out = writable_folder(out)
@@ -60,7 +60,8 @@ def draw_all(out: str | Path, data_dir: str | Path | None = None) -> list[Path]:
             recorded, accuracy_notes(runs), SIGN_TITLE, sign_caption(runs, facts)
         ),
         "digits_curves": method_plots.learning_curves(curves, facts),
-        **cifar,
+        **gallery_cifar10.drawable(),
+        **mistakes,
         **gallery_cifar10.drawable(gallery_imagenet.FIGURES),
     }
     return tables + [path for name, figure in figures.items() for path in theme.save(figure, out, name)]

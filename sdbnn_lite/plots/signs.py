@@ -59,7 +59,7 @@ def density(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np
 
 
 def ridges(panels: Mapping[str, tuple[str, float, float, Mapping[str, np.ndarray]]], title: str) -> Figure:
-    """A panel per entry, two in a row; in it a row per method: density, below it a tick per channel, mean in numbers.
+    """A panel per entry, two side by side; in it a row per method: density, below it a tick per channel, mean in numbers.
 
     ``panels``: heading -> (axis label with its unit, low end, high end, method -> a value per channel). All densities
     are drawn equally tall, so that wide ones stay visible.

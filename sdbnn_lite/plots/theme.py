@@ -1,4 +1,4 @@
-"""How every figure looks, and how it is written so that the bytes are the same each time.
+"""The look of every figure, and how it is saved with the same bytes each time.
 
 One seaborn theme; the Okabe-Ito colours, which colour-blind readers can tell apart; and never colour alone: +1 and -1
 also differ in hatch, methods also in marker.

@@ -24,9 +24,8 @@ def visible_texts(figure):
 def boxes(figure, dpi=100):
     """Each visible text with its box in pixels."""
     figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw_without_rendering()
     return [(t.get_text(), matplotlib.text.Text.get_window_extent(t, renderer)) for t in visible_texts(figure)]
 
 

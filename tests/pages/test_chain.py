@@ -4,7 +4,6 @@ import copy
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from places import SANITIZE
@@ -36,20 +35,19 @@ def folder(tmp_path, monkeypatch):
 # --- execute ---------------------------------------------------------------------------------------------------------
 
 
-def test_execute_runs_in_the_notebooks_folder_with_the_parameters(tmp_path):
+def test_execute_runs_in_the_notebooks_folder(tmp_path):
     (tmp_path / "note.txt").write_text("beside the notebook")
     nb = notebook(parameters(), code("print(FAST, DATA)\nprint(open('note.txt').read())"))
     nbformat.write(nb, tmp_path / "a.ipynb")
     before = (tmp_path / "a.ipynb").read_bytes()
 
     out = tmp_path / "new" / "b.ipynb"
-    seconds = chain.execute(tmp_path / "a.ipynb", out, parameters={"FAST": False, "DATA": Path("images")})
+    seconds = chain.execute(tmp_path / "a.ipynb", out)
 
     assert 0 < seconds < 60
     assert (tmp_path / "a.ipynb").read_bytes() == before
     done = nbformat.read(out, 4)
-    assert done.cells[0].source == "FAST = False  # a minute\nDATA = 'images'"
-    assert done.cells[1].outputs[0].text == "False images\nbeside the notebook\n"
+    assert done.cells[1].outputs[0].text == "True None\nbeside the notebook\n"
     assert [cell.execution_count for cell in done.cells] == [1, 2]
 
 
@@ -101,21 +99,6 @@ def test_a_missing_package_is_named_with_its_remedy(tmp_path, monkeypatch, modul
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UsageError, match=rf"{module}: pip install 'sdbnn-lite\[notebooks\]'"):
         chain.execute(tmp_path / "a.ipynb", tmp_path / "b.ipynb")
-
-
-def test_parameters_replace_only_values():
-    nb = notebook(parameters("A = 1; B = 'µ'  # two on a line\nC = {\n    'x': 1,\n}  # several lines\nD = A"))
-    chain.set_parameters(nb, {"A": [1, 2], "B": "ü", "C": None})
-    assert nb.cells[0].source == "A = [1, 2]; B = 'ü'  # two on a line\nC = None  # several lines\nD = A"
-
-
-def test_wrong_parameters_are_refused():
-    with pytest.raises(UsageError, match="'FASD': choose one of FAST, DATA .*'FAST'"):
-        chain.set_parameters(notebook(parameters()), {"FASD": True})
-    with pytest.raises(UsageError, match="no cell is tagged 'parameters'"):
-        chain.set_parameters(notebook(code("FAST = True")), {"FAST": False})
-    with pytest.raises(UsageError, match="plain Python"):
-        chain.set_parameters(notebook(parameters("%matplotlib inline\nFAST = True")), {"FAST": False})
 
 
 # --- clean -----------------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def test_overheads_have_a_panel_for_every_network():
 
 
 def zoo(*rows):
-    """A row of ``tradeoff.zoo_table`` for each of ``rows``."""
+    """A row of ``pareto.zoo_table`` for each of ``rows``."""
     columns = ["name", "dataset", "network", "method", "epochs", "accuracy", "images", "ops", "bytes"]
     return pd.DataFrame(rows, columns=columns)
 

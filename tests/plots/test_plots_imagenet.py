@@ -38,11 +38,6 @@ DRAWN = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def drawn():
-    return {name: draw() for name, draw in DRAWN.items()}
-
-
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_text_can_be_read(drawn, name):
     assert_readable(drawn[name])
