@@ -9,15 +9,15 @@ from ..errors import UsageError
 
 
 class ActivationSelfDistribution(nn.Module):
-    """ASD: each input decides, per channel, how far its own activations move before the sign.
+    """ASD: each input decides, per channel, how far its own activations are shifted before the sign.
 
         shift = σ(W2 · relu(W1 · mean_hw(a)))        â = sign(a + shift)
 
-    a (N, C, H, W) → shift (N, C, 1, 1), in (0, 1): signs only ever move towards +1.
+    a (N, C, H, W) → shift (N, C, 1, 1), in (0, 1): signs only ever flip to +1.
     W1 (max(C // r, 1), C) and W2 (C, max(C // r, 1)) have no biases; r = 16 on CIFAR, 8 on ImageNet.
 
-    Source: SD-BNN, section 3.2, in the form of the published code. Warns where C < r, since the bottleneck then
-    stays at one unit. Raises UsageError for channels or reduction below 1.
+    Source: SD-BNN (arXiv:2103.02394), section 3.2, in the form of the published code. Warns where C < r, since the
+    bottleneck then stays at one unit. Raises UsageError for channels or reduction below 1.
     """
 
     def __init__(self, channels: int, reduction: int = 16):
@@ -45,8 +45,8 @@ class ActivationSelfDistribution(nn.Module):
 class StaticShift(nn.Module):
     """RSign: one learned shift per channel, the same for every input: â = sign(a + β_c).
 
-    a (N, C, H, W) → β (1, C, 1, 1), starting at 0. Source: ReActNet, Liu et al. 2020, section 4.2, which writes
-    sign(a - α_c); here β = -α.
+    a (N, C, H, W) → β (1, C, 1, 1), starting at 0. Source: ReActNet (arXiv:2003.03488), section 4.2, which
+    writes sign(a - α_c); here β = -α.
     """
 
     def __init__(self, channels: int):

@@ -1,12 +1,13 @@
-"""The sign, the three gradients that stand in for its own, and the EDE schedule.
+"""The sign, its three surrogate gradients, and the EDE schedule.
 
-The sign's true derivative is 0 almost everywhere, so nothing could learn through it. A *straight-through
-estimator* keeps the sign in the forward pass and puts another derivative into the backward pass:
+The sign's true derivative is 0 almost everywhere, so nothing could be learned through it. A *surrogate gradient* keeps
+the sign in the forward pass and puts another derivative into the backward pass:
 
-    name         dsign/dx                                               source
-    ste          1 where |x| <= 1, else 0                               Courbariaux & Bengio 2016 (clipped identity)
-    polynomial   2+2x on [-1, 0), 2-2x on [0, 1), else 0                Bi-Real Net, Liu et al. 2018, section 3.3
-    ede          k·t·(1 - tanh²(t·x))                                   IR-Net, Qin et al. 2020, section 3.3
+    name         dsign/dx                                       source
+    ste          1 where |x| <= 1, else 0: the clipped          BNN, Courbariaux & Bengio 2016 (arXiv:1602.02830)
+                 identity, the "straight-through estimator"
+    polynomial   2+2x on [-1, 0), 2-2x on [0, 1), else 0        Bi-Real Net, section 3.3 (arXiv:1808.00278)
+    ede          k·t·(1 - tanh²(t·x))                           IR-Net, section 3.3 (arXiv:1909.10788)
 
 sign(0) is +1 here: a bit holds two values, and ``torch.sign``'s third one can't be packed.
 """
@@ -65,20 +66,20 @@ class _SignEDE(Function):
 
 
 def sign_ste(x: Tensor) -> Tensor:
-    """Forward sign(x); backward grad·1[|x| <= 1], the clipped identity."""
+    """Forward sign(x); backward grad·1[|x| <= 1], the clipped identity (arXiv:1602.02830)."""
     return _SignSTE.apply(x)
 
 
 def sign_polynomial(x: Tensor) -> Tensor:
-    """Forward sign(x); backward grad·(2 - 2|x|) on [-1, 1], else 0: the derivative of Bi-Real Net's polynomial."""
+    """Forward sign(x); backward grad·(2 - 2|x|) on [-1, 1], else 0: Bi-Real Net (arXiv:1808.00278), section 3.3."""
     return _SignPolynomial.apply(x)
 
 
 def sign_ede(x: Tensor, k: Tensor | float, t: Tensor | float) -> Tensor:
-    """Forward sign(x); backward grad·k·t·(1 - tanh²(t·x)), IR-Net's error-decay estimator.
+    """Forward sign(x); backward grad·k·t·(1 - tanh²(t·x)), the error-decay estimator.
 
     ``k`` and ``t`` are scalars (0-d tensors in a layer's buffers). t near 0 is almost the identity, large t almost
-    the sign itself: see :func:`ede_schedule`.
+    the sign itself: see :func:`ede_schedule`. Source: IR-Net (arXiv:1909.10788), section 3.3.
     """
     as_scalar = {"dtype": x.dtype, "device": x.device}
     return _SignEDE.apply(x, torch.as_tensor(k, **as_scalar), torch.as_tensor(t, **as_scalar))
@@ -88,7 +89,7 @@ GRADIENTS = ("ste", "polynomial", "ede")
 
 
 def binarize(x: Tensor, gradient: str, k: Tensor | float = 1.0, t: Tensor | float = 1.0) -> Tensor:
-    """sign(x) with the gradient named ``gradient`` (one of ``GRADIENTS``); ``k`` and ``t`` matter to "ede" alone.
+    """sign(x) with the surrogate gradient named ``gradient`` (one of ``GRADIENTS``); ``k`` and ``t``: of "ede" alone.
 
     Raises UsageError for another name.
     """
@@ -109,9 +110,10 @@ def ede_k(t: float) -> float:
 
 
 def ede_schedule(epoch: int, epochs: int, t_min: float = 1e-3, t_max: float = 10.0) -> float:
-    """t(epoch) = t_min·(t_max/t_min)^(epoch/epochs), for epoch = 0 … epochs - 1 (IR-Net, equation 12).
+    """t(epoch) = t_min·(t_max/t_min)^(epoch/epochs), for epoch = 0 … epochs - 1.
 
-    One value per epoch for all binary layers. ``t_max`` itself is approached, never used.
+    One value per epoch for all binary layers. ``t_max`` itself is approached, never used. Source: IR-Net
+    (arXiv:1909.10788), equation 12.
     Raises UsageError where epoch is outside 0 … epochs or a bound isn't positive.
     """
     if epochs < 1 or not 0 <= epoch <= epochs:

@@ -1,4 +1,4 @@
-"""The one binary convolution that every network and every method uses."""
+"""The one binary convolution that every network and every method uses; SD-BNN's is arXiv:2103.02394, section 3."""
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ class BinaryConv2d(nn.Module):
         y = scale · conv2d(â, ŵ)                 y  (N, O, H', W')
 
     Zero-padded *after* the sign (a padded tap adds 0), no bias; batch norm follows it in every network. The
-    ``method`` says which shifts, gradients and scale are meant; for the float twin it is a plain convolution.
+    ``method`` says which shifts, surrogate gradients and scale; for the float twin it is a plain convolution.
     ``binary_weights=False`` keeps real weights under binary activations (stage 1 on ImageNet): WSD's α exists
     there, so that stage 2 can start from it, but takes no part.
 

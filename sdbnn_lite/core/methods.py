@@ -1,4 +1,11 @@
-"""What ``method=`` means: ten binarisations and the float twin, each a composition of the same few parts."""
+"""What ``method=`` means: ten binarisations and the float twin, each a composition of the same few parts.
+
+    bnn       arXiv:1602.02830    bireal   arXiv:1808.00278    rsign             arXiv:2003.03488 (ReActNet's shift)
+    xnor      arXiv:1603.05279    irnet    arXiv:1909.10788    asd, wsd, sdbnn   arXiv:2103.02394
+    xnor_pp   arXiv:1909.13863    ede      IR-Net's gradient alone
+
+Each takes one idea of its paper, on the same networks; the papers' networks differ in more than that.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +14,7 @@ from ..errors import unknown
 
 @dataclass(frozen=True)
 class Method:
-    """One row of the study: which gradient, which shifts, which scale.
+    """One row of the study: which surrogate gradients, which shifts, which scale.
 
     activation_gradient, weight_gradient   one of ``binarize.GRADIENTS``
     activation_shift                       None, "static" (RSign) or "asd"
@@ -27,7 +34,7 @@ class Method:
 
     @property
     def short(self) -> str:
-        """The title without what stands in brackets."""
+        """The title without the part in brackets."""
         return self.title.partition(" (")[0]
 
 
@@ -57,9 +64,9 @@ _IMAGENET_GRADIENTS = {"activation_gradient": "polynomial", "weight_gradient": "
 def get_method(name: str, *, imagenet: bool = False) -> Method:
     """The method called ``name``; raises UsageError with the choices for another.
 
-    On ImageNet the paper trains with Bi-Real's polynomial for activations and the clipped identity for weights, so
-    EDE gives way to them in every method that adds a *shift* to it (and in their common ground, ``ede``). IR-Net
-    keeps EDE, which is its own.
+    On ImageNet the paper (arXiv:2103.02394) trains with Bi-Real Net's polynomial for activations and the clipped
+    identity for weights, so EDE gives way to them in every method that adds a *shift* to it (and in their common
+    ground, ``ede``). IR-Net keeps EDE, which is its own.
     """
     if name not in METHODS:
         raise unknown("method", name, METHODS)

@@ -1,6 +1,8 @@
 """The six networks. The first convolution and the last linear layer are real-valued; all others are ``BinaryConv2d``.
 
-``build`` is the one way to make them. Shapes stand beside the lines that make them, for the usual input size.
+Five are the networks that SD-BNN (arXiv:2103.02394) trains: ResNets (arXiv:1512.03385), some with Bi-Real Net's
+shortcuts (arXiv:1808.00278), and VGG-Small; one is ours. ``build`` makes them. Shapes in comments are those of the
+usual input size.
 """
 
 from collections.abc import Callable
@@ -68,7 +70,7 @@ class SizedNet(BinaryNet):
 
 
 class PadShortcut(nn.Module):
-    """Option A: every second pixel, and as many zero channels on both sides as make ``out_channels``."""
+    """ResNet's option A (arXiv:1512.03385): every second pixel; zero channels on both sides up to ``out_channels``."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
@@ -79,7 +81,7 @@ class PadShortcut(nn.Module):
 
 
 class ResNet20Block(nn.Module):
-    """Two binary convolutions with a shortcut around *each* (Bi-Real), Hardtanh after each addition."""
+    """Two binary convolutions with a shortcut around *each* (as in Bi-Real Net), Hardtanh after each addition."""
 
     def __init__(self, conv: BinaryConv, in_channels: int, channels: int, stride: int):
         super().__init__()
@@ -215,7 +217,9 @@ class BiRealBlock(nn.Module):
 
 
 class ImageNetResNet(BinaryNet):
-    """Bi-Real: 7×7 stride-2 convolution, BN, max-pool (no non-linearity there), four stages, global mean, linear."""
+    """Bi-Real Net (arXiv:1808.00278): 7×7 stride-2 convolution, BN, max-pool (no non-linearity there), four stages,
+    global mean, linear.
+    """
 
     widths = (64, 128, 256, 512)
     sizes = "sides that are halved five times without a remainder (a multiple of 32, or up to 3 less)"
@@ -232,7 +236,7 @@ class ImageNetResNet(BinaryNet):
         self.linear = nn.Linear(512, num_classes)
         for m in self.modules():
             if isinstance(m, BinaryConv2d):
-                nn.init.uniform_(m.weight, 0, 0.001)  # as published; Bi-Real's own code draws it so too
+                nn.init.uniform_(m.weight, 0, 0.001)  # as published; Bi-Real Net's code does the same
 
     def classify(self, x: Tensor) -> Tensor:
         x = F.max_pool2d(self.bn1(self.conv1(x)), 3, stride=2, padding=1)  # (N, 64, 56, 56) at 224 px

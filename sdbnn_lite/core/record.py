@@ -1,4 +1,4 @@
-"""Record the signs of a network while it looks at images: inputs, weights and outputs of every binary layer."""
+"""Record the signs of a network while it classifies images: inputs, weights and outputs of every binary layer."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from .layers import BinaryConv2d, binary_layers
 
 @dataclass(frozen=True)
 class LayerSigns:
-    """What one binary layer's signs say. C inputs, O outputs (channels); every share is a share of +1.
+    """Statistics of one binary layer's signs. C inputs, O outputs (channels); every share is a share of +1.
 
     fan_in           C·k·k, products per output
     input_before     (C,) of sign(a), before the activation shift
@@ -27,7 +27,7 @@ class LayerSigns:
     output_zeros     (O,) share of y that is exactly 0 (possible where the fan-in is even)
     output_mean, output_std   (O,) of y, before any scaling factor
     scale_flips      number of output signs that the scaling factor changed, out of ``outputs``
-    outputs          number of outputs that were looked at
+    outputs          number of recorded outputs
     """
 
     fan_in: int

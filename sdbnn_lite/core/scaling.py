@@ -1,4 +1,4 @@
-"""The scaling factors that the paper argues against. Each is positive, so none can change a sign.
+"""The scaling factors that SD-BNN (arXiv:2103.02394) argues against. Each is positive, so none can change a sign.
 
 Every one is per filter, (O,), and multiplies the output of the binary convolution: y_o = s_o · (â * ŵ)_o.
 """
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 def analytic_scale(w: Tensor) -> Tensor:
     """XNOR-Net's s_o = mean |w_o|, the least-squares scale of sign(w_o). w (O, C, kh, kw) → (O,), with gradient.
 
-    Source: Rastegari et al. 2016, equation 6. The input's own scale K is not part of it.
+    Source: XNOR-Net (arXiv:1603.05279), equation 6. The input's own scale K is not part of it.
     """
     return w.abs().mean(dim=(1, 2, 3))
 
@@ -18,7 +18,7 @@ def analytic_scale(w: Tensor) -> Tensor:
 def power_of_two_scale(w: Tensor) -> Tensor:
     """IR-Net's s_o = 2^round(log2(mean |w_o|)), a bit shift in hardware. w (O, C, kh, kw) → (O,), no gradient.
 
-    Source: Qin et al. 2020, equation 8; ``w`` is balanced and standardised there.
+    Source: IR-Net (arXiv:1909.10788), equation 8; ``w`` is balanced and standardised there.
     """
     return torch.exp2(torch.log2(w.detach().abs().mean(dim=(1, 2, 3))).round())
 
@@ -27,7 +27,7 @@ class LearnedScale(nn.Module):
     """XNOR-Net++'s learned s_o in its simplest form: one parameter per filter, starting at 1.
 
     The parameter is used through |·|, so that it stays a *scale*: a factor below 0 would flip a whole channel, which
-    batch norm undoes and no scaling factor of the literature is meant to do. Source: Bulat & Tzimiropoulos 2019.
+    batch norm undoes and no scaling factor of the literature is meant to do. Source: XNOR-Net++ (arXiv:1909.13863).
     """
 
     def __init__(self, out_channels: int):

@@ -20,16 +20,6 @@ def _share(name: str, p: Array) -> np.ndarray:
     return p
 
 
-def positive_share(signs: np.ndarray, axis: int | tuple[int, ...] | None = None) -> Array:
-    """p = share of values >= 0 along ``axis``: of ±1, or of any real values before their sign (sign(0) = +1)."""
-    signs = np.asarray(signs)
-    if signs.size == 0:
-        raise UsageError("signs: empty; a share of nothing isn't defined")
-    if np.isnan(signs).any():
-        raise UsageError("signs: NaN given; it has no sign")
-    return (signs >= 0).mean(axis=axis)
-
-
 def entropy(p: Array) -> Array:
     """H(p) = -p·log2(p) - (1-p)·log2(1-p), in bits per sign: 1 at p = 1/2, 0 where all signs agree."""
     p = _share("p", p)
@@ -42,14 +32,6 @@ def sign_difference(p: Array) -> Array:
     """2p(1-p): the probability that two outputs drawn at random differ in sign; 1/2 at most."""
     p = _share("p", p)
     return (2 * p * (1 - p))[()]
-
-
-def flip_ratio(before: np.ndarray, after: np.ndarray) -> float:
-    """Share of values whose sign differs between ``before`` and ``after`` (same shape; sign(0) = +1)."""
-    before, after = np.asarray(before), np.asarray(after)
-    if before.shape != after.shape or before.size == 0:
-        raise UsageError(f"before {before.shape}, after {after.shape}: the same shape is needed, not empty")
-    return float(((before >= 0) != (after >= 0)).mean())
 
 
 @dataclass(frozen=True)

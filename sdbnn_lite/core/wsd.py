@@ -12,7 +12,8 @@ class WeightSelfDistribution(nn.Module):
         ŵ = sign(w + σ(α_o) · 0.01 · mean(w_o))
 
     w (O, C, kh, kw) → shift (O, 1, 1, 1). The mean runs over one filter and takes no gradient; α (O,) starts at 0,
-    where the share is 0.5 %. Source: SD-BNN, section 3.3, with the constant of the published code.
+    where the share is 0.5 %. Source: SD-BNN (arXiv:2103.02394), section 3.3, with the constant of the
+    published code.
     """
 
     def __init__(self, out_channels: int, constant: float = WSD_CONSTANT):
@@ -29,7 +30,7 @@ def balance(w: Tensor) -> Tensor:
     """IR-Net's balanced, standardised weights: (w - mean(w_o)) / std(w_o), per filter; (O, C, kh, kw) in and out.
 
     The mean of zero makes +1 and -1 about equally frequent. Gradients pass through mean and std, as in the
-    published code of IR-Net (Qin et al. 2020, section 3.2); std is the unbiased one.
+    published code of IR-Net (arXiv:1909.10788, section 3.2); std is the unbiased one.
     """
     centred = w - w.mean(dim=(1, 2, 3), keepdim=True)
     variance = centred.square().sum(dim=(1, 2, 3), keepdim=True) / (w[0].numel() - 1)  # std(dim=…) is slow on a CPU

@@ -43,7 +43,7 @@ def test_shift_equals_the_loops(channels, reduction):
 
 
 def test_gradients_equal_finite_differences():
-    """Of the input, W1 and W2: the shift is smooth, so nothing stands in for its derivative."""
+    """Of the input, W1 and W2: the shift is smooth, so its derivative needs no surrogate."""
     module, a = asd(4, 2), activations(2, 4, 3, 3).requires_grad_()
     w1, w2 = (p.detach().requires_grad_() for p in module.parameters())
 

@@ -1,4 +1,4 @@
-"""The sign and its three stand-in gradients, against Python loops, autograd, finite differences and integrals."""
+"""The sign and its three surrogate gradients, against Python loops, autograd, finite differences and integrals."""
 
 import math
 

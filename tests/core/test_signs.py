@@ -8,33 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdbnn_lite.core.signs import entropy, fixed_filter, flip_ratio, positive_share, random_signs, sign_difference
+from sdbnn_lite.core.signs import entropy, fixed_filter, random_signs, sign_difference
 from sdbnn_lite.errors import UsageError
 
 SHARES = st.integers(0, 10**6).map(lambda i: i / 10**6)
-VALUES = st.lists(st.floats(-5, 5) | st.sampled_from([0.0, -0.0]), min_size=1, max_size=40)
 
 
 # ------------------------------------------------------------------------------------------------- shares and entropies
-
-
-@given(values=VALUES)
-def test_positive_share_counts(values):
-    """Of any real values, zeros of both kinds counted as +1."""
-    assert positive_share(np.array(values)) == pytest.approx(sum(not v < 0 for v in values) / len(values))
-
-
-def test_positive_share_along_axes():
-    """Per channel of a batch, as a loop counts them."""
-    x = np.random.default_rng(0).choice([-1.0, 1.0], size=(4, 3, 5, 5))
-    expected = [sum(v > 0 for v in x[:, c].flatten()) / 100 for c in range(3)]
-    np.testing.assert_allclose(positive_share(x, axis=(0, 2, 3)), expected)
-
-
-@pytest.mark.parametrize("values, message", [([], "empty"), ([1.0, math.nan], "NaN")])
-def test_positive_share_refuses(values, message):
-    with pytest.raises(UsageError, match=message):
-        positive_share(np.array(values))
 
 
 @given(p=SHARES)
@@ -67,22 +47,6 @@ def test_a_share_lies_between_0_and_1(function, p):
         function(p)
     with pytest.raises(UsageError, match="p="):
         function(np.array([0.5, p]))
-
-
-@given(values=VALUES, shift=st.floats(0, 2))
-def test_flip_ratio_counts(values, shift):
-    """0 to itself, 1 to the opposite of non-zero values, and what a loop counts after a shift."""
-    before = np.array(values)
-    flips = sum((v >= 0) != (v + shift >= 0) for v in values)
-    assert flip_ratio(before, before + shift) == pytest.approx(flips / len(values))
-    assert flip_ratio(before, before) == 0
-    assert flip_ratio(before + 6, -before - 6) == 1
-
-
-@pytest.mark.parametrize("before, after", [([], []), ([1.0], [1.0, 2.0]), ([[1.0]], [1.0])])
-def test_flip_ratio_refuses_other_shapes(before, after):
-    with pytest.raises(UsageError, match="same shape"):
-        flip_ratio(np.array(before), np.array(after))
 
 
 # --------------------------------------------------------------------------------------------------------- closed forms
