@@ -32,11 +32,10 @@ class Readable:
         """Nothing to do: NumPy computes in the thread that calls it."""
 
     def sign_words(self, x, shift, padding):
-        signs = pack_words(x + shift[:, None, None, :] >= 0)
-        return np.pad(signs, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+        return _bordered(pack_words(x + shift[:, None, None, :] >= 0), padding)
 
     def convolve(self, padded, layer):
-        p = layer.geometry(padded).padding
+        p = layer.padding
         inner = padded[:, p : padded.shape[1] - p, p : padded.shape[2] - p]
         return words.convolve(inner, layer.words, layer.geometry(padded))
 
@@ -54,11 +53,15 @@ class Readable:
 
     def signs(self, padded, layer, switch, pooled, padding):
         y = self.convolve(padded, layer)
-        words = pack_words(((_pool(y) if pooled else y) >= switch.point) ^ switch.falling)
-        return np.pad(words, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+        return _bordered(pack_words(((_pool(y) if pooled else y) >= switch.point) ^ switch.falling), padding)
 
     def means(self, x):
         return x.mean(axis=(1, 2))
+
+
+def _bordered(words: np.ndarray, padding: int) -> np.ndarray:
+    """(N, H, W, K) with ``padding`` words of 0 around each image."""
+    return np.pad(words, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
 
 
 def _pool(y: np.ndarray) -> np.ndarray:

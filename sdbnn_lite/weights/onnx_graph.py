@@ -27,7 +27,7 @@ from ..errors import UsageError
 
 OPSET, IR_VERSION = 17, 8  # of 2022: what tools have long been able to read; nothing here needs a later one
 INPUT, OUTPUT, BATCH = "images", "logits", "batch"
-EVERYTHING = 2**63 - 1  # ONNX's way to slice to the end
+EVERYTHING = 2**63 - 1  # ONNX's end of a slice without one
 
 
 def need_onnx():

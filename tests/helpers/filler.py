@@ -14,7 +14,7 @@ def _draw(key: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndar
         return 0.5 * normal
     if ".prelu." in "." + key:  # slopes between 0 and 0.5
         return 0.5 * rng.random(shape)
-    if len(shape) == 4 or key.endswith("weights"):  # a mean that isn't 0, so that WSD moves some signs
+    if len(shape) == 4 or key.endswith("weights"):  # a mean that isn't 0, so that WSD flips some signs
         return 0.05 * normal + 0.02
     if len(shape) == 2:
         return normal / np.sqrt(shape[1])

@@ -1,4 +1,4 @@
-"""Inference on bits: both engines against torch's own convolution, bit for bit, and against the float networks."""
+"""Packed inference: both engines against torch's own convolution, bit for bit, and against the float networks."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -159,7 +159,7 @@ def test_the_number_of_threads_is_torchs_and_changes_nothing(count):
         torch.set_num_threads(before)
 
 
-def test_what_goes_wrong_in_a_share_is_raised():
+def test_what_goes_wrong_in_a_shard_is_raised():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

@@ -1,4 +1,4 @@
-"""The probe's images and answers: against a pixel by pixel twin, the same bytes on every machine."""
+"""The probe's images and predictions: against a pixel by pixel twin, the same bytes on every machine."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_the_probe_against_pixel_by_pixel(size, channels):
 
 
 def test_the_probe_is_the_same_bytes_everywhere():
-    """Digests that every machine has to find; a card's answers would mean nothing otherwise."""
+    """Digests that every machine has to find; a card's predictions would mean nothing otherwise."""
     found = cards.digest(logits_check.probe_pixels(32).tobytes())
     assert found == "228a2a365c05fa8e1119638b5c9aead9f4e1bb6ee574d0d4c39b1f50d8a98553"
 

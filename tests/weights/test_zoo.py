@@ -1,7 +1,7 @@
 """Every trained network of the package is the one that its card describes.
 
 Where its test images are present (digits always, others with SDBNN_DATA), all of them are evaluated, and the card's
-accuracy is demanded to 0.05 points; its answers to the 500 images of the probe are demanded everywhere.
+accuracy is demanded to 0.05 points; its predictions for the 500 images of the probe are demanded everywhere.
 """
 
 import json
@@ -63,7 +63,7 @@ def test_the_accuracy_is_the_card_s(name):
 
 
 @pytest.mark.parametrize("name", CARDS)
-def test_the_answers_to_the_probe_are_the_card_s(name):
+def test_the_predictions_for_the_probe_are_the_card_s(name):
     """All of them by the bit-packed network, where there is one: the float network of the zoo's largest takes long,
     and 100 images will do for it."""
     net, probe = load(name), card_of(name)["probe"]
