@@ -1,8 +1,8 @@
-"""A fast training step for the CPU: the same network and algorithm, chosen by itself where it can be had.
+"""A fast training step for the CPU: the same network and algorithm, selected automatically where available.
 
 ``fast_forward(net)`` is what to call instead of ``net`` while training. The readable path is its oracle: every ±1
-convolution gives the same integers, gradients agree to 1e-2 in a layer, to 3e-2 in a whole
-network (see :mod:`.layer` for what is rounded).
+convolution gives the same integers, gradients agree to 1e-2 in a layer, to 3e-2 in a whole network (see :mod:`.layer`
+for what is rounded).
 """
 
 from torch import nn
@@ -12,10 +12,10 @@ def fast_forward(net: nn.Module):
     """A callable that computes ``net``'s logits by fused layers, or None where there is no such path.
 
     It needs a float32 network on the CPU with binary weights and activations (``cifar10_*``, ``digits_convnet``),
-    numba, and a processor with AVX-512 (elsewhere its integer products are slower than torch's float ones).
+    numba, and a processor with AVX-512 (without which its integer products are slower than torch's float ones).
     """
     try:
         from .network import FastForward, supports
-    except ImportError:  # numba isn't there
+    except ImportError:  # numba isn't installed
         return None
     return FastForward(net) if supports(net) else None

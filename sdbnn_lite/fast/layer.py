@@ -5,7 +5,7 @@
 All tensors as in :mod:`.kernels`, the image innermost. Exact: the convolution and its sums for μ and σ². In float32:
 the rest, except that the gradient at the convolution's output is rounded to 16-bit integers before it goes into the
 two convolutions of the backward pass, in steps of its largest possible value / 32,767; these sums are exact again.
-Kept for the backward pass: x and out (the neighbours' anyway), and the convolution's output in 16 bits.
+Saved for the backward pass: x and out (the neighbours' anyway), and the convolution's output in 16 bits.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a layer is, besides its tensors. ``add_input``: the shortcut is x itself.
+    """A layer's shape and options, besides its tensors. ``add_input``: the shortcut is x itself.
 
     (For stride 2 every second pixel of it, with zeros for the channels it lacks, as many on either side.)
     """
@@ -52,7 +52,7 @@ class Plan:
 
 
 def gradient_code(name: str) -> int:
-    """The kernels' number of a gradient of ``binarize.GRADIENTS``."""
+    """The kernels' number of a surrogate gradient of ``binarize.GRADIENTS``."""
     return GRADIENTS.index(name)
 
 
@@ -85,7 +85,7 @@ def _taps(wide: int, pixel: int) -> np.ndarray:
 
 @cache
 def _taps_back(stride: int, wide: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of dx[c, i] = Σ_{o, tap} g[o, (i + 1 - tap)/stride]·ŵ[o, c, tap]: the taps that meet, phase by phase of i.
+    """Of dx[c, i] = Σ_{o, tap} g[o, (i + 1 - tap)/stride]·ŵ[o, c, tap]: the taps that contribute, phase by phase of i.
 
     Their order (9,), byte offsets (9,) in g with its border, and where each phase starts (stride² + 1,).
     """
@@ -159,7 +159,7 @@ class Normaliser:
         if self.training:  # dL/dy = s·γ·inverse·(ds - mean(ds) - normalised·mean(ds·normalised))
             b = -a * self.s * inverse * normed / count
             c = -a * sum_ds / count + a * center * inverse * normed / count
-        d_scale = a * sum_dsy  # Σ dL/dŷ·y, and dL/dŷ has to be taken before it meets s
+        d_scale = a * sum_dsy  # Σ dL/dŷ·y, and dL/dŷ has to be taken before it is multiplied by s
         if self.training:
             d_scale = d_scale + (b * (self.variance + self.mean**2) + c * self.mean) * count
         vectors = (normed, sum_ds, d_scale / self.s)

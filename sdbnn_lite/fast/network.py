@@ -1,7 +1,7 @@
-"""Train a whole network through fused layers: the same modules and parameters, other loops.
+"""A whole network through fused layers: the same modules and parameters, other loops.
 
 ``fast_forward(net)`` is ``net.forward`` for training and for scoring on a CPU; everything small (weights, shifts,
-scales, classifier, the real 1×1 convolutions) stays with the modules themselves and with autograd.
+scales, classifier, the real 1×1 convolutions) is left to the modules themselves and to autograd.
 """
 
 import numba
@@ -52,14 +52,14 @@ class FastForward:
         self,
         conv: BinaryConv2d,
         bn: nn.BatchNorm2d,
-        x: Tensor,
-        mean: Tensor,
+        blocks: tuple[Tensor, Tensor],
         *,
         pooled: bool = False,
         add_input: bool = False,
         shortcut: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """(out, its mean over the pixels) of blocks x and their mean (G, C, 32)."""
+        """(out, its mean over the pixels) of ``blocks``: x and its mean (G, C, 32)."""
+        x, mean = blocks
         method = conv.method
         plan = Plan(
             conv.stride, gradient_code(method.activation_gradient), pooled, add_input, self.images, self.workspace
@@ -88,8 +88,8 @@ class FastForward:
         return net.linear(net.bn2(from_blocks(mean, self.images)))
 
     def block20(self, block: ResNet20Block, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-        x, mean = self.layer(block.conv1, block.bn1, x, mean, add_input=True)  # PadShortcut too
-        return self.layer(block.conv2, block.bn2, x, mean, add_input=True)
+        x, mean = self.layer(block.conv1, block.bn1, (x, mean), add_input=True)  # PadShortcut too
+        return self.layer(block.conv2, block.bn2, (x, mean), add_input=True)
 
     def block18(self, block: ResNet18Block, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
         around = x
@@ -97,19 +97,19 @@ class FastForward:
             conv, bn = block.shortcut
             few = x[:, :, :: conv.stride[0], :: conv.stride[1]]  # all that a 1×1 convolution looks at
             around = to_blocks(bn(F.conv2d(from_blocks(few, self.images), conv.weight)))
-        y, mean = self.layer(block.conv1, block.bn1, x, mean)
-        return self.layer(block.conv2, block.bn2, y, mean, shortcut=around)
+        y, mean = self.layer(block.conv1, block.bn1, (x, mean))
+        return self.layer(block.conv2, block.bn2, (y, mean), shortcut=around)
 
     def vgg(self, images: Tensor) -> Tensor:
         net = self.net
         x, mean = self.stem(images)
         for conv, bn, pooled in zip(net.convs, net.bns[1:], net.pooled[1:], strict=True):
-            x, mean = self.layer(conv, bn, x, mean, pooled=pooled)
+            x, mean = self.layer(conv, bn, (x, mean), pooled=pooled)
         return net.linear(from_blocks(x, self.images).flatten(1))
 
     def digits(self, images: Tensor) -> Tensor:
         net = self.net
         x, mean = self.stem(images)
         for conv, bn in ((net.conv2, net.bn2), (net.conv3, net.bn3)):
-            x, mean = self.layer(conv, bn, x, mean, pooled=True)
+            x, mean = self.layer(conv, bn, (x, mean), pooled=True)
         return net.linear(from_blocks(x, self.images).flatten(1))
