@@ -1,5 +1,11 @@
-"""The set-up files agree with each other: pyproject.toml, environment.yml, Makefile, CITATION.cff, .ci/run."""
+"""The set-up files agree with each other: pyproject.toml, environment.yml, Makefile, CITATION.cff, .ci/run.
 
+And what a reader imports is there: the package's nine names, and every import of README, docs and notebooks.
+"""
+
+import ast
+import importlib
+import json
 import os
 import re
 import shutil
@@ -21,7 +27,20 @@ import sdbnn_lite
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 CONDA_TO_PIP = {"pytorch": "torch", "matplotlib-base": "matplotlib", "playwright-python": "playwright"}
-TARGETS = ["help", "venv", "walkthrough", "lab", "test", "notebooks", "figures", "readme", "site", "lint", "clean"]
+TARGETS = [
+    "help",
+    "venv",
+    "walkthrough",
+    "lab",
+    "test",
+    "notebooks",
+    "figures",
+    "readme",
+    "site",
+    "mutants",
+    "lint",
+    "clean",
+]
 # Folders that exist on one machine only.
 MACHINE_PATH = re.compile(r"(?<![\w.~)\]+-])/(?:home|Users|root|tmp|work|mnt)/\w|\b[A-Z]:\\+Users")
 
@@ -85,6 +104,70 @@ def test_environment_yml_uses_conda_names_and_installs_the_package():
 def test_the_version_is_the_same_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert sdbnn_lite.__version__ == PROJECT["version"] == str(citation["version"])
+
+
+PUBLIC = {
+    "binary_layers": "core.layers",
+    "build": "core.models",
+    "from_original": "weights.published",
+    "load": "weights.zoo",
+    "load_packed": "packed.file",
+    "pack": "packed.network",
+    "record_signs": "core.record",
+    "save_packed": "packed.file",
+    "set_ede": "core.layers",
+}
+
+
+def test_the_package_hands_on_its_nine_names():
+    """By attribute, by star, and by ``dir``; each is the function of the module that defines it."""
+    assert sdbnn_lite.__all__ == list(PUBLIC) and set(PUBLIC) < set(dir(sdbnn_lite))
+    star = {}
+    exec("from sdbnn_lite import *", star)
+    for name, module in PUBLIC.items():
+        home = importlib.import_module(f"sdbnn_lite.{module}")
+        assert getattr(sdbnn_lite, name) is star[name] is getattr(home, name)
+        assert star[name].__module__ == home.__name__
+
+
+def test_the_names_that_editors_see_are_those_that_are_loaded():
+    """The imports under TYPE_CHECKING, the table and ``__all__`` are one list."""
+    tree = ast.parse((ROOT / "sdbnn_lite" / "__init__.py").read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {alias.name: f".{line.module}" for line in block.body for alias in line.names}
+    assert seen == sdbnn_lite._DEFINED_IN and set(seen) == set(PUBLIC)
+
+
+def test_a_name_that_the_package_lacks_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'sdbnn_lite' has no attribute 'bild'"):
+        _ = sdbnn_lite.bild
+    with pytest.raises(ImportError, match="bild"):
+        exec("from sdbnn_lite import bild")
+
+
+def code_for_readers():
+    """The Python of README, docs and notebooks: (file's name, source)."""
+    for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")):
+        for block in re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S):
+            yield path.name, block
+    for path in ROOT.glob("notebooks/*.ipynb"):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                yield path.name, "".join(line for line in cell["source"] if not line.lstrip().startswith(("%", "!")))
+
+
+def test_everything_that_readers_import_from_the_package_is_there():
+    wanted = set()
+    for file, source in code_for_readers():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "sdbnn_lite":
+                wanted |= {(file, node.module, alias.name) for alias in node.names}
+    assert {"README.md", "00_start_here.ipynb"} <= {file for file, *_ in wanted}
+    for file, module, name in sorted(wanted):
+        try:
+            exec(f"from {module} import {name}")
+        except ImportError as error:
+            pytest.fail(f"{file}: from {module} import {name}: {error}")
 
 
 def test_the_command_exists():
