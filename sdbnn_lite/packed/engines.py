@@ -37,7 +37,7 @@ class Readable:
     def convolve(self, padded, layer):
         p = layer.padding
         inner = padded[:, p : padded.shape[1] - p, p : padded.shape[2] - p]
-        return words.convolve(inner, layer.words, layer.geometry(padded))
+        return words.convolve(inner, layer.words, layer.base(layer.geometry(padded)))
 
     def finish(self, y, layer, pooled=False, shortcut=None):
         y = _pool(y) if pooled else y

@@ -129,9 +129,9 @@ def base_of(w: np.ndarray, geometry: Geometry) -> Base:
     return Base(table.astype(np.int32), rows.astype(np.int64), columns.astype(np.int64), geometry)
 
 
-def convolve(x: np.ndarray, w: np.ndarray, geometry: Geometry, base: Base | None = None) -> np.ndarray:
+def convolve(x: np.ndarray, w: np.ndarray, base: Base) -> np.ndarray:
     """y (N, H', W', O) of words x (N, H, W, K) and w (O, k, k, K), as the module's equations have it."""
-    base = base_of(w, geometry) if base is None else base
+    geometry = base.geometry
     p, s = geometry.padding, geometry.stride
     padded = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
     high, wide = geometry.out_height, geometry.out_width
