@@ -1,6 +1,6 @@
 """Put every fault of ``mutants.py`` into a copy of the repository, one after another: a test has to notice each.
 
-    python tests/mutants/run.py              all of them, a quarter of an hour or more
+    python tests/mutants/run.py              all of them, in about ten minutes
     python tests/mutants/run.py ede-k ...    only these
     python tests/mutants/run.py --list       what they are; checks that each text is there
 
@@ -98,7 +98,7 @@ def applied(copy: Path, mutant: Mutant) -> Iterator[None]:
 
 def outcome(code: int | None, said: str, seconds: float) -> Outcome:
     """What pytest's answer means. Only a failed test kills: no tests, or none that ran, is no answer."""
-    failed = re.search(r"^(?:FAILED|ERROR) tests/(\S+)", said, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) tests/(.+?)(?: - |$)", said, re.MULTILINE)
     if code == FAILED and failed:
         return Outcome(True, failed[1], seconds)
     if code == TOO_LATE:
