@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from measured import claims_once
 
 from sdbnn_lite import binary_layers, build
 from sdbnn_lite.analysis import claims, tables
@@ -24,7 +25,7 @@ from sdbnn_lite.weights import zoo
 
 @pytest.fixture(scope="module")
 def measured():
-    return claims.measure()
+    return claims_once()
 
 
 def csv_rows(file, **wanted):
