@@ -100,7 +100,7 @@ def markdown(rows: pd.DataFrame, dataset: str = "imagenette") -> str:
 
 def _legend(rows: pd.DataFrame, dataset: str) -> str:
     there = rows[rows["n"] > 0]
-    would = f"This trains all parts, in a row: `{train_command(dataset)}`."
+    would = f"This trains all parts, one after the other: `{train_command(dataset)}`."
     if there.empty:
         return f"Nothing of this was run for the package yet. {would}"
     missing = "" if (rows["n"] > 0).all() else f" {would}"

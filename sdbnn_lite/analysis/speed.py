@@ -14,6 +14,8 @@ from ..system.machine import processor
 from ..system.text import markdown_table
 from . import tables
 
+WAYS = {"resident": "in memory"}  # names in the files -> in the table
+
 
 def read(what: str) -> dict[str, Any]:
     """A committed measurement, as ``bench.measure`` gave it; UsageError where there is none."""
@@ -39,10 +41,10 @@ def _train(result: dict[str, Any]) -> str:
          _ms(row["fast_ms"]), f"**{row['published/fast']}**", f"{row['readable_saved_mb']} → {row['fast_saved_mb']} MB"]
         for row in result["train"]
     ]  # fmt: skip
-    head = ["One training step", "published code's way", "readable", "float twin", "fast", "published / fast",
-            "kept for backward, readable → fast"]  # fmt: skip
+    head = ["One training step", "published code", "readable", "float twin", "fast", "published / fast",
+            "saved for backward, readable → fast"]  # fmt: skip
     batch, rounds = (result["train"][0][key] for key in ("batch", "rounds"))
-    below = f"{_source(result, 'train')}, batch {batch}, at least {rounds} rounds in turn."
+    below = f"{_source(result, 'train')}, batch {batch}, at least {rounds} rounds, interleaved."
     return f"{markdown_table(head, rows)}\n\n{below}"
 
 
@@ -50,11 +52,11 @@ def _data(result: dict[str, Any]) -> str:
     """With the most workers, that is processes of torchvision's, threads of ours; what lies in memory needs none."""
     most = max(row["workers"] for row in result["data"])
     rows = [
-        [row["source"], f"{row['pixels']}", row["way"], f"**{row['images_s']:,}**",
+        [row["source"], f"{row['pixels']}", WAYS.get(row["way"], row["way"]), f"**{row['images_s']:,}**",
          "–" if row["goal"] is None else f"{row['goal']:,}"]
         for row in result["data"] if row["workers"] in (0, most) and (row["workers"] or row["way"] == "resident")
     ]  # fmt: skip
-    head = ["Reading training images", "pixels", "way", "images a second", "our goal"]
+    head = ["Reading training images", "pixels", "how", "images a second", "our goal"]
     below = f"{_source(result, 'data --data DIR')}, {most} workers; median of the rounds, files in memory already."
     return f"{markdown_table(head, rows)}\n\n{below}"
 
@@ -65,7 +67,7 @@ def _packed(result: dict[str, Any]) -> str:
          f"**{row['float32/packed']}**", "–" if row["goal"] is None else f"{row['goal']:g}"]
         for row in result["packed"]
     ]  # fmt: skip
-    head = ["On bits", "images", "torch's best float32", "packed, with packing the signs", "ratio", "our goal"]
+    head = ["Bit-packed", "images", "torch's best float32", "packed, with packing the signs", "ratio", "our goal"]
     below = f"{_source(result, 'packed')}. Ratios: median (10th-90th percentile) of the rounds."
     return f"{markdown_table(head, rows)}\n\n{below}"
 

@@ -1,6 +1,6 @@
 """Compare methods: train each with several seeds, then gather what the figures and notebooks read.
 
-OUT/<method>-seed<k>/    a run's folder each (see ``runs``); a study that was stopped goes on where it was
+OUT/<method>-seed<k>/    a run's folder each (see ``run_folder``); a study that was stopped resumes
 results/<recipe>/        runs.csv, epochs.csv, signs.csv (a row per run / epoch / epoch and layer), study.json;
                          given the images, final_signs.csv and final_gradients.csv too (see ``final_signs`` and
                          ``ede_gradients``)
@@ -44,10 +44,10 @@ def plan(methods: Sequence[str], seeds: int) -> list[tuple[str, int]]:
 def run_study(
     recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int, options: RunOptions = DEFAULTS
 ) -> list[dict]:
-    """Train every method with seeds 0 … seeds-1 into ``out``; finished runs are kept, begun ones resumed.
+    """Train every method with seeds 0 … seeds-1 into ``out``; finished runs are kept, started ones resumed.
 
     ``options`` go to :func:`train`. Returns the rows of runs.csv. Raises UsageError for no seed or an unknown method,
-    and RuntimeError's kin from :func:`train`; Ctrl-C raises KeyboardInterrupt after the state is saved.
+    and what :func:`train` raises; Ctrl-C raises KeyboardInterrupt after the state is saved.
     """
     planned = plan(methods, seeds)
     out = writable_folder(out)
@@ -55,8 +55,8 @@ def run_study(
     for method, seed in planned:
         who = {"method": method, "seed": seed}
         folder = out / run_name(who)
-        begun = (folder / CHECKPOINT).exists()
-        result = train(recipe, folder, method=method, seed=seed, resume=begun, options=options)
+        started = (folder / CHECKPOINT).exists()
+        result = train(recipe, folder, method=method, seed=seed, resume=started, options=options)
         if not result.finished:
             raise KeyboardInterrupt
         rows.append({**who, **final_row(folder)})

@@ -56,7 +56,7 @@ def as_text(result: dict[str, Any]) -> str:
 BENCHES = {
     "train": Bench("Training step of the CIFAR networks, milliseconds; ratios: median (10th-90th)", bench_train),
     "data": Bench("Training images a second, and processor time of each; goal: CIFAR on two cores", bench_data),
-    "packed": Bench("On bits: milliseconds beside torch's best float32; ratios: median (10th-90th)", bench_packed),
+    "packed": Bench("Bit-packed: milliseconds beside torch's best float32; ratios: median (10th-90th)", bench_packed),
     "explorers": Bench(f"Explorers: one control moved to picture and sentence; goal {GOAL_MS} ms", bench_explorers),
 }
 

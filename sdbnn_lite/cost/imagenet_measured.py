@@ -1,4 +1,4 @@
-"""What ``plan`` needs of ImageNet's networks and can be measured without a GPU, on any machine.
+"""What ``imagenet_plan`` needs of ImageNet's networks and can be measured without a GPU, on any machine.
 
     kept_per_image     bytes that one image leaves for the backward pass
     parameter_counts   of student and teacher
@@ -28,7 +28,7 @@ NETWORK = "imagenet_resnet18"
 def kept_per_image(stage: int = 2, image_size: int = 224, method: str = "sdbnn", half: bool = False) -> int:
     """Bytes that autograd keeps for one image more in the batch: what two images leave, less what one leaves.
 
-    ``half``: with the ±1 convolutions as a GPU computes them (``half``), which takes a CPU half a minute.
+    ``half``: with the ±1 convolutions as a GPU computes them (``half_precision``), which takes a CPU half a minute.
     """
     forward = twin_of(_network(stage, method).train(), half).classify
     one, two = (kept_bytes(forward, torch.zeros(n, 3, image_size, image_size)) for n in (1, 2))

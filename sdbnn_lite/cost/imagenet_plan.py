@@ -7,10 +7,11 @@
     memory = ⌈B/G⌉·b + 16·P + 4·P_t   bytes on each GPU: what is kept of its part of the batch B for the backward pass,
                                 b an image; weight, gradient and Adam's two means for each of P parameters; the
                                 teacher's weights
-    disk = (N + V)·3·side·⌊side·aspect⌋     bytes of the packed copy (``packing``)
+    disk = (N + V)·3·side·⌊side·aspect⌋     bytes of the packed copy (``data.resized_copy``)
 
 Arithmetic only. No speed of a GPU was measured for this package: it is whatever the caller gives, and ``ASSUMED`` is
-an example with its sources. Everything else is counted, measured (``measured``, ``bench_data``) or quoted (``FACTS``).
+an example with its sources. Everything else is counted, measured (``imagenet_measured``, ``time_reading``) or quoted
+(``FACTS``).
 """
 
 import dataclasses

@@ -78,7 +78,7 @@ class ConvShape:
 
     @property
     def word_counts(self) -> int:
-        """Words to XOR, count and add up on bits: products / 64 where C is a multiple of 64, else more."""
+        """Words to XOR, count and add up where bit-packed: products / 64 where C is a multiple of 64, else more."""
         return self.pixels * 9 * self.words * self.outputs
 
     def weight_bytes(self, kind: str) -> int:

@@ -1,9 +1,9 @@
-"""``sdbnn-lite bench packed``: convolutions and whole networks on bits, beside torch's best float32 of the same shape.
+"""``sdbnn-lite bench packed``: bit-packed convolutions and networks, beside torch's best float32 of the same shape.
 
 torch gets three chances, and its fastest counts: NCHW, channels_last, and the latter with weights prepacked by mkldnn.
 Ours has two columns: the popcount convolution alone, and with packing the activations, which is what a network needs.
-Every round runs all of them in turn; a ratio is that of two runs of the same round, its median and 10th-90th percentile
-stand in the table.
+Every round runs all of them, interleaved; a ratio is that of two runs of the same round, its median and 10th-90th
+percentile stand in the table.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ ROUNDS, WARM_UP, RUNS = 15, 2, 3  # RUNS in each turn of a round, at least
 
 
 def goal(channels: int, batch: int) -> float:
-    """What issue and notes aim at on an AVX-512 machine, packing included."""
+    """The ratio aimed at on an AVX-512 machine, packing included."""
     return {(64, 32): 9.0, (512, 32): 12.0}.get((channels, batch), 8.0)
 
 

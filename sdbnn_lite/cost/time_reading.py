@@ -1,11 +1,11 @@
-"""``sdbnn-lite bench data``: how many training images a second each way of reading them makes, side by side.
+"""``sdbnn-lite bench data``: training images a second, for each implementation of reading them, side by side.
 
     torchvision       ImageFolder, RandomResizedCrop, flip, ToTensor, Normalize in a DataLoader of N worker processes
                       (N = 0: in the training process itself)
-    threads           ours (``stream``), N threads, every image decoded whole: the same pixels as torchvision's
+    threads           ours (``data.streamed``), N threads, every image decoded whole: the same pixels as torchvision's
     threads, reduced  ... JPEG decoded no larger than the crop needs
-    packed            ... from the packed copy (``packing``)
-    resident          a set in memory (``imageset``): CIFAR's crop and flip, or ImageNet's augmentation by matrices
+    packed            ... from the packed copy (``data.resized_copy``)
+    resident          in memory (``data.in_memory``): CIFAR's crop and flip, or ImageNet's augmentation by matrices
 
 What is read: photographs of ImageNet's usual size, 500x375 JPEG, cut from the two that scikit-learn brings along, in a
 temporary folder; and where ``--data`` (SDBNN_DATA) has them, copies of real ones and CIFAR-10. All are read once before
@@ -168,7 +168,7 @@ def _cifar(given: Path, images: int) -> tuple[str, int, list[Way]]:
 
 
 def _measure(source: str, size: int, ways: list[Way], rounds: int) -> list[dict[str, Any]]:
-    """One row for each way, all of them run in turn, ``rounds`` times after a pass that isn't timed."""
+    """One row for each of ``ways``, interleaved: ``rounds`` passes each, after one that isn't timed."""
     seen: dict[int, list[tuple[float, float]]] = {}
     images = [_pass(one)[2] for _, _, one in ways]
     for _ in range(rounds):

@@ -1,12 +1,12 @@
-"""``sdbnn-lite bench train``: one training step of each CIFAR network, four ways, side by side.
+"""``sdbnn-lite bench train``: one training step of each CIFAR network in four implementations.
 
-    published   the published code's way of taking signs (torch.sign; EDE's backward through tanh and its square)
+    published   signs as the published code takes them (torch.sign; EDE's backward through tanh and its square)
     readable    the package's own modules
     fast        the fused layers of ``sdbnn_lite.fast`` (or the GPU's half-precision path, where there is a GPU)
     float       the readable network's real-valued twin: plain convolutions
 
-Every round runs one step of each, in turn, so that whatever else the machine does meets all of them. A ratio is that
-of two steps of the same round; its median and its 10th and 90th percentile stand in the table.
+Every round runs one step of each, so that interference from other processes meets all of them. A ratio is that of
+two steps of the same round; its median and its 10th and 90th percentile stand in the table.
 """
 
 import copy
@@ -54,7 +54,7 @@ def published_binarize(x: Tensor, gradient: str, k: Tensor, t: Tensor) -> Tensor
 
 
 def bench_train(rounds: int = ROUNDS, batch: int = BATCH, networks: tuple[str, ...] = NETWORKS) -> list[dict[str, Any]]:
-    """Per network: median step times in ms, the ratios with their spread, and the bytes kept for the backward pass."""
+    """Per network: median step times in ms, the ratios with their spread, and the bytes saved for the backward pass."""
     keep_freed_memory()  # as `train` does; it serves all four
     return [_measure(name, rounds, batch) for name in networks]
 
@@ -91,7 +91,7 @@ def _fast(name: str) -> Callable[[Tensor], Tensor] | None:
 
 
 def _ways(name: str, images: Tensor, labels: Tensor) -> dict[str, Callable[[], None] | None]:
-    """A training step of each way; None for the fast one where this machine has none."""
+    """A training step of each implementation; None for the fast one where this machine has none."""
     net = _plain(name)
     published = mock.patch.object(layers, "binarize", published_binarize)
     fast = _fast(name)

@@ -39,7 +39,7 @@ def test_tables(tmp_path, monkeypatch):
         "| 3×3, 64 → 64 channels, 56×56 | 32 | 1,030 ms | 4.79 ms | **6.6 (3.6-7.7)** | 9 |",
         "| 3×3, 64 → 64 channels, 56×56 | 32 | 1,030 ms | 4.79 ms | **6.6 (3.6-7.7)** | – |",
         "| photographs 500x375 | 224 | packed | **1,234** | – |",
-        "| cifar10 | 32 | resident | **65,000** | 50,000 |",
+        "| cifar10 | 32 | in memory | **65,000** | 50,000 |",
         "Some CPU, 1 thread on 4 cores, torch 2.15.0: `sdbnn-lite bench packed --threads 1 --json`. Ratios: median "
         "(10th-90th percentile) of the rounds.",
     ):
