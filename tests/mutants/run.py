@@ -32,9 +32,9 @@ PASSED, FAILED, TOO_LATE = 0, 1, None  # exit codes of pytest, as far as they me
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant: whether it was killed, by which test (or why not), and how long that took."""
+    """What became of a mutant: killed (None: can't be tried here), by which test or why not, and how long it took."""
 
-    killed: bool
+    killed: bool | None
     said: str
     seconds: float
 
@@ -105,6 +105,8 @@ def outcome(code: int | None, said: str, seconds: float) -> Outcome:
         return Outcome(False, "NO ANSWER: out of time", seconds)
     if code == PASSED and re.search(r"\d passed", said):
         return Outcome(False, "SURVIVED", seconds)
+    if code == PASSED and re.search(r"\d skipped", said):
+        return Outcome(None, "not tried: its tests are skipped on this machine", seconds)
     last = said.strip().splitlines()[-1:] or ["it said nothing"]
     return Outcome(False, f"NO ANSWER: pytest ended with {code}: {last[0]}", seconds)
 
@@ -146,13 +148,13 @@ def run(root: Path, mutants: Sequence[Mutant], timeout: float) -> int:
             return 1
         if not passes_without_a_fault(copy, mutants, cache, timeout):
             return 1
-        wide, alive = max(len(m.name) for m in mutants), 0
+        wide, killed, alive = max(len(m.name) for m in mutants), 0, 0
         print(f"{'mutant':<{wide}}  seconds  killed by")
         for m in mutants:
             result = try_mutant(copy, m, cache, timeout)
-            alive += not result.killed
+            killed, alive = killed + (result.killed is True), alive + (result.killed is False)
             print(f"{m.name:<{wide}}  {result.seconds:>7.1f}  {result.said}", flush=True)
-    print(f"{len(mutants) - alive} of {len(mutants)} killed")
+    print(f"{killed} of {len(mutants)} killed")
     return 1 if alive else 0
 
 
