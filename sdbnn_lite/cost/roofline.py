@@ -19,14 +19,12 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from ..errors import UsageError, unknown
-from ..packed.engines import engine
 from ..packed.network import BareLayer
 from ..packed.words import WORD, sum_type, unpack_words
 from ..system.devices import one_thread
-from .time_packed import prepacked
+from .time_packed import implementations
 
 KINDS = ("float32", "bits", "packed")
 SETS = (2**18, 2**22, 2**27)  # bytes that a copy touches: what fits into the inner caches, the outer one, and memory
@@ -238,13 +236,9 @@ def ways(shape: ConvShape) -> dict[str, Callable[[], object]]:
     w, layer = _weights(shape.channels, shape.outputs)
     rng = np.random.default_rng(1)
     x = rng.standard_normal((shape.batch, shape.height, shape.width, shape.channels), np.float32)
-    signs = torch.from_numpy(np.where(x >= 0, np.float32(1), np.float32(-1))).permute(0, 3, 1, 2)  # channels_last
-    weight = torch.from_numpy(w)
-    plain = {"prepacked": lambda: F.conv2d(signs, weight, padding=1)}
-    do, shift = engine(), np.zeros((shape.batch, shape.channels), np.float32)
-    padded = do.sign_words(x, shift, 1)
+    found = implementations(x, w, layer)
     return {
-        "float32": (plain | prepacked(signs, weight))["prepacked"],
-        "bits": lambda: do.convolve(padded, layer),
-        "packed": lambda: do.convolve(do.sign_words(x, shift, 1), layer),
+        "float32": found.get("prepacked", found["channels_last"]),
+        "bits": found["popcount"],
+        "packed": found["packed"],
     }

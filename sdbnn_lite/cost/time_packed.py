@@ -44,24 +44,32 @@ def _convolution(channels: int, side: int, batch: int, rounds: int) -> dict[str,
     rng = np.random.default_rng(0)
     x = rng.standard_normal((batch, side, side, channels)).astype(np.float32)
     w = rng.choice(np.float32([-1, 1]), (channels, channels, 3, 3))
-    layer = BareLayer(w)
-    signs = torch.from_numpy(np.where(x >= 0, np.float32(1), np.float32(-1))).permute(0, 3, 1, 2)
-    plain, last, weight = signs.contiguous(), signs, torch.from_numpy(w)
-    weight_last = weight.contiguous(memory_format=torch.channels_last)
-    ways = {
-        "NCHW": lambda: F.conv2d(plain, weight, padding=1),
-        "channels_last": lambda: F.conv2d(last, weight_last, padding=1),
-        **prepacked(last, weight),
-    }
-    engine, shift = engines.engine(), np.zeros((batch, channels), np.float32)
-    padded = engine.sign_words(x, shift, 1)
-    ways["popcount"] = lambda: engine.convolve(padded, layer)
-    ways["packed"] = lambda: engine.convolve(engine.sign_words(x, shift, 1), layer)
+    ways = implementations(x, w, BareLayer(w))
     with torch.inference_mode():
         same = torch.equal(ways["NCHW"]().permute(0, 2, 3, 1), torch.from_numpy(ways["packed"]()).float())
         times = interleaved(ways, rounds, WARM_UP, RUNS)
     best = min((way for way in times if way not in ("popcount", "packed")), key=lambda way: np.median(times[way]))
     return _row(f"{channels}@{side}", batch, best, times, goal(channels, batch), same)
+
+
+def implementations(x: np.ndarray, w: np.ndarray, layer: BareLayer) -> dict[str, Callable[[], Any]]:
+    """Functions that convolve the signs of ``x`` (N, H, W, C) with ``w`` (O, C, 3, 3), which ``layer`` holds packed.
+
+    NCHW, channels_last, prepacked: torch's, given the signs as floats, (N, O, H, W). popcount: given packed signs, and
+    packed: given ``x`` itself, (N, H, W, O).
+    """
+    last = torch.from_numpy(np.where(x >= 0, np.float32(1), np.float32(-1))).permute(0, 3, 1, 2)
+    plain, weight = last.contiguous(), torch.from_numpy(w)
+    weight_last = weight.contiguous(memory_format=torch.channels_last)
+    engine, shift = engines.engine(), np.zeros((len(x), x.shape[-1]), np.float32)
+    padded = engine.sign_words(x, shift, 1)
+    return {
+        "NCHW": lambda: F.conv2d(plain, weight, padding=1),
+        "channels_last": lambda: F.conv2d(last, weight_last, padding=1),
+        **prepacked(last, weight),
+        "popcount": lambda: engine.convolve(padded, layer),
+        "packed": lambda: engine.convolve(engine.sign_words(x, shift, 1), layer),
+    }
 
 
 def prepacked(last: torch.Tensor, weight: torch.Tensor) -> dict[str, Callable[[], Any]]:
