@@ -78,7 +78,6 @@ def run_export_onnx(args: argparse.Namespace) -> int:
     print(f"{out}: {net.name}, method {net.method.name}, {out.stat().st_size / 1e6:,.1f} MB: images {shape} -> logits "
           f"(batch, {net.options['num_classes']})")  # fmt: skip
     if "mean" in about:
-        print(
-            f"feed it {about['normalisation']}\nmean {about['mean']}, std {about['std']}; also in the file's metadata"
-        )
+        print(f"feed it {about['normalisation']}")
+        print(f"mean {about['mean']}, std {about['std']}; also in the file's metadata")
     return 0

@@ -33,9 +33,8 @@ def add_training_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--lr", type=float, metavar="X", help="the highest learning rate, instead of the recipe's")
     sub.add_argument("--image-size", type=int, metavar="N", help="pixels a side, instead of the recipe's")
     sub.add_argument("--distill", type=float, metavar="M", help="loss (1-M)·cross-entropy + M·KL to the teacher")
-    sub.add_argument(
-        "--ede", type=float, nargs=2, metavar=("T0", "T1"), help="EDE's first and last t, not the recipe's"
-    )
+    first_last = "EDE's first and last t, not the recipe's"
+    sub.add_argument("--ede", type=float, nargs=2, metavar=("T0", "T1"), help=first_last)
     sub.add_argument("--teacher", metavar="WEIGHTS", help="the network that a recipe with distillation learns from")
     sub.add_argument("--threads", type=int, metavar="N", help="CPU threads; the same number gives the same bits")
     sub.add_argument("--quiet", action="store_true", help="no progress bar")

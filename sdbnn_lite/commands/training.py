@@ -154,7 +154,8 @@ def again_command(args: argparse.Namespace) -> str:
 def changed(recipe, args: argparse.Namespace):
     """The recipe with what the command line changes."""
     ede = None if args.ede is None else tuple(args.ede)
-    return recipe.changed(args.epochs, args.batch_size, args.lr, args.image_size, args.distill, ede)
+    others = {"image_size": args.image_size, "distill": args.distill, "ede": ede}
+    return recipe.changed(args.epochs, args.batch_size, args.lr, **others)
 
 
 def run_options(args: argparse.Namespace, init: str | None = None):
@@ -164,14 +165,5 @@ def run_options(args: argparse.Namespace, init: str | None = None):
 
     if args.threads is not None:
         set_threads(args.threads)
-    return RunOptions(
-        data_dir=args.data,
-        device=args.device,
-        download=args.download,
-        init=init,
-        teacher=args.teacher,
-        progress=not args.quiet,
-        command=args.typed,
-        strict=args.strict,
-        workers=args.workers,
-    )
+    same = {name: getattr(args, name) for name in ("device", "download", "teacher", "strict", "workers")}
+    return RunOptions(args.data, init=init, progress=not args.quiet, command=args.typed, **same)

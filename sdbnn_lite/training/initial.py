@@ -35,9 +35,8 @@ def initial_network(
     sized = {"image_size": images.image_size} if recipe.network in ("digits_convnet", "cifar10_vgg_small") else {}
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
         torch.manual_seed(seed)
-        net = build(
-            recipe.network, method, images.num_classes, stage=recipe.stage, in_channels=images.channels, **sized
-        )
+        fitting = {"stage": recipe.stage, "in_channels": images.channels, **sized}
+        net = build(recipe.network, method, images.num_classes, **fitting)
     if init is not None:
         start = load(init)
         if in_bits(start):
@@ -58,8 +57,7 @@ def check_fits(net: BinaryNet | Teacher, images: Images, name: object) -> None:
         raise UsageError(f"{name} takes {channels} channels, the images of {images.label} have {images.channels}")
     if classes != images.num_classes:
         raise UsageError(f"{name} has {classes} classes, {images.label} has {images.num_classes}")
-    for split, number in (("train", images.num_train), ("test", images.num_test)):
-        least = 2 if split == "train" else 1  # batch norm needs two
+    for split, number, least in (("train", images.num_train, 2), ("test", images.num_test, 1)):  # batch norm needs two
         if number < least:
             raise UsageError(f"{images.label}: {number} {split} images; at least {least} are needed")
     if isinstance(images, ImageSet):

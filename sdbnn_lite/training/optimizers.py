@@ -20,11 +20,8 @@ def parameter_groups(net: nn.Module, recipe: Recipe) -> list[dict]:
     if recipe.decay_all:
         return [{"params": list(net.parameters()), "weight_decay": recipe.weight_decay}]
     inside_asd = {id(m) for asd in net.modules() if isinstance(asd, ActivationSelfDistribution) for m in asd.modules()}
-    heavy = {
-        id(m.weight)
-        for m in net.modules()
-        if isinstance(m, (nn.Conv2d, nn.Linear, BinaryConv2d)) and id(m) not in inside_asd
-    }
+    kinds = (nn.Conv2d, nn.Linear, BinaryConv2d)
+    heavy = {id(m.weight) for m in net.modules() if isinstance(m, kinds) and id(m) not in inside_asd}
     decayed = [p for p in net.parameters() if id(p) in heavy]
     free = [p for p in net.parameters() if id(p) not in heavy]
     return [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free, "weight_decay": 0.0}]

@@ -97,15 +97,9 @@ class Recipe:
         return dataclasses.replace(self, epochs=epochs, warmup_epochs=warmup, published=False)
 
     def changed(
-        self,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        lr: float | None = None,
-        image_size: int | None = None,
-        distill: float | None = None,
-        ede: tuple[float, float] | None = None,
+        self, epochs: int | None = None, batch_size: int | None = None, lr: float | None = None, **others
     ) -> "Recipe":
-        """The same recipe with what isn't None replaced; no longer "published" where that changes it.
+        """The same recipe with what isn't None replaced (any field); no longer "published" where that changes it.
 
         A ``batch_size`` alone takes the learning rate along: lr·b'/b with SGD (Goyal et al. 2017), lr·√(b'/b) with Adam
         (Malladi et al. 2022).
@@ -113,7 +107,7 @@ class Recipe:
         if batch_size is not None and lr is None and batch_size > 0:
             factor = batch_size / self.batch_size
             lr = self.lr * (factor if self.optimizer == "sgd" else math.sqrt(factor))
-        wanted = {"batch_size": batch_size, "lr": lr, "image_size": image_size, "distill": distill, "ede": ede}
+        wanted = {"batch_size": batch_size, "lr": lr, **others}
         other = {k: v for k, v in wanted.items() if v is not None and v != getattr(self, k)}
         recipe = self.with_epochs(epochs)
         return dataclasses.replace(recipe, **other, published=False) if other else recipe

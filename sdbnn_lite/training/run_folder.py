@@ -31,11 +31,6 @@ def identity(recipe: Recipe, method: str, seed: int, teacher: str | None = None)
     return json.loads(json.dumps(described))  # tuples become lists
 
 
-def as_published() -> dict:
-    """The settings that a run of an earlier version doesn't name: each had the value that is the default now."""
-    return {f.name: f.default for f in dataclasses.fields(Recipe) if f.default is not dataclasses.MISSING}
-
-
 def look_into(out: Path, wanted: dict, resume: bool, restarted: bool = False) -> tuple[dict, dict] | None:
     """With ``resume``, what the checkpoint in the folder ``out`` holds: (tensors, about). Nothing is made or changed.
 
@@ -75,7 +70,8 @@ def is_finished(out: Path) -> bool:
 
 def differing(found: dict, wanted: dict) -> list[str]:
     """Every setting of the run ``found`` that isn't as ``wanted``, in words."""
-    found = {**as_published(), **found}
+    defaults = {f.name: f.default for f in dataclasses.fields(Recipe) if f.default is not dataclasses.MISSING}
+    found = {**defaults, **found}  # an earlier version's run doesn't name what then had the value of today's default
     return [f"{k} is {found.get(k)!r} there, {v!r} here" for k, v in wanted.items() if found.get(k) != v]
 
 

@@ -61,24 +61,15 @@ def train_stages(
         folder = out / part
         if is_main():
             print(f"{number} of {len(recipes)}: {recipe.name}, {recipe.epochs} epochs, into {folder}", flush=True)
-        is_teacher = part == "teacher"
-        if is_teacher:
+        how = {"seed": seed, "resume": (resume or again) and (folder / CHECKPOINT).exists()}
+        if part == "teacher":
             recipe, given = replace(recipe, distill=0.0), replace(options, init=None, teacher=None)
-        else:
-            given = replace(options, init=init, teacher=teacher if recipe.distill > 0 else None)
-        result = train(
-            recipe,
-            folder,
-            method=default_method(recipe.name) if is_teacher else method,
-            seed=seed,
-            resume=(resume or again) and (folder / CHECKPOINT).exists(),
-            options=given,
-        )
-        results.append(result)
-        if not result.finished:
-            break
-        if is_teacher:
+            results.append(train(recipe, folder, method=default_method(recipe.name), options=given, **how))
             teacher = folder
         else:
+            given = replace(options, init=init, teacher=teacher if recipe.distill > 0 else None)
+            results.append(train(recipe, folder, method=method, options=given, **how))
             init = folder
+        if not results[-1].finished:
+            break
     return results

@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 from .. import data
@@ -58,9 +59,7 @@ def train(
     identity = run_folder.identity(recipe, method, seed, teacher and fingerprint(teacher))
     again = restarted(folder / run_folder.RUN)
 
-    def look() -> tuple | None:
-        return run_folder.look_into(folder, identity, resume, again)
-
+    look = partial(run_folder.look_into, folder, identity, resume, again)
     processes.agree(look)  # before the images are loaded, which may take minutes
     images = load_images(recipe, teacher, options, processes)
     net = initial_network(recipe, method, seed, images, options.init)

@@ -1,12 +1,10 @@
 """The training loop: epoch by epoch, resumable to the bit, and it never loses a finished epoch."""
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from ..core.binarize import ede_schedule
@@ -21,14 +19,14 @@ from ..weights.torchvision_nets import Teacher
 from . import run_folder
 from .averaging import Average
 from .checkpoint import restore, save_checkpoint
-from .evaluate import Images, Score, evaluate
+from .evaluate import Forward, Images, Score, evaluate
 from .guards import check_loss, check_weights, enough_memory, smaller_batch
 from .initial import augmentation_of, fingerprint
 from .losses import TrainingLoss
 from .optimizers import make_optimizer, set_lr
 from .progress import Progress
 from .recipe import Recipe
-from .steps import Parts, choose, pick_forward
+from .steps import choose, pick_forward
 from .steps.half_precision import on_device
 from .steps.processes import SINGLE, Processes
 
@@ -60,7 +58,7 @@ class Trainer:
         self.forward_scored = forward if self.scored is self.net else pick_forward(self.scored, device)
         self.optimizer = make_optimizer(self.net, recipe)
         loss = TrainingLoss(recipe.label_smoothing, recipe.distill, teach)
-        parts, steps = Parts(forward, self.optimizer, loss, self.average), self.steps * recipe.epochs
+        parts, steps = (forward, self.optimizer, loss, self.average), self.steps * recipe.epochs
         self.step = choose(self.net, parts, processes, batch_size=recipe.batch_size, steps=steps)
         self.generator = torch.Generator().manual_seed(seed)  # order, crops and flips of all epochs
         self.epoch_start = self.generator.get_state()
@@ -85,16 +83,12 @@ class Trainer:
         Of several processes the main one writes; all hold the same state.
         """
         if self.processes.is_main:
-            self.write(out)
+            write_csv(out / run_folder.LOG, self.log)
+            write_csv(out / run_folder.SIGNS, self.signs)
+            about = {"identity": self.identity, "progress": vars(self.progress), "dataset": self.recipe.dataset}
+            extra = {} if self.average is None else self.average.tensors()
+            save_checkpoint(out / CHECKPOINT, self.net, self.optimizer, self.epoch_start, about, extra)
         self.kept = f"the checkpoint of {self.progress} is kept"
-
-    def write(self, out: Path) -> None:
-        """The files of :meth:`save`."""
-        write_csv(out / run_folder.LOG, self.log)
-        write_csv(out / run_folder.SIGNS, self.signs)
-        about = {"identity": self.identity, "progress": vars(self.progress), "dataset": self.recipe.dataset}
-        extra = {} if self.average is None else self.average.tensors()
-        save_checkpoint(out / CHECKPOINT, self.net, self.optimizer, self.epoch_start, about, extra)
 
     def batches(self, images, generator: torch.Generator, start: int = 0):
         """The current epoch's training batches of ``images``, from batch number ``start`` on."""
@@ -137,7 +131,7 @@ class Trainer:
         by = "" if self.step.look_every == 1 else "by "
         return f"epoch {self.progress.epoch + 1}, {by}step {self.progress.step}"
 
-    def score(self, forward: Callable[[Tensor], Tensor] | None = None) -> Score:
+    def score(self, forward: Forward | None = None) -> Score:
         """The score of all test images, each seen by one process; ``forward``: by default the readable path."""
         return self.processes.combine(evaluate(self.scored, self.images, forward=forward))
 

@@ -26,7 +26,7 @@ TINY = dataclasses.replace(RECIPES["digits"], epochs=2, batch_size=256, ema=0.8,
 FIVE = dataclasses.replace(TINY, epochs=1, batch_size=320, ema=0.0)  # 1,437 images: four batches and one of 157
 # In float32 a sum in another order may tip a sign of a binary network, and from there on the runs part; so the trainer
 # is compared on the real-valued twin (and with a small rate: at 0.1 weights that differ by 1e-7 differ by 1e-4 after
-# five steps, in one process too), and binary networks in float64 (`five_steps`).
+# five steps, in one process too), and binary networks in float64 (`three_steps`).
 SMOOTH = {"method": "float", "options": QUIET}
 SEVEN = 7  # images a batch, which two processes share as 3 and 4
 
@@ -53,17 +53,17 @@ def stage_net(stage):
     return net
 
 
-def five_steps(stage, step_of, share=(0, 1)):
+def three_steps(stage, step_of, shard=(0, 1)):
     """Adam, learning from a teacher, on batches of seven 32×32 images; ``step_of(net, optimizer, loss)``."""
     net = stage_net(stage)
     recipe = RECIPES[f"imagenette-resnet18-stage{stage}"]
     teacher = stage_net(3 - stage).eval()
     step = step_of(net, make_optimizer(net, recipe), TrainingLoss(0.0, 0.75, teacher.classify))
     generator = torch.Generator().manual_seed(1)
-    for _ in range(5):
+    for _ in range(3):
         x = torch.randn(SEVEN, 3, 32, 32, generator=generator, dtype=torch.float64)
         y = torch.randint(10, (SEVEN,), generator=generator)
-        first, last = (SEVEN * (share[0] + i) // share[1] for i in (0, 1))
+        first, last = (SEVEN * (shard[0] + i) // shard[1] for i in (0, 1))
         step(x[first:last], y[first:last])
     return net.state_dict(), step.sums()
 
@@ -79,9 +79,9 @@ def steps(out, peers):
     from sdbnn_lite.training.steps.batch_norm import SynchronisedBatchNorm
     from sdbnn_lite.training.steps.data_parallel import SharedStep
 
-    share = peers.rank, peers.count
+    shard = peers.rank, peers.count
     for stage in (1, 2):
-        state, sums = five_steps(stage, lambda n, o, l: SharedStep(n, o, l, None, peers), share)
+        state, sums = three_steps(stage, lambda n, o, l: SharedStep(n, o, l, None, peers), shard)
         state["sums"] = torch.tensor(peers.total(*sums), dtype=torch.float64)
         save_file(state, out / f"steps{stage}-{peers.rank}.safetensors")
     x, grad = (t.tensor_split((3,))[peers.rank].clone() for t in batch_norm_case())
@@ -154,9 +154,13 @@ def killed(out, peers):
     sys.exit(main(["train", "digits", "--epochs", "3", "--batch-size", "256", *options]))
 
 
-if __name__ == "__main__":
+def work(out, *tasks):
     torch.set_num_threads(1)
     peers = processes.join("cpu")
-    for task in sys.argv[2:]:
-        globals()[task](Path(sys.argv[1]), peers)
+    for task in tasks:
+        globals()[task](Path(out), peers)
     processes.leave()
+
+
+if __name__ == "__main__":
+    work(*sys.argv[1:])

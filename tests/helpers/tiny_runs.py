@@ -2,11 +2,14 @@
 
 import dataclasses
 
+import torch
+
 from sdbnn_lite.system.files import read_csv
 from sdbnn_lite.training import run_folder
 from sdbnn_lite.training.options import RunOptions
 from sdbnn_lite.training.recipes import RECIPES
-from sdbnn_lite.weights.files import WEIGHTS
+from sdbnn_lite.training.train import train
+from sdbnn_lite.weights.files import CHECKPOINT, WEIGHTS
 
 TINY = dataclasses.replace(RECIPES["digits"], epochs=3, batch_size=256)
 QUIET = RunOptions(progress=False)
@@ -28,3 +31,9 @@ def same_run(a, b):
     assert (a / WEIGHTS).read_bytes() == (b / WEIGHTS).read_bytes()
     assert log_of(a) == log_of(b)
     assert (a / run_folder.SIGNS).read_bytes() == (b / run_folder.SIGNS).read_bytes()
+
+
+def train_tiny(out):
+    """Start or resume TINY in ``out``, on one thread."""
+    torch.set_num_threads(1)
+    train(TINY, out, resume=(out / CHECKPOINT).exists(), options=QUIET)

@@ -4,13 +4,11 @@ import dataclasses
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
+import children
 import pytest
-import torch
-from tiny_runs import QUIET, TINY, quiet, same_run
+from tiny_runs import QUIET, TINY, quiet, same_run, train_tiny
 
 from sdbnn_lite import data
 from sdbnn_lite.analysis.captions import hardware
@@ -50,24 +48,18 @@ def test_stopped_twice_is_exact_too(tiny_run, tmp_path, interrupt_after, monkeyp
 
 def test_sigkill_at_any_moment_loses_nothing(tiny_run, tmp_path):
     """A real process, killed for good three times at different moments, then resumed to the end."""
-    out = tmp_path / "run"
-    code = (
-        f"import dataclasses, sys, torch; torch.set_num_threads({torch.get_num_threads()})\n"
-        "from pathlib import Path; from sdbnn_lite.training.recipes import RECIPES\n"
-        "from sdbnn_lite.training.options import RunOptions; from sdbnn_lite.training.train import train\n"
-        "recipe = dataclasses.replace(RECIPES['digits'], epochs=3, batch_size=256)\n"
-        "out = Path(sys.argv[1])\n"
-        "train(recipe, out, resume=(out / 'checkpoint.safetensors').exists(), options=RunOptions(progress=False))\n"
-    )
+    out, ends = tmp_path / "run", []
     for delay in (0.0, 0.15, 0.4):
-        process = subprocess.Popen([sys.executable, "-c", code, str(out)])
+        process = children.start(train_tiny, out)
         deadline = time.monotonic() + 60
-        while not (out / CHECKPOINT).exists() and time.monotonic() < deadline and process.poll() is None:
+        while not (out / CHECKPOINT).exists() and time.monotonic() < deadline and process.is_alive():
             time.sleep(0.01)
         time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    subprocess.run([sys.executable, "-c", code, str(out)], check=True)
+        process.kill()
+        process.join()
+        ends.append(process.exitcode)
+    assert ends[0] == -signal.SIGKILL
+    train_tiny(out)
     same_run(tiny_run, out)
     assert not list(out.glob(".*.tmp"))
 
@@ -160,16 +152,25 @@ def teacher(tmp_path_factory):
     return str(out)
 
 
+@pytest.fixture(scope="module")
+def rich_run(teacher, tmp_path_factory):
+    """An uninterrupted run of RICH; to be read only."""
+    out = tmp_path_factory.mktemp("rich") / "run"
+    train(RICH, out, options=quiet(teacher=teacher))
+    return out
+
+
 @pytest.mark.parametrize("batches", [3, 6, 8, 13])  # in an epoch, at its very end, in the second and the third
-def test_with_all_that_best_adds_it_resumes_to_the_last_bit(batches, teacher, tmp_path, interrupt_after, monkeypatch):
+def test_with_all_that_best_adds_it_resumes_to_the_last_bit(
+    batches, teacher, rich_run, tmp_path, interrupt_after, monkeypatch
+):
     """Averaged weights, warm-up, two decay groups, a teacher and every augmentation; batch norm estimated anew."""
-    train(RICH, tmp_path / "whole", options=quiet(teacher=teacher))
     interrupt_after(batches)
     out = tmp_path / "run"
     assert not train(RICH, out, options=quiet(teacher=teacher)).finished
     monkeypatch.undo()
     assert train(RICH, out, resume=True, options=quiet(teacher=teacher)).finished
-    same_run(tmp_path / "whole", out)
+    same_run(rich_run, out)
     before = (out / WEIGHTS).read_bytes()
     assert train(RICH, out, resume=True, options=quiet(teacher=teacher)).score.images == 360  # said again
     assert (out / WEIGHTS).read_bytes() == before

@@ -1,15 +1,10 @@
 """One training step: readable, as a CUDA graph, data-parallel on several processes; and which of them a run takes."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import torch
-from torch import Tensor
 
 from ...core.models import BinaryNet
 from ...fast import fast_forward
-from ..averaging import Average
-from ..losses import TrainingLoss
+from ..evaluate import Forward
 from .cuda_graph import CudaStep
 from .data_parallel import SharedStep
 from .half_precision import gpu_forward
@@ -17,16 +12,7 @@ from .processes import Processes
 from .readable import Step
 
 
-class Parts(NamedTuple):
-    """What every step is made of, as :class:`Step` takes it."""
-
-    forward: Callable[[Tensor], Tensor]
-    optimizer: torch.optim.Optimizer
-    loss: TrainingLoss
-    average: Average | None
-
-
-def pick_forward(net: BinaryNet, device: torch.device) -> Callable[[Tensor], Tensor]:
+def pick_forward(net: BinaryNet, device: torch.device) -> Forward:
     """What computes the logits while ``net`` trains on ``device``, and scores it after every epoch but the last.
 
     The digits train in seconds either way: there the readable path keeps the committed tables what the command makes.
@@ -36,10 +22,11 @@ def pick_forward(net: BinaryNet, device: torch.device) -> Callable[[Tensor], Ten
     return net if net.name == "digits_convnet" else fast_forward(net) or net
 
 
-def choose(net: BinaryNet, parts: Parts, processes: Processes, *, batch_size: int, steps: int) -> Step:
+def choose(net: BinaryNet, parts: tuple, processes: Processes, *, batch_size: int, steps: int) -> Step:
     """The step that trains ``net`` here: with other processes, on a GPU, or on a CPU.
 
-    ``steps``: how many the whole run has; compiling for a GPU pays off only in a long one.
+    ``parts``: forward, optimizer, loss and average, as :class:`Step` takes them; ``steps``: how many the whole run
+    has, since compiling for a GPU pays off only in a long one.
     """
     if not processes.single:
         return SharedStep(net, *parts[1:], processes)

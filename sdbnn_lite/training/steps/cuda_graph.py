@@ -27,9 +27,7 @@ import torch
 from torch import Tensor
 
 from ...system.devices import convolutions
-from ..averaging import Average
 from ..guards import OutOfMemory
-from ..losses import TrainingLoss
 from .half_precision import GpuForward
 from .readable import Step
 
@@ -58,32 +56,21 @@ def cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
 
 
 class CudaStep(Step):
-    """As :class:`Step`, for batches that nearly always have ``batch_size`` images; ``steps`` is the run's whole number.
+    """As :class:`Step`, of the same ``parts``, for batches that nearly always have ``batch_size`` images.
 
-    Without a GPU, a subclass gives other ways to do work ``aside`` and to ``capture`` it.
+    ``steps``: how many the whole run has. Without a GPU, a subclass gives other ways to do work ``aside`` and to
+    ``capture`` it.
     """
 
     look_every = 50
     aside = staticmethod(on_side_stream)
     capture = staticmethod(cuda_graph)
 
-    def __init__(
-        self,
-        forward: GpuForward,
-        optimizer: torch.optim.Optimizer,
-        loss: TrainingLoss,
-        average: Average | None = None,
-        *,
-        batch_size: int,
-        steps: int,
-    ):
-        super().__init__(forward, optimizer, loss, average)
-        self.batch_size = batch_size
-        method, stage = forward.net.method, forward.net.options["stage"]
-        self.tf32 = not method.binary or stage == 1
-        self.warm = 0
+    def __init__(self, forward: GpuForward, *parts, batch_size: int, steps: int):
+        super().__init__(forward, *parts)
+        self.batch_size, self.warm, self.captures = batch_size, 0, True
+        self.tf32 = not forward.net.method.binary or forward.net.options["stage"] == 1
         self.replay: Callable[[], None] | None = None
-        self.captures = True
         self.fast = self.compiled() if steps >= COMPILE_FROM else None
         self.images = self.labels = None
 
@@ -96,24 +83,21 @@ class CudaStep(Step):
         if len(labels) != self.batch_size:
             with convolutions(self.tf32):
                 self.compute(images, labels)
-        elif self.replay is None:
-            self.images = images.clone(memory_format=torch.channels_last) if self.images is None else self.images
-            self.labels = labels.clone() if self.labels is None else self.labels
-            self.first_steps(images, labels)
         else:
             self.load(images, labels)
-            self.replay()
+            (self.replay or self.first_step)()
         if self.average is not None:
             self.average.update()
 
     def load(self, images: Tensor, labels: Tensor) -> None:
         """Put a batch into the buffers that the graph reads."""
+        if self.images is None:
+            self.images, self.labels = images.clone(memory_format=torch.channels_last), labels.clone()
         self.images.copy_(images)
         self.labels.copy_(labels)
 
-    def first_steps(self, images: Tensor, labels: Tensor) -> None:
+    def first_step(self) -> None:
         """A step before there is a graph; the one after the warm-up captures it, and is its first run."""
-        self.load(images, labels)
         with convolutions(self.tf32, benchmark=True):
             if self.warm >= WARM_UP and self.captures:
                 self.replay = self.attempt("captured as a CUDA graph", lambda: self.capture(self.full))
@@ -139,9 +123,8 @@ class CudaStep(Step):
             raise
         except Exception as error:  # torch raises many kinds here
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            warnings.warn(
-                f"the training step can't be {what}; it goes on without, slower ({reason[:200]})", stacklevel=2
-            )
+            said = f"the training step can't be {what}; it goes on without, slower ({reason[:200]})"
+            warnings.warn(said, stacklevel=2)
             return None
 
     @property

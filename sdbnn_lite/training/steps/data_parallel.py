@@ -19,8 +19,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ...core.models import BinaryNet
 from ...system.devices import convolutions
-from ..averaging import Average
-from ..losses import TrainingLoss
 from .batch_norm import synchronise
 from .half_precision import twin_of
 from .processes import Processes
@@ -45,16 +43,12 @@ class Logits(nn.Module):
 
 
 class SharedStep(Step):
-    """As :class:`Step`; the sums are this process's own. ``net``: what is trained, its tensors shared with the twin."""
+    """As :class:`Step`, of the same parts but for ``forward``; the sums are this process's own.
 
-    def __init__(
-        self,
-        net: BinaryNet,
-        optimizer: torch.optim.Optimizer,
-        loss: TrainingLoss,
-        average: Average | None,
-        processes: Processes,
-    ):
+    ``net``: what is trained, its tensors shared with the twin that computes.
+    """
+
+    def __init__(self, net: BinaryNet, optimizer, loss, average, processes: Processes):
         device = processes.device
         gpu = device.type == "cuda"
         half = gpu and torch.cuda.get_device_capability(device) >= (8, 0)
@@ -69,12 +63,7 @@ class SharedStep(Step):
         self.processes = processes
         self.look_every = 50 if gpu else 1  # a look is a message to all and, on a GPU, a wait
         self.tf32 = not net.method.binary or net.options["stage"] == 1
-        self._path = f"{'float16 forward, bfloat16 backward' if half else 'readable'}, {processes.count} processes"
-
-    @property
-    def path(self) -> str:
-        """How the steps are computed, for run.json."""
-        return self._path
+        forward.path = f"{'float16 forward, bfloat16 backward' if half else 'readable'}, {processes.count} processes"
 
     def __call__(self, images: Tensor, labels: Tensor) -> None:
         with convolutions(self.tf32):

@@ -1,11 +1,10 @@
 """One training step, as a textbook has it: logits, loss, gradients, update. A GPU has its own: ``cuda_graph``."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from ..averaging import Average
+from ..evaluate import Forward
 from ..losses import TrainingLoss
 
 
@@ -20,11 +19,7 @@ class Step:
     look_every = 1
 
     def __init__(
-        self,
-        forward: Callable[[Tensor], Tensor],
-        optimizer: torch.optim.Optimizer,
-        loss: TrainingLoss,
-        average: Average | None = None,
+        self, forward: Forward, optimizer: torch.optim.Optimizer, loss: TrainingLoss, average: Average | None = None
     ):
         self.forward, self.optimizer, self.loss, self.average = forward, optimizer, loss, average
         device = optimizer.param_groups[0]["params"][0].device
@@ -40,7 +35,7 @@ class Step:
         if self.average is not None:
             self.average.update()
 
-    def compute(self, images: Tensor, labels: Tensor, forward: Callable[[Tensor], Tensor] | None = None) -> None:
+    def compute(self, images: Tensor, labels: Tensor, forward: Forward | None = None) -> None:
         """Everything of a step that happens on the device, so that a CUDA graph can hold it."""
         logits = (forward or self.forward)(images)
         loss = self.loss(logits, images, labels)
