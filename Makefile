@@ -43,7 +43,7 @@ lab: venv ## open the chain in JupyterLab, at its first notebook
 	"$(BIN)/python" -m jupyterlab notebooks/00_start_here.ipynb
 
 test: venv ## run every test, and every notebook cell against its committed output
-	"$(BIN)/python" -m pytest tests $(NOTEBOOKS) $(NBVAL) $(PYTEST_ARGS)
+	"$(BIN)/python" -m pytest -n 2 --dist loadfile tests $(NOTEBOOKS) $(NBVAL) $(PYTEST_ARGS)
 
 notebooks: venv ## execute the notebooks in place, for committing
 	"$(BIN)/python" -m sdbnn_lite.pages.chain

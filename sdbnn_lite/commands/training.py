@@ -41,7 +41,7 @@ def recipe_list() -> str:
 
 
 def run_train(args: argparse.Namespace) -> int:
-    """Train one network, or a chain of them; exit code 130 if it was stopped and can go on."""
+    """Train one network, or a chain of them; exit code 130 if it was stopped and can be resumed."""
     from ..training.recipes import CHAINS, default_method, get_recipe
     from ..training.stages import train_stages
     from ..training.steps.processes import is_main, leave

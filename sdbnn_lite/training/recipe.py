@@ -34,7 +34,7 @@ class Recipe:
     cutout             side in pixels of a square that is erased at a random place of every training image (0: none)
     alternate_flip     flip each image in every second epoch instead of by chance
     resized            instead of ``pad``: a random box of 8-100 % of the area, aspect 3/4-4/3, resized to the whole
-    jitter, lighting   strengths of the colour augmentations (0: none); see ``vary``
+    jitter, lighting   strengths of the colour augmentations (0: none); see ``imagenet_augment``
     """
 
     name: str

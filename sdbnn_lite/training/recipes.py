@@ -1,7 +1,7 @@
 """Training recipes: the published ones, a short and a "best" one each, and the embedded digits'.
 
 A reason stands beside what is unusual. ImageNet's come in two stages, Imagenette's with a teacher of its own before
-them; ``stages`` trains them in a row.
+them; ``stages`` trains them one after the other.
 """
 
 import dataclasses
@@ -62,7 +62,7 @@ _DIGITS = Recipe(
 _BEST = {
     "warmup_epochs": 5,  # the first steps at the full rate flip many signs before batch norm has settled
     "decay_all": False,  # decay shrinks latent weights, which makes signs flip; α, β, γ and ASD have no sign to flip
-    "ema": 0.999,  # the mean of about the last 1,000 steps (2.6 epochs): signs that swing to and fro settle
+    "ema": 0.999,  # the mean of about the last 1,000 steps (2.6 epochs): oscillating weight signs settle
 }
 _RESNET20_BEST = _variant(
     _RESNET20,
@@ -139,7 +139,7 @@ RECIPES = {
 }
 
 
-CHAINS = {  # what `sdbnn-lite train` does in a row under one name
+CHAINS = {  # consecutive runs that `sdbnn-lite train` does under one name
     "imagenet-resnet18": ("imagenet-resnet18-stage1", "imagenet-resnet18-stage2"),
     "imagenet-resnet34": ("imagenet-resnet34-stage1", "imagenet-resnet34-stage2"),
     "imagenette-resnet18": (_TEACHER.name, "imagenette-resnet18-stage1", "imagenette-resnet18-stage2"),

@@ -28,7 +28,7 @@ def part_of(recipe_name: str) -> str:
 
 
 def check_folders(out: Path, parts: list[str], resume: bool) -> None:
-    """Raise UsageError where a part was begun already and ``resume`` isn't asked for, or nothing was and it is."""
+    """Raise UsageError where a part was started already and ``resume`` isn't asked for, or nothing was and it is."""
     begun = [out / part for part in parts if run_folder.is_begun(out / part)]
     if begun and not resume:
         raise UsageError(f"{out}: holds a run already ({begun[-1].name}); add --resume to go on with it, or choose "

@@ -9,7 +9,7 @@ running it takes the GPU. A captured graph launches all of them at once; ``torch
     smaller batches   (an epoch's last) step by step, uncompiled
 
 Learning rate, EDE's k and t, and all sums are tensors that are filled in place, so one graph serves every epoch. If
-compiling or capturing fails, one warning says so, and training goes on without it. Images lie on the GPU and are
+compiling or capturing fails, one warning says so, and training continues without it. Images lie on the GPU and are
 augmented there (``ImageSet.to``); ``channels_last`` throughout.
 
 TF32 (float32 convolutions with 10-bit inputs) is off where weights are binary: only the few real layers would use it,
