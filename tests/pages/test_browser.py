@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(browser.why_not()), reas
 CALL = re.compile(r"\b(\w+)\.explorer\(")
 
 DEAD = """
-from sdbnn_lite import widgets
+from sdbnn_lite.lessons import widgets
 from sdbnn_lite.plots.theme import new_figure
 controls = [
     widgets.Control("live", "live", 0, unit="steps", min=0, max=9, step=1),
