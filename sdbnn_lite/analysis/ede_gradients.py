@@ -28,6 +28,7 @@ from .tables import FINAL_GRADIENTS, results_of
 
 TEMPERATURES = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 IMAGES = 256
+SUMMARY = ["method", "t", "train", "test", "grows"]
 
 
 def gradient_rows(net: BinaryNet, images: Tensor, labels: Tensor, temperatures: Sequence[float]) -> list[dict]:
@@ -80,43 +81,30 @@ def over_layers(table: pd.DataFrame) -> pd.DataFrame:
     return (norm["gradient"] / norm["weight"]).rename("relative").reset_index()
 
 
-def growth(table: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
-    """``ends`` (method, t of the last epoch, ...) with grows: how many times the relative gradient, a mean over the
-    seeds, is at that t what it is at t = 1. Without the methods that ``table`` hasn't measured at both."""
-    means, rows = over_layers(table).groupby(["method", "t"])["relative"].mean(), []
-    for end in ends.to_dict("records"):
-        mine = means.loc[end["method"]] if end["method"] in means.index else pd.Series(dtype=float)
-        first, last = (mine[np.isclose(mine.index, t)] for t in (1.0, end["t"]))
-        if len(first) and len(last):
-            rows.append({**end, "grows": last.iloc[0] / first.iloc[0]})
-    return pd.DataFrame(rows, columns=[*ends.columns, "grows"])
-
-
-def end_of_schedule(epochs: pd.DataFrame) -> pd.DataFrame:
-    """A row per method that learns with EDE: t of the last epoch, and how many points training and test accuracy (means
-    over the seeds) changed there since the first epoch with t > 1. Empty where no run came so far."""
-    rows = []
-    for method in (m for m in METHODS if METHODS[m].weight_gradient == "ede"):
-        mine = epochs[epochs["method"] == method]
-        means = mine.groupby("epoch")[["ede_t", "train_accuracy", "test_accuracy"]].mean()
-        steep = means[means["ede_t"] > 1]
-        if len(steep):
-            change = 100 * (steep.iloc[-1] - steep.iloc[0])
-            rows.append({"method": method, "t": steep["ede_t"].iloc[-1], "train": change["train_accuracy"],
-                         "test": change["test_accuracy"]})  # fmt: skip
-    return pd.DataFrame(rows, columns=["method", "t", "train", "test"])
-
-
 def summary(table: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """:func:`end_of_schedule` and :func:`growth`, a row per method that both have."""
-    return growth(table, end_of_schedule(epochs))
+    """A row per method that learns with EDE, came to t > 1, and is measured in ``table`` at t = 1 and its last t.
+
+    t: of the last epoch. train, test: points that the accuracies (means over the seeds) changed there since the first
+    epoch with t > 1. grows: the relative gradient at that t over that at t = 1 (means over the seeds).
+    """
+    relative, rows = over_layers(table).groupby(["method", "t"])["relative"].mean(), []
+    for method in (m for m in METHODS if METHODS[m].weight_gradient == "ede" and m in relative.index):
+        means = epochs[epochs["method"] == method].groupby("epoch")[["ede_t", "train_accuracy", "test_accuracy"]].mean()
+        steep, mine = means[means["ede_t"] > 1], relative.loc[method]
+        if steep.empty:
+            continue
+        t, (_, train, test) = steep["ede_t"].iloc[-1], 100 * (steep.iloc[-1] - steep.iloc[0])
+        at_one, at_last = (mine[np.isclose(mine.index, x)] for x in (1.0, t))
+        if len(at_one) and len(at_last):
+            rows.append((method, t, train, test, at_last.iloc[0] / at_one.iloc[0]))
+    return pd.DataFrame(rows, columns=SUMMARY)
 
 
 def run_summary(name: str, run: Mapping) -> pd.DataFrame:
     """:func:`summary` of a published run, one row or none; ``run`` is its run.json."""
     path = results_of(name) / FINAL_GRADIENTS
     if not path.is_file():
-        return pd.DataFrame(columns=["method", "t", "train", "test", "grows"])
+        return pd.DataFrame(columns=SUMMARY)
     who = {"method": run["method"], "seed": run["seed"]}
     return summary(pd.read_csv(path).assign(**who), pd.read_csv(path.with_name(LOG)).assign(**who))
 
@@ -127,8 +115,8 @@ def in_words(found: pd.DataFrame, longer: pd.DataFrame, epochs: int) -> str:
         return "No network that learns with EDE has come to temperatures above 1 yet."
     lost, kept = found[found["train"] < 0], found[found["train"] >= 0]
     said = [
-        f"{_names(part)} {verb} training accuracy after t had passed 1; there gradients grow {_range(part['grows'])} "
-        f"times from t = 1 to the last epoch's {_range(part['t'], 1)}"
+        f"{', '.join('`' + part['method'] + '`')} {verb} training accuracy after t had passed 1; there gradients grow "
+        f"{_range(part['grows'])} times from t = 1 to the last epoch's {_range(part['t'], 1)}"
         for part, verb in ((lost, "lost"), (kept, "kept or gained"))
         if len(part)
     ]
@@ -142,10 +130,6 @@ def in_words(found: pd.DataFrame, longer: pd.DataFrame, epochs: int) -> str:
         "whose t stays below 1 would test it: "
         "`sdbnn-lite train cifar10-resnet20 --epochs 15 --ede 0.001 1 --data DIR`."
     )
-
-
-def _names(part: pd.DataFrame) -> str:
-    return ", ".join(f"`{method}`" for method in part["method"])
 
 
 def _range(values: pd.Series, digits: int = 0) -> str:

@@ -1,8 +1,6 @@
-"""The signs of a finished network, measured once more on more images than after every epoch.
+"""The signs of a finished network, measured once more, on more than the 256 images that are seen after every epoch.
 
-``IMAGES`` test images from the whole set, beside the 256 of signs.csv.
-
-final_signs.csv   the columns of signs.csv, a row per binary layer, for the last epoch
+final_signs.csv   the columns of signs.csv, a row per binary layer, for the last epoch, on ``IMAGES`` of the whole set
 """
 
 from pathlib import Path
@@ -38,18 +36,16 @@ def write_study_signs(out: Path, rows: list[dict], to: Path, images: ImageSet, e
 
 
 def read_signs(folder: Path, images: str = "test images") -> tuple[pd.DataFrame, str]:
-    """Signs after the last epoch, a row per (run and) layer, and on which images they were measured.
+    """Signs after the last epoch of the run or study in ``folder``, a row per (run and) layer, and on which images.
 
-    ``folder`` is a run's or a study's: final_signs.csv, or without one the last epoch of signs.csv; no rows without
-    any (the float twin).
+    From final_signs.csv, or without one from signs.csv; no rows without any (the float twin).
     """
-    path = folder / FINAL_SIGNS
+    whole = (folder / FINAL_SIGNS).is_file()
     try:
-        table = pd.read_csv(path if path.is_file() else folder / SIGNS)
+        table = pd.read_csv(folder / (FINAL_SIGNS if whole else SIGNS))
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return pd.DataFrame(columns=["method", "seed", "epoch", "layer", "entropy", "sign_difference"]), "no signs"
     table = table[table["epoch"] == table["epoch"].max()]
-    whole = path.is_file()
     return table, f"{table['images'].iloc[0]} {images}, evenly from the whole set" if whole else f"256 {images}"
 
 

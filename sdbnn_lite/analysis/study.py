@@ -2,8 +2,7 @@
 
 OUT/<method>-seed<k>/    a run's folder each (see ``run_folder``); a study that was stopped resumes
 results/<recipe>/        runs.csv, epochs.csv, signs.csv (a row per run / epoch / epoch and layer), study.json;
-                         given the images, final_signs.csv and final_gradients.csv too (see ``final_signs`` and
-                         ``ede_gradients``)
+                         given the images, also what ``final_signs`` and ``ede_gradients`` measure
 """
 
 import json
@@ -49,15 +48,12 @@ def run_study(
     ``options`` go to :func:`train`. Returns the rows of runs.csv. Raises UsageError for no seed or an unknown method,
     and what :func:`train` raises; Ctrl-C raises KeyboardInterrupt after the state is saved.
     """
-    planned = plan(methods, seeds)
+    planned, rows = plan(methods, seeds), []
     out = writable_folder(out)
-    rows = []
     for method, seed in planned:
         who = {"method": method, "seed": seed}
         folder = out / run_name(who)
-        started = (folder / CHECKPOINT).exists()
-        result = train(recipe, folder, method=method, seed=seed, resume=started, options=options)
-        if not result.finished:
+        if not train(recipe, folder, **who, resume=(folder / CHECKPOINT).exists(), options=options).finished:
             raise KeyboardInterrupt
         rows.append({**who, **final_row(folder)})
         print(f"{method:8} seed {seed}: {100 * rows[-1]['test_accuracy']:.2f} %", flush=True)
@@ -74,8 +70,7 @@ def finished(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int
     for method, seed in plan(methods, seeds):
         who = {"method": method, "seed": seed}
         folder = Path(out) / run_name(who)
-        why = why_not(folder, run_folder.identity(recipe, method, seed))
-        if why:
+        if why := why_not(folder, run_folder.identity(recipe, method, seed)):
             left_out.append({**who, "why": why})
         else:
             rows.append({**who, **final_row(folder)})
@@ -87,22 +82,19 @@ def finished(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int
 def why_not(folder: Path, wanted: dict) -> str:
     """Why the run in ``folder`` isn't a finished run of ``wanted``; empty where it is one."""
     try:
-        run = json.loads((folder / run_folder.RUN).read_text(encoding="utf-8"))
+        run = run_json(folder)
     except (OSError, ValueError):
         return "not begun"
     wanted = {key: value for key, value in wanted.items() if key != "teacher"}  # its weights may be elsewhere by now
-    differences = run_folder.differing(run, wanted)
-    if differences:
+    if differences := run_folder.differing(run, wanted):
         return "; ".join(differences)
-    done = len(read_csv(folder / run_folder.LOG))
-    return "" if run["result"] else f"{done} of {wanted['epochs']} epochs"
+    return "" if run["result"] else f"{len(read_csv(folder / run_folder.LOG))} of {wanted['epochs']} epochs"
 
 
 def check_replaces(to: Path, epochs: int, planned: Sequence[tuple[str, int]]) -> None:
     """Raise UsageError where the study in ``to`` is longer, or as long and has runs that aren't ``planned`` now.
 
-    A longer study replaces a shorter one; nothing that took longer is ever lost by a command that was typed to see
-    whether it works.
+    So nothing that took longer is ever lost by a command that was typed to see whether it works.
     """
     if not (to / "study.json").is_file():
         return
@@ -120,11 +112,22 @@ def check_replaces(to: Path, epochs: int, planned: Sequence[tuple[str, int]]) ->
                              f"name their methods and seeds too")  # fmt: skip
 
 
+def run_json(folder: Path) -> dict:
+    """The run.json in a run's ``folder``."""
+    return json.loads((folder / run_folder.RUN).read_text(encoding="utf-8"))
+
+
 def final_row(folder: Path) -> dict:
     """What runs.csv says of one finished run."""
-    run = json.loads((folder / run_folder.RUN).read_text())
+    result = run_json(folder)["result"]
     seconds = sum(float(row["seconds"]) for row in read_csv(folder / run_folder.LOG))
-    return {**{key: run["result"][key] for key in FINAL}, "train_seconds": round(seconds, 1)}
+    return {**{key: result[key] for key in FINAL}, "train_seconds": round(seconds, 1)}
+
+
+def beside_who(out: Path, rows: list[dict], lines: Callable[[Path], list[dict]]) -> list[dict]:
+    """The ``lines`` of the folder of each run that ``rows`` names, beside its method and seed."""
+    whose = [({"method": row["method"], "seed": row["seed"]}, out / run_name(row)) for row in rows]
+    return [who | line for who, folder in whose for line in lines(folder)]
 
 
 def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequence[dict] = ()) -> None:
@@ -137,35 +140,27 @@ def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequen
     write_csv(to / "runs.csv", rows)
     for measured in (FINAL_SIGNS, FINAL_GRADIENTS):
         (to / measured).unlink(missing_ok=True)  # of the runs that were there before
-    for name, file in (("epochs.csv", run_folder.LOG), ("signs.csv", run_folder.SIGNS)):
-        gathered = []
-        for row in rows:
-            who = {key: row[key] for key in ("method", "seed")}
-            gathered += [{**who, **line} for line in read_csv(out / run_name(row) / file)]
-        write_csv(to / name, gathered)
-    done = {name: json.loads((out / name / run_folder.RUN).read_text()) for name in map(run_name, rows)}
-    run = next(iter(done.values())).copy()
+    write_csv(to / "epochs.csv", beside_who(out, rows, lambda folder: read_csv(folder / run_folder.LOG)))
+    write_csv(to / "signs.csv", beside_who(out, rows, lambda folder: read_csv(folder / run_folder.SIGNS)))
+    done = {name: run_json(out / name) for name in map(run_name, rows)}
+    first = next(iter(done.values()))
+    facts = {k: v for k, v in first.items() if k not in ("method", "seed", "result", "started", "earlier", "launch")}
+    facts |= {"methods": list(dict.fromkeys(row["method"] for row in rows)), "seeds": sorted({r["seed"] for r in rows})}
+    facts |= {"protocol": "last epoch, all test images", "command": command}
     elsewhere = {
-        name: {key: one[key] for key in ("earlier", "machine") if key in one}
-        for name, one in done.items()
-        if "earlier" in one or one["machine"] != run["machine"]
+        name: {key: run[key] for key in ("earlier", "machine") if key in run}
+        for name, run in done.items()
+        if "earlier" in run or run["machine"] != first["machine"]
     }
-    for key in ("method", "seed", "result", "started", "earlier", "launch"):
-        run.pop(key, None)
-    seeds = sorted({row["seed"] for row in rows})
-    write_json(to / "study.json", {**run, "methods": list(dict.fromkeys(r["method"] for r in rows)), "seeds": seeds,
-                                   "protocol": "last epoch, all test images", "command": command,
-                                   **({"elsewhere": elsewhere} if elsewhere else {}),
-                                   **({"left_out": list(left_out)} if left_out else {})})  # fmt: skip
+    facts |= {"elsewhere": elsewhere} if elsewhere else {}
+    facts |= {"left_out": list(left_out)} if left_out else {}
+    write_json(to / "study.json", facts)
 
 
 def measure_runs(out: Path, rows: list[dict], to: Path, measure: Callable[[BinaryNet], list[dict]]) -> None:
     """Write the table ``to``: what ``measure`` finds in the network of each run that ``rows`` names, beside its method
     and seed. No file where it finds nothing, as in the float twin alone."""
-    found = []
-    for row in rows:
-        who = {key: row[key] for key in ("method", "seed")}
-        found += [{**who, **line} for line in measure(load(out / run_name(row)))]
+    found = beside_who(out, rows, lambda folder: measure(load(folder)))
     if found:
         write_csv(writable_folder(to.parent) / to.name, found)
 

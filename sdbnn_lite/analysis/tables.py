@@ -21,9 +21,6 @@ RESULTS = PACKAGE / "results"
 FINAL_SIGNS, FINAL_GRADIENTS, PREDICTIONS = "final_signs.csv", "final_gradients.csv", "predictions.csv"
 
 
-# --- studies ---------------------------------------------------------------------------------------------------------
-
-
 def study_folder(name: str) -> Path:
     """The folder of a committed study's tables."""
     return RESULTS / name
@@ -62,9 +59,6 @@ def summary(table: pd.DataFrame, value: str = "test_accuracy") -> pd.DataFrame:
     """n, mean and sample standard deviation of ``value`` per method, in the order of ``methods.METHODS``."""
     grouped = table.groupby("method")[value].agg(n="count", mean="mean", std="std")
     return grouped.reindex([m for m in METHODS if m in grouped.index])
-
-
-# --- published runs --------------------------------------------------------------------------------------------------
 
 
 def runs_folder() -> Path:
