@@ -2,8 +2,8 @@
 
 zoo/<name>.safetensors, zoo/<name>.json            network and card
 results/runs/<name>/run.json, log.csv, signs.csv   how it was trained
-results/runs/<name>/predictions.csv, final_signs.csv   given the images: what it answers (see ``predictions``), and its
-                                                       signs on images from the whole set (see ``final_signs``)
+                    predictions.csv, final_….csv   given the images: see ``predictions``, ``final_signs``,
+                                                   ``ede_gradients``
 """
 
 import copy
@@ -33,6 +33,7 @@ from .tables import FINAL_GRADIENTS, FINAL_SIGNS, PREDICTIONS, facts_of, runs_fo
 
 SCORE_TOLERANCE = 0.2  # points between the run's own accuracy and the stored file's: another device, or rounding
 Images = ImageSet | StreamedImageSet
+Tables = dict[str, list[dict]]  # rows by file name
 
 
 @dataclass(frozen=True)
@@ -48,27 +49,6 @@ class Target:
         return cls(Path(out) / "zoo", Path(out) / "results" / "runs") if out else cls(ZOO, runs_folder())
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A finished run that may be published as ``name``: its folder, run.json and network, and its file to be."""
-
-    folder: Path
-    run: dict
-    net: BinaryNet
-    name: str
-    file: Path
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What is written of a run: the file's bytes, its card, run.json, and by file name the rows of measured tables."""
-
-    content: bytes
-    card: dict
-    run: dict
-    tables: dict[str, list[dict]]
-
-
 def publish_run(
     folder: str | Path,
     name: str | None = None,
@@ -81,8 +61,8 @@ def publish_run(
     """Make the zoo's entry ``name`` from the finished run in ``folder``; returns its name and its card.
 
     ``name``: by default the network's, with ``_<method>`` for any but sdbnn. An entry of that name is replaced.
-    ``images``: the set it was trained on; then the file itself is scored on all test images, as loading it gives it,
-    and the card holds that figure (and ``run_accuracy``, the run's own); else the card takes the run's.
+    ``images``: the set it was trained on; then the stored file is scored on all test images, and the card holds that
+    figure (and ``run_accuracy``, the run's own); else the card takes the run's.
     ``rounded``: ASD's matrices and 1×1 shortcuts in 16-bit steps (see ``bits``); needs ``images``, since it changes
     the logits.
     ``tables_only``: nothing goes into the zoo (real weights are large: a ResNet-34 takes 85 MB), which may hold no
@@ -94,47 +74,54 @@ def publish_run(
     finished run, a name that can't be one, a network with latent weights of that name, images of another set, and with
     ``tables_only`` a name that the zoo has.
     """
-    to = to or Target.at()
-    finished = check(Path(folder), name, to.zoo)
-    if tables_only and finished.file.is_file():
-        raise UsageError(f"name {finished.name!r}: the zoo holds {finished.file.name}, and these tables are of another "
-                         f"network; choose another name")  # fmt: skip
-    if images is not None and images.label != finished.run["data"]:
-        raise UsageError(f"images: {images.label} given, but the run was on {finished.run['data']}")
-    if rounded and images is None:
-        raise UsageError("rounded: changes weights, so the file has to be scored anew; give the images (--data)")
-    entry = measure(finished, images, rounded)
-    results = writable_folder(Path(to.results) / finished.name)
-    if not tables_only:
-        writable_folder(to.zoo)
-        write_atomic(finished.file, entry.content)
-        write_json(card_path(finished.file), entry.card)
-    write_tables(finished, entry, results)
-    return finished.name, entry.card
-
-
-def check(folder: Path, name: str | None, zoo: Path) -> Finished:
-    """The run in ``folder``; UsageError unless it is finished and may have that name in ``zoo``."""
+    folder, to = Path(folder), to or Target.at()
     run, net = read_run(folder), load(folder / WEIGHTS)
     if any(net.about.get("identity", {}).get(key) != run[key] for key in ("recipe", "method", "seed", "epochs")):
         raise UsageError(f"{folder}: {WEIGHTS} is of another run than {run_folder.RUN}")
-    name = name or (net.name if run["method"] == "sdbnn" else f"{net.name}_{run['method']}")
+    file = entry_file(name or (net.name if run["method"] == "sdbnn" else f"{net.name}_{run['method']}"), to.zoo)
+    if tables_only and file.is_file():
+        raise UsageError(f"name {file.stem!r}: the zoo holds {file.name}, and these tables are of another network; "
+                         f"choose another name")  # fmt: skip
+    if images is not None and images.label != run["data"]:
+        raise UsageError(f"images: {images.label} given, but the run was on {run['data']}")
+    if rounded and images is None:
+        raise UsageError("rounded: changes weights, so the file has to be scored anew; give the images (--data)")
+    content, card, run, tables = measure(run, net, images, rounded)
+    results = writable_folder(Path(to.results) / file.stem)
+    if not tables_only:
+        writable_folder(to.zoo)
+        write_atomic(file, content)
+        write_json(card_path(file), card)
+    write_json(results / run_folder.RUN, run)
+    for table in (run_folder.LOG, run_folder.SIGNS):
+        if (folder / table).is_file():
+            write_atomic(results / table, (folder / table).read_bytes())
+    for table in (PREDICTIONS, FINAL_SIGNS, FINAL_GRADIENTS):
+        (results / table).unlink(missing_ok=True)  # of the entry that was there before
+        if tables.get(table):
+            write_csv(results / table, tables[table])
+    return file.stem, card
+
+
+def entry_file(name: str, zoo: Path) -> Path:
+    """The file of the entry ``name`` in ``zoo``; UsageError unless it may be written."""
     file = Path(zoo) / f"{name}.safetensors"
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UsageError(f"name {name!r}: small letters, digits and _ are allowed, a letter first")
     if file.is_file() and read_tensors(file)[1].get("form") != FORM:  # the notebooks need those
         raise UsageError(f"name {name!r}: {file.name} holds latent weights, which bits can't replace; choose another")
-    return Finished(folder, run, net, name, file)
+    return file
 
 
-def measure(finished: Finished, images: Images | None, rounded: bool) -> Entry:
-    """The network in bit form, scored and measured on ``images`` where there are any; RunError where it isn't the
-    trained one."""
-    run, net, tables = finished.run, finished.net, {}
+def measure(run: dict, net: BinaryNet, images: Images | None, rounded: bool) -> tuple[bytes, dict, dict, Tables]:
+    """The file of ``net`` in bit form, its card and run.json, and what was measured on ``images``, if there are any.
+
+    RunError where the bit form isn't the trained network.
+    """
     about = {**describe(net), "form": FORM, **{k: net.about[k] for k in ("dataset", "data", "identity")}}
     about |= {"rounded": "ASD's matrices and 1×1 shortcuts, to 16-bit steps"} if rounded else {}
-    state = bit_state(net, rounded)
-    stored = rebuild(state, about, finished.file)
+    state, tables = bit_state(net, rounded), {}
+    stored = rebuild(state, about)
     result, more = run["result"], {"scored": f"by the run, on {run['machine']['device']}"}
     if images is not None:
         result, more, tables[PREDICTIONS] = rescore(stored, run, images)
@@ -148,20 +135,13 @@ def measure(finished: Finished, images: Images | None, rounded: bool) -> Entry:
     run = {**run, "command": portable_command(run["command"], run["dataset"])}
     run.pop("launch", None)  # names a machine
     card = make_card(content, stored, run, result, **more)
-    check_same_logits(net, stored, rounded, card["probe"])
-    return Entry(content, card, run, tables)
-
-
-def write_tables(finished: Finished, entry: Entry, results: Path) -> None:
-    """run.json, the run's own tables and the measured ones into the folder ``results``."""
-    write_json(results / run_folder.RUN, entry.run)
-    for table in (run_folder.LOG, run_folder.SIGNS):
-        if (finished.folder / table).is_file():
-            write_atomic(results / table, (finished.folder / table).read_bytes())
-    for table in (PREDICTIONS, FINAL_SIGNS, FINAL_GRADIENTS):
-        (results / table).unlink(missing_ok=True)  # of the entry that was there before
-        if entry.tables.get(table):
-            write_csv(results / table, entry.tables[table])
+    trained = copy.deepcopy(net)
+    if rounded:
+        round_matrices(trained)
+    probe = probe_images(*(card["probe"][key] for key in ("image_size", "mean", "std")))
+    if not torch.equal(probe_logits(trained, probe), probe_logits(stored, probe)):
+        raise RunError("the bit form's logits differ from those of the trained network; nothing was written")
+    return content, card, run, tables
 
 
 def read_run(folder: Path) -> dict:
@@ -182,10 +162,9 @@ def rescore(stored: BinaryNet, run: dict, images: Images) -> tuple[dict, dict, l
     RunError where it is far from the run's own.
     """
     device = torch.device(images.test_images.device if isinstance(images, ImageSet) else images.device).type
-    net = copy.deepcopy(stored).to(device)
+    net, own = copy.deepcopy(stored).to(device), run["result"]["test_accuracy"]
     collector = Collector(net)
     score = evaluate(net, images, forward=collector)
-    own = run["result"]["test_accuracy"]
     if 100 * abs(score.top1 - own) > SCORE_TOLERANCE + 1e-9:
         raise RunError(
             f"the file scores {100 * score.top1:.2f} %, the run itself {100 * own:.2f} %: more than {SCORE_TOLERANCE} "
@@ -197,36 +176,22 @@ def rescore(stored: BinaryNet, run: dict, images: Images) -> tuple[dict, dict, l
     return result, more, collector.table(images).to_dict("records")
 
 
-def check_same_logits(net: BinaryNet, stored: BinaryNet, rounded: bool, probe: dict) -> None:
-    """RunError unless ``stored`` gives the logits of ``net``, or of ``net`` rounded, on the probe, to the last bit."""
-    net = copy.deepcopy(net)
-    if rounded:
-        round_matrices(net)
-    images = probe_images(probe["image_size"], probe["mean"], probe["std"])
-    if not torch.equal(probe_logits(net, images), probe_logits(stored, images)):
-        raise RunError("the bit form's logits differ from those of the trained network; nothing was written")
-
-
 def portable_command(typed: str, dataset: str = "digits") -> str:
     """A run's command for any machine: ``--data DIR`` for its images (also where SDBNN_DATA named them, but not for the
     embedded digits), no --out and --quiet, files by name alone."""
     kept, words = [], iter(shlex.split(typed))
     for word in words:
-        flag, equals, value = word.partition("=")
+        flag, equals, _ = word.partition("=")
         data, out = (len(flag) > 2 and option.startswith(flag) for option in ("--data", "--out"))  # --dat will do
         if (data or out) and not equals:
             next(words, None)
         if data:
             kept += ["--data", "DIR"]
         elif not out and word != "--quiet":
-            kept.append(_by_name(flag) if not equals else f"{flag}={_by_name(value)}")
+            kept.append("=".join(Path(part).name if part.startswith("/") else part for part in word.split("=", 1)))
     if kept and dataset != "digits" and "--data" not in kept:
         kept += ["--data", "DIR"]
     return shlex.join(kept)
-
-
-def _by_name(word: str) -> str:
-    return Path(word).name if word.startswith("/") else word
 
 
 def card_study(zoo: Path, prefix: str, facts: dict) -> list[Path]:
