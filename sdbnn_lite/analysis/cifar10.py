@@ -1,9 +1,5 @@
 """The paper's CIFAR-10 table beside ours, from the committed results; nothing of the paper's is in our columns.
 
-    table()      a row per network, recipe and length: the paper's figure, ours over the seeds, the other protocol
-    markdown()   the same for the README and notebook 05
-    timing()     what the runs took, and what the published schedule would take at that speed
-
 Our figure is the last epoch's on all test images. The published code quotes the best epoch on the test set; that is
 taken from the same runs' logs, and has columns of its own (``best_…``).
 """
@@ -47,29 +43,18 @@ def finished_runs() -> pd.DataFrame:
 
 
 def _row(facts: Mapping, seed: int, last: float, log: pd.DataFrame, source: str) -> dict:
+    elsewhere = facts["earlier"][-1]["epochs"] if "earlier" in facts else 0  # done on other machines than the last
     return {
-        **settings(facts, _SAME),
-        "seed": seed,
-        "last": 100 * last,
-        "best": 100 * log["test_accuracy"].max(),
-        "seconds": log.loc[log["epoch"] > _epochs_elsewhere(facts), "seconds"].median(),
-        "machine": hardware({"machine": facts["machine"]}),
-        "hardware": hardware(facts),
-        "command": facts["command"],
-        "source": source,
-    }
-
-
-def _epochs_elsewhere(facts: Mapping) -> int:
-    """After how many epochs a run came to the machine that finished it."""
-    return facts["earlier"][-1]["epochs"] if "earlier" in facts else 0
+        **settings(facts, _SAME), "seed": seed, "last": 100 * last, "best": 100 * log["test_accuracy"].max(),
+        "seconds": log.loc[log["epoch"] > elsewhere, "seconds"].median(), "hardware": hardware(facts),
+        "machine": hardware({"machine": facts["machine"]}), "command": facts["command"], "source": source,
+    }  # fmt: skip
 
 
 def table() -> pd.DataFrame:
     """A row per network, recipe and length, the paper's order, the longest first; n = 0 where nothing was run yet.
 
-    network, title, recipe, paper (percent), paper_epochs, epochs, n, mean, std (percent, NaN where n < 2), best_mean,
-    best_std, data, test_images, hardware, command, source.
+    Accuracies, the paper's too, in percent; std and best_std are NaN where n < 2.
     """
     runs, rows = finished_runs(), []
     for network, title in TITLES.items():
@@ -81,9 +66,8 @@ def table() -> pd.DataFrame:
         if mine.empty:
             command = f"sdbnn-lite train {PUBLISHED[network].name} --data DIR"
             rows.append({**paper, "recipe": PUBLISHED[network].name, "n": 0, "command": command})
-    return pd.DataFrame(rows, columns=["network", "title", "recipe", "paper", "paper_epochs", "epochs", "n", "mean",
-                                       "std", "best_mean", "best_std", "data", "test_images", "hardware", "command",
-                                       "source"])  # fmt: skip
+    columns = "network title recipe paper paper_epochs epochs n mean std best_mean best_std data test_images hardware"
+    return pd.DataFrame(rows, columns=[*columns.split(), "command", "source"])
 
 
 def markdown(rows: pd.DataFrame | None = None) -> str:

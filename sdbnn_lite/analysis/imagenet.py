@@ -1,13 +1,8 @@
 """ImageNet's two stages, and Imagenette's with their teacher, from the committed results; nothing of the paper's in our
-columns.
-
-    table(dataset)       a row per part (teacher, stage1, stage2), method and length: top-1 and top-5 over the seeds
-    markdown(rows)       the same for notebook 06
-    paper_markdown()     the paper's two ImageNet rows, and ours beside them where they were run
-    stage_signs(...)     the signs of each stage's binary layers, for the figure
-
-A published run belongs to a part by its recipe, whatever its name in ``results/runs``.
+columns. A published run belongs to a part by its recipe, whatever its name in ``results/runs``.
 """
+
+from operator import neg
 
 import pandas as pd
 
@@ -60,27 +55,24 @@ def runs(dataset: str = "imagenette") -> pd.DataFrame:
     ]
     columns = [*_SAME, "name", "seed", "top1", "top5", "hardware", "command"]
     found = pd.DataFrame(rows, columns=columns).drop_duplicates([*_SAME, "seed"])
-    order = {part: number for number, part in enumerate(TITLES)}, {m: number for number, m in enumerate(METHODS)}
-    places = found.assign(_p=found["part"].map(order[0]), _m=found["method"].map(order[1]), _e=-found["epochs"])
-    return found.loc[places.sort_values(["_p", "_e", "_m", "seed", "name"]).index].reset_index(drop=True)
+    place = {"part": list(TITLES).index, "epochs": neg, "method": list(METHODS).index}
+    return found.sort_values(["part", "epochs", "method", "seed", "name"], ignore_index=True,
+                             key=lambda column: column.map(place.get(column.name, lambda value: value)))  # fmt: skip
 
 
 def table(dataset: str = "imagenette") -> pd.DataFrame:
     """A row per part, method and length, the longest first; n = 0 where a part wasn't run yet.
 
-    part, method, epochs, image_size, n, mean, std, top5 (percent; std NaN where n < 2), data, test_images, hardware,
-    command, names.
+    mean and std of top-1, and top5, in percent over the seeds; std is NaN where n < 2.
     """
     found, rows = runs(dataset), []
     for part, recipe in parts_of(dataset).items():
         mine = found[found["part"] == part]
         for row, same in groups(mine, _SAME, ("hardware", "command")):
-            rows.append({
-                **row, **mean_std(same["top1"]), "top5": same["top5"].mean(), "names": ", ".join(same["name"])
-            })  # fmt: skip
+            rows.append({**row, **mean_std(same["top1"]), "top5": same["top5"].mean()})
         if mine.empty:
             rows.append({"part": part, "method": USUAL[part], "epochs": RECIPES[recipe].epochs, "n": 0})
-    return pd.DataFrame(rows, columns=[*_SAME, "n", "mean", "std", "top5", "hardware", "command", "names"])
+    return pd.DataFrame(rows, columns=[*_SAME, "n", "mean", "std", "top5", "hardware", "command"])
 
 
 def markdown(rows: pd.DataFrame, dataset: str = "imagenette") -> str:
@@ -95,55 +87,35 @@ def markdown(rows: pd.DataFrame, dataset: str = "imagenette") -> str:
             cells += ["–", "–", 0, "not run yet", "–"]
         lines.append(cells)
     filled = markdown_table(("Part", "Method", "Pixels", "Epochs", "n", "top-1", "top-5"), lines)
-    return "\n".join([filled, "", _legend(rows, dataset), *_origins(rows)])
-
-
-def _legend(rows: pd.DataFrame, dataset: str) -> str:
-    there = rows[rows["n"] > 0]
-    would = f"This trains all parts, one after the other: `{train_command(dataset)}`."
+    there, would = rows[rows["n"] > 0], f"This trains all parts, one after the other: `{train_command(dataset)}`."
     if there.empty:
-        return f"Nothing of this was run for the package yet. {would}"
-    missing = "" if (rows["n"] > 0).all() else f" {would}"
-    return measured_on(there, "validation images") + missing
-
-
-def _origins(rows: pd.DataFrame) -> list[str]:
-    """A line for each command: the parts that it trained, and on what."""
-    said: dict[str, list[str]] = {}
-    for row in rows[rows["n"] > 0].to_dict("records"):
-        mine = said.setdefault(f"{row['hardware']}: `{row['command']}`", [])
-        mine.append(f"{row['part']} (`{row['method']}`)")
-    lines = [f"- {', '.join(dict.fromkeys(parts))}, {how}" for how, parts in said.items()]
-    return ["", *lines] if lines else []
+        return f"{filled}\n\nNothing of this was run for the package yet. {would}"
+    legend = measured_on(there, "validation images") + ("" if len(there) == len(rows) else f" {would}")
+    trained: dict[str, list[str]] = {}  # command: the parts that it trained
+    for row in there.to_dict("records"):
+        parts = trained.setdefault(f"{row['hardware']}: `{row['command']}`", [])
+        parts.append(f"{row['part']} (`{row['method']}`)")
+    origins = (f"- {', '.join(dict.fromkeys(parts))}, {how}" for how, parts in trained.items())
+    return "\n".join([filled, "", legend, "", *origins])
 
 
 def paper_markdown() -> str:
     """The paper's ImageNet table; our column holds what was run on ImageNet itself, and says so where nothing was."""
-    found = _usual(table("imagenet"))
+    found = _usual(table("imagenet").query("n > 0"))
     heads = ("ResNet-18: weights / activations", "The paper: top-1", "The paper: top-5", "Ours: top-1", "Ours: top-5")
     lines = []
-    for part, (top1, top5) in PAPER.items():
-        ours = ["not run here", "not run here"]
-        if part in found:
-            row = found[part]
-            ours = [f"{in_percent(row['mean'], row['std'])}, {row['epochs']:.0f} epochs, n = {row['n']}",
-                    f"{row['top5']:.2f} %"]  # fmt: skip
-        bits = "1 / 1 bit, stage 2" if part == "stage2" else "32 / 1 bits, stage 1"
-        lines.append((bits, f"{top1} %", f"{top5} %", *ours))
+    for part, bits in (("stage2", "1 / 1 bit, stage 2"), ("stage1", "32 / 1 bits, stage 1")):
+        ours = ("not run here", "not run here")
+        if row := found.get(part):
+            ours = (f"{in_percent(row['mean'], row['std'])}, {row['epochs']:.0f} epochs, n = {row['n']}",
+                    f"{row['top5']:.2f} %")  # fmt: skip
+        lines.append((bits, *(f"{percent} %" for percent in PAPER[part]), *ours))
     return markdown_table(heads, lines)
-
-
-# --- single runs -----------------------------------------------------------------------------------------------------
 
 
 def longest(dataset: str = "imagenette") -> dict[str, str]:
     """Part -> the name of its longest run with the method that its recipe is meant for, the lowest seed of it."""
-    found, chosen = runs(dataset), {}
-    for part in parts_of(dataset):
-        mine = found[(found["part"] == part) & (found["method"] == USUAL[part])]
-        if len(mine):
-            chosen[part] = mine.iloc[0]["name"]
-    return chosen
+    return {part: row["name"] for part, row in _usual(runs(dataset)).items()}
 
 
 def logs(dataset: str = "imagenette") -> dict[str, pd.DataFrame]:
@@ -163,13 +135,9 @@ def stage_signs(dataset: str = "imagenette") -> tuple[pd.DataFrame, str]:
     return pd.concat(found[1:] or found, ignore_index=True), "; ".join(dict.fromkeys(where))
 
 
-# --- in words --------------------------------------------------------------------------------------------------------
-
-
 def in_words(dataset: str = "imagenette") -> str:
     """What was reached, with all that has to stand beside it; "" where nothing was run."""
-    there = _usual(table(dataset))
-    if not there:
+    if not (there := _usual(table(dataset).query("n > 0"))):
         return ""
     said = [
         f"{TITLES[part].partition(':')[0].lower()} {in_percent(row['mean'], row['std'])} after {row['epochs']:.0f} "
@@ -182,7 +150,7 @@ def in_words(dataset: str = "imagenette") -> str:
 
 def stages_in_words(rows: pd.DataFrame) -> str:
     """What each step down in precision costs, as far as the parts are there."""
-    best, said = _usual(rows), []
+    best, said = _usual(rows.query("n > 0")), []
     for one, other, what in (("teacher", "stage1", "binary activations (and a smaller network)"),
                              ("stage1", "stage2", "binary weights on top")):  # fmt: skip
         if one in best and other in best:
@@ -203,9 +171,6 @@ def stages_in_words(rows: pd.DataFrame) -> str:
 
 
 def _usual(rows: pd.DataFrame) -> dict[str, dict]:
-    """The longest row of each part, with the method that its recipe is meant for."""
-    found: dict[str, dict] = {}
-    for row in rows[rows["n"] > 0].to_dict("records"):
-        if row["method"] == USUAL[row["part"]]:
-            found.setdefault(row["part"], row)
-    return found
+    """The first, and so longest, of ``rows`` of each part with the method that its recipe is meant for."""
+    usual = rows[rows["method"] == rows["part"].map(USUAL)].drop_duplicates("part")
+    return {row["part"]: row for row in usual.to_dict("records")}
