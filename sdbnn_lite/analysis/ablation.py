@@ -1,7 +1,6 @@
 """The ablation on CIFAR-10 in numbers and in words: which part earns what, and whether accuracy follows the signs.
 
-Everything is computed from the study's committed tables, whatever methods and seeds they hold so far; a sentence never
-says more than so few runs can carry.
+From the study's committed tables, whatever they hold so far; a sentence never says more than so few runs can carry.
 """
 
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.methods import METHODS
+from .captions import seed_counts
 from .cifar10 import TITLES
 from .final_signs import last_signs
 from .rank_test import FEWEST, RankTest, rank_test
@@ -21,6 +21,7 @@ STUDY = "cifar10-resnet20"
 PLANNED = ("float", "bnn", "xnor", "irnet", "rsign", "asd", "wsd", "sdbnn")
 SEEDS = 2  # planned
 COMMAND = f"sdbnn-lite study {STUDY} --epochs 15 --methods {','.join(PLANNED)} --seeds {SEEDS} --data DIR --publish"
+MEASURES = ["entropy", "sign_difference", "test_accuracy"]
 PARTS = (  # what two methods differ in: (the part, with it, without it)
     ("ASD, with WSD in both", "sdbnn", "wsd"),
     ("WSD, with ASD in both", "sdbnn", "asd"),
@@ -53,10 +54,9 @@ def means_in_words() -> str:
     if not ready():
         return ""
     means, facts = summary(read_study(STUDY)), study_facts(STUDY)
-    seeds = " to ".join(dict.fromkeys(f"{n:.0f}" for n in (means["n"].min(), means["n"].max())))
     ordered = means.sort_values("mean", ascending=False).itertuples()
     said = ", ".join(f"{METHODS[row.Index].short} {100 * row.mean:.1f}" for row in ordered)
-    length = f"{TITLES[facts['network']]}, {facts['epochs']} epochs, n = {seeds} each"
+    length = f"{TITLES[facts['network']]}, {facts['epochs']} epochs, n = {seed_counts(means['n'])} each"
     return f"At equal length ({length}) the methods reach {said} %."
 
 
@@ -65,9 +65,6 @@ def missing_in_words(runs: pd.DataFrame) -> str:
     methods, seeds = missing(runs)
     wanted = ([", ".join(methods)] if methods else []) + ([f"a second seed of {', '.join(seeds)}"] if seeds else [])
     return f"Still to come: {'; '.join(wanted)}." if wanted else ""
-
-
-# --- which part earns what -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -110,12 +107,10 @@ def contrasts(runs: pd.DataFrame, test_images: int) -> list[Contrast]:
     for part, one, other in PARTS:
         if one in accuracy and other in accuracy:
             a, b = accuracy[one], accuracy[other]
-            p, q = a.mean() / 100, b.mean() / 100
-            noise = 200 * np.sqrt((p * (1 - p) + q * (1 - q)) / test_images)
+            n, points, (p, q) = (len(a), len(b)), float(a.mean() - b.mean()), (a.mean() / 100, b.mean() / 100)
+            noise = 200 * float(np.sqrt((p * (1 - p) + q * (1 - q)) / test_images))
             apart = bool(a.min() > b.max() or a.max() < b.min())
-            chance = 2 / comb(len(a) + len(b), len(a))
-            n = (len(a), len(b))
-            found.append(Contrast(part, one, other, n, float(a.mean() - b.mean()), float(noise), apart, chance))
+            found.append(Contrast(part, one, other, n, points, noise, apart, by_chance=2 / comb(sum(n), n[0])))
     return found
 
 
@@ -127,8 +122,7 @@ def contrasts_in_words(found: Sequence[Contrast]) -> str:
     if firm:
         said = "; ".join(f"{c.part}: {c.points:+.2f} points" for c in firm)
         rest = len(found) - len(firm)
-        open_ones = f" The other {rest} can't be told from chance." if rest > 1 else (
-            " The other one can't be told from chance." if rest else "")  # fmt: skip
+        open_ones = f" The other {'one' if rest == 1 else rest} can't be told from chance." if rest else ""
         seeds = min(min(c.n) for c in firm)
         careful = f" With {seeds} seeds each this is a hint, no proof." if seeds < 4 else ""
         return f"All seeds are apart, by more than the test images' noise, in: {said}.{open_ones}{careful}"
@@ -140,9 +134,6 @@ def contrasts_in_words(found: Sequence[Contrast]) -> str:
     return "None of these differences is clear of the seeds' spread and of the test images' noise."
 
 
-# --- does accuracy follow the signs? ---------------------------------------------------------------------------------
-
-
 def signs_and_accuracy(name: str = STUDY) -> tuple[pd.DataFrame, str]:
     """Final signs beside accuracy, a row per run and layer, and on which images the signs were measured."""
     signs, about = last_signs(name)
@@ -152,13 +143,12 @@ def signs_and_accuracy(name: str = STUDY) -> tuple[pd.DataFrame, str]:
 
 def over_layers(table: pd.DataFrame) -> pd.DataFrame:
     """A row per run: the mean of each measure over the layers, every layer counting the same."""
-    kept = ["entropy", "sign_difference", "test_accuracy"]
-    return table.groupby(["method", "seed"], sort=False)[kept].mean().reset_index()
+    return table.groupby(["method", "seed"], sort=False)[MEASURES].mean().reset_index()
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """A row per method: the mean over its seeds, in the order of ``METHODS``."""
-    means = table.groupby("method")[["entropy", "sign_difference", "test_accuracy"]].mean()
+    means = table.groupby("method")[MEASURES].mean()
     return means.reindex([m for m in METHODS if m in means.index])
 
 
@@ -184,9 +174,8 @@ def by_layer(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     rows = []
     for layer in table["layer"].unique():
         points = over_seeds(table[table["layer"] == layer])
-        r = correlation(points, measure)
-        rows.append({"layer": layer, "n": len(points), "rho": r.rho if r else np.nan, "p": r.p if r else np.nan,
-                     "visible": r.visible if r else np.nan})  # fmt: skip
+        found = correlation(points, measure) or RankTest(np.nan, np.nan, len(points), np.nan)
+        rows.append({"layer": layer, **found._asdict()})
     return pd.DataFrame(rows, columns=["layer", "n", "rho", "p", "visible"])
 
 
@@ -225,11 +214,10 @@ def layers_in_words(found: pd.DataFrame) -> str:
     known = found.dropna(subset=["rho"])
     if known.empty:
         return "There are too few methods yet for a correlation in any layer."
-    below, expected = int((known["p"] < 0.05).sum()), 0.05 * len(known)
-    positive = int((known["rho"] > 0).sum())
+    n, positive, below = len(known), (known["rho"] > 0).sum(), (known["p"] < 0.05).sum()
     return (
-        f"ρ is positive in {positive} of {len(known)} layers. {below} of {len(known)} have p < 0.05; chance alone "
-        f"would give about {expected:.0f}, and more at a time, since the layers belong to the same networks."
+        f"ρ is positive in {positive} of {n} layers. {below} of {n} have p < 0.05; chance alone would give about "
+        f"{0.05 * n:.0f}, and more at a time, since the layers belong to the same networks."
     )
 
 
@@ -241,19 +229,18 @@ def asd_in_words(table: pd.DataFrame) -> str:
     pairs = [(one, other) for one, other in SHIFTED if {one, other} <= set(table["method"])]
     if not pairs:
         return "No two networks that differ in ASD are there yet, so nothing can be said about it."
-    said, lower, compared = [], 0, 0
+    means, said, lower = table.groupby(["method", "layer"])["sign_difference"].mean(), [], []
     for one, other in pairs:
-        means = table.groupby(["method", "layer"])["sign_difference"].mean()
         gap = means[one] - means[other]
         n = min(table.loc[table["method"] == m, "seed"].nunique() for m in (one, other))
         said.append(
             f"`{one}` against `{other}`: {means[one].mean():.3f} and {means[other].mean():.3f}, lower in "
             f"{(gap < 0).sum()} of {len(gap)} layers (n = {n} seed{'s' * (n > 1)} each)"
         )
-        lower, compared = lower + int((gap < 0).sum()), compared + len(gap)
-    if lower > 0.9 * compared:
+        lower += [*(gap < 0)]
+    if np.mean(lower) > 0.9:
         so = "As on the digits, outputs differ *less* with ASD"
-    elif lower < 0.1 * compared:
+    elif np.mean(lower) < 0.1:
         so = "Other than on the digits, outputs differ *more* with ASD, as the paper says"
     else:
         so = "It depends on the layer: in some the outputs differ less with ASD, in others more"

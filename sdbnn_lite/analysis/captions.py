@@ -15,10 +15,14 @@ def hardware(facts: Mapping) -> str:
     return ", then ".join(names).replace("(R)", "").replace("(TM)", "") + others
 
 
+def seed_counts(n: Sequence[int]) -> str:
+    """The smallest and the largest of ``n``, or the one number that all are."""
+    return " to ".join(dict.fromkeys((f"{min(n):.0f}", f"{max(n):.0f}")))
+
+
 def study_line(facts: Mapping, n: Sequence[int]) -> str:
     """Data set, network, epochs, number of seeds and test images of a study's figure."""
-    seeds = " to ".join(dict.fromkeys((f"{min(n):.0f}", f"{max(n):.0f}")))
     return (
-        f"{facts['data']}; {facts['network']}, {facts['epochs']} epochs, n = {seeds}; "
+        f"{facts['data']}; {facts['network']}, {facts['epochs']} epochs, n = {seed_counts(n)}; "
         f"last epoch, all {facts['test_images']:,} test images"
     )

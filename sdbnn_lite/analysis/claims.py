@@ -1,7 +1,7 @@
 """The paper's five claims, each beside what we measured: live, from the trained networks and tables in the package.
 
-Whatever a sentence here says comes from a number that was just computed; a Claim carries both, so that a notebook or a
-test can assert the numbers. A claim that these small networks can't decide says so.
+Whatever a sentence here says comes from a number that was just computed; a Claim carries both, so that notebooks and
+tests can assert the numbers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +24,7 @@ from ..system.text import markdown_table
 from ..weights import zoo
 from . import ablation, cifar10
 from . import imagenet as imagenet_results
+from .seeds import in_percent
 from .tables import read_study, study_facts, summary
 
 YES, PARTLY, NO, UNDECIDED = VERDICTS = ("yes", "partly", "no", "not decided here")
@@ -33,28 +34,20 @@ SCALED = tuple(m.name for m in METHODS.values() if m.scale)
 CONTROL = "ede"  # the same gradient as ASD, WSD and both, without a shift
 COUNTED = {"digits_convnet": 8, "cifar10_resnet18": 32}  # networks whose extra operations are counted; pixels a side
 SEED = 0
+Nets, Recorded = Mapping[str, BinaryNet], Mapping[str, Mapping[str, LayerSigns]]  # by method, and by layer
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper.
+    """One claim of the paper."""
 
-    number     1 to 5
-    claim      what the paper says, in our words
-    paper      the paper's own figure or wording for it
-    measured   what we measured: data set, epochs and n in the sentence
-    holds      one of ``VERDICTS``
-    where      the notebook in which to see it
-    numbers    what ``measured`` is made of, to be asserted
-    """
-
-    number: int
-    claim: str
-    paper: str
-    measured: str
-    holds: str
-    where: str
-    numbers: Mapping[str, float]
+    number: int  # 1 to 5
+    claim: str  # what the paper says, in our words
+    paper: str  # the paper's own figure or wording for it
+    measured: str  # what we measured: data set, epochs and n in the sentence
+    holds: str  # one of ``VERDICTS``
+    where: str  # the notebook in which to see it
+    numbers: Mapping[str, float]  # what ``measured`` is made of, to be asserted
 
     def __post_init__(self) -> None:
         if self.holds not in VERDICTS:
@@ -91,12 +84,7 @@ def markdown(claims: Sequence[Claim], folder: str = "notebooks/") -> str:
     ])  # fmt: skip
 
 
-# --- 1: scaling factors ----------------------------------------------------------------------------------------------
-
-
-def _scaling(
-    nets: Mapping[str, BinaryNet], recorded: Mapping[str, Mapping[str, LayerSigns]], images: int, about: str
-) -> Claim:
+def _scaling(nets: Nets, recorded: Recorded, images: int, about: str) -> Claim:
     layers = [layer for method in SCALED for layer in recorded[method].values()]
     flips, outputs = sum(layer.scale_flips for layer in layers), sum(layer.outputs for layer in layers)
     with torch.no_grad():
@@ -115,35 +103,22 @@ def _scaling(
     )
 
 
-# --- 2: what decides a sign ------------------------------------------------------------------------------------------
-
-
 def predicted_share(w: np.ndarray, p: np.ndarray) -> np.ndarray:
     """(O,) share of +1 of each output, predicted from the signs ``w`` (O, C, k, k) and the inputs' shares ``p`` (C,).
 
     As if all inputs were independent (and none padded): y has mean Σ w·(2p-1) and variance Σ 4p(1-p), and is about
     normal; P(y >= 0) = Φ((mean + 1) / std), since y moves in steps of 2.
     """
-    _, _, *kernel = w.shape
     mean = (w.sum(axis=(2, 3)) * (2 * p - 1)).sum(axis=1)
-    std = np.sqrt(np.prod(kernel) * (4 * p * (1 - p)).sum())
-    if std == 0:
-        return (mean >= 0).astype(float)
-    return norm.cdf((mean + 1) / std)
+    std = np.sqrt(np.prod(w.shape[2:]) * (4 * p * (1 - p)).sum())
+    return norm.cdf((mean + 1) / std) if std else (mean >= 0).astype(float)
 
 
-def _distribution(
-    nets: Mapping[str, BinaryNet], recorded: Mapping[str, Mapping[str, LayerSigns]], images: int, about: str
-) -> Claim:
-    fits, entropies, dead = [], [], 0
-    for method, net in nets.items():
-        for name, layer in binary_layers(net).items():
-            seen = recorded[method][name]
-            predicted = predicted_share(layer.binary_weight().detach().numpy(), seen.input_after)
-            fits.append(np.corrcoef(predicted, seen.output)[0, 1])
-            entropies.append(seen.entropy)
-            dead += int(seen.dead.sum())
-    entropies = np.concatenate(entropies)
+def _distribution(nets: Nets, recorded: Recorded, images: int, about: str) -> Claim:
+    fits, every = [], [seen for method in nets for seen in recorded[method].values()]
+    weights = [layer.binary_weight().detach().numpy() for net in nets.values() for layer in binary_layers(net).values()]
+    fits = [np.corrcoef(predicted_share(w, seen.input_after), seen.output)[0, 1] for w, seen in zip(weights, every)]
+    entropies, dead = np.concatenate([seen.entropy for seen in every]), sum(int(seen.dead.sum()) for seen in every)
     numbers = {
         "layers": len(fits),
         "channels": len(entropies),
@@ -151,7 +126,6 @@ def _distribution(
         "r_median": float(np.median(fits)),
         "r_highest": float(max(fits)),
         "dead": dead,
-        "lowest_entropy": float(entropies.min()),
         "below_half_a_bit": int((entropies < 0.5).sum()),
     }
     return Claim(
@@ -170,16 +144,8 @@ def _distribution(
     )
 
 
-# --- 3 and 4: the two shifts -----------------------------------------------------------------------------------------
-
-
-def _per_seed(last: pd.DataFrame, method: str, layer: str, column: str) -> np.ndarray:
-    chosen = last[(last["method"] == method) & (last["layer"] == layer)].sort_values("seed")
-    return chosen[column].to_numpy()
-
-
-def _spread(values: np.ndarray) -> str:
-    return f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
+def _spread(values: pd.Series) -> str:
+    return f"{values.mean():.3f} ± {values.std():.3f}"
 
 
 @torch.no_grad()
@@ -202,16 +168,12 @@ def _frozen(net: BinaryNet, images: torch.Tensor) -> float:
 def _asd(last: pd.DataFrame, recorded: Mapping[str, LayerSigns], frozen: float, about: str) -> Claim:
     # Moves to -1: of all flips, those that the share of +1 didn't gain.
     back = [s.input_flips - (s.input_after.mean() - s.input_before.mean()) for s in recorded.values()]
-    flips = np.concatenate([_per_seed(last, "asd", layer, "input_flips") for layer in last["layer"].unique()])
-    entropy = {
-        layer: (_per_seed(last, "asd", layer, "entropy"), _per_seed(last, CONTROL, layer, "entropy"))
-        for layer in last["layer"].unique()
-    }
-    compared = [
-        f"{_spread(ours)} bit in {layer}, {_spread(control)} without" for layer, (ours, control) in entropy.items()
-    ]
+    flips = last.loc[last["method"] == "asd", "input_flips"]
+    per_seed = last.pivot(index="seed", columns=["method", "layer"], values="entropy")
+    entropy = {layer: (per_seed["asd", layer], per_seed[CONTROL, layer]) for layer in last["layer"].unique()}
+    compared = [f"{_spread(ours)} bit in {layer}, {_spread(ede)} without" for layer, (ours, ede) in entropy.items()]
     lower = sum(int((ours < control).sum()) for ours, control in entropy.values())
-    pairs = sum(len(ours) for ours, _ in entropy.values())
+    pairs = len(per_seed) * len(entropy)
     numbers = {
         "flips_lowest": float(flips.min()),
         "flips_highest": float(flips.max()),
@@ -230,14 +192,14 @@ def _asd(last: pd.DataFrame, recorded: Mapping[str, LayerSigns], frozen: float, 
         f"over the images, {100 * frozen:.1f} % of the signs at most would differ (n = 1). The convolution's output "
         f"signs, before batch norm, then differ {'*less*' if lower > pairs / 2 else 'more'}: entropy "
         f"{'; '.join(compared)}; lower in {lower} of {pairs} pairs of layer and seed ({about}, mean ± std, "
-        f"n = {pairs // len(entropy)} seeds, EDE's gradient in both).",
+        f"n = {len(per_seed)} seeds, EDE's gradient in both).",
         PARTLY if lower else YES,
         "02_activation_self_distribution.ipynb",
         numbers,
     )
 
 
-def _wsd(last: pd.DataFrame, nets: Mapping[str, BinaryNet], about: str) -> Claim:
+def _wsd(last: pd.DataFrame, nets: Nets, about: str) -> Claim:
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
         fresh = binary_layers(build("cifar10_resnet18", "wsd")).values()
@@ -246,10 +208,8 @@ def _wsd(last: pd.DataFrame, nets: Mapping[str, BinaryNet], about: str) -> Claim
         alpha = max(x.wsd.alpha.abs().max().item() for x in binary_layers(nets["wsd"]).values())
     weights = sum(x.weight.numel() for x in fresh)
     flips = last.loc[last["method"] == "wsd", "weight_flips"]
-    ours, control = (
-        last[last["method"] == method].groupby("seed")["entropy"].mean().to_numpy() for method in ("wsd", CONTROL)
-    )
-    difference, spread = abs(ours.mean() - control.mean()), max(ours.std(ddof=1), control.std(ddof=1))
+    ours, control = (last[last["method"] == m].groupby("seed")["entropy"].mean() for m in ("wsd", CONTROL))
+    difference, spread = abs(ours.mean() - control.mean()), max(ours.std(), control.std())
     same = difference <= spread
     numbers = {
         "weights": weights,
@@ -281,42 +241,35 @@ def _upper(x: float) -> str:
     return f"{10.0 ** np.ceil(np.log10(x)):g}" if x > 0 else "0"
 
 
-# --- 5: accuracy and cost --------------------------------------------------------------------------------------------
-
-
-def _accuracy_and_cost(nets: Mapping[str, BinaryNet], images: torch.Tensor, facts: Mapping, about: str) -> Claim:
+def _accuracy_and_cost(nets: Nets, images: torch.Tensor, facts: Mapping, about: str) -> Claim:
     runs = read_study(STUDY)
     table = summary(runs).loc[list(BINARY)]
     p = float(kruskal(*(runs.loc[runs["method"] == m, "test_accuracy"] for m in BINARY)).pvalue)
-    ours, best = table.loc["sdbnn"], table["mean"].idxmax()
-    gaps, spreads = (ours["mean"] - table["mean"]).abs(), np.hypot(ours["std"], table["std"])
+    ours, best = table.loc["sdbnn"], METHODS[table["mean"].idxmax()].short
     with torch.no_grad():
         changed = sum(int((nets[m](images).argmax(1) != fold_scale(nets[m])(images).argmax(1)).sum()) for m in SCALED)
     cost = {network: extra_operations(network, size) for network, size in COUNTED.items()}
     numbers = {
         "n": int(ours["n"]),
         "sdbnn": float(ours["mean"]),
-        "sdbnn_std": float(ours["std"]),
         "lowest": float(table["mean"].min()),
         "highest": float(table["mean"].max()),
         "p": p,
-        "largest_gap_in_spreads": float((gaps / spreads).max()),
         "predictions_changed_by_folding": changed,
         "predictions": len(SCALED) * len(images),
     }
     for network, extra in cost.items():
         numbers |= {f"{network}_{key}": value for key, value in (*vars(extra).items(), ("asd", extra.asd))}
     big = cost["cifar10_resnet18"]
-    title = METHODS[best].short
     return Claim(
         5,
         "With both and no scaling factor, SD-BNN is more accurate than the BNNs of its time, at less cost than "
         "XNOR-Net's scaling.",
         "CIFAR-10: ResNet-18 92.5 %, ResNet-20 86.9 %, VGG-Small 90.8 %; "
         "ImageNet: ResNet-18 66.5 % top-1, 86.7 % top-5",
-        f"*Accuracy*: {_elsewhere()} On {about}, SD-BNN reaches "
-        f"{_percent(ours)}, the {len(table)} binary methods' means lie between {100 * table['mean'].min():.1f} and "
-        f"{100 * table['mean'].max():.1f} % ({title}), and the seeds' spread "
+        f"*Accuracy*: {_elsewhere()} On {about}, SD-BNN reaches {in_percent(100 * ours['mean'], 100 * ours['std'], 1)}, "
+        f"the {len(table)} binary methods' means lie between {100 * table['mean'].min():.1f} and "
+        f"{100 * table['mean'].max():.1f} % ({best}), and the seeds' spread "
         f"{'hides any' if p > 0.05 else 'is smaller than the'} difference (n = {ours['n']:.0f} seeds, "
         f"{facts['test_images']} test images; Kruskal-Wallis p = {p:.2f}). *Cost*, extra operations for one image in "
         f"cifar10_resnet18: ASD {big.asd:,}, XNOR-Net's scales of inputs and filters {big.two_sided_scale:,}, a scale "
@@ -335,7 +288,3 @@ def _elsewhere() -> str:
     no_run = "{} hasn't been run here yet."
     imagenet = imagenet_results.in_words("imagenet") or no_run.format("ImageNet")
     return f"{cifar or no_run.format('CIFAR-10')} {imagenet}"
-
-
-def _percent(row: pd.Series) -> str:
-    return f"{100 * row['mean']:.1f} ± {100 * row['std']:.1f} %"

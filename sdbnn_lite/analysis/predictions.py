@@ -1,7 +1,7 @@
 """What a network answers to every test image: kept as a table, counted as a confusion matrix, searched for mistakes.
 
-predictions.csv   a row per test image, in the set's order: true, predicted (class numbers), p_true, p_predicted (the
-                  probabilities that the network gives to both)
+predictions.csv   a row per test image, in the set's order: class numbers, true and predicted, and the probability that
+                  the network gives to each, p_true and p_predicted
 """
 
 import json
@@ -9,6 +9,7 @@ import json
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.metrics import confusion_matrix
 from torch import Tensor, nn
 
 from ..data.in_memory import ImageSet
@@ -18,6 +19,7 @@ from ..training.run_folder import RUN
 from .tables import PREDICTIONS, results_of
 
 COLUMNS = ("true", "predicted", "p_true", "p_predicted")
+VEHICLES = ("airplane", "automobile", "ship", "truck")  # CIFAR-10's other six are animals
 DIGITS = 3  # of a probability: enough to sort mistakes by, and the file stays small
 
 
@@ -59,9 +61,7 @@ def read_predictions(name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
 def confusion(table: pd.DataFrame, classes: int) -> np.ndarray:
     """int (classes, classes): how many images of the row's class were taken for the column's."""
-    counts = np.zeros((classes, classes), dtype=int)
-    np.add.at(counts, (table["true"].to_numpy(), table["predicted"].to_numpy()), 1)
-    return counts
+    return confusion_matrix(table["true"], table["predicted"], labels=range(classes))
 
 
 def most_confused(counts: np.ndarray, most: int = 3) -> list[tuple[int, int, int]]:
@@ -99,17 +99,12 @@ def pictures(table: pd.DataFrame, images: ImageSet, label: str) -> np.ndarray:
     return images.test_images[places].permute(0, 2, 3, 1).cpu().numpy()
 
 
-VEHICLES = frozenset({"airplane", "automobile", "ship", "truck"})  # CIFAR-10's other six are animals
-
-
 def kinds_apart(counts: np.ndarray, classes: tuple[str, ...]) -> bool:
-    """Whether mistakes within animals or within vehicles outnumber those between them, for each possible pair."""
-    vehicle = np.array([name in VEHICLES for name in classes])
-    within = (vehicle[:, None] == vehicle) & ~np.eye(len(classes), dtype=bool)
+    """Whether a pair of animals or of vehicles is confused more than twice as often as one of each, on average."""
+    vehicle = np.isin(classes, VEHICLES)
     between = vehicle[:, None] != vehicle
-    if not within.any() or not between.any():
-        return False
-    return bool(counts[within].mean() > 2 * counts[between].mean())
+    within = ~between & ~np.eye(len(classes), dtype=bool)
+    return bool(within.any() and between.any() and counts[within].mean() > 2 * counts[between].mean())
 
 
 def in_words(counts: np.ndarray, classes: tuple[str, ...]) -> str:

@@ -46,8 +46,7 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> RankTest:
         raise UsageError(f"x {x.shape}, y {y.shape}: two lists of the same length are needed, at least 4 long")
     if np.isnan(x).any() or np.isnan(y).any() or np.ptp(x) == 0 or np.ptp(y) == 0:
         raise UsageError("x, y: NaN, or a list whose values are all the same; ranks need differences")
-    n, result = len(x), stats.spearmanr(x, y)
-    rho, p = float(result.statistic), float(result.pvalue)
+    n, (rho, p) = len(x), map(float, stats.spearmanr(x, y))
     if n <= EXACT:
         by_chance = _correlations(stats.rankdata(x), stats.rankdata(y))
         return RankTest(rho, float(np.mean(by_chance >= abs(rho) - 1e-9)), n, _visible(n))
