@@ -10,11 +10,12 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..packed.tiles import LANES, WORDS
 from ..system.llvm import I64, Loop, splat
 
-# compiled in: tiles.py 7553c9bb, llvm.py f2a19a71
+# compiled in: llvm.py f2a19a71
 
+LANES = 8
+WORDS = ir.VectorType(I64, LANES)
 SUMS, CHAINS = 8, 12  # vectors of sums that don't wait for each other: of bits, of floats
 WORDS_A_TURN = SUMS * LANES
 FLOATS = 16 if binding.get_host_cpu_features().get("avx512f") else 8  # in a vector

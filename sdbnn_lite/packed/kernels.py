@@ -15,26 +15,18 @@ from numba import njit, prange
 
 from . import tiles
 
-# compiled in: tiles.py 7553c9bb, llvm.py f2a19a71
+# compiled in: tiles.py 333b2d66, llvm.py f2a19a71
 
 _options = {"parallel": True, "cache": True, "nogil": True, "error_model": "numpy"}
 _inline = {"cache": True, "nogil": True, "error_model": "numpy"}
 FILTERS, PIXELS = tiles.FILTERS, tiles.PIXELS
 
 
-@njit(**_inline)
-def _word(values, shifts, itemsize):
-    """64 bits [value + shift >= 0]; both are addresses."""
-    if itemsize == 4:
-        return tiles.word_of_float32(values, shifts)
-    return tiles.word_of_float64(values, shifts)
-
-
 @njit(**_options)
 def sign_words(x, shift, padding, words):
     """words = the signs of x + shift."""
     images, height, width, channels = x.shape
-    whole, size = channels // 64, x.itemsize
+    whole, size, zero = channels // 64, x.itemsize, x.dtype.type(0)
     for i in prange(images * height):
         n, row = i // height, i % height
         s0 = shift.ctypes.data + n * channels * size
@@ -42,7 +34,7 @@ def sign_words(x, shift, padding, words):
             x0 = x.ctypes.data + (i * width + column) * channels * size
             to = words[n, row + padding, column + padding]
             for k in range(whole):
-                to[k] = _word(x0 + 64 * k * size, s0 + 64 * k * size, size)
+                to[k] = tiles.word_of(x0 + 64 * k * size, s0 + 64 * k * size, zero)
             if channels % 64:
                 word = np.uint64(0)
                 for c in range(whole * 64, channels):
@@ -92,11 +84,12 @@ def convolve(words, weight, base, starts, classes, unit, y):
 
 
 @njit(**_inline)
-def _activated(value, one, slope, c):
-    """Hardtanh where ``slope`` is empty, else PReLU with channel c's slope; ``one`` is 1 of the value's type."""
-    if len(slope) == 0:
-        return min(max(value, -one), one)
-    return value * slope[c] if value < 0 else value
+def _sum_at(y, n, row, column, c, pooled):
+    """A sum of y, or the maximum of 2×2 of them."""
+    if not pooled:
+        return y[n, row, column, c]
+    upper = max(y[n, 2 * row, 2 * column, c], y[n, 2 * row, 2 * column + 1, c])
+    return max(upper, max(y[n, 2 * row + 1, 2 * column, c], y[n, 2 * row + 1, 2 * column + 1, c]))
 
 
 @njit(**_options)
@@ -151,16 +144,13 @@ def finish(y, pooled, factor, offset, slope, shortcut, has_shortcut, out):
         for column in range(width):
             to = out[n, row, column]
             for c in range(outputs):
-                best = y[n, row, column, c]
-                if pooled:
-                    best = max(
-                        max(y[n, 2 * row, 2 * column, c], y[n, 2 * row, 2 * column + 1, c]),
-                        max(y[n, 2 * row + 1, 2 * column, c], y[n, 2 * row + 1, 2 * column + 1, c]),
-                    )
-                value = factor[c] * out.dtype.type(best) + offset[c]
+                value = factor[c] * out.dtype.type(_sum_at(y, n, row, column, c, pooled)) + offset[c]
                 if has_shortcut:
                     value += shortcut[n, row, column, c]
-                to[c] = _activated(value, one, slope, c)
+                if len(slope) == 0:
+                    to[c] = min(max(value, -one), one)
+                else:
+                    to[c] = value * slope[c] if value < 0 else value
 
 
 @njit(**_options)
@@ -176,19 +166,12 @@ def switch_words(y, pooled, switch, flip, padding, words):
         n, row = i // (high - 2 * padding), i % (high - 2 * padding)
         best = np.empty(outputs, y.dtype)
         for column in range(wide - 2 * padding):
-            if pooled:
-                for c in range(outputs):
-                    best[c] = max(
-                        max(y[n, 2 * row, 2 * column, c], y[n, 2 * row, 2 * column + 1, c]),
-                        max(y[n, 2 * row + 1, 2 * column, c], y[n, 2 * row + 1, 2 * column + 1, c]),
-                    )
-            else:
-                for c in range(outputs):
-                    best[c] = y[n, row, column, c]
+            for c in range(outputs):
+                best[c] = _sum_at(y, n, row, column, c, pooled)
             to = words[n, row + padding, column + padding]
             for k in range(whole):
                 at = 64 * k * y.itemsize
-                to[k] = tiles.word_of_sums(best.ctypes.data + at, switch.ctypes.data + at, zero) ^ flip[k]
+                to[k] = tiles.word_of(best.ctypes.data + at, switch.ctypes.data + at, zero) ^ flip[k]
             if outputs % 64:
                 word = np.uint64(0)
                 for c in range(whole * 64, outputs):

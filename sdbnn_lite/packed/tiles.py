@@ -14,8 +14,6 @@ from ..system.llvm import F32, F64, I16, I32, I64, Loop, load, splat, store
 
 FILTERS = 16  # of a tile: one vector of 32-bit lanes
 PIXELS = 8  # of the larger tile
-LANES = 8
-WORDS = ir.VectorType(I64, LANES)
 _SUMS, _FLOATS = ir.VectorType(I32, FILTERS), ir.VectorType(F32, FILTERS)
 A = types.intp
 
@@ -43,19 +41,29 @@ def _sums(builder, args, pixels):
     return [builder.sub(b, builder.add(s, s)) for b, s in zip(begin, outer.results[:pixels])]
 
 
-def _sums_tile(pixels, like):
-    def emit(context, builder, signature, args):
-        out, out_pixel, _ = args[6:]
-        for p, value in enumerate(_sums(builder, args[:6], pixels)):
-            if like.bitwidth == 16:
-                value = builder.trunc(value, ir.VectorType(I16, FILTERS))
-            store(builder, value, builder.add(out, builder.mul(out_pixel, I64(p))), like.bitwidth // 8)
-        return context.get_dummy_value()
+def _sums_of(pixels: int):
+    @intrinsic
+    def tile(typingctx, places, rows, row, words, weight, bases, out, out_pixel, like):
+        """out (pixels, 16) = base - 2·popcounts of x XOR w over ``rows`` kernel rows of ``words`` 32-bit words.
 
-    return types.void(*[A] * 8, like), emit
+        ``places`` and ``bases`` (pixels,) int64: where each pixel's words and its base values start; distances in
+        bytes. ``like``: a number of out's type, int16 or int32.
+        """
+
+        def emit(context, builder, signature, args):
+            out, out_pixel, _ = args[6:]
+            for p, value in enumerate(_sums(builder, args[:6], pixels)):
+                if like.bitwidth == 16:
+                    value = builder.trunc(value, ir.VectorType(I16, FILTERS))
+                store(builder, value, builder.add(out, builder.mul(out_pixel, I64(p))), like.bitwidth // 8)
+            return context.get_dummy_value()
+
+        return types.void(*[A] * 8, like), emit
+
+    return tile
 
 
-def _layer_tile(pixels, *, prelu):
+def _layer_of(pixels: int, *, prelu: bool):
     def emit(context, builder, signature, args):
         out, out_pixel, factor, offset, slope, shortcut, shortcut_pixel = args[6:]
         values = _sums(builder, args[:6], pixels)
@@ -74,99 +82,45 @@ def _layer_tile(pixels, *, prelu):
             store(builder, value, builder.add(out, builder.mul(out_pixel, I64(p))), 4)
         return context.get_dummy_value()
 
-    return emit
+    @intrinsic
+    def tile(
+        typingctx, places, rows, row, words, weight, bases, out, out_pixel, factor, offset, slope, shortcut, around
+    ):
+        """out (pixels, 16) float32 = act(factor·y + offset + shortcut), y as in :func:`_sums_of`.
+
+        act: Hardtanh, which doesn't use ``slope``, or PReLU; ``around``: the shortcut's bytes from pixel to pixel.
+        """
+        return types.void(*[A] * 13), emit
+
+    return tile
 
 
-_LAYER_TILE = types.void(*[A] * 13)
+sums_8px, sums_1px = _sums_of(PIXELS), _sums_of(1)
+hardtanh_8px, hardtanh_1px = _layer_of(PIXELS, prelu=False), _layer_of(1, prelu=False)
+prelu_8px, prelu_1px = _layer_of(PIXELS, prelu=True), _layer_of(1, prelu=True)
 
 
 @intrinsic
-def sums_8px(typingctx, places, rows, row, words, weight, bases, out, out_pixel, like):
-    """out (8, 16) = base - 2·popcounts of x XOR w over ``rows`` kernel rows of ``words`` 32-bit words.
+def word_of(typingctx, values, limits, like):
+    """64 comparisons of the numbers at two addresses in a word, the first in the lowest bit.
 
-    ``places`` and ``bases`` (8,) int64: where each pixel's words and its base values start; distances in bytes.
-    ``like``: a number of out's type, int16 or int32.
+    [value + limit >= 0] of float32 or float64, [value >= limit] of int16 or int32: the type of ``like``.
     """
-    return _sums_tile(PIXELS, like)
-
-
-@intrinsic
-def sums_1px(typingctx, places, rows, row, words, weight, bases, out, out_pixel, like):
-    """The same for one pixel."""
-    return _sums_tile(1, like)
-
-
-@intrinsic
-def hardtanh_8px(
-    typingctx, places, rows, row, words, weight, bases, out, out_pixel, factor, offset, slope, shortcut, shortcut_pixel
-):
-    """out (8, 16) float32 = hardtanh(factor·y + offset + shortcut), y as in :func:`sums_8px`; slope isn't used."""
-    return _LAYER_TILE, _layer_tile(PIXELS, prelu=False)
-
-
-@intrinsic
-def hardtanh_1px(
-    typingctx, places, rows, row, words, weight, bases, out, out_pixel, factor, offset, slope, shortcut, shortcut_pixel
-):
-    """The same for one pixel."""
-    return _LAYER_TILE, _layer_tile(1, prelu=False)
-
-
-@intrinsic
-def prelu_8px(
-    typingctx, places, rows, row, words, weight, bases, out, out_pixel, factor, offset, slope, shortcut, shortcut_pixel
-):
-    """The same as :func:`hardtanh_8px` with PReLU: negative values times ``slope``."""
-    return _LAYER_TILE, _layer_tile(PIXELS, prelu=True)
-
-
-@intrinsic
-def prelu_1px(
-    typingctx, places, rows, row, words, weight, bases, out, out_pixel, factor, offset, slope, shortcut, shortcut_pixel
-):
-    """The same for one pixel."""
-    return _LAYER_TILE, _layer_tile(1, prelu=True)
-
-
-def _emit_word(kind: ir.Type, lanes: int, compare):
-    """64 comparisons of ``values`` with ``limits``, in a word: the first in the lowest bit."""
+    real = isinstance(like, types.Float)
+    kind = {32: F32, 64: F64}[like.bitwidth] if real else ir.IntType(like.bitwidth)
+    lanes = 512 // like.bitwidth
+    vector = ir.VectorType(kind, lanes)
 
     def emit(context, builder, signature, args):
-        values, limits = args[:2]
-        size = 64 // lanes
-        vector = ir.VectorType(kind, lanes)
         word = I64(0)
         for i in range(64 // lanes):
-            a = load(builder, vector, builder.add(values, I64(i * lanes * size)), size)
-            b = load(builder, vector, builder.add(limits, I64(i * lanes * size)), size)
-            some = builder.bitcast(compare(builder, a, b), ir.IntType(lanes))
+            a, b = (load(builder, vector, builder.add(at, I64(64 * i)), 64 // lanes) for at in args[:2])
+            if real:
+                bits = builder.fcmp_ordered(">=", builder.fadd(a, b), ir.Constant(vector, [0.0] * lanes))
+            else:
+                bits = builder.icmp_signed(">=", a, b)
+            some = builder.bitcast(bits, ir.IntType(lanes))
             word = builder.or_(word, builder.shl(builder.zext(some, I64), I64(i * lanes)))
         return word
 
-    return emit
-
-
-def _sum_is_positive(builder, a, b):
-    return builder.fcmp_ordered(">=", builder.fadd(a, b), ir.Constant(a.type, [0.0] * a.type.count))
-
-
-def _reaches(builder, a, b):
-    return builder.icmp_signed(">=", a, b)
-
-
-@intrinsic
-def word_of_float32(typingctx, values, shifts):
-    """64 bits [value + shift >= 0] of 64 float32 at each address."""
-    return types.uint64(A, A), _emit_word(F32, 16, _sum_is_positive)
-
-
-@intrinsic
-def word_of_float64(typingctx, values, shifts):
-    """64 bits [value + shift >= 0] of 64 float64 at each address."""
-    return types.uint64(A, A), _emit_word(F64, 8, _sum_is_positive)
-
-
-@intrinsic
-def word_of_sums(typingctx, values, limits, like):
-    """64 bits [value >= limit] of 64 numbers at each address, int16 or int32 as ``like``."""
-    return types.uint64(A, A, like), _emit_word(ir.IntType(like.bitwidth), 512 // like.bitwidth, _reaches)
+    return types.uint64(A, A, like), emit
