@@ -110,12 +110,12 @@ def binary_layers(net: nn.Module) -> dict[str, BinaryConv2d]:
     }
 
 
-def set_ede(net: nn.Module, t: float) -> None:
-    """Set EDE's t, and k = max(1/t, 1), in every binary layer of ``net`` (buffers, so checkpoints keep them).
+def set_ede(net: nn.Module, t: float, k: float | None = None) -> None:
+    """Set EDE's t and k (None: max(1/t, 1)) in every binary layer of ``net`` (buffers, so checkpoints keep them).
 
     Raises UsageError unless t is finite and > 0.
     """
-    k = ede_k(t)
+    k = ede_k(t) if k is None else k
     for layer in net.modules():
         if isinstance(layer, BinaryConv2d):
             layer.ede_t.fill_(t)

@@ -4,12 +4,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from ..errors import UsageError
 from . import imagenet_augment
 from .augment import Augmentation, Draws, crop, draw, draw_centres, erase, normalise, pixel_table
 from .base import Batches, ImageSetBase
+
+SPLIT_SEED = 0  # of the images held out for validation: the same ones in every search
 
 
 @dataclass(kw_only=True, eq=False)
@@ -38,6 +41,24 @@ class ImageSet(ImageSetBase):
         """The same set with its images and labels on ``device``, where its batches will be made."""
         names = ("train_images", "train_labels", "test_images", "test_labels")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+    def validation_split(self, count: int) -> "ImageSet":
+        """``count`` training images as test images, the same ones every time, and the rest to train on.
+
+        Every class keeps its share. No test image of this set is in it. Raises UsageError unless both parts hold an
+        image of every class.
+        """
+        if not self.num_classes <= count <= self.num_train - self.num_classes:
+            most = self.num_train - self.num_classes
+            raise UsageError(f"validation={count}: {self.label} has {self.num_train} training images; "
+                             f"{self.num_classes} to {most} of them can be held out")  # fmt: skip
+        labels = self.train_labels.cpu()
+        rest, held = train_test_split(range(len(labels)), test_size=count, stratify=labels, random_state=SPLIT_SEED)
+        return replace(
+            self, label=f"{self.label}, {count:,} training images held out",
+            train_images=self.train_images[rest], train_labels=self.train_labels[rest],
+            test_images=self.train_images[held], test_labels=self.train_labels[held],
+        )  # fmt: skip
 
     def check(self, augmentation: Augmentation) -> None:
         """Raise UsageError where the images are too small to be mirrored by as much, or have no colours to vary."""

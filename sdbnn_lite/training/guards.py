@@ -1,4 +1,4 @@
-"""What stops a run that can't continue: a loss or weight that isn't finite, a GPU that is full. Each says what to try."""
+"""What stops a run: a loss or a weight that isn't finite, a GPU that is full. Each says what to try."""
 
 import math
 from collections.abc import Iterator

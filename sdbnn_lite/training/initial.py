@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..core.layers import binary_layers
 from ..core.models import BinaryNet, build
 from ..data.augment import Augmentation
 from ..data.in_memory import ImageSet
@@ -37,6 +38,9 @@ def initial_network(
         torch.manual_seed(seed)
         fitting = {"stage": recipe.stage, "in_channels": images.channels, **sized}
         net = build(recipe.network, method, images.num_classes, **fitting)
+    with torch.no_grad():
+        for layer in binary_layers(net).values():
+            layer.weight *= recipe.initial_scale
     if init is not None:
         start = load(init)
         if in_bits(start):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ..errors import UsageError, unknown
 
+CHOICES = {"optimizer": ("sgd", "adam"), "schedule": ("cosine", "linear"), "ede_k": ("published", "peak")}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -30,6 +32,8 @@ class Recipe:
                        linear layer, not on batch norm, ASD's matrices, α, β, scales and biases; see ``optimizers``
     ema                decay d of the weights' moving average, 0 <= d < 1; above 0 the average is what is scored and
                        saved, with batch-norm statistics of its own; see ``averaging``
+    initial_scale      factor on the binary layers' latent weights before the first step; above 1 signs flip later
+    ede_k              "published": k = max(1/t, 1); "peak": k = 1/t, so that the surrogate gradient's peak stays 1
     reflect            pad with the mirrored image instead of zeros
     cutout             side in pixels of a square that is erased at a random place of every training image (0: none)
     alternate_flip     flip each image in every second epoch instead of by chance
@@ -59,6 +63,8 @@ class Recipe:
     distill: float = 0.0
     decay_all: bool = True
     ema: float = 0.0
+    initial_scale: float = 1.0
+    ede_k: str = "published"
     reflect: bool = False
     cutout: int = 0
     alternate_flip: bool = False
@@ -73,9 +79,11 @@ class Recipe:
             raise UsageError(f"batch_size={self.batch_size!r}: batch norm needs at least 2 images")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise UsageError(f"lr={self.lr!r}: a finite number above 0 is needed")
-        for field, choices in (("optimizer", ("sgd", "adam")), ("schedule", ("cosine", "linear"))):
+        for field, choices in CHOICES.items():
             if getattr(self, field) not in choices:
                 raise unknown(field, getattr(self, field), choices)
+        if not (math.isfinite(self.initial_scale) and self.initial_scale > 0):
+            raise UsageError(f"initial_scale={self.initial_scale!r}: a finite number above 0 is needed")
         if not isinstance(self.warmup_epochs, int) or not 0 <= self.warmup_epochs < self.epochs:
             raise UsageError(
                 f"warmup_epochs={self.warmup_epochs!r}: a whole number from 0 to {self.epochs - 1} is needed"

@@ -1,6 +1,7 @@
 """The training loop: epoch by epoch, resumable to the bit, and it never loses a finished epoch."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,7 @@ class Trainer:
         self.kept = "nothing was saved yet"
         self.log: list[dict] = []
         self.signs: list[dict] = []
+        self.after_epoch: Callable[[int, Score], None] = lambda epoch, score: None  # a search reports and prunes here
 
     def resume(self, tensors: dict, about: dict, out: Path) -> None:
         """Put the run back to where its checkpoint was written, also within an epoch."""
@@ -102,7 +104,8 @@ class Trainer:
         Several processes stop together: after the step at which they next exchange their sums.
         """
         recipe, now, step, processes = self.recipe, self.progress, self.step, self.processes
-        set_ede(self.net, ede_schedule(now.epoch, recipe.epochs, *recipe.ede))
+        t = ede_schedule(now.epoch, recipe.epochs, *recipe.ede)
+        set_ede(self.net, t, 1 / t if recipe.ede_k == "peak" else None)
         set_lr(self.optimizer, recipe.lr_at(now.epoch))
         self.generator.set_state(self.epoch_start)
         self.net.train()
@@ -172,6 +175,7 @@ class Trainer:
                 if whole:
                     with enough_memory("while the test images were scored", FREE, self.kept):
                         score = self.end_epoch()
+                    self.after_epoch(now.epoch, score)
                 self.save(out)
                 stopping, *_ = self.processes.total(stop())
                 if stopping and now.epoch < recipe.epochs:
