@@ -267,9 +267,9 @@ def _accuracy_and_cost(nets: Nets, images: torch.Tensor, facts: Mapping, about: 
         "XNOR-Net's scaling.",
         "CIFAR-10: ResNet-18 92.5 %, ResNet-20 86.9 %, VGG-Small 90.8 %; "
         "ImageNet: ResNet-18 66.5 % top-1, 86.7 % top-5",
-        f"*Accuracy*: {_elsewhere()} On {about}, SD-BNN reaches {in_percent(100 * ours['mean'], 100 * ours['std'], 1)}, "
-        f"the {len(table)} binary methods' means lie between {100 * table['mean'].min():.1f} and "
-        f"{100 * table['mean'].max():.1f} % ({best}), and the seeds' spread "
+        f"*Accuracy*: {_elsewhere()} On {about}, SD-BNN reaches "
+        f"{in_percent(100 * ours['mean'], 100 * ours['std'], 1)}, the {len(table)} binary methods' means lie between "
+        f"{100 * table['mean'].min():.1f} and {100 * table['mean'].max():.1f} % ({best}), and the seeds' spread "
         f"{'hides any' if p > 0.05 else 'is smaller than the'} difference (n = {ours['n']:.0f} seeds, "
         f"{facts['test_images']} test images; Kruskal-Wallis p = {p:.2f}). *Cost*, extra operations for one image in "
         f"cifar10_resnet18: ASD {big.asd:,}, XNOR-Net's scales of inputs and filters {big.two_sided_scale:,}, a scale "

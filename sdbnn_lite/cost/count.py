@@ -83,22 +83,19 @@ class Cost:
 
     def to_json(self) -> str:
         """Layers and totals."""
-        rows = self.frame().to_dict("records")
         about = {key: getattr(self, key) for key in ("network", "method", "image_size")}
-        return json.dumps({**about, "total": {key: self.total(key) for key in SUMS}, "layers": rows}, indent=2)
+        totals = {key: self.total(key) for key in SUMS}
+        return json.dumps({**about, "total": totals, "layers": self.frame().to_dict("records")}, indent=2)
 
     def text(self) -> str:
         """An aligned table with the totals under it."""
         heads = ("layer", "kind", "outputs", "BOPs", "FLOPs", "method", "folds away", "OPs", "1-bit", "32-bit", "bytes")
         keys = ("bops", "flops", "stays", "folds", "ops", "binary_params", "real_params", "bytes")
-        lines = [heads] + [
-            (row.name, row.kind, row.outputs, *(f"{getattr(row, key):,.0f}" for key in keys)) for row in self.layers
-        ]
-        lines.append(("in all", "", "", *(f"{self.total(key):,.0f}" for key in keys)))
-        size = f"{self.image_size}×{self.image_size}"
+        lines = [(r.name, r.kind, r.outputs, *(f"{getattr(r, key):,.0f}" for key in keys)) for r in self.layers]
+        total = ("in all", "", "", *(f"{self.total(key):,.0f}" for key in keys))
         return "\n".join([
-            f"{self.network}, method {self.method}, one image of {size} pixels",
-            aligned_table(lines, [i >= 3 for i in range(len(heads))]),
+            f"{self.network}, method {self.method}, one image of {self.image_size}×{self.image_size} pixels",
+            aligned_table([heads, *lines, total], [i >= 3 for i in range(len(heads))]),
             f"OPs = BOPs/64 + FLOPs + method = {self.total('ops'):,.0f}",
             f"XNOR-Net's input scale K would add {self.total('input_scale'):,} FLOPs",
         ])  # fmt: skip
@@ -115,40 +112,24 @@ def cost(network: str, method: str = "sdbnn", *, image_size: int | None = None, 
     sized = {"image_size": size} if network in ("digits_convnet", "cifar10_vgg_small") else {}
     with torch.random.fork_rng():
         net = build(network, method, num_classes, **sized).eval()
-    rows: list[LayerCost] = []
-    names = {module: name for name, module in net.named_modules()}
-
-    def watch(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
-        rows.append(_row(names[module], module, inputs[0], output))
-
-    for module in names:
-        if isinstance(module, (BinaryConv2d, nn.Conv2d)) or (isinstance(module, nn.Linear) and _is_own(names[module])):
-            module.register_forward_hook(watch)
+    rows: list[LayerCost] = []  # ASD's two linear layers are in that of their convolution
+    for name, module in net.named_modules():
+        if isinstance(module, (BinaryConv2d, nn.Conv2d, nn.Linear)) and ".asd." not in name:
+            module.register_forward_hook(lambda module, x, y, name=name: rows.append(_row(name, module, x[0], y)))
     with torch.no_grad():
         net(torch.zeros(1, net.options["in_channels"], size, size))
-    counted = sum(row.binary_params + row.real_params for row in rows)
-    rest = sum(p.numel() for p in net.parameters()) - counted - _only_for_training(net)
-    statistics = sum(b.numel() for name, b in net.named_buffers() if name.endswith(("running_mean", "running_var")))
-    rows.append(LayerCost("norms", "norms", "", real_params=rest + statistics))
-    return Cost(network, method, size, tuple(rows))
-
-
-def _is_own(name: str) -> bool:
-    """Whether a linear layer stands for itself: ASD's two are counted with their convolution."""
-    return ".asd." not in f".{name}."
-
-
-def _only_for_training(net: nn.Module) -> int:
-    """Parameters that predicting doesn't need: WSD's α (in ŵ already) and the learned scales (in batch norm)."""
-    return sum(p.numel() for name, p in net.named_parameters() if name.endswith(("wsd.alpha", "learned_scale.factor")))
+    unneeded = ("wsd.alpha", "learned_scale.factor")  # to predict: they are in ŵ already, and in batch norm
+    needed = sum(p.numel() for name, p in net.named_parameters() if not name.endswith(unneeded))
+    needed += sum(b.numel() for name, b in net.named_buffers() if name.endswith(("running_mean", "running_var")))
+    rest = needed - sum(row.binary_params + row.real_params for row in rows)
+    return Cost(network, method, size, (*rows, LayerCost("norms", "norms", "", real_params=rest)))
 
 
 def _row(name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> LayerCost:
     shape = "×".join(map(str, y.shape[1:]))
     weights = module.weight.numel()
     if isinstance(module, nn.Linear):
-        bias = 0 if module.bias is None else module.bias.numel()
-        return LayerCost(name, "linear", shape, flops=weights, real_params=weights + bias)
+        return LayerCost(name, "linear", shape, flops=weights, real_params=sum(p.numel() for p in module.parameters()))
     pixels, products = y[0, 0].numel(), weights * y[0, 0].numel()
     if not isinstance(module, BinaryConv2d) or not module.method.binary:
         return LayerCost(name, "real conv", shape, flops=products, real_params=weights)

@@ -16,14 +16,10 @@ from .count import cost
 class ExtraOperations:
     """What a method adds to the binary convolutions of a network, for one image; ±1 operations aren't counted.
 
-    asd_macs          2·C·max(C//r, 1) a layer: the two small matrices
-    asd_mean          C·H·W additions a layer: the mean over the image. The shift itself folds into the threshold,
-                      sign(a + s) = [a >= -s]
-    scale             C_out·H'·W' multiplications a layer: a factor per filter, not folded into batch norm
-    folded_scale      0: batch norm multiplies by a number per filter anyway
-    two_sided_scale   XNOR-Net's own, with the input's scale K, which ``method="xnor"`` leaves out: the mean of |a| over
-                      the channels (C·H·W), a k×k mean of it (k²·H'·W'), two multiplications per output
-    asd_bytes         of ASD's real weights, float32; ``packed_bytes`` of the binary weights, one bit each
+    The formulas are those of ``count``: ASD's two matrices (asd_macs) and its mean over the image (asd_mean); a factor
+    per filter (scale), which is 0 once it is folded into batch norm; XNOR-Net's own scales of inputs and filters
+    (two_sided_scale), which ``method="xnor"`` leaves out. asd_bytes: ASD's real weights as float32; packed_bytes: the
+    binary weights, one bit each.
     """
 
     asd_macs: int

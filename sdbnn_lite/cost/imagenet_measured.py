@@ -1,9 +1,5 @@
 """What ``imagenet_plan`` needs of ImageNet's networks and can be measured without a GPU, on any machine.
 
-    kept_per_image     bytes that one image leaves for the backward pass
-    parameter_counts   of student and teacher
-    core_seconds       what distilled training costs a core of this machine's CPU
-
 Bytes are counted, so they are the same on every machine. Seconds are this one's processor time, which hardly depends
 on what else it does.
 """
@@ -52,12 +48,9 @@ def core_seconds(images: int = 4, rounds: int = 2, image_size: int = 224) -> flo
     net = _network(recipe.stage, "sdbnn").train()
     with torch.random.fork_rng():
         teacher = Teacher("resnet34", 1000).eval().requires_grad_(False)
-    loss = TrainingLoss(distill=recipe.distill, teacher=teacher.classify)
-    step = Step(net, make_optimizer(net, recipe), loss)
+        x, y = torch.randn(images, 3, image_size, image_size), torch.randint(1000, (images,))
+    step = Step(net, make_optimizer(net, recipe), TrainingLoss(distill=recipe.distill, teacher=teacher.classify))
     step.begin(0.0, 0)
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(images, 3, image_size, image_size, generator=generator)
-    y = torch.randint(1000, (images,), generator=generator)
     seconds = []
     with one_thread():
         for _ in range(rounds + 1):

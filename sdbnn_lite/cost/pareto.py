@@ -1,7 +1,6 @@
 """Accuracy against cost, for every network that comes with the package: who gets more for less?
 
-A network is on the *Pareto front* of its data set where no other one is as accurate and as cheap, and better in one of
-both. What a network costs is counted by ``cost``; its accuracy is that of its card in the zoo.
+What a network costs is counted by ``cost``; its accuracy is that of its card in the zoo.
 """
 
 import json
@@ -19,22 +18,19 @@ COLUMNS = ["name", "dataset", "network", "method", "epochs", "accuracy", "images
 
 
 def zoo_table() -> pd.DataFrame:
-    """A row per trained network in the package, data sets in alphabetical order.
-
-    ``accuracy`` is in percent, ``images`` is how many were scored.
-    """
+    """A row per trained network in the package, by data set; accuracy in percent, of so many ``images``."""
     rows = []
     for path in sorted(ZOO.glob("*.json")):
         card = json.loads(path.read_text(encoding="utf-8"))
         counted = cost(card["network"], card["method"])
         of_card = (card[key] for key in ("dataset", "network", "method", "epochs"))
         scored = 100 * card["test_accuracy"], card["test_images"]
-        rows.append((path.stem, *of_card, *scored, *(counted.total(what) for what in COSTS)))
+        rows.append((path.stem, *of_card, *scored, *map(counted.total, COSTS)))
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["dataset", "network"], kind="stable", ignore_index=True)
 
 
 def pareto_front(costs: Sequence[float], accuracies: Sequence[float]) -> np.ndarray:
-    """(n,) bool: True where no other is at most as costly and at least as accurate, and better in one of both.
+    """(n,) bool, the Pareto front: no other is at most as costly and at least as accurate, and better in one of both.
 
     Raises UsageError where the two differ in length.
     """

@@ -2,8 +2,7 @@
 
 torch gets three chances, and its fastest counts: NCHW, channels_last, and the latter with weights prepacked by mkldnn.
 Ours has two columns: the popcount convolution alone, and with packing the activations, which is what a network needs.
-Every round runs all of them, interleaved; a ratio is that of two runs of the same round, its median and 10th-90th
-percentile stand in the table.
+Every round runs all of them, interleaved; ratios are those of a round: their median and 10th-90th percentile.
 """
 
 from collections.abc import Callable
@@ -47,9 +46,7 @@ def _convolution(channels: int, side: int, batch: int, rounds: int) -> dict[str,
     ways = implementations(x, w, BareLayer(w))
     with torch.inference_mode():
         same = torch.equal(ways["NCHW"]().permute(0, 2, 3, 1), torch.from_numpy(ways["packed"]()).float())
-        times = interleaved(ways, rounds, WARM_UP, RUNS)
-    best = min((way for way in times if way not in ("popcount", "packed")), key=lambda way: np.median(times[way]))
-    return _row(f"{channels}@{side}", batch, best, times, goal(channels, batch), same)
+    return _row(f"{channels}@{side}", batch, ways, rounds, {"equal": same, "goal": goal(channels, batch)})
 
 
 def implementations(x: np.ndarray, w: np.ndarray, layer: BareLayer) -> dict[str, Callable[[], Any]]:
@@ -97,31 +94,27 @@ def _network(name: str, side: int, batch: int, rounds: int, wanted: float) -> di
     twin, twin_last = (build(name, "float").eval() for _ in range(2))
     twin_last = twin_last.to(memory_format=torch.channels_last)
     packed = pack(build(name, "sdbnn").eval())
-    ways = {
-        "NCHW": lambda: twin(images),
-        "channels_last": lambda: twin_last(last),
-        "packed": lambda: packed(images),
-    }
+    ways = {"NCHW": lambda: twin(images), "channels_last": lambda: twin_last(last), "packed": lambda: packed(images)}
+    small = name == "cifar10_resnet20"  # 16 channels fill a quarter of a word: no goal
+    return _row(name, batch, ways, rounds, {"equal": None, "goal": None if small else wanted})
+
+
+def _row(name: str, batch: int, ways: dict[str, Callable], rounds: int, more: dict[str, Any]) -> dict[str, Any]:
+    """Times all ``ways``; ``more``: equal and goal."""
     with torch.inference_mode():
         times = interleaved(ways, rounds, WARM_UP, RUNS)
-    best = min(("NCHW", "channels_last"), key=lambda way: np.median(times[way]))
-    small = name == "cifar10_resnet20"  # 16 channels fill a quarter of a word: no goal
-    return _row(name, batch, best, times, None if small else wanted, None)
-
-
-def _row(name: str, batch: int, best: str, times: dict[str, np.ndarray], wanted: float | None, same) -> dict[str, Any]:
     middle = {way: float(np.median(values)) for way, values in times.items()}
-    reached = float(np.median(times[best] / times["packed"]))
+    best = min(middle.keys() - {"popcount", "packed"}, key=middle.get)
+    alone = "popcount" in times
     return {
         "what": name,
         "batch": batch,
         "float32": best,
         "float32_ms": round(middle[best], 3),
-        "popcount_ms": round(middle["popcount"], 3) if "popcount" in middle else None,
+        "popcount_ms": round(middle["popcount"], 3) if alone else None,
         "packed_ms": round(middle["packed"], 3),
-        "float32/popcount": ratio(times[best], times["popcount"]) if "popcount" in times else None,
+        "float32/popcount": ratio(times[best], times["popcount"]) if alone else None,
         "float32/packed": ratio(times[best], times["packed"]),
-        "equal": same,
-        "goal": wanted,
-        "met": None if wanted is None else reached >= wanted,
+        **more,
+        "met": None if more["goal"] is None else bool(np.median(times[best] / times["packed"]) >= more["goal"]),
     }
