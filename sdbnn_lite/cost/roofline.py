@@ -5,14 +5,14 @@
     predicted     max(arithmetic, bytes / bandwidth)    seconds; arithmetic is products / peak, where every word is full
 
 A *product* is one multiplication and its addition: an FMA of float32, or one bit of XOR, popcount and addition. All is
-meant for, and measured on, one thread: that of one core.
+of one thread, on one core.
 
     float32     torch's convolution, its weights laid out in advance; floats in, floats out
     bits        the popcount convolution alone: words in, int16 out
     packed      the same, with taking the signs of floats and packing them before, as a network needs it
 """
 
-import time
+import timeit
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -22,7 +22,7 @@ import torch
 
 from ..errors import UsageError, unknown
 from ..packed.network import BareLayer
-from ..packed.words import WORD, sum_type, unpack_words
+from ..packed.words import WORD, sum_type
 from ..system.devices import one_thread
 from .time_packed import implementations
 
@@ -31,9 +31,6 @@ SETS = (2**18, 2**22, 2**27)  # bytes that a copy touches: what fits into the in
 SLICE = 240_000_000  # products of a sample; larger layers are timed on a part of them
 SLICE_VALUES = 400_000  # activations of a sample, at most
 SAMPLES = 2
-
-
-# --- formulas --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -141,9 +138,6 @@ def _known(kind: str) -> str:
     return kind
 
 
-# --- measured --------------------------------------------------------------------------------------------------------
-
-
 @lru_cache(maxsize=1)
 def measure_peaks() -> Peaks:
     """This machine's, best of several short samples; measured once a process, in about a second.
@@ -165,23 +159,14 @@ def _copied(copy: Callable, size: int) -> float:
     """Bytes a second, read and written ones, of copying within ``size`` bytes."""
     source, target = np.ones(size // 16, np.uint64), np.zeros(size // 16, np.uint64)
     times = max(1, 2**23 // size)  # so that a sample lasts long enough for the clock
-
-    def run() -> None:
-        for _ in range(times):
-            copy(source, target)
-
-    return times * size / best(run, 8)
+    return times * size / best(lambda: copy(source, target), 8, times)
 
 
-def best(run: Callable[[], object], samples: int) -> float:
-    """Seconds of the fastest of ``samples`` runs after a first one: interference from other processes is excluded."""
+def best(run: Callable[[], object], samples: int, times: int = 1) -> float:
+    """Seconds of the fastest of ``samples``, each so many ``times``, after a first run: other processes' interference
+    is excluded."""
     run()
-    times = []
-    for _ in range(samples):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return max(min(times), 1e-9)
+    return max(min(timeit.repeat(run, number=times, repeat=samples)), 1e-9)
 
 
 @dataclass(frozen=True)
@@ -212,19 +197,15 @@ def measure(shape: ConvShape, samples: int = SAMPLES, whole: bool = False) -> Ti
     ``whole``: run all of it, however long that takes.
     """
     part = sample_of(shape, whole)
-    with one_thread(), torch.inference_mode():
-        seconds = {kind: best(run, samples) for kind, run in ways(part).items()}
     share = part.products / shape.products
-    return Timed({kind: value / share for kind, value in seconds.items()}, share)
+    with one_thread(), torch.inference_mode():
+        return Timed({kind: best(run, samples) / share for kind, run in ways(part).items()}, share)
 
 
 @lru_cache(maxsize=4)
 def _weights(channels: int, outputs: int) -> tuple[np.ndarray, BareLayer]:
     """Signs (O, C, 3, 3) float32, and the same packed."""
-    rng = np.random.default_rng(0)
-    words = rng.integers(0, 2**64, (outputs, 3, 3, -(-channels // WORD)), np.uint64)
-    bits = unpack_words(words, channels)  # (O, 3, 3, C)
-    w = np.ascontiguousarray(bits.transpose(0, 3, 1, 2)).astype(np.float32) * 2 - 1
+    w = np.random.default_rng(0).choice(np.float32([-1, 1]), (outputs, channels, 3, 3))
     return w, BareLayer(w)
 
 
@@ -237,8 +218,5 @@ def ways(shape: ConvShape) -> dict[str, Callable[[], object]]:
     rng = np.random.default_rng(1)
     x = rng.standard_normal((shape.batch, shape.height, shape.width, shape.channels), np.float32)
     found = implementations(x, w, layer)
-    return {
-        "float32": found.get("prepacked", found["channels_last"]),
-        "bits": found["popcount"],
-        "packed": found["packed"],
-    }
+    float32 = found.get("prepacked", found["channels_last"])
+    return {"float32": float32, "bits": found["popcount"], "packed": found["packed"]}

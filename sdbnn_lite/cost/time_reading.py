@@ -11,9 +11,9 @@ What is read: photographs of ImageNet's usual size, 500x375 JPEG, cut from the t
 temporary folder; and where ``--data`` (SDBNN_DATA) has them, copies of real ones and CIFAR-10. All are read once before
 the clock starts, so it is the processor that is measured, not the disk.
 
-Every round runs each way once over all images; ``images_s`` is the median round. ``cpu_us`` is the
-processor time per image in microseconds, in all threads of this process: what a core needs, whatever else the machine
-does. That of worker processes isn't seen from here; N = 0 does the same work.
+Every round runs each way once over all images; ``images_s`` is the median round. ``cpu_us``: microseconds of processor
+time an image, in all threads of this process, whatever else the machine does. That of worker processes isn't seen from
+here; N = 0 does the same work.
 """
 
 import os
@@ -61,16 +61,14 @@ def bench_data(
         photos = write_photos(Path(folder) / "photos", images)
         cases = [("photographs 500x375", photos, size) for size in (224, 128)]
         for name in real:
-            cases.append((f"{name} (real)", copy_some(given / name, Path(folder) / name, images),
-                          224 if name == "imagenet" else 128))  # fmt: skip
+            some = copy_some(given / name, Path(folder) / name, images)
+            cases.append((f"{name} (real)", some, 224 if name == "imagenet" else 128))
         for source, tree, size in cases:
             rows += _measure(source, size, [*_streams(tree, size, workers), _resident(tree, size)], rounds)
     return rows + _measure(*_cifar(given, cifar_images), rounds)
 
 
-def bench_photos(
-    size: int = 224, images: int = IMAGES, rounds: int = ROUNDS, workers: int = WORKERS
-) -> list[dict[str, Any]]:
+def bench_photos(size: int = 224, images: int = IMAGES, rounds: int = ROUNDS, workers: int = WORKERS) -> list[dict]:
     """What one image costs: photographs 500x375 cut to ``size`` pixels, as :func:`bench_data` reads them.
 
     With one thread of torch: several wait for each other by spinning, and that would count as ``cpu_us`` too.
@@ -141,12 +139,15 @@ def _plain_loader(tree: Tree, size: int, workers: int) -> Callable[[], Iterable]
 
 
 def _resident(tree: Tree, size: int) -> Way:
-    pixels = decode(tree, size, progress=False)
-    held = ImageSet(
-        name="bench", label="bench", classes=tree.classes, train_images=pixels.train, train_labels=tree.train.labels,
-        test_images=pixels.test, test_labels=tree.test.labels,
+    return _held(decode(tree, size, progress=False).train, tree.train.labels, BATCH, IMAGENET)
+
+
+def _held(pixels: torch.Tensor, labels: torch.Tensor, batch: int, augmentation: Augmentation) -> Way:
+    images = ImageSet(
+        name="bench", label="bench", classes=("any",), train_images=pixels, train_labels=labels,
+        test_images=pixels[:1], test_labels=labels[:1],
     )  # fmt: skip
-    return "resident", 0, lambda: held.epoch(BATCH, torch.Generator().manual_seed(0), IMAGENET)
+    return "resident", 0, lambda: images.epoch(batch, torch.Generator().manual_seed(0), augmentation)
 
 
 def _cifar(given: Path, images: int) -> tuple[str, int, list[Way]]:
@@ -159,29 +160,18 @@ def _cifar(given: Path, images: int) -> tuple[str, int, list[Way]]:
         source = "CIFAR-10 (random pixels)"
         pixels = torch.randint(0, 256, (images, 3, 32, 32), dtype=torch.uint8, generator=generator)
     labels = torch.zeros(len(pixels), dtype=torch.int64)
-    held = ImageSet(
-        name="cifar10", label=source, classes=("any",), train_images=pixels, train_labels=labels,
-        test_images=pixels[:1], test_labels=labels[:1],
-    )  # fmt: skip
-    flipped = Augmentation()  # and cropped, as published
-    return source, 32, [("resident", 0, lambda: held.epoch(CIFAR_BATCH, torch.Generator().manual_seed(0), flipped))]
+    return source, 32, [_held(pixels, labels, CIFAR_BATCH, Augmentation())]  # cropped and flipped, as published
 
 
 def _measure(source: str, size: int, ways: list[Way], rounds: int) -> list[dict[str, Any]]:
     """One row for each of ``ways``, interleaved: ``rounds`` passes each, after one that isn't timed."""
-    seen: dict[int, list[tuple[float, float]]] = {}
-    images = [_pass(one)[2] for _, _, one in ways]
-    for _ in range(rounds):
-        for number, (_, _, one) in enumerate(ways):
-            wall, cpu, count = _pass(one)
-            seen.setdefault(number, []).append((count / wall, 1e6 * cpu / count))
-    rows = []
-    for number, (name, workers, _) in enumerate(ways):
-        speed, cpu = np.median(np.array(seen[number]), axis=0).tolist()
+    seen = np.array([[_pass(one) for _, _, one in ways] for _ in range(1 + rounds)])  # rounds × ways × 3
+    goal, rows = CIFAR_GOAL if source.startswith("CIFAR-10") else None, []
+    for (name, workers, _), (wall, cpu, images) in zip(ways, seen[1:].transpose(1, 2, 0)):
+        speed, cpu = float(np.median(images / wall)), float(np.median(1e6 * cpu / images))
         hidden = name == "torchvision" and workers > 0
-        goal = CIFAR_GOAL if source.startswith("CIFAR-10") else None
         rows.append({
-            "source": source, "pixels": size, "way": name, "workers": workers, "images": images[number],
+            "source": source, "pixels": size, "way": name, "workers": workers, "images": int(images[0]),
             "images_s": round(speed), "cpu_us": None if hidden else round(cpu, 1), "goal": goal,
             "met": None if goal is None else speed >= goal,
         })  # fmt: skip
