@@ -1,9 +1,9 @@
 """The pixels of an image tree, decoded once and cached with a checksum.
 
 Decoding 60,000 small JPEG files takes about as long as an epoch of a small network, so the pixels are kept in a
-safetensors file, ROOT/.sdbnn_cache/<size>px.safetensors (in the user's cache folder where ROOT can't be written). Its
-metadata holds a fingerprint of the tree (path, size and time of every file) and the SHA-256 of the pixels. Both are
-verified; a cache that doesn't fit is decoded again, with one line on stderr.
+safetensors file, ROOT/.sdbnn_cache/<size>px.safetensors (in the user's cache folder where ROOT can't be written; a tree
+without test images: <size>px-train). Its metadata holds a fingerprint of the tree (path, size and time of every file)
+and the SHA-256 of the pixels. Both are verified; a cache that doesn't fit is decoded again, with one line on stderr.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True, st
     Raises UsageError, naming the file, for an unreadable image or (``exact``) one of another size.
     """
     facts = {"format": FORMAT, "size": str(size), "tree": tree.fingerprint()}
-    places = _cache_places(tree.root, size)
+    places = _cache_places(tree.root, f"{size}px" if len(tree.test) else f"{size}px-train")
     decoded = _read_cache(places, facts)
     if decoded is None or (strict and decoded.left_out):
         sizes: set[tuple[int, int]] = set()
@@ -109,11 +109,11 @@ def _decode_split(
     return torch.from_numpy(kept), tuple(sorted(left_out))
 
 
-def _cache_places(root: Path, size: int) -> tuple[Path, Path]:
+def _cache_places(root: Path, name: str) -> tuple[Path, Path]:
     """Where the cache may lie: beside the images or, if that can't be written, in the user's cache folder."""
     user = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "sdbnn_lite"
     key = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-    return root / CACHE / f"{size}px.safetensors", user / f"{key}-{size}px.safetensors"
+    return root / CACHE / f"{name}.safetensors", user / f"{key}-{name}.safetensors"
 
 
 def _checksum(decoded: Decoded, facts: dict[str, str]) -> str:

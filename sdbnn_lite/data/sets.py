@@ -46,6 +46,7 @@ class Options:
     seed: int
     strict: bool
     workers: int | None
+    train_only: bool
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def load(
     seed: int = SPLIT_SEED,
     strict: bool = False,
     workers: int | None = None,
+    validation: int | None = None,
 ) -> ImageSet | StreamedImageSet:
     """The image set ``name``, one of ``DATASETS``, from ``data_dir``/``name`` (SDBNN_DATA where it is None).
 
@@ -79,6 +81,8 @@ def load(
     checksum. ``progress``: draw a bar while files are decoded. ``seed``: of the split of digits.
     ``strict``: refuse unreadable training images instead of leaving them out (test images are always refused).
     ``workers``: threads that read imagenet (its resized copy where there is one, see ``resized_copy``).
+    ``validation``: so many training images take the test images' place (``ImageSet.validation_split``); those of
+    cifar10 and imagenette aren't read then, and need not be there. Imagenet, which is streamed, can't have it.
 
     Raises UsageError, saying what to do, for an unknown name, a size or channel count that the set can't have, and
     a folder that isn't given, is missing or doesn't hold the set.
@@ -99,8 +103,12 @@ def load(
         folder = _data_folder(name, data_dir, download)
     if info.fixed and image_size not in (None, info.size):
         raise UsageError(f"image_size={image_size}: {name} has {info.size}x{info.size} images")
+    if validation is not None and name == "imagenet":
+        raise UsageError(f"validation={validation}: images can be held out of a set in memory; imagenet is streamed")
     size, channels = image_size or info.size, channels or info.channels[0]
-    return info.opener(Options(folder, size, channels, download, progress, seed, strict, workers))
+    options = Options(folder, size, channels, download, progress, seed, strict, workers, validation is not None)
+    images = info.opener(options)
+    return images if validation is None else images.validation_split(validation)
 
 
 def digit_images() -> Tensor:
@@ -151,31 +159,32 @@ def _cifar10(asked: Options) -> ImageSet:
     folder = asked.folder
     root = next((root for root in (folder, folder.parent) if (root / CIFAR10.base_folder).is_dir()), None)
     if root or asked.download:
-        return _cifar10_original(root or folder, asked.download)
-    tree = open_tree(folder, ("test", "val"), classes=10)
+        return _cifar10_original(root or folder, asked)
+    tree = open_tree(folder, () if asked.train_only else ("test", "val"), classes=10)
     lossy = any(path.lower().endswith((".jpg", ".jpeg")) for path in tree.train.paths + tree.test.paths)
     label = "CIFAR-10 (JPEG copy)" if lossy else "CIFAR-10 (image tree)"
     return _from_tree("cifar10", label, tree, decode(tree, 32, True, asked.progress, asked.strict))
 
 
-def _cifar10_original(root: Path, download: bool) -> ImageSet:
+def _cifar10_original(root: Path, asked: Options) -> ImageSet:
     """The published files, pickles all of them: torchvision opens one only if its MD5 is that of the original."""
     try:
-        train, test = (CIFAR10(root, train=train, download=download) for train in (True, False))
+        splits = (True,) if asked.train_only else (True, False)
+        parts = [CIFAR10(root, train=train, download=asked.download) for train in splits]
     except (OSError, RuntimeError) as error:  # no network: URLError, an OSError; a wrong checksum: RuntimeError
-        remedy = "put the files there by hand" if download else "remove it, or fetch it again with --download"
+        remedy = "put the files there by hand" if asked.download else "remove it, or fetch it again with --download"
         reason = str(error).partition("\n")[0]
         raise UsageError(f"cifar10: {root / CIFAR10.base_folder} can't be had: {remedy} ({reason})") from error
-    train_images, test_images = (torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous() for part in (train, test))
+    images = [torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous() for part in parts]
+    labels = [torch.tensor(part.targets) for part in parts]
     return ImageSet(
-        name="cifar10", label="CIFAR-10", classes=tuple(train.classes),
-        train_images=train_images, train_labels=torch.tensor(train.targets),
-        test_images=test_images, test_labels=torch.tensor(test.targets),
+        name="cifar10", label="CIFAR-10", classes=tuple(parts[0].classes),
+        train_images=images[0], train_labels=labels[0], test_images=images[-1], test_labels=labels[-1],
     )  # fmt: skip
 
 
 def _imagenette(asked: Options) -> ImageSet:
-    tree = open_tree(asked.folder, ("val", "test"), classes=10)
+    tree = open_tree(asked.folder, () if asked.train_only else ("val", "test"), classes=10)
     pixels = decode(tree, asked.image_size, progress=asked.progress, strict=asked.strict)
     native = f", {pixels.native}" if pixels.native else ""
     return _from_tree("imagenette", f"Imagenette (image tree{native})", tree, pixels)

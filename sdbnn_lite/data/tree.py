@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +38,13 @@ class Split(ImageFolder):
     @cached_property
     def labels(self) -> Tensor:
         """int64 (N,)"""
-        return torch.tensor(self.targets)
+        return torch.tensor(self.targets, dtype=torch.int64)
+
+    def emptied(self) -> "Split":
+        """A split with the same classes and no images."""
+        empty = copy(self)
+        empty.samples, empty.targets = [], []
+        return empty
 
     def picture(self, index: int) -> Image.Image:
         """Image ``index`` as RGB; UsageError where it is unreadable."""
@@ -52,7 +59,7 @@ class Split(ImageFolder):
 
 @dataclass(frozen=True)
 class Tree:
-    """The two splits of an image tree; both have the same classes, and every class has images."""
+    """The two splits of an image tree; both have the same classes, and every class has images (or ``test`` none)."""
 
     root: Path
     train: Split
@@ -78,26 +85,29 @@ class Tree:
 def open_tree(root: Path, test_names: tuple[str, ...], classes: int | None = None) -> Tree:
     """The tree in ``root``, whose test images are in the first of the folders ``test_names`` that exists.
 
+    Without ``test_names`` no test image is looked for: the tree's ``test`` is empty.
+
     Raises UsageError, naming folder and remedy: no such folder, an empty one, no train or no test images, an empty
     class folder, classes that differ between the two, or another number of them than ``classes``.
     """
-    layout = f"the layout is {root}/{{train,{'|'.join(test_names)}}}/<class>/<image>"
+    layout = f"the layout is {root}/{{{','.join(filter(None, ('train', '|'.join(test_names))))}}}/<class>/<image>"
     if not root.is_dir():
         raise UsageError(f"{root} is {'not a folder' if root.exists() else 'missing'}: {layout}")
     test_name = next((name for name in test_names if (root / name).is_dir()), None)
     if not (root / "train").is_dir():
         raise UsageError(f"{root} has no folder 'train': {layout}")
-    if test_name is None:
+    if test_names and test_name is None:
         raise UsageError(f"{root} has no folder {' or '.join(map(repr, test_names))}: {layout}")
     try:
-        tree = Tree(root, Split(root / "train"), Split(root / test_name))
+        train = Split(root / "train")
+        tree = Tree(root, train, Split(root / test_name) if test_name else train.emptied())
     except OSError as error:
         raise UsageError(f"{root} can't be read ({first_line(error)})") from error
 
     if only := sorted(set(tree.train.classes) ^ set(tree.test.classes)):
         where = [f"{name} (only in {'train' if name in tree.train.classes else test_name})" for name in only]
         raise UsageError(f"{root}: the class folders of train and {test_name} differ: {some(where)}")
-    for split in (tree.train, tree.test):
+    for split in (tree.train, tree.test) if test_name else (tree.train,):
         found = set(split.targets)
         if empty := [name for index, name in enumerate(split.classes) if index not in found]:
             raise UsageError(f"{split.root} has class folders without an image: {some(empty)}")
