@@ -71,22 +71,18 @@ def missing_in_words(runs: pd.DataFrame) -> str:
 class Contrast:
     """Two methods that differ in one ``part``: accuracy with it minus without it, in points.
 
-    n          seeds with and without it
-    points     difference of the two means
-    noise      two standard errors of the difference that the choice of test images alone makes (binomial, taken as if
-               the two networks erred independently, which is more than they do)
-    apart      every seed with it is on the same side of every seed without it
-    by_chance  how often that happens where nothing differs: 1 for one seed each
+    noise: two standard errors of the difference that the choice of test images alone makes (binomial, taken as if the
+    two networks erred independently, which is more than they do).
     """
 
     part: str
     one: str
     other: str
-    n: tuple[int, int]
-    points: float
+    n: tuple[int, int]  # seeds with and without it
+    points: float  # difference of the two means
     noise: float
-    apart: bool
-    by_chance: float
+    apart: bool  # every seed with it is on the same side of every seed without it
+    by_chance: float  # how often that happens where nothing differs: 1 for one seed each
 
     @property
     def verdict(self) -> str:

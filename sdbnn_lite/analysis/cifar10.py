@@ -91,12 +91,9 @@ def markdown(rows: pd.DataFrame | None = None) -> str:
 
 def csv_rows(rows: pd.DataFrame) -> list[dict]:
     """:func:`table` with two decimals of a percent, empty where there is no number."""
-    percent = ("mean", "std", "best_mean", "best_std")
-    return [
-        {key: "" if pd.isna(value) else f"{value:.2f}" if key in percent else f"{value:.0f}" if key in
-         ("epochs", "test_images") else value for key, value in row.items()}
-        for row in rows.to_dict("records")
-    ]  # fmt: skip
+    digits = {"mean": 2, "std": 2, "best_mean": 2, "best_std": 2, "epochs": 0, "test_images": 0}
+    texts = {column: rows[column].map(f"{{:.{number}f}}".format) for column, number in digits.items()}
+    return rows.assign(**texts).astype(object).where(rows.notna(), "").to_dict("records")
 
 
 def legend(rows: pd.DataFrame) -> str:

@@ -206,6 +206,7 @@ def _wsd(last: pd.DataFrame, nets: Nets, about: str) -> Claim:
     with torch.no_grad():
         moved = [((x.weight >= 0) != (x.shifted_weight() >= 0)).sum().item() for x in fresh]
         alpha = max(x.wsd.alpha.abs().max().item() for x in binary_layers(nets["wsd"]).values())
+    above = 10.0 ** np.ceil(np.log10(alpha)) if alpha else 0
     weights = sum(x.weight.numel() for x in fresh)
     flips = last.loc[last["method"] == "wsd", "weight_flips"]
     ours, control = (last[last["method"] == m].groupby("seed")["entropy"].mean() for m in ("wsd", CONTROL))
@@ -227,18 +228,13 @@ def _wsd(last: pd.DataFrame, nets: Nets, about: str) -> Claim:
         "“fine-tune the sign distribution of the outputs of the convolution”, no figure",
         f"It flips {100 * numbers['flips_at_init']:.3f} % of the {weights / 1e6:.1f} million weight signs of an "
         f"untrained cifar10_resnet18 (n = 1), and {100 * flips.min():.2f} to {100 * flips.max():.2f} % after training "
-        f"({about}, n = {len(ours)} seeds). Its learned α is still next to 0 there (|α| < {_upper(alpha)}, n = 1). The "
+        f"({about}, n = {len(ours)} seeds). Its learned α is still next to 0 there (|α| < {above:g}, n = 1). The "
         f"outputs' entropy, {_spread(ours)} bit against {_spread(control)} without WSD, "
         f"{'is the same within' if same else 'differs by more than'} the seeds' spread.",
         PARTLY if same else YES,
         "03_weight_self_distribution.ipynb",
         numbers,
     )
-
-
-def _upper(x: float) -> str:
-    """The power of ten above x > 0."""
-    return f"{10.0 ** np.ceil(np.log10(x)):g}" if x > 0 else "0"
 
 
 def _accuracy_and_cost(nets: Nets, images: torch.Tensor, facts: Mapping, about: str) -> Claim:

@@ -7,6 +7,7 @@ final_gradients.csv   a row per run, t and binary layer: gradient and weight, th
                       weights; inside, the share of the weights (as they go into the sign) with |t·w| < 1
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -34,28 +35,20 @@ SUMMARY = ["method", "t", "train", "test", "grows"]
 def gradient_rows(net: BinaryNet, images: Tensor, labels: Tensor, temperatures: Sequence[float]) -> list[dict]:
     """|dL/dW| of the cross-entropy L of ``images`` (N, C, H, W) with ``labels`` (N,), for each t and binary layer.
 
-    Batch norm as in training, with the batch's own statistics. The net is left as it was: its gradients, buffers and
-    mode. None for the float twin. Raises UsageError unless every t is finite and > 0.
+    Batch norm as in training, with the batch's own statistics, in a copy of the net. None for the float twin. Raises
+    UsageError unless every t is finite and > 0.
     """
+    net = copy.deepcopy(net).train()
     layers, rows = binary_layers(net), []
-    if not layers:
-        return rows
-    before, mode = {name: buffer.clone() for name, buffer in net.named_buffers()}, net.training
-    net.train()
-    try:
-        for t in temperatures:
-            set_ede(net, t)
-            with convolutions(tf32=False):
-                loss = F.cross_entropy(net(images), labels)
-            found = torch.autograd.grad(loss, [layer.weight for layer in layers.values()])
-            for (name, layer), gradient in zip(layers.items(), found, strict=True):
-                inside = (t * layer.shifted_weight().detach()).abs() < 1
-                norms = {"gradient": gradient.norm().item(), "weight": layer.weight.detach().norm().item()}
-                rows.append({"t": t, "layer": name, **norms, "inside": inside.double().mean().item()})
-    finally:
-        net.train(mode)
-        for name, buffer in net.named_buffers():
-            buffer.copy_(before[name])
+    for t in temperatures if layers else ():
+        set_ede(net, t)
+        with convolutions(tf32=False):
+            loss = F.cross_entropy(net(images), labels)
+        found = torch.autograd.grad(loss, [layer.weight for layer in layers.values()])
+        for (name, layer), gradient in zip(layers.items(), found, strict=True):
+            inside = (t * layer.shifted_weight().detach()).abs() < 1
+            norms = {"gradient": gradient.norm().item(), "weight": layer.weight.detach().norm().item()}
+            rows.append({"t": t, "layer": name, **norms, "inside": inside.double().mean().item()})
     return rows
 
 

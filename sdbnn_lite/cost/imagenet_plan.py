@@ -9,12 +9,10 @@
                                 teacher's weights
     disk = (N + V)·3·side·⌊side·aspect⌋     bytes of the packed copy (``data.resized_copy``)
 
-Arithmetic only. No speed of a GPU was measured for this package: it is whatever the caller gives, and ``ASSUMED`` is
-an example with its sources. Everything else is counted, measured (``imagenet_measured``, ``time_reading``) or quoted
-(``FACTS``).
+No speed of a GPU was measured for this package: it is whatever the caller gives, and ``ASSUMED`` is an example with
+its sources. All else is counted, measured (``imagenet_measured``, ``time_reading``) or quoted (``FACTS``).
 """
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -94,21 +92,17 @@ def work_of(chain: str = "imagenet-resnet18") -> Work:
 
 @dataclass(frozen=True)
 class Gpu:
-    """What one GPU does a second: ``student`` images trained, ``teacher`` answered, ``score`` scored.
+    """What one GPU does, in images a second."""
 
-    ``keeps``: the share of the speed that each GPU keeps where several work together.
-    """
-
-    student: float
-    teacher: float
-    score: float
-    keeps: float = 1.0
+    student: float  # trains
+    teacher: float  # answers
+    score: float  # scores
+    keeps: float = 1.0  # the share of its speed that each keeps where several work together
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+        for name, value in vars(self).items():
             if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
-                raise UsageError(f"{field.name}={value!r}: a finite number above 0 is needed")
+                raise UsageError(f"{name}={value!r}: a finite number above 0 is needed")
         if self.keeps > 1:
             raise UsageError(f"keeps={self.keeps!r}: several GPUs keep at most the whole speed, 1")
 
@@ -122,12 +116,11 @@ class Gpu:
 def assumed(slower: float = 2.0, keeps: float = 0.9) -> Gpu:
     """An example, not a measurement: an RTX 3090 as timm measured it with real-valued networks (``FACTS``).
 
-    ``slower``: how many times as long our binary network is taken to need as the real-valued ResNet-18, training or
-    predicting. A guess, as is ``keeps``.
+    Guesses: ``slower``, how many times as long as a real-valued ResNet-18 our binary network needs, and ``keeps``.
     """
     if not slower > 0:
         raise UsageError(f"slower={slower!r}: a number above 0 is needed")
-    train, infer, teacher = (FACTS[f"{name}"].value for name in ("resnet18_train", "resnet18_infer", "resnet34_infer"))
+    train, infer, teacher = (FACTS[name].value for name in ("resnet18_train", "resnet18_infer", "resnet34_infer"))
     return Gpu(student=train / slower, teacher=teacher, score=infer / slower, keeps=keeps)
 
 
@@ -146,16 +139,12 @@ def cores(images_s: float, cpu_us: float) -> float:
 
 
 def memory(work: Work, gpus: int, per_image: float, parameters: int, teacher: int) -> dict[str, float]:
-    """Bytes on each GPU, at least: ``batch`` (its part of it, ``per_image`` each), ``state``, ``teacher``, ``all``.
+    """Bytes on each GPU, at least, of a student and a teacher with so many parameters: the formula's parts and ``all``.
 
-    ``parameters``, ``teacher``: how many the student and the teacher have. Gradients of activations, buffers for the
-    exchange and what CUDA takes for itself come on top.
+    Gradients of activations, buffers for the exchange and what CUDA takes for itself come on top.
     """
-    parts = {
-        "batch": math.ceil(work.batch_size / gpus) * per_image,
-        "state": ADAM_BYTES * parameters,
-        "teacher": 4 * teacher,
-    }
+    batch = math.ceil(work.batch_size / gpus) * per_image
+    parts = {"batch": batch, "state": ADAM_BYTES * parameters, "teacher": 4 * teacher}
     return {**parts, "all": sum(parts.values())}
 
 
@@ -190,7 +179,7 @@ def table(
 
 def bill(row: Mapping[str, float], work: Work, parameters: int, watts: float) -> list[tuple[str, str, str]]:
     """All that a ``row`` of :func:`table` asks for, line by line: what, how much, and how it is known."""
-    gpus = int(row["gpus"])
+    energy = kilowatt_hours(row["hours"], row["gpus"], watts)
     least, usual = (packed_bytes(work, aspect=aspect) for aspect in (1, 4 / 3))
     archives = FACTS["train_gb"].value + FACTS["val_gb"].value
     rate = row["images_s"] * usual / (work.train_images + work.val_images)
@@ -199,12 +188,12 @@ def bill(row: Mapping[str, float], work: Work, parameters: int, watts: float) ->
         (f"hours, {' + '.join(map(str, work.epochs))} epochs", f"{row['hours']:.0f}", "assumed speed"),
         ("images a second to read", f"{row['images_s']:,.0f}", "assumed speed"),
         *((way.replace(",", ":", 1), f"{row[way]:.0f}", "assumed speed, measured cost") for way in ways),
-        ("images on each GPU", f"{math.ceil(work.batch_size / gpus)}", "recipe"),
+        ("images on each GPU", f"{math.ceil(work.batch_size / row['gpus'])}", "recipe"),
         ("memory of each GPU, at least", f"{row['GiB']:.1f} GiB", "counted"),
         ("ImageNet's two archives", f"{archives:.0f} GB", "quoted"),
         ("packed copy, 256 px, at least", f"{least / 1e9:.0f} GB", "counted: all square"),
         ("packed copy, 256 px, about", f"{usual / 1e9:.0f} GB", "counted: all 4 to 3"),
         ("read from it, at most", f"{rate / 1e9:.1f} GB/s", "assumed speed"),
         ("checkpoint of a stage", f"{12 * parameters / 1e6:.0f} MB", "counted: weights, Adam's two means"),
-        ("electricity of the GPUs", f"{kilowatt_hours(row['hours'], gpus, watts):.0f} kWh", "assumed speed, power"),
+        ("electricity of the GPUs", f"{energy:.0f} kWh", "assumed speed, power"),
     ]

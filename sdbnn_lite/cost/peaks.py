@@ -1,16 +1,16 @@
 """Loops that do nothing but keep one unit of the processor busy, so that its peak can be timed.
 
-count_bits   XOR, popcount and addition on whole vectors of words, everything in registers
-multiply     x·a + b on whole vectors of float32, everything in registers
-copy         one array into another
+All but ``copy`` work on whole vectors, with everything in registers.
 """
+
+from functools import reduce
 
 from llvmlite import binding, ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..system.llvm import I64, Loop, splat
+from ..system.llvm import I32, I64, Loop, splat
 
 # compiled in: llvm.py f2a19a71
 
@@ -25,14 +25,8 @@ FLOAT_VECTOR = ir.VectorType(ir.FloatType(), FLOATS)
 
 def _total(builder, vectors, add):
     """The sum of all lanes of all vectors: something that depends on every one of them."""
-    total = vectors[0]
-    for vector in vectors[1:]:
-        total = add(total, vector)
-    lanes = [builder.extract_element(total, ir.Constant(ir.IntType(32), i)) for i in range(total.type.count)]
-    result = lanes[0]
-    for lane in lanes[1:]:
-        result = add(result, lane)
-    return result
+    total = reduce(add, vectors)
+    return reduce(add, [builder.extract_element(total, I32(i)) for i in range(total.type.count)])
 
 
 @intrinsic

@@ -97,12 +97,11 @@ class ConvShape:
 
 @dataclass(frozen=True)
 class Peaks:
-    """What one core does at best, a second: ``words`` XORed, counted and added; ``fma`` float32 multiplications with
-    their additions; ``copied``: (bytes that a copy touches, bytes a second) by size."""
+    """What one core does at best, a second."""
 
-    words: float
-    fma: float
-    copied: tuple[tuple[int, float], ...]
+    words: float  # XORed, counted and added
+    fma: float  # float32 multiplications with their additions
+    copied: tuple[tuple[int, float], ...]  # (bytes that a copy touches, bytes a second) by size
 
     def products(self, kind: str) -> float:
         """Products a second: 64 in a word of bits."""
@@ -128,8 +127,7 @@ class Peaks:
 
     def bound(self, shape: ConvShape, kind: str) -> str:
         """What sets the pace: "arithmetic" or "bytes"."""
-        size = shape.bytes(kind)
-        return "arithmetic" if self.arithmetic(shape, kind) >= size / self.bandwidth(size) else "bytes"
+        return "arithmetic" if self.predict(shape, kind) == self.arithmetic(shape, kind) else "bytes"
 
 
 def _known(kind: str) -> str:

@@ -42,7 +42,6 @@ from ..data.streamed import StreamedImageSet
 from ..data.tree import Tree, open_tree
 from ..system.devices import one_thread
 
-PHOTO = (500, 375)  # width and height of the photograph that ImageNet has most of
 IMAGES, ROUNDS, BATCH, WORKERS = 256, 3, 64, 2
 CIFAR_IMAGES, CIFAR_BATCH, CIFAR_GOAL = 50_000, 128, 50_000  # goal: images a second on two cores
 IMAGENET = Augmentation(pad=0, resized=True)
@@ -80,7 +79,7 @@ def bench_photos(size: int = 224, images: int = IMAGES, rounds: int = ROUNDS, wo
 
 def write_photos(root: Path, images: int) -> Tree:
     """A tree of ``images`` 500x375 JPEG files: places of scikit-learn's two photographs (640x427), quality 95."""
-    width, height = PHOTO
+    width, height = 500, 375  # most of ImageNet's photographs are of this size
     pictures = [load_sample_image(name) for name in ("china.jpg", "flower.jpg")]
     places = np.random.default_rng(0)
     for number in range(images):
