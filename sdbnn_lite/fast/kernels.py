@@ -18,7 +18,7 @@ from numba import njit, prange
 
 from . import rows
 
-# compiled in: rows.py 9d7911a9, tiles.py eeef9f93, llvm.py f2a19a71
+# compiled in: rows.py c0cba576, tiles.py 45a5e98b, llvm.py f2a19a71
 
 BLOCK = 32  # images side by side
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order
@@ -26,8 +26,6 @@ STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order
 # error_model: a division that checks for 0 isn't vectorised.
 inline = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
 options = {"parallel": True, **inline}
-
-
 _MAGIC = np.float32(rows.MAGIC)
 
 

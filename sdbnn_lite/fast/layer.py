@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from ..core.binarize import GRADIENTS
 from . import convolutions, kernels
 from .kernels import BLOCK
 
@@ -51,11 +50,6 @@ class Plan:
     workspace: Workspace
 
 
-def gradient_code(name: str) -> int:
-    """The kernels' number of a surrogate gradient of ``binarize.GRADIENTS``."""
-    return GRADIENTS.index(name)
-
-
 def to_blocks(x: Tensor) -> Tensor:
     """(N, …) → (⌈N/32⌉, …, 32), zeros behind the last image; differentiable."""
     missing = -len(x) % BLOCK
@@ -78,7 +72,7 @@ def valid_images(images: int) -> np.ndarray:
 
 
 @cache
-def _taps(wide: int, pixel: int) -> np.ndarray:
+def taps_of(wide: int, pixel: int) -> np.ndarray:
     """Byte offsets of the nine taps of the forward convolution from the upper left one; ``pixel`` bytes a pixel."""
     return np.array([(dy * wide + dx) * pixel for dy in range(3) for dx in range(3)])
 
@@ -184,7 +178,7 @@ class FusedLayer(Function):
         totals = np.empty((groups, ho, o, 2) if bn.training and not plan.pooled else (0, 0, 0, 0))
         packed = _pack_words(w.flatten(2).numpy(), plan.stride, h, wd, space)
         valid = valid_images(plan.images)
-        convolutions.convolve(words, *packed, _taps(wd + 2, 64), plan.stride, valid, y.numpy(), totals)
+        convolutions.convolve(words, *packed, taps_of(wd + 2, 64), plan.stride, valid, y.numpy(), totals)
         place = None
         if plan.pooled:
             ho, wo = ho // 2, wo // 2

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..core.binarize import GRADIENTS
 from ..core.layers import BinaryConv2d, binary_layers
 from ..core.models import BinaryNet, CifarResNet, DigitsConvNet, ResNet18Block, ResNet20Block, VGGSmall
 from .kernels import wake_threads
-from .layer import FusedLayer, Plan, Workspace, from_blocks, gradient_code, to_blocks
+from .layer import FusedLayer, Plan, Workspace, from_blocks, to_blocks
 from .stem import Stem
 from .tiles import has_wide_integers
 
@@ -60,10 +61,8 @@ class FastForward:
     ) -> tuple[Tensor, Tensor]:
         """(out, its mean over the pixels) of ``blocks``: x and its mean (G, C, 32)."""
         x, mean = blocks
-        method = conv.method
-        plan = Plan(
-            conv.stride, gradient_code(method.activation_gradient), pooled, add_input, self.images, self.workspace
-        )
+        gradient = GRADIENTS.index(conv.method.activation_gradient)
+        plan = Plan(conv.stride, gradient, pooled, add_input, self.images, self.workspace)
         shift = None
         if conv.asd is not None:
             flat = conv.asd.shift_of(mean.transpose(1, 2).flatten(0, 1))  # (32·G, C)

@@ -6,15 +6,17 @@ LLVM vectorises a plain loop only where few arrays could overlap, and numba can'
 All arguments but k and t are addresses (bytes), distances (bytes) and counts; a row is (W, 32), contiguous.
 """
 
+from functools import partialmethod
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..system.llvm import F32, F64, I16, I32, I64, Loop, load, splat, store
-from .tiles import LANES, PAIRS, SUMS, dot
+from .tiles import FLOATS, LANES, PAIRS, SUMS, A, dot
 
-_FLOATS, _SHORTS, _INTEGERS = (ir.VectorType(kind, LANES) for kind in (F32, I16, I32))
+_SHORTS = ir.VectorType(I16, LANES)
 _CONTRACT = ("contract",)  # a product and a sum may become one instruction; nothing else is rearranged
 MAGIC = 1.5 * 2**23  # v + MAGIC - MAGIC is v rounded to the nearest integer, for |v| < 2^22
 
@@ -25,7 +27,7 @@ class Vector:
     def __init__(self, builder: ir.IRBuilder, value: ir.Value | float):
         self.builder = builder
         if not isinstance(value, ir.Value):
-            value = ir.Constant(_FLOATS, [float(value)] * LANES)
+            value = ir.Constant(FLOATS, [float(value)] * LANES)
         elif value.type == F32:
             value = splat(builder, value, LANES)
         self.value = value
@@ -33,17 +35,11 @@ class Vector:
     def _of(self, other: "Vector | float") -> ir.Value:
         return other.value if isinstance(other, Vector) else Vector(self.builder, other).value
 
-    def __add__(self, other):
-        return Vector(self.builder, self.builder.fadd(self.value, self._of(other), flags=_CONTRACT))
+    def _emit(self, instruction: str, other: "Vector | float") -> "Vector":
+        return Vector(self.builder, getattr(self.builder, instruction)(self.value, self._of(other), flags=_CONTRACT))
 
-    def __sub__(self, other):
-        return Vector(self.builder, self.builder.fsub(self.value, self._of(other), flags=_CONTRACT))
-
-    def __mul__(self, other):
-        return Vector(self.builder, self.builder.fmul(self.value, self._of(other), flags=_CONTRACT))
-
-    def __truediv__(self, other):
-        return Vector(self.builder, self.builder.fdiv(self.value, self._of(other), flags=_CONTRACT))
+    __add__, __sub__ = partialmethod(_emit, "fadd"), partialmethod(_emit, "fsub")
+    __mul__, __truediv__ = partialmethod(_emit, "fmul"), partialmethod(_emit, "fdiv")
 
     def compare(self, relation: str, other: "Vector | float") -> ir.Value:
         """One bit a lane; never set for NaN."""
@@ -56,13 +52,9 @@ class Vector:
     def __abs__(self):
         return self.where(self.compare(">=", 0.0), Vector(self.builder, 0.0) - self)
 
-    def store(self, address: ir.Value) -> None:
-        """Write it to memory."""
-        store(self.builder, self.value, address, 64)
-
 
 def _floats(builder: ir.IRBuilder, address: ir.Value) -> Vector:
-    return Vector(builder, load(builder, _FLOATS, address, 64))
+    return Vector(builder, load(builder, FLOATS, address, 64))
 
 
 def _same(kind: ir.Type, number: int) -> ir.Constant:
@@ -80,9 +72,9 @@ def sech2(z: Vector) -> Vector:
     p = Vector(b, 1.9875691500e-4)
     for coefficient in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
         p = p * r + coefficient
-    bits = b.bitcast(shifted.value, _INTEGERS)  # the low bits of that float are n itself
-    bits = b.add(b.shl(bits, _same(_INTEGERS, 23)), _same(_INTEGERS, 127 << 23))
-    e = (p * r * r + r + 1.0) * Vector(b, b.bitcast(bits, _FLOATS))
+    bits = b.bitcast(shifted.value, SUMS)  # the low bits of that float are n itself
+    bits = b.add(b.shl(bits, _same(SUMS, 23)), _same(SUMS, 127 << 23))
+    e = (p * r * r + r + 1.0) * Vector(b, b.bitcast(bits, FLOATS))
     return e * 4.0 / ((e + 1.0) * (e + 1.0))
 
 
@@ -106,13 +98,13 @@ def _through_sign(derivative):
         k, t = Vector(builder, k), Vector(builder, t)
         shifts = [_floats(builder, builder.add(shift, h)) for h in halves]
         images = [load(builder, _SHORTS, builder.add(valid, builder.lshr(h, I64(1))), 32) for h in halves]
-        start = [load(builder, _FLOATS, builder.add(sums, h), 64) for h in halves]
+        start = [load(builder, FLOATS, builder.add(sums, h), 64) for h in halves]
         loop = Loop(builder, columns, [*start, d, x, lanes])
         with loop as (*totals, d, x, lanes):
             for i, h in enumerate(halves):
                 z = _floats(builder, builder.add(x, h)) + shifts[i]
                 value = derivative(_floats(builder, builder.add(d, h)), z, k, t)
-                value.store(builder.add(d, h))
+                store(builder, value.value, builder.add(d, h), 64)
                 totals[i] = (value + Vector(builder, totals[i])).value
                 sign = builder.select(z.compare(">=", 0.0), _same(_SHORTS, 1), _same(_SHORTS, -1))
                 store(builder, builder.and_(sign, images[i]), builder.add(lanes, builder.lshr(h, I64(1))), 32)
@@ -121,73 +113,60 @@ def _through_sign(derivative):
             store(builder, total, builder.add(sums, h), 64)
         return context.get_dummy_value()
 
-    return emit
+    @intrinsic
+    def row(typingctx, d, x, shift, valid, lanes, sums, columns, k, t):
+        """A row: d ← d·dsign/dx(x + shift); sums (32,) += Σ_columns d; lanes = sign(x + shift)."""
+        return types.void(*[A] * 7, types.float32, types.float32), emit
+
+    return row
 
 
-A = types.intp
-_THROUGH_SIGN = types.void(*[A] * 7, types.float32, types.float32)
-
-
-@intrinsic
-def row_through_ede(typingctx, d, x, shift, valid, lanes, sums, columns, k, t):
-    """A row: d ← d·k·t·(1 - tanh²(t·(x + shift))); sums (32,) += Σ_columns d; lanes = sign(x + shift)."""
-    return _THROUGH_SIGN, _through_sign(_ede)
-
-
-@intrinsic
-def row_through_polynomial(typingctx, d, x, shift, valid, lanes, sums, columns, k, t):
-    """The same with the derivative max(2 - 2|x + shift|, 0)."""
-    return _THROUGH_SIGN, _through_sign(_polynomial)
-
-
-@intrinsic
-def row_through_ste(typingctx, d, x, shift, valid, lanes, sums, columns, k, t):
-    """The same with the derivative 1 where |x + shift| <= 1, else 0."""
-    return _THROUGH_SIGN, _through_sign(_ste)
-
-
-def _emit_signs(context, builder, signature, args):
-    x, shift, words, columns, bit = args
-    bits = splat(builder, builder.trunc(bit, I16), 2 * LANES)
-    shifts = [_floats(builder, builder.add(shift, I64(64 * h))) for h in (0, 1)]
-    both = ir.Constant(ir.VectorType(I32, 2 * LANES), list(range(2 * LANES)))
-    loop = Loop(builder, columns, [x, words])
-    with loop as (x, words):
-        plus = [(_floats(builder, builder.add(x, I64(64 * h))) + shifts[h]).compare(">=", 0.0) for h in (0, 1)]
-        plus = builder.shuffle_vector(*plus, both)
-        before = load(builder, bits.type, words, 64)
-        store(builder, builder.select(plus, builder.or_(before, bits), before), words, 64)
-        loop.again([builder.add(x, I64(128)), builder.add(words, I64(64))])
-    return context.get_dummy_value()
+row_through_ede, row_through_polynomial, row_through_ste = map(_through_sign, (_ede, _polynomial, _ste))
 
 
 @intrinsic
 def row_signs(typingctx, x, shift, words, columns, bit):
     """A row of one channel: sets ``bit`` in the 16-bit words (W, 32) where x + shift >= 0, leaves the others."""
-    return types.void(*[A] * 5), _emit_signs
 
+    def emit(context, builder, signature, args):
+        x, shift, words, columns, bit = args
+        bits = splat(builder, builder.trunc(bit, I16), 2 * LANES)
+        shifts = [_floats(builder, builder.add(shift, I64(64 * h))) for h in (0, 1)]
+        both = ir.Constant(ir.VectorType(I32, 2 * LANES), list(range(2 * LANES)))
+        loop = Loop(builder, columns, [x, words])
+        with loop as (x, words):
+            plus = [(_floats(builder, builder.add(x, I64(64 * h))) + shifts[h]).compare(">=", 0.0) for h in (0, 1)]
+            plus = builder.shuffle_vector(*plus, both)
+            before = load(builder, bits.type, words, 64)
+            store(builder, builder.select(plus, builder.or_(before, bits), before), words, 64)
+            loop.again([builder.add(x, I64(128)), builder.add(words, I64(64))])
+        return context.get_dummy_value()
 
-def _emit_moments(context, builder, signature, args):
-    y, columns, totals = args
-    zero, ones = _same(SUMS, 0), ir.Constant(PAIRS, [1] * 2 * LANES)
-    loop = Loop(builder, columns, [zero, zero, y])
-    with loop as (total, square, y):
-        values = load(builder, PAIRS, y, 64)
-        total, square = dot(builder, total, values, ones), dot(builder, square, values, values)
-        loop.again([total, square, builder.add(y, I64(64))])
-    wide = ir.VectorType(I64, LANES)
-    add = cgutils.get_or_insert_function(builder.module, ir.FunctionType(I64, [wide]), "llvm.vector.reduce.add.v16i64")
-    for lanes, place in zip(loop.results, (0, 8), strict=False):
-        value = builder.sitofp(builder.call(add, [builder.sext(lanes, wide)]), F64)
-        at = builder.add(totals, I64(place))
-        store(builder, builder.fadd(load(builder, F64, at, 8), value), at, 8)
-    return context.get_dummy_value()
+    return types.void(*[A] * 5), emit
 
 
 @intrinsic
 def row_moments(typingctx, y, columns, totals):
     """totals (2,) float64 += Σ y and Σ y² of int16 (W, 32), exactly while 2·W·max y² < 2^31."""
-    return types.void(*[A] * 3), _emit_moments
+
+    def emit(context, builder, signature, args):
+        y, columns, totals = args
+        zero, ones = _same(SUMS, 0), ir.Constant(PAIRS, [1] * 2 * LANES)
+        loop = Loop(builder, columns, [zero, zero, y])
+        with loop as (total, square, y):
+            values = load(builder, PAIRS, y, 64)
+            total, square = dot(builder, total, values, ones), dot(builder, square, values, values)
+            loop.again([total, square, builder.add(y, I64(64))])
+        wide = ir.VectorType(I64, LANES)
+        reduce = ir.FunctionType(I64, [wide])
+        add = cgutils.get_or_insert_function(builder.module, reduce, "llvm.vector.reduce.add.v16i64")
+        for lanes, place in zip(loop.results, (0, 8), strict=False):
+            value = builder.sitofp(builder.call(add, [builder.sext(lanes, wide)]), F64)
+            at = builder.add(totals, I64(place))
+            store(builder, builder.fadd(load(builder, F64, at, 8), value), at, 8)
+        return context.get_dummy_value()
+
+    return types.void(*[A] * 3), emit
 
 
 def _emit_quantise(context, builder, signature, args):
@@ -199,23 +178,23 @@ def _emit_quantise(context, builder, signature, args):
 
     slopes = [[Vector(builder, load(builder, F32, at(v, I64(4), k, 0), 4)) for k in (0, 1)] for v in (a, b)]
     constants = [_floats(builder, at(constant, I64(128), k, 64 * h)) for k, h in places]
-    start = [load(builder, _FLOATS, at(left, I64(128), k, 64 * h), 64) for k, h in places]
+    start = [load(builder, FLOATS, at(left, I64(128), k, 64 * h), 64) for k, h in places]
     loop = Loop(builder, columns, [*start, d, y, lanes, pairs])
     with loop as (*over, d, y, lanes, pairs):
         whole = []
         for i, (k, h) in enumerate(places):
             integers = load(builder, _SHORTS, at(y, y_channel, k, 32 * h), 32)
             value = constants[i] + Vector(builder, over[i])
-            value = Vector(builder, builder.sitofp(integers, _FLOATS)) * slopes[1][k] + value
+            value = Vector(builder, builder.sitofp(integers, FLOATS)) * slopes[1][k] + value
             value = _floats(builder, at(d, d_channel, k, 64 * h)) * slopes[0][k] + value
             rounded = value + MAGIC - MAGIC
             over[i] = (value - rounded).value
-            whole.append(builder.fptosi(rounded.value, _INTEGERS))
+            whole.append(builder.fptosi(rounded.value, SUMS))
             short = builder.trunc(whole[i], _SHORTS)
             store(builder, short, at(lanes, lanes_channel, k, 32 * h), 32)
         for h in (0, 1):
-            low, high = builder.and_(whole[2 * h], _same(_INTEGERS, 0xFFFF)), whole[2 * h + 1]
-            both = builder.or_(low, builder.shl(high, _same(_INTEGERS, 16)))
+            low, high = builder.and_(whole[2 * h], _same(SUMS, 0xFFFF)), whole[2 * h + 1]
+            both = builder.or_(low, builder.shl(high, _same(SUMS, 16)))
             store(builder, both, builder.add(pairs, I64(64 * h)), 64)
         moved = ((d, 128), (y, 64), (lanes, 64), (pairs, 128))
         loop.again([*over, *(builder.add(address, I64(step)) for address, step in moved)])

@@ -14,9 +14,9 @@ from torch.autograd.function import once_differentiable
 
 from . import kernels, tiles
 from .kernels import BLOCK, options
-from .layer import Normaliser, through_hardtanh
+from .layer import Normaliser, taps_of, through_hardtanh
 
-# compiled in: kernels.py 3d590362, rows.py 9d7911a9, tiles.py eeef9f93, llvm.py f2a19a71
+# compiled in: kernels.py d26b679a, rows.py c0cba576, tiles.py 45a5e98b, llvm.py f2a19a71
 
 
 @njit(**options)
@@ -106,9 +106,8 @@ class Stem(Function):
         images_to_blocks(images.contiguous().numpy(), blocks.numpy())
         packed = torch.zeros(o // 4, 9, channels, 4)
         packed[:, :, :c] = w.view(o // 4, 4, c, 9).permute(0, 3, 2, 1)
-        taps = np.array([(dy * (wd + 2) + dx) * 128 for dy in range(3) for dx in range(3)])
         y, totals = torch.empty(groups, o, h, wd, BLOCK), np.empty((groups, h, o, 2))
-        convolve_images(blocks.numpy(), packed.numpy(), taps, y.numpy(), totals)
+        convolve_images(blocks.numpy(), packed.numpy(), taps_of(wd + 2, 128), y.numpy(), totals)
         norm = Normaliser(bn, gamma, beta, None, totals, count * h * wd)
         out, mean = torch.empty_like(y), torch.empty(groups, o, BLOCK)
         kernels.normalise(y.numpy(), norm.factor, norm.offset, out.numpy(), False, 1, out.numpy(), mean.numpy())

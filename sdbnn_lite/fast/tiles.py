@@ -21,10 +21,9 @@ from ..system.llvm import F32, I16, I32, I64, Loop, load, splat, store
 LANES = 16
 CHANNELS = 4  # output channels (convolution) or filters × inputs (weight gradient) of a tile, per side
 _FEATURES = binding.get_host_cpu_features()
-PAIRS = ir.VectorType(I16, 2 * LANES)
-SUMS = ir.VectorType(I32, LANES)
-FLOATS = ir.VectorType(F32, LANES)
-WORDS = ir.VectorType(I16, 2 * LANES)  # a word of 16 channels for each of 32 images
+PAIRS, SUMS, FLOATS = ir.VectorType(I16, 2 * LANES), ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
+WORDS = PAIRS  # a word of 16 channels for each of 32 images
+A = types.intp
 
 
 def has_wide_integers() -> bool:
@@ -56,7 +55,7 @@ def _multiply_add(builder: ir.IRBuilder, total: ir.Value, x: ir.Value, y: ir.Val
     return builder.fadd(total, builder.fmul(x, y, flags=("contract",)), flags=("contract",))
 
 
-def _popcount_tile(pixels: int):
+def _popcount_of(pixels: int):
     def emit(context, builder, signature, args):
         x, x_word, x_pixel, taps, count, words, weight, base, base_pixel, valid, out, out_channel = args
         ones = cgutils.get_or_insert_function(builder.module, ir.FunctionType(WORDS, [WORDS]), "llvm.ctpop.v32i16")
@@ -81,21 +80,22 @@ def _popcount_tile(pixels: int):
             for p in range(pixels):
                 differ = outer.results[q * pixels + p]
                 start = builder.add(builder.add(base, builder.mul(base_pixel, I64(p))), I64(2 * q))
-                value = builder.sub(
-                    splat(builder, load(builder, I16, start, 2), 2 * LANES), builder.add(differ, differ)
-                )
+                start = splat(builder, load(builder, I16, start, 2), 2 * LANES)
+                value = builder.sub(start, builder.add(differ, differ))
                 at = builder.add(builder.add(out, builder.mul(out_channel, I64(q))), I64(64 * p))
                 store(builder, builder.and_(value, images), at, 64)
         return context.get_dummy_value()
 
-    return emit
+    @intrinsic
+    def tile(typingctx, x, x_word, x_pixel, taps, count, words, weight, base, base_pixel, valid, out, out_channel):
+        """``pixels`` × 32 images × ``CHANNELS`` outputs: base - 2·popcounts as int16, 0 behind the last image."""
+        return types.void(*[A] * 12), emit
+
+    return tile
 
 
-def _conv_tile(vectors: int, *, floats: bool = False):
-    """Emitter of the convolution tile: ``vectors`` × ``CHANNELS`` sums, stored as float32 times a scale.
-
-    With ``floats``, x, weights and sums are float32, and what is called a pair is one channel.
-    """
+def _conv_of(pixels: int, *, floats: bool = False):
+    vectors = 2 * pixels
     kind, part, product = (FLOATS, F32, _multiply_add) if floats else (PAIRS, I32, dot)
 
     def emit(context, builder, signature, args):
@@ -113,9 +113,8 @@ def _conv_tile(vectors: int, *, floats: bool = False):
                 for q in range(CHANNELS):
                     one = load(builder, part, builder.add(w, I64(4 * q)), 4)
                     y = builder.bitcast(splat(builder, one, LANES), kind)
-                    following.append([product(builder, sums[q * vectors + v], xs[v], y) for v in range(vectors)])
-                sums = [value for row in following for value in row]
-                inner.again([*sums, builder.add(w, I64(4 * CHANNELS)), builder.add(at, x_pair)])
+                    following += [product(builder, sums[q * vectors + v], xs[v], y) for v in range(vectors)]
+                inner.again([*following, builder.add(w, I64(4 * CHANNELS)), builder.add(at, x_pair)])
             outer.again(inner.results[:-1])
         for q in range(CHANNELS):
             for v in range(vectors):
@@ -126,50 +125,18 @@ def _conv_tile(vectors: int, *, floats: bool = False):
                 store(builder, value, at, 64)
         return context.get_dummy_value()
 
-    return emit
+    @intrinsic
+    def tile(typingctx, x, x_pair, x_pixel, taps, count, pairs, weight, out, out_channel, scale, out_pixel):
+        """``pixels`` × 32 images × ``CHANNELS`` outputs, as float32 = scale · sum.
+
+        With ``floats``, x, weights and sums are float32, and what is called a pair is one channel.
+        """
+        return types.void(*[A] * 9, types.float32, A), emit
+
+    return tile
 
 
-A = types.intp
-_POPCOUNT = types.void(*[A] * 12)
-_CONV_REAL = types.void(*[A] * 9, types.float32, A)
-_WEIGHT = types.void(*[A] * 10)
-
-
-@intrinsic
-def popcount_tile_4px(
-    typingctx, x, x_word, x_pixel, taps, count, words, weight, base, base_pixel, valid, out, out_channel
-):
-    """Four pixels × 32 images × ``CHANNELS`` outputs: base - 2·popcounts as int16, 0 behind the last image."""
-    return _POPCOUNT, _popcount_tile(4)
-
-
-@intrinsic
-def popcount_tile_1px(
-    typingctx, x, x_word, x_pixel, taps, count, words, weight, base, base_pixel, valid, out, out_channel
-):
-    """The same for one pixel."""
-    return _POPCOUNT, _popcount_tile(1)
-
-
-@intrinsic
-def conv_tile_real_2px(typingctx, x, x_pair, x_pixel, taps, count, pairs, weight, out, out_channel, scale, out_pixel):
-    """Two pixels × 32 images × ``CHANNELS`` outputs, as float32 = scale · sum."""
-    return _CONV_REAL, _conv_tile(4)
-
-
-@intrinsic
-def conv_tile_real_1px(typingctx, x, x_pair, x_pixel, taps, count, pairs, weight, out, out_channel, scale, out_pixel):
-    """One pixel × 32 images × ``CHANNELS`` outputs, as float32 = scale · sum."""
-    return _CONV_REAL, _conv_tile(2)
-
-
-@intrinsic
-def conv_tile_float(typingctx, x, x_pair, x_pixel, taps, count, pairs, weight, out, out_channel, scale, out_pixel):
-    """One pixel × 32 images × ``CHANNELS`` outputs, float32 throughout."""
-    return _CONV_REAL, _conv_tile(2, floats=True)
-
-
-def _weight_tile(floats: bool):
+def _weight_of(*, floats: bool):
     kind, total_kind, product = (FLOATS, FLOATS, _multiply_add) if floats else (PAIRS, SUMS, dot)
 
     def emit(context, builder, signature, args):
@@ -192,16 +159,17 @@ def _weight_tile(floats: bool):
             store(builder, value, at, 64)
         return context.get_dummy_value()
 
-    return emit
+    @intrinsic
+    def tile(typingctx, g, g_channel, g_row, a, a_channel, a_row, a_pixel, rows, columns, sums):
+        """Adds Σ_pixels g·a, over 32 images as 16 lanes of pairs, to 4 filters × 4 inputs at ``sums``.
+
+        With ``floats``, a vector, and so a column, is half a pixel's 32 images.
+        """
+        return types.void(*[A] * 10), emit
+
+    return tile
 
 
-@intrinsic
-def weight_tile(typingctx, g, g_channel, g_row, a, a_channel, a_row, a_pixel, rows, columns, sums):
-    """Adds Σ_pixels g·a, over 32 images as 16 lanes of pairs, to 4 filters × 4 inputs at ``sums``."""
-    return _WEIGHT, _weight_tile(floats=False)
-
-
-@intrinsic
-def weight_tile_float(typingctx, g, g_channel, g_row, a, a_channel, a_row, a_pixel, rows, columns, sums):
-    """The same for float32, where a vector, and so a column, is half a pixel's 32 images."""
-    return _WEIGHT, _weight_tile(floats=True)
+popcount_tile_4px, popcount_tile_1px = _popcount_of(4), _popcount_of(1)
+conv_tile_real_2px, conv_tile_real_1px, conv_tile_float = _conv_of(2), _conv_of(1), _conv_of(1, floats=True)
+weight_tile, weight_tile_float = _weight_of(floats=False), _weight_of(floats=True)

@@ -39,19 +39,10 @@ def need_onnx():
     return onnx
 
 
-class _Classify(nn.Module):
-    """``net.classify`` as a module's forward; ``forward`` itself looks at the images' values, which no graph can."""
-
-    def __init__(self, net: BinaryNet):
-        super().__init__()
-        self.net = net
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.net.classify(images)
-
-
 class _Tracer(fx.Tracer):
     """Goes down to torch's own layers and to the binary convolutions, and not into them."""
+
+    traced_func_name = "classify"  # ``forward`` looks at the images' values, which no graph can
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return isinstance(module, BinaryConv2d) or super().is_leaf_module(module, name)
@@ -74,20 +65,18 @@ class GraphWriter:
 
     @torch.no_grad()
     def _run(self, net: BinaryNet) -> str:
-        root = _Classify(net)
         values: dict[fx.Node, str] = {}
-        for entry in _Tracer().trace(root).nodes:
+        for entry in _Tracer().trace(net).nodes:
             if entry.op == "placeholder":
                 values[entry] = INPUT
                 continue
             args, kwargs = fx.map_arg((entry.args, dict(entry.kwargs)), values.__getitem__)
             if entry.op == "output":
                 return args[0]
-            self.name, write = entry.name.removeprefix("net_"), FUNCTIONS.get(entry.target)
+            self.name, write = entry.name, FUNCTIONS.get(entry.target)
             if entry.op == "call_module":
-                layer = root.get_submodule(entry.target)
-                self.name, write = entry.target.removeprefix("net."), LAYERS.get(type(layer))
-                args = (*args, layer)
+                layer = net.get_submodule(entry.target)
+                self.name, write, args = entry.target, LAYERS.get(type(layer)), (*args, layer)
             self.need(write is not None)
             values[entry] = write(self, *args, **kwargs)
         raise AssertionError("torch.fx ends every graph with an output")
@@ -175,17 +164,9 @@ class GraphWriter:
         self.need(layer.padding == 0 and not layer.ceil_mode)
         return self.add("AveragePool", x, kernel_shape=[layer.kernel_size] * 2, strides=[layer.stride] * 2)
 
-    def identity(self, x: str, layer: nn.Identity) -> str:
-        """Nothing to write."""
-        return x
-
     def hardtanh(self, x: str, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> str:
         """x between -1 and 1."""
         return self.add("Clip", x, self.number(min_val), self.number(max_val))
-
-    def plus(self, x: str, y: str) -> str:
-        """x + y."""
-        return self.add("Add", x, y)
 
     def max_pool(self, x: str, kernel_size: int, stride: int | None = None, padding: int = 0, **rest: object) -> str:
         """The maximum of every k × k pixels; a border counts as -∞."""
@@ -213,10 +194,6 @@ class GraphWriter:
         self.need(dim == (2, 3))
         return self.add("Flatten", self.add("GlobalAveragePool", x, part="mean"), axis=1)
 
-    def flatten(self, x: str, start_dim: int) -> str:
-        """(N, C, H, W) -> (N, C·H·W)."""
-        return self.add("Flatten", x, axis=start_dim)
-
 
 LAYERS: dict[type, Callable] = {
     BinaryConv2d: GraphWriter.binary_conv,
@@ -226,16 +203,16 @@ LAYERS: dict[type, Callable] = {
     nn.Linear: GraphWriter.linear,
     nn.PReLU: GraphWriter.prelu,
     nn.AvgPool2d: GraphWriter.mean_pool,
-    nn.Identity: GraphWriter.identity,
+    nn.Identity: lambda writer, x, layer: x,
 }
 FUNCTIONS: dict[object, Callable] = {  # functions, and methods of a tensor by their name
     F.hardtanh: GraphWriter.hardtanh,
     F.max_pool2d: GraphWriter.max_pool,
     F.pad: GraphWriter.pad,
-    operator.add: GraphWriter.plus,
+    operator.add: lambda writer, x, y: writer.add("Add", x, y),
     operator.getitem: GraphWriter.every_other,
     "mean": GraphWriter.pixel_mean,
-    "flatten": GraphWriter.flatten,
+    "flatten": lambda writer, x, start_dim: writer.add("Flatten", x, axis=start_dim),
 }
 
 
@@ -250,16 +227,12 @@ def onnx_model(net: BinaryNet, image_size: int, metadata: dict[str, str]):
     last.output[0] = OUTPUT
     helper = onnx.helper
     kind = {torch.float32: onnx.TensorProto.FLOAT, torch.float64: onnx.TensorProto.DOUBLE}[writer.dtype]
-    shape = [BATCH, net.options["in_channels"], image_size, image_size]
-    graph = helper.make_graph(
-        writer.nodes,
-        net.name,
-        [helper.make_tensor_value_info(INPUT, kind, shape)],
-        [helper.make_tensor_value_info(OUTPUT, kind, [BATCH, net.options["num_classes"]])],
-        list(writer.constants.values()),
-    )
-    opset = helper.make_opsetid("", OPSET)
-    model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="sdbnn_lite")
+    images = [BATCH, net.options["in_channels"], image_size, image_size]
+    inputs = [helper.make_tensor_value_info(INPUT, kind, images)]
+    outputs = [helper.make_tensor_value_info(OUTPUT, kind, [BATCH, net.options["num_classes"]])]
+    graph = helper.make_graph(writer.nodes, net.name, inputs, outputs, list(writer.constants.values()))
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="sdbnn_lite")
     helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
     return model

@@ -13,7 +13,16 @@ from torch import nn
 
 from sdbnn_lite.fast import convolutions, kernels, rows
 from sdbnn_lite.fast.kernels import BLOCK, STE
-from sdbnn_lite.fast.layer import Workspace, _pack, _pack_words, _taps, _taps_back, from_blocks, to_blocks, valid_images
+from sdbnn_lite.fast.layer import (
+    Workspace,
+    _pack,
+    _pack_words,
+    _taps_back,
+    from_blocks,
+    taps_of,
+    to_blocks,
+    valid_images,
+)
 from sdbnn_lite.fast.stem import Stem
 from sdbnn_lite.fast.tiles import has_wide_integers
 
@@ -64,7 +73,7 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
     y = torch.zeros(groups, o, height, width, BLOCK, dtype=torch.int16)
     totals = np.full((groups, height, o, 2), np.nan)
     packed, base = _pack_words(signs, stride, h, w, Workspace())
-    convolutions.convolve(words, packed, base, _taps(w + 2, 64), stride, valid, y.numpy(), totals)
+    convolutions.convolve(words, packed, base, taps_of(w + 2, 64), stride, valid, y.numpy(), totals)
     assert torch.equal(from_blocks(y, images).double(), expected.detach())
     assert images % BLOCK == 0 or not y[-1, ..., images % BLOCK :].any()
     for k in range(2):
