@@ -14,6 +14,7 @@ class RunOptions:
     teacher                               the trained network that a recipe with ``distill`` > 0 learns from
     progress                              whether to show a progress bar
     command                               what was typed, for run.json
+    validation                            training images to hold out and score in place of the test images
     """
 
     data_dir: str | Path | None = None
@@ -25,6 +26,7 @@ class RunOptions:
     command: str = ""
     strict: bool = False
     workers: int | None = None
+    validation: int | None = None
 
 
 DEFAULTS = RunOptions()

@@ -1,7 +1,7 @@
 """A search's space: which settings of a recipe are tried, and between which limits. A TOML file says so:
 
     lr = {low = 0.001, high = 0.03, log = true}      a number between two limits, evenly in its logarithm
-    warmup_epochs = {low = 0, high = 2}              a whole number, where both limits are
+    warmup_epochs = {low = 0, high = 2}              the same of whole numbers, where the setting is one
     optimizer = ["sgd", "adam"]                      one of several values
     ema = 0.99                                       this value
 
@@ -9,54 +9,88 @@ Names are those of ``Recipe``'s fields; the two ends of ``ede`` are ``ede_t_min`
 """
 
 import dataclasses
+import math
 from pathlib import Path
 
-import optuna
-import tomllib
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from ..errors import UsageError, unknown
 from .recipe import Recipe
 
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
 ENDS = ("ede_t_min", "ede_t_max")
 FIXED = ("name", "network", "dataset", "about", "epochs", "ede", "stage", "published", "image_size")
-NAMES = (*(f.name for f in dataclasses.fields(Recipe) if f.name not in FIXED), *ENDS)
-Space = dict[str, optuna.distributions.BaseDistribution]
+KINDS = {f.name: f.type for f in dataclasses.fields(Recipe) if f.name not in FIXED} | dict.fromkeys(ENDS, float)
+Space = dict[str, BaseDistribution]
 
 
-def read_space(path: str | Path) -> Space:
-    """The distribution of every setting that the file ``path`` names.
+def read_space(path: str | Path, recipe: Recipe) -> Space:
+    """The distribution of every setting that the file ``path`` names, for trials of ``recipe``.
 
-    Raises UsageError, naming the file and the entry, where it can't be read, and for unknown names and impossible
-    limits.
+    Raises UsageError, naming the file and the entry, where it can't be read, for unknown names, for values of another
+    type, for impossible limits, and for values that ``recipe`` can't have.
     """
+    where = f"--space {path}"
     try:
-        entries = tomllib.loads(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"--space {path}: can't be read as TOML ({error})") from error
+        entries = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{where}: can't be read as TOML ({error})") from error
     if not entries:
-        raise UsageError(f"--space {path}: names no setting; allowed are {', '.join(NAMES)}")
-    return {name: _distribution(name, entry, path) for name, entry in entries.items()}
+        raise UsageError(f"{where}: names no setting; allowed are {', '.join(KINDS)}")
+    space = {name: _distribution(name, entry, where) for name, entry in entries.items()}
+    lowest, highest = (_ends(recipe, space, place) for place in (0, -1))
+    if lowest[1] < highest[0]:
+        raise UsageError(f"{where}: ede_t_min reaches {highest[0]}, ede_t_max starts at {lowest[1]}: it must lie above")
+    for name in set(space) - set(ENDS):
+        for value in values(space[name]):
+            try:
+                with_settings(recipe, {name: value})
+            except UsageError as error:
+                raise UsageError(f"{where}: {name} = {as_written(space[name])}: {error}") from error
+    return space
 
 
-def _distribution(name: str, entry: object, path: str | Path) -> optuna.distributions.BaseDistribution:
-    if name not in NAMES:
-        raise unknown(f"--space {path}: setting", name, NAMES)
-    given = f"--space {path}: {name} = {entry!r}"
+def _distribution(name: str, entry: object, where: str) -> BaseDistribution:
+    if name not in KINDS:
+        raise unknown(f"{where}: setting", name, KINDS)
+    kind = KINDS[name]
+    allowed = (int, float) if kind is float else (kind,)
+    given, needed = f"{where}: {name} = {entry}", f"{'number' if kind is float else kind.__name__}"
     if not isinstance(entry, dict):
         choices = entry if isinstance(entry, list) else [entry]
-        if not choices or not all(isinstance(value, (bool, int, float, str)) for value in choices):
-            raise UsageError(f"{given}: a value, a list of values, or {{low, high, log}} is needed")
-        return optuna.distributions.CategoricalDistribution(choices)
-    limits = [entry.get("low"), entry.get("high")]
-    numbers = all(type(limit) in (int, float) for limit in limits)
-    log = entry.get("log", False)
-    if not numbers or set(entry) - {"low", "high", "log"} or type(log) is not bool:
-        raise UsageError(f"{given}: {{low = NUMBER, high = NUMBER, log = true or false}} is needed")
-    if limits[0] > limits[1] or (log and limits[0] <= 0):
-        raise UsageError(f"{given}: low <= high is needed, and with log 0 < low")
-    whole = all(type(limit) is int for limit in limits)
-    kind = optuna.distributions.IntDistribution if whole else optuna.distributions.FloatDistribution
-    return kind(*limits, log=log)
+        if not choices or any(type(value) not in allowed for value in choices):
+            raise UsageError(f"{given}: one {needed} or a list of several is needed")
+        return CategoricalDistribution([kind(value) for value in choices])
+    low, high, log = entry.get("low"), entry.get("high"), entry.get("log", False)
+    if kind not in (int, float) or set(entry) - {"low", "high", "log"} or type(log) is not bool:
+        raise UsageError(f"{given}: only numbers have limits, {{low = …, high = …, log = true or false}}")
+    if type(low) not in allowed or type(high) not in allowed or not -math.inf < low <= high < math.inf:
+        raise UsageError(f"{given}: low <= high, one finite {needed} each, is needed")
+    if log and low <= 0:
+        raise UsageError(f"{given}: with log, low must be above 0")
+    return (IntDistribution if kind is int else FloatDistribution)(low, high, log=log)
+
+
+def values(distribution: BaseDistribution) -> tuple:
+    """All choices, or the two limits."""
+    chosen = isinstance(distribution, CategoricalDistribution)
+    return distribution.choices if chosen else (distribution.low, distribution.high)
+
+
+def as_written(distribution: BaseDistribution) -> list | dict:
+    """What the file says of it."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    return {"low": distribution.low, "high": distribution.high, "log": distribution.log}
+
+
+def _ends(recipe: Recipe, space: Space, place: int) -> list[float]:
+    """Lowest (place 0) or highest (-1) t_min and t_max that the space or the recipe has."""
+    return [sorted(values(space[end]))[place] if end in space else now for end, now in zip(ENDS, recipe.ede)]
 
 
 def with_settings(recipe: Recipe, settings: dict) -> Recipe:

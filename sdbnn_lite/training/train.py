@@ -77,6 +77,7 @@ def load_images(
     """The recipe's images, checked: enough for all processes, and fit for the teacher."""
     how = {"download": options.download and not has_published_teacher(recipe), "strict": options.strict}
     how |= {"progress": options.progress and processes.is_main, "workers": options.workers}
+    how["validation"] = options.validation
     images = processes.one_first(
         lambda: data.load(recipe.dataset, options.data_dir, image_size=recipe.image_size, **how)
     )
@@ -101,7 +102,7 @@ def run(trainer: Trainer, folder: Path, options: RunOptions, resumed: bool) -> R
     score = trainer.run(folder, options.progress)
     if score is None:
         return Result(net, None, label, folder, False, trainer.log)
-    report(trainer, folder, about, score)
+    report(trainer, folder, about, score, "test" if options.validation is None else "held-out training")
     return Result(net.eval(), score, label, folder, True, trainer.log)
 
 
@@ -122,9 +123,9 @@ def describe_run(trainer: Trainer, folder: Path, command: str, resumed: bool) ->
     }
 
 
-def report(trainer: Trainer, folder: Path, about: dict, score: Score) -> None:
+def report(trainer: Trainer, folder: Path, about: dict, score: Score, scored: str = "test") -> None:
     """Write the result: the weights, and run.json with the score and how the steps were computed."""
-    result = {"protocol": "last epoch, all test images", "test_accuracy": score.top1, "test_top5": score.top5}
+    result = {"protocol": f"last epoch, all {scored} images", "test_accuracy": score.top1, "test_top5": score.top5}
     result |= {"test_loss": score.loss, "test_images": score.images}
     if trainer.processes.is_main:
         named = {"dataset": trainer.recipe.dataset, "data": about["data"], "identity": trainer.identity}
