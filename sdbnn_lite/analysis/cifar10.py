@@ -178,8 +178,7 @@ def fit_in_words(name: str) -> str:
 
 def in_words() -> str:
     """Our figures in one sentence, with all that has to stand beside them; "" where nothing was run."""
-    rows = table()
-    there = rows[rows["n"] > 0].drop_duplicates("network")  # the longest of each
+    there = table().query("n > 0").drop_duplicates("network")  # the longest of each
     said = [
         f"{row['title']}{own_recipe(row['network'], row['recipe'])} {in_percent(row['mean'], row['std'])} after "
         f"{row['epochs']:.0f} of the paper's {row['paper_epochs']} epochs (n = {row['n']})"

@@ -23,6 +23,7 @@ from ..core import layers
 from ..core.binarize import binarize
 from ..core.layers import set_ede
 from ..core.models import build
+from ..fast import fast_forward
 from ..system.devices import keep_freed_memory
 from ..system.timing import interleaved, ratio
 
@@ -67,7 +68,7 @@ def _measure(name: str, rounds: int, batch: int) -> dict[str, Any]:
         row[f"{way}_ms"] = round(float(np.median(seen[way])), 1) if way in seen else None
     for way in ("published", "readable", "float"):
         row[f"{way}/fast"] = ratio(seen[way], seen["fast"], digits=2) if "fast" in seen else None
-    for way, forward in (("readable", _plain(name)), ("fast", _fast(name))):
+    for way, forward in (("readable", _plain(name)), ("fast", fast_forward(_plain(name)))):
         row[f"{way}_saved_mb"] = round(kept_bytes(forward, images) / 2**20, 1) if forward else None
     row["goal"] = GOALS.get(name)
     row["met"] = "fast" in seen and bool(np.median(seen["published"] / seen["fast"]) >= GOALS.get(name, 0))
@@ -81,15 +82,9 @@ def _plain(name: str, method: str = "sdbnn"):
     return net
 
 
-def _fast(name: str) -> Callable[[Tensor], Tensor] | None:
-    from ..fast import fast_forward
-
-    return fast_forward(_plain(name))
-
-
 def _ways(name: str, images: Tensor, labels: Tensor) -> dict[str, Callable[[], None]]:
     """A training step of each implementation; without "fast" where this machine has none."""
-    published, fast = mock.patch.object(layers, "binarize", published_binarize), _fast(name)
+    published, fast = mock.patch.object(layers, "binarize", published_binarize), fast_forward(_plain(name))
     return {
         "published": _step(_plain(name), images, labels, around=published),
         "readable": _step(_plain(name), images, labels),
