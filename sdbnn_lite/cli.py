@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 
-from .commands import converting, drawing, measuring, publishing, scoring, training
+from .commands import converting, drawing, measuring, publishing, scoring, searching, training
 from .errors import RunError, UsageError
 
 DESCRIPTION = """\
@@ -19,6 +19,7 @@ COMMANDS = (
     drawing.add_walkthrough,
     training.add_train,
     training.add_study,
+    searching.add_search,
     scoring.add_evaluate,
     converting.add_pack_images,
     measuring.add_cost,
@@ -28,7 +29,7 @@ COMMANDS = (
     drawing.add_figures,
     measuring.add_bench,
 )
-RESUMABLE = ("study", "walkthrough", "pack-images")  # started again, these keep what is done
+RESUMABLE = ("study", "search", "walkthrough", "pack-images")  # started again, these keep what is done
 
 
 class Parser(argparse.ArgumentParser):

@@ -158,12 +158,12 @@ def changed(recipe, args: argparse.Namespace):
     return recipe.changed(args.epochs, args.batch_size, args.lr, **others)
 
 
-def run_options(args: argparse.Namespace, init: str | None = None):
-    """What every training takes from the command line; sets the number of threads."""
+def run_options(args: argparse.Namespace, **more):
+    """What every training takes from the command line, and ``more``; sets the number of threads."""
     from ..system.devices import set_threads
     from ..training.options import RunOptions
 
     if args.threads is not None:
         set_threads(args.threads)
     same = {name: getattr(args, name) for name in ("device", "download", "teacher", "strict", "workers")}
-    return RunOptions(args.data, init=init, progress=not args.quiet, command=args.typed, **same)
+    return RunOptions(args.data, progress=not args.quiet, command=args.typed, **same, **more)
