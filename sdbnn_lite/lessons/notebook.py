@@ -27,11 +27,6 @@ GET_ZOO = (
 )
 GET_NOTEBOOKS = "pip install 'sdbnn-lite[notebooks]'"
 
-UNANSWERED = "not answered yet"
-
-
-# --- set-up ----------------------------------------------------------------------------------------------------------
-
 
 def notebook_setup(
     *,
@@ -87,19 +82,12 @@ def check_setup() -> bool:
     return all(fine for _, fine, _ in rows)
 
 
-# --- show ------------------------------------------------------------------------------------------------------------
-
-
 def show(figure: Figure, alt: str) -> None:
     """Display ``figure`` as a PNG with the text ``alt`` for those who don't see it. Call it last in a cell."""
     if not alt.strip():
         raise UsageError("alt: empty; say in a sentence what the picture shows")
-    from IPython.display import display  # the library itself does without IPython
-
-    size = {"alt": alt, "width": round(100 * figure.get_figwidth())}  # pixels of the page; the picture has more
     with theme():  # ticks are made when they are first drawn
-        content = {"image/png": png_bytes(figure, dpi=160), "text/plain": f"[picture] {alt}"}
-    display(content, raw=True, metadata={"image/png": size})
+        _show_png(png_bytes(figure, dpi=160), alt, round(100 * figure.get_figwidth()))
 
 
 def show_png(path: str | Path, alt: str) -> None:
@@ -107,10 +95,15 @@ def show_png(path: str | Path, alt: str) -> None:
     content = Path(path).read_bytes()
     if content[:8] != b"\x89PNG\r\n\x1a\n":
         raise UsageError(f"{path}: not a PNG")
-    from IPython.display import display
-
     pixels = int.from_bytes(content[16:20], "big")  # the width stands there in every PNG
-    size = {"alt": alt, "width": round(pixels / 1.5)}  # files have 150 dots an inch, a page 100
+    _show_png(content, alt, round(pixels / 1.5))  # files have 150 dots an inch, a page 100
+
+
+def _show_png(content: bytes, alt: str, width: int) -> None:
+    """``width``: in pixels of the page; the picture has more."""
+    from IPython.display import display  # the library itself does without IPython
+
+    size = {"alt": alt, "width": width}
     display({"image/png": content, "text/plain": f"[picture] {alt}"}, raw=True, metadata={"image/png": size})
 
 
@@ -161,9 +154,6 @@ def _cell(value: Any, digits: int) -> str:
     return f"{value:,}" if isinstance(value, Integral) else f"{value:,.{digits}f}"
 
 
-# --- exercises -------------------------------------------------------------------------------------------------------
-
-
 def check(condition: bool | Callable[[], Any], ok: str, hint: str, *answers: Any) -> None:
     """Print one line on a learner's answer: "not answered yet", "right: ``ok``", or "not yet: ``hint``".
 
@@ -171,7 +161,7 @@ def check(condition: bool | Callable[[], Any], ok: str, hint: str, *answers: Any
     ``condition`` that is a function is called only after that, and an error in it counts as a wrong answer.
     """
     if any(answer is None or answer is ... for answer in answers):
-        print(UNANSWERED)
+        print("not answered yet")
         return
     try:
         right = bool(condition() if callable(condition) else condition)

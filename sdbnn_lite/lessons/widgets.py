@@ -108,14 +108,10 @@ def clamp(controls: Sequence[Control], values: Mapping[str, Any]) -> tuple[dict[
     return {name: value for name, (value, _) in both.items()}, [note for _, note in both.values() if note]
 
 
-class Sentence:
-    """What a notebook shows instead of an explorer that can't be made."""
+class Sentence(str):
+    """What a notebook shows, without quotes, instead of an explorer that can't be made."""
 
-    def __init__(self, text: str):
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
+    __repr__ = str.__str__
 
 
 def explorer(
@@ -154,13 +150,15 @@ class _Explorer:
         first, self.notes = clamp(controls, start)
         self.busy = False  # while several values change at once
 
-        self.widgets = {name: self._widget(ipywidgets, c, first[name]) for name, c in self.controls.items()}
-        self.preset = None
-        if presets:
-            self.preset = ipywidgets.Dropdown(options=[OWN, *presets], description="preset", **_look(ipywidgets))
-            self.preset.observe(self._on_preset, "value")
+        layout = ipywidgets.Layout(width=WIDTH, max_width="100%")
+        look = {"style": {"description_width": LABEL_WIDTH}, "layout": layout}
+        self.widgets = {name: self._widget(ipywidgets, c, first[name], look) for name, c in self.controls.items()}
         for widget in self.widgets.values():
             widget.observe(self._on_value, "value")
+        self.preset = None
+        if presets:
+            self.preset = ipywidgets.Dropdown(options=[OWN, *presets], description="preset", **look)
+            self.preset.observe(self._on_preset, "value")
         self.picture, self.sentence = ipywidgets.HTML(), ipywidgets.HTML()
         self._changed()
 
@@ -212,9 +210,9 @@ class _Explorer:
     def _shows(self, preset: str) -> bool:
         return all(self.widgets[name].value == value for name, value in self.presets[preset].items())
 
-    def _widget(self, ipywidgets: Any, control: Control, value: Any) -> Any:
+    def _widget(self, ipywidgets: Any, control: Control, value: Any, look: Mapping[str, Any]) -> Any:
         unit = f" [{control.unit}]" if control.unit else ""
-        look = {"description": control.label + unit, **_look(ipywidgets)}
+        look = {"description": control.label + unit, **look}
         if control.choices is not None:
             kind = ipywidgets.ToggleButtons if control.buttons else ipywidgets.Dropdown
             return kind(options=control.pairs, value=value, **look)
@@ -258,10 +256,3 @@ def image(figure: Figure, alt: str) -> str:
         FigureCanvasAgg(figure).print_png(png, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
     source = "data:image/png;base64," + b64encode(png.getvalue()).decode()
     return f'<img alt="{html.escape(alt)}" src="{source}" style="max-width: 100%">'
-
-
-def _look(ipywidgets: Any) -> dict[str, Any]:
-    return {
-        "style": {"description_width": LABEL_WIDTH},
-        "layout": ipywidgets.Layout(width=WIDTH, max_width="100%"),
-    }

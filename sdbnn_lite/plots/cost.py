@@ -1,10 +1,4 @@
-"""The figures of the cost of binary networks: data in, matplotlib ``Figure`` out.
-
-roofline_plot     this machine's roofs, and layers under them
-shares            where a network's products, operations and bytes are
-overheads         what scaling factors and ASD add, network by network
-pareto            accuracy against operations and bytes
-"""
+"""The figures of the cost of binary networks: data in, matplotlib ``Figure`` out."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +14,7 @@ from ..core.methods import METHODS
 from ..cost.pareto import COSTS, pareto_front
 from ..cost.roofline import SETS, ConvShape, Peaks
 from ..errors import UsageError
-from .parts import INK, SMALL, finish, frame
+from .parts import INK, SMALL, finish
 from .theme import BLACK, BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, SKY, new_figure, theme
 
 KIND_LOOKS = {
@@ -33,6 +27,9 @@ BANDWIDTHS = dict(zip(SETS, ("inner caches", "outer cache", "memory")))
 
 def roofline_plot(peaks: Peaks, measured: Sequence[tuple[ConvShape, Mapping[str, float]]], caption: str = "") -> Figure:
     """Products a second over products per byte, both logarithmic; ``measured``: layers, seconds by kind."""
+    if not len(measured):
+        raise UsageError("measured: empty; at least one layer is needed")
+    lowest = min(shape.products / seconds[kind] for shape, seconds in measured for kind in KIND_LOOKS) / 1e9
     with theme():
         figure = new_figure(9.2, 5.2)
         ax = figure.subplots()
@@ -53,18 +50,11 @@ def roofline_plot(peaks: Peaks, measured: Sequence[tuple[ConvShape, Mapping[str,
                 for number, point in enumerate(points, 1):
                     ax.annotate(str(number), point, (8, -4), textcoords="offset points", size=10, weight="bold")
         ax.set(xscale="log", yscale="log", xlim=(1, 20_000))
-        ax.set_ylim(0.6 * _lowest(measured), 2.5 * peaks.products("bits") / 1e9)
+        ax.set_ylim(0.6 * lowest, 2.5 * peaks.products("bits") / 1e9)
         ax.set(xlabel="intensity [products per byte]", ylabel="billion products per second")
         ax.legend(loc="lower right", fontsize=SMALL)
-        layers = "; ".join(f"{i}: {shape}" for i, (shape, _) in enumerate(measured, 1))
-        frame(figure, "The roofs of one core, and convolutions under them", f"{_wrapped(layers)}\n{caption}".strip())
-        return finish(figure)
-
-
-def _lowest(measured: Sequence[tuple[ConvShape, Mapping[str, float]]]) -> float:
-    if not len(measured):
-        raise UsageError("measured: empty; at least one layer is needed")
-    return min(shape.products / seconds[kind] for shape, seconds in measured for kind in KIND_LOOKS) / 1e9
+        layers = _wrapped("; ".join(f"{i}: {shape}" for i, (shape, _) in enumerate(measured, 1)))
+        return finish(figure, "The roofs of one core, and convolutions under them", f"{layers}\n{caption}".strip())
 
 
 def _wrapped(text: str, width: int = 120) -> str:
@@ -93,12 +83,10 @@ def shares(parts: Mapping[str, Mapping[str, float]], title: str, caption: str = 
                     ax.text(start + share / 2, row, f"{share:.0f} %", ha="center", va="center", size=10, bbox=box)
                 start += share
         ax.set_yticks(range(len(parts)), list(parts))
-        ax.set_ylim(len(parts) - 0.5, -0.5)
-        ax.set(xlim=(0, 100), xlabel="share (%)")
+        ax.set(xlim=(0, 100), ylim=(len(parts) - 0.5, -0.5), xlabel="share (%)")
         ax.grid(visible=False)
         figure.legend(loc="outside right center", fontsize=SMALL)
-        frame(figure, title, caption)
-        return finish(figure)
+        return finish(figure, title, caption)
 
 
 def overheads(table: Mapping[str, Mapping[str, float]], title: str, caption: str = "") -> Figure:
@@ -114,13 +102,11 @@ def overheads(table: Mapping[str, Mapping[str, float]], title: str, caption: str
                             va="center", size=10)  # fmt: skip
             ax.set_title(network, size=11)
             ax.set_yticks(range(len(variants)), list(variants))
-            ax.set_ylim(len(variants) - 0.5, -0.5)
-            ax.set_xlim(0, 1.3 * max(variants.values()))
+            ax.set(xlim=(0, 1.3 * max(variants.values())), ylim=(len(variants) - 0.5, -0.5))
             ax.set_xlabel("added to the OPs (%)")
             ax.grid(axis="y", visible=False)
             ax.locator_params(axis="x", nbins=4)
-        frame(figure, title, caption)
-        return finish(figure)
+        return finish(figure, title, caption)
 
 
 def pareto(table: pd.DataFrame, caption: str = "") -> Figure:
@@ -137,18 +123,13 @@ def pareto(table: pd.DataFrame, caption: str = "") -> Figure:
                 if len(group[["network", "epochs"]].drop_duplicates()) > 1:
                     _name(ax, group, what)
                 ax.set_xlabel(label)
-            row[0].set_ylabel("test accuracy (%)")
-            row[0].set_title(f"{dataset}: {_images(group)} test images")
+            images = " or ".join(f"{n:,}" for n in sorted(group["images"].unique()))
+            row[0].set(ylabel="test accuracy (%)", title=f"{dataset}: {images} test images")
         handles = {}
         for ax in axes.flat:
             handles |= dict(zip(*reversed(ax.get_legend_handles_labels())))
         figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=SMALL)
-        frame(figure, "Accuracy against cost, every trained network in the package", caption)
-        return finish(figure)
-
-
-def _images(group: pd.DataFrame) -> str:
-    return " or ".join(f"{n:,}" for n in sorted(group["images"].unique()))
+        return finish(figure, "Accuracy against cost, every trained network in the package", caption)
 
 
 def _front(ax: Axes, group: pd.DataFrame, what: str) -> None:
@@ -167,8 +148,7 @@ def _front(ax: Axes, group: pd.DataFrame, what: str) -> None:
                     transform=ax.transData + aside)  # fmt: skip
     ax.set_xscale("log")
     ax.xaxis.set_minor_formatter(NullFormatter())
-    low, high = group[what].min(), group[what].max()
-    ax.set_xlim(low / 1.8, high * 1.8)
+    ax.set_xlim(group[what].min() / 1.8, group[what].max() * 1.8)
     bottom, top = group["accuracy"].min(), group["accuracy"].max()
     room = 0.12 * max(top - bottom, 0.5)
     ax.set_ylim(bottom - room, top + room)

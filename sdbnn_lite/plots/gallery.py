@@ -1,10 +1,7 @@
 """Draw everything that the README shows, from the results and networks that come with the package.
 
-digits_methods.csv/.png/.svg    every method's test accuracy
-output_signs.png/.svg           how often each output channel says +1
-digits_curves.png/.svg          test accuracy over the epochs
-cifar10_…                       what ``gallery_cifar10`` lists, as far as its results are in the package
-imagenet_…, imagenette_…        what ``gallery_imagenet`` lists, likewise
+digits_methods.csv, digits_methods, output_signs, digits_curves: the study of the digits
+cifar10_…, imagenet_…, imagenette_…: what the other two galleries list, as far as their results are in the package
 """
 
 from collections.abc import Mapping
@@ -46,25 +43,25 @@ def draw_all(out: str | Path, data_dir: str | Path | None = None) -> list[Path]:
     runs, epochs, facts = read_study(STUDY), read_study(STUDY, "epochs.csv"), study_facts(STUDY)
     recorded = {method: zoo_signs(method) for method in SIGN_METHODS}
     out = writable_folder(out)
-    table = out / "digits_methods.csv"
-    write_csv(table, method_rows(runs, facts))
-    tables = [table]
+    written = {"digits_methods.csv": method_rows(runs, facts)}
     reproduced = cifar10.table()
     if reproduced["n"].any():
-        tables.append(out / "cifar10_table.csv")
-        write_csv(tables[-1], cifar10.csv_rows(reproduced))
+        written["cifar10_table.csv"] = cifar10.csv_rows(reproduced)
+    for name, rows in written.items():
+        write_csv(out / name, rows)
     curves = epochs[epochs["method"].isin(CURVE_METHODS)]
+    caption = sign_caption(runs, facts)
     figures = {
         "digits_methods": method_plots.method_table(runs, facts),
-        "output_signs": method_plots.output_signs(
-            recorded, accuracy_notes(runs), SIGN_TITLE, sign_caption(runs, facts)
-        ),
+        "output_signs": method_plots.output_signs(recorded, accuracy_notes(runs), SIGN_TITLE, caption),
         "digits_curves": method_plots.learning_curves(curves, facts),
         **gallery_cifar10.drawable(),
         **mistakes,
         **gallery_cifar10.drawable(gallery_imagenet.FIGURES),
     }
-    return tables + [path for name, figure in figures.items() for path in theme.save(figure, out, name)]
+    return [out / name for name in written] + [
+        path for name, figure in figures.items() for path in theme.save(figure, out, name)
+    ]
 
 
 def check_results() -> None:
@@ -86,13 +83,6 @@ def zoo_signs(method: str) -> dict[str, LayerSigns]:
 
 def method_rows(runs: pd.DataFrame, facts: Mapping) -> list[dict]:
     """The rows of digits_methods.csv: each with all that has to be said where one of its numbers is quoted."""
-    about = {
-        "epochs": facts["epochs"],
-        "images": facts["test_images"],
-        "data": facts["data"],
-        "hardware": hardware(facts),
-        "command": facts["command"],
-    }
     return [
         {
             "method": method,
@@ -100,7 +90,11 @@ def method_rows(runs: pd.DataFrame, facts: Mapping) -> list[dict]:
             "n": int(row["n"]),
             "mean_percent": f"{100 * row['mean']:.2f}",
             "std_percent": f"{100 * row['std']:.2f}" if row["n"] > 1 else "",
-            **about,
+            "epochs": facts["epochs"],
+            "images": facts["test_images"],
+            "data": facts["data"],
+            "hardware": hardware(facts),
+            "command": facts["command"],
         }
         for method, row in summary(runs).iterrows()
     ]
@@ -116,7 +110,4 @@ def accuracy_notes(runs: pd.DataFrame) -> dict[str, str]:
 def sign_caption(runs: pd.DataFrame, facts: Mapping) -> str:
     """What output_signs was measured on."""
     n = summary(runs)["n"]
-    return (
-        f"{study_line(facts, n)}\n"
-        f"{hardware(facts)}; dots: seed 0's network; % correct: mean ± std over the seeds"
-    )
+    return f"{study_line(facts, n)}\n{hardware(facts)}; dots: seed 0's network; % correct: mean ± std over the seeds"

@@ -61,9 +61,6 @@ def drawable(figures: Mapping[str, GalleryEntry] | None = None) -> dict[str, Fig
     return {name: entry.draw() for name, entry in figures.items() if not entry.missing()}
 
 
-# --- the ablation ----------------------------------------------------------------------------------------------------
-
-
 def ablation_table() -> Figure:
     """Every method's accuracy, and which methods are still missing."""
     runs, facts = tables.read_study(ablation.STUDY), tables.study_facts(ablation.STUDY)
@@ -75,8 +72,7 @@ def ablation_curves() -> Figure:
     """Test accuracy over the epochs, of ``CURVES`` as far as they are there."""
     epochs, facts = tables.read_study(ablation.STUDY, "epochs.csv"), tables.study_facts(ablation.STUDY)
     chosen = epochs[epochs["method"].isin(CURVES)]
-    chosen = epochs if chosen.empty else chosen
-    return method_plots.learning_curves(chosen, facts)
+    return method_plots.learning_curves(epochs if chosen.empty else chosen, facts)
 
 
 def gradients() -> Figure:
@@ -116,9 +112,6 @@ def signs_and_accuracy(measure: str = "sign_difference") -> Figure:
 def _sign_caption(table: pd.DataFrame, about: str) -> str:
     facts, seeds = tables.study_facts(ablation.STUDY), table.groupby("method")["seed"].nunique()
     return f"{study_line(facts, seeds)}\n{hardware(facts)}; signs: {about}"
-
-
-# --- single runs -----------------------------------------------------------------------------------------------------
 
 
 def longest_runs() -> dict[str, tuple[str, Mapping]]:
@@ -162,7 +155,9 @@ def confusion() -> Figure:
     name = shown_run()
     table, classes = predictions.read_predictions(name)
     counts = predictions.confusion(table, len(classes))
-    return run_plots.confusion_matrix(counts, classes, f"What {_title(name)} takes for what", _answers(name, table))
+    network = tables.published_runs(cifar10.DATASET)[name]["network"]
+    title = f"What the {cifar10.TITLES.get(network, network)} takes for what"
+    return run_plots.confusion_matrix(counts, classes, title, _answers(name, table))
 
 
 def mistakes(images: ImageSet) -> Figure:
@@ -178,11 +173,6 @@ def mistakes(images: ImageSet) -> Figure:
     return run_plots.mistakes(pictures, surest, classes, title, _answers(name, table))
 
 
-def _title(name: str) -> str:
-    run = tables.published_runs(cifar10.DATASET)[name]
-    return f"the {cifar10.TITLES.get(run['network'], run['network'])}"
-
-
 def _answers(name: str, table: pd.DataFrame) -> str:
     run = tables.published_runs(cifar10.DATASET)[name]
     right = int((table["true"] == table["predicted"]).sum())
@@ -190,9 +180,6 @@ def _answers(name: str, table: pd.DataFrame) -> str:
         f"{run['data']}; {run['network']}, method {run['method']}, {run['epochs']} epochs, n = 1; last epoch,\n"
         f"{right:,} of all {len(table):,} test images right; {hardware(run)}"
     )
-
-
-# --- in words, and what is there -------------------------------------------------------------------------------------
 
 
 def _said_of_ablation() -> str:
@@ -206,10 +193,8 @@ def _said_of_curves() -> str:
 
 
 def _said_of_gradients() -> str:
-    table, epochs = (
-        tables.read_study(ablation.STUDY, tables.FINAL_GRADIENTS),
-        tables.read_study(ablation.STUDY, "epochs.csv"),
-    )
+    table = tables.read_study(ablation.STUDY, tables.FINAL_GRADIENTS)
+    epochs = tables.read_study(ablation.STUDY, "epochs.csv")
     found = ede_gradients.in_words(ede_gradients.summary(table, epochs), *long_run()).replace("`", "")
     return f"Left: relative gradient against t, a line per method. Right: layer by layer in one method. {found}"
 
@@ -224,10 +209,10 @@ def _said_of_signs() -> str:
     table, _ = ablation.signs_and_accuracy()
     methods = ablation.over_seeds(table)
     found = ablation.correlation(methods, "sign_difference")
-    return (
-        "Left: a marker per run, accuracy against the mean sign difference. Right: the rank correlation of each layer. "
-        + ablation.correlation_in_words(found, len(methods), "methods")
+    said = (
+        "Left: a marker per run, accuracy against the mean sign difference. Right: the rank correlation of each layer."
     )
+    return f"{said} {ablation.correlation_in_words(found, len(methods), 'methods')}"
 
 
 def _said_of_runs() -> str:
@@ -245,21 +230,18 @@ def _said_of_confusion() -> str:
     return f"Confusion matrix of ten classes. Most often taken for each other: {said}."
 
 
-def _no_signs() -> str:
-    if not ablation.ready():
-        return ablation.not_ready()
-    return "" if len(ablation.signs_and_accuracy()[0]) else "The ablation holds no binary network yet."
-
-
 def _no_ablation() -> str:
     return "" if ablation.ready() else ablation.not_ready()
 
 
+def _no_signs() -> str:
+    there = ablation.ready() and len(ablation.signs_and_accuracy()[0])
+    return _no_ablation() or ("" if there else "The ablation holds no binary network yet.")
+
+
 def _no_gradients() -> str:
-    if not ablation.ready():
-        return ablation.not_ready()
     there = tables.has_study(ablation.STUDY, tables.FINAL_GRADIENTS)
-    return "" if there else "The gradients of the ablation's networks aren't in this package yet."
+    return _no_ablation() or ("" if there else "The gradients of the ablation's networks aren't in this package yet.")
 
 
 NO_RUN = "No run of SD-BNN on CIFAR-10 is published in this package yet: `sdbnn-lite publish RUN --data DIR` does it."

@@ -1,10 +1,8 @@
 """The figures of notebook 06 that are files too: ImageNet's recipe, and whatever results on Imagenette are committed.
 
-    imagenet_recipe      the two stages, drawn from their recipes
-    imagenette_runs      accuracy of teacher, stage 1 and stage 2 over the epochs
-    imagenette_signs     signs of both stages, layer by layer
-
-``gallery_cifar10.one(name, ALL)`` gives each with a text for readers who don't see it, or says what is missing for it.
+imagenet_recipe      the two stages, drawn from their recipes
+imagenette_runs      accuracy of teacher, stage 1 and stage 2 over the epochs
+imagenette_signs     signs of both stages, layer by layer
 """
 
 from matplotlib.figure import Figure
@@ -59,9 +57,6 @@ def _caption() -> str:
     return wrapped(f"{first}; {joined(map(hardware, found))}")
 
 
-# --- in words, and what is there -------------------------------------------------------------------------------------
-
-
 def missing() -> str:
     """What stands where there is no figure yet, on lines that fit a page."""
     return (
@@ -80,17 +75,16 @@ def _said_of_recipe() -> str:
 
 
 def _said_of_runs() -> str:
-    said = imagenet_results.in_words()
-    return f"Accuracy on validation and training images after every epoch, a panel per part. {said}"
+    first = "Accuracy on validation and training images after every epoch, a panel per part."
+    return f"{first} {imagenet_results.in_words()}"
 
 
 def _said_of_signs() -> str:
     means = imagenet_results.stage_signs()[0].groupby("part")[["input_after", "entropy"]].mean()
     said = "; ".join(f"{part}: {100 * row.input_after:.0f} % of the inputs are +1 after ASD, entropy of the output "
                      f"signs {row.entropy:.3f} bit" for part, row in means.iterrows())  # fmt: skip
-    return (
-        f"Share of +1 among the inputs and entropy of the outputs in every binary layer. Means over the layers: {said}."
-    )
+    what = "Share of +1 among the inputs and entropy of the outputs in every binary layer"
+    return f"{what}. Means over the layers: {said}."
 
 
 def _no_signs() -> str:

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from ..analysis.ede_gradients import over_layers
 from ..core.methods import METHODS
 from ..errors import UsageError
-from .parts import INK, RIM, SMALL, finish, frame, spread_out, with_legend
+from .parts import INK, RIM, SMALL, finish, spread_out, with_legend
 from .theme import BLACK, COLOURS, MARKERS, new_figure, theme
 
 STEPS = (1.0, 2.0, 5.0, 10.0)  # of t, in the right panel
@@ -33,8 +33,7 @@ def gradients_over_t(table: pd.DataFrame, one: str, last_t: float, caption: str 
         _layers(right, table[table["method"] == one])
         right.set_title(f"{METHODS[one].short}: layer by layer", size=11)
         below.legend(*left.get_legend_handles_labels(), loc="center", ncols=5, fontsize=SMALL, frameon=False)
-        frame(figure, "What EDE's late temperatures do to the weights' gradients", caption)
-        return finish(figure)
+        return finish(figure, "What EDE's late temperatures do to the weights' gradients", caption)
 
 
 def _methods(ax: Axes, table: pd.DataFrame, methods: Sequence[str], last_t: float) -> None:
@@ -64,8 +63,7 @@ def _layers(ax: Axes, table: pd.DataFrame) -> None:
     for t, shade, height in zip(STEPS, _SHADES, heights, strict=True):
         ax.plot(places, relative.loc[t].reindex(names), color=shade, lw=2, path_effects=RIM if t == STEPS[0] else None)
         ax.annotate(f"t = {t:g}", (0, height), (6, 0), "axes fraction", "offset points", size=SMALL, color=BLACK)
-    ax.set_xlim(1, len(names))
-    ax.set_xticks(places[:: 1 + len(places) // 10])
+    ax.set(xlim=(1, len(names)), xticks=places[:: 1 + len(places) // 10])
     ax.set_xlabel("binary layer; gradients come from the right")
 
 

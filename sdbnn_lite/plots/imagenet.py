@@ -1,11 +1,4 @@
-"""Pictures for notebook 06: data in, ``Figure`` out.
-
-recipe_chain        the two stages: what each trains, where the teacher enters, which weights are handed on
-soft_targets        what cross-entropy and KL compare an answer with, for one image
-surrogate_gradients  the surrogate gradients of the sign, and the learning rate over both stages
-stage_profile       signs through the depth of the network, stage by stage
-plan_hours          hours and CPU cores of the real run over the number of GPUs
-"""
+"""Pictures for notebook 06: data in, ``Figure`` out."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,15 +13,12 @@ from matplotlib.ticker import NullLocator
 from ..core.binarize import binarize, ede_k
 from ..errors import UsageError
 from ..training.recipe import Recipe
-from .parts import INK, SMALL, finish, frame
+from .parts import INK, SMALL, finish
 from .theme import BLACK, BLUE, GREEN, GREY, ORANGE, RED, new_figure, theme
 
 PALE = {GREEN: "#E3F3EC", ORANGE: "#FBEFD6", BLUE: "#DDEBF5", GREY: "#EFEFEF"}
 _LOOKS = {"stage1": (ORANGE, "s", "--"), "stage2": (BLUE, "o", "-")}
 _NAMES = {"stage1": "stage 1: real weights", "stage2": "stage 2: both binary"}
-
-
-# --- the recipe ------------------------------------------------------------------------------------------------------
 
 
 def recipe_chain(
@@ -54,8 +44,7 @@ def recipe_chain(
         _arrow(ax, (49.4, 34), (57.6, 34), BLACK)
         ax.text(53.5, 38, "all its\nweights", ha="center", va="center", size=SMALL)
         _arrow(ax, (4, 11), (4, 58.6), GREY)
-        frame(figure, "Two stages, one teacher: only the last network is binary throughout", caption)
-        return finish(figure)
+        return finish(figure, "Two stages, one teacher: only the last network is binary throughout", caption)
 
 
 def _stage_text(name: str, recipe: Recipe, weights: str) -> str:
@@ -98,9 +87,6 @@ def _arrow(ax: Axes, start: tuple, end: tuple, colour: str) -> None:
     ax.add_patch(FancyArrowPatch(start, end, zorder=1, **look))
 
 
-# --- the loss --------------------------------------------------------------------------------------------------------
-
-
 def soft_targets(
     image: np.ndarray, rows: Mapping[str, Sequence[float]], classes: Sequence[str], right: int, caption: str = ""
 ) -> Figure:
@@ -121,11 +107,7 @@ def soft_targets(
             ax.set_xticks(range(len(classes)), classes, size=SMALL)
             ax.grid(axis="x", visible=False)
         axes[1].set_ylabel("probability")
-        frame(figure, "What an answer is compared with: the label, or what a teacher says", caption)
-        return finish(figure)
-
-
-# --- gradients and rates ---------------------------------------------------------------------------------------------
+        return finish(figure, "What an answer is compared with: the label, or what a teacher says", caption)
 
 
 def derivative(x: np.ndarray, gradient: str, t: float = 1.0) -> np.ndarray:
@@ -146,13 +128,8 @@ def surrogate_gradients(recipes: Sequence[Recipe], caption: str = "") -> Figure:
         left.plot(x, derivative(x, "ste"), color=BLACK, lw=1.8, ls="-.", label="clipped identity (weights)")
         for t, style in ((0.1, ":"), (1, "--"), (2, "-")):
             left.plot(x, derivative(x, "ede", t), color=BLUE, lw=1.6, ls=style, label=f"EDE, t = {t:g}")
-        left.set(
-            xlim=(-2, 2),
-            xticks=range(-2, 3),
-            ylim=(0, 3.4),
-            xlabel="x: what the sign is taken of",
-            ylabel="stands in for dsign/dx",
-        )
+        left.set(xlim=(-2, 2), xticks=range(-2, 3), ylim=(0, 3.4))
+        left.set(xlabel="x: what the sign is taken of", ylabel="stands in for dsign/dx")
         left.legend(loc="upper center", ncols=2, fontsize=SMALL, columnspacing=1, facecolor="white", edgecolor="none",
                     framealpha=1)  # fmt: skip
         left.set_title("gradients", size=11)
@@ -165,11 +142,7 @@ def surrogate_gradients(recipes: Sequence[Recipe], caption: str = "") -> Figure:
         right.set(xlim=(0, start), ylim=(0, 1300 * max(r.lr for r in recipes)), xlabel="epoch, both stages in a row")
         right.set_ylabel("learning rate [thousandths]")
         right.set_title("learning rate", size=11)
-        frame(figure, "How ImageNet's stages learn: the gradient of a sign, and how large a step", caption)
-        return finish(figure)
-
-
-# --- signs -----------------------------------------------------------------------------------------------------------
+        return finish(figure, "How ImageNet's stages learn: the gradient of a sign, and how large a step", caption)
 
 
 def stage_profile(signs: pd.DataFrame, caption: str = "") -> Figure:
@@ -196,11 +169,7 @@ def stage_profile(signs: pd.DataFrame, caption: str = "") -> Figure:
         top.set(ylabel="+1 among the inputs (%)", ylim=(0, 100))
         bottom.set(ylabel="entropy of the outputs'\nsigns [bit]", xlabel="binary layer, from the first to the last")
         top.legend(loc="lower center", ncols=2, fontsize=SMALL, frameon=False, bbox_to_anchor=(0.5, 1.0))
-        frame(figure, "Signs through the depth of the network, stage by stage", caption)
-        return finish(figure)
-
-
-# --- the plan --------------------------------------------------------------------------------------------------------
+        return finish(figure, "Signs through the depth of the network, stage by stage", caption)
 
 
 def plan_hours(
@@ -224,8 +193,7 @@ def plan_hours(
         _marks(left, {1: "1 hour", 6: "6 hours", 24: "1 day", 72: "3 days", 168: "1 week", 720: "30 days"})
         right.set_ylabel("CPU cores that read images")
         _marks(right, {n: f"{n:,}" for n in (1, 4, 16, 64, 256, 1024)})
-        frame(figure, "The real run on paper: time, and the cores that feed it", caption)
-        return finish(figure)
+        return finish(figure, "The real run on paper: time, and the cores that feed it", caption)
 
 
 def _marks(ax: Axes, names: Mapping[float, str]) -> None:

@@ -1,10 +1,4 @@
-"""The figures: data in, matplotlib ``Figure`` out. No file is read or written here, and pyplot knows nothing of them.
-
-method_table       one row a method, one dot a seed
-output_signs       how often each channel's outputs are +1, method under method
-sign_summary       the same for one network, with its inputs before and after ASD
-learning_curves    test accuracy over the epochs
-"""
+"""The figures that compare methods: data in, matplotlib ``Figure`` out. No file is read or written here."""
 
 from collections.abc import Mapping
 
@@ -20,7 +14,7 @@ from ..core import signs
 from ..core.methods import METHODS
 from ..core.record import LayerSigns
 from ..errors import UsageError
-from .parts import INK, SMALL, EndNames, chosen_methods, curve, finish, frame, name_ends, note
+from .parts import INK, SMALL, EndNames, chosen_methods, curve, finish, name_ends, note
 from .theme import BLACK, COLOURS, GREY, MINUS, PLUS, new_figure, theme
 
 STACK_BINS = 40  # dots within 2.5 points of a share stand on each other
@@ -30,9 +24,6 @@ def title_lines(method: str) -> str:
     """A method's title on two lines: its name, then what stands in brackets."""
     name, _, detail = METHODS[method].title.partition(" (")
     return f"{name}\n{detail.removesuffix(')')}" if detail else name
-
-
-# --- the table of methods --------------------------------------------------------------------------------------------
 
 
 def method_table(runs: pd.DataFrame, facts: Mapping, title: str = "", more: str = "") -> Figure:
@@ -61,15 +52,10 @@ def method_table(runs: pd.DataFrame, facts: Mapping, title: str = "", more: str 
         ax.set_ylim(len(methods) - 0.45, -0.55)
         ax.grid(axis="y", visible=False)
         ax.set_xlabel("test accuracy (%)")
-        caption = (
-            f"{study_line(facts, table['n'])}\n{hardware(facts)}; one image is {100 / facts['test_images']:.2f} points"
-        )
+        image = f"one image is {100 / facts['test_images']:.2f} points"
+        caption = f"{study_line(facts, table['n'])}\n{hardware(facts)}; {image}"
         usual = f"How well each method does on {facts['dataset']}: each dot is one trained network"
-        frame(figure, title or usual, f"{caption}\n{more}" if more else caption)
-        return finish(figure)
-
-
-# --- shares of +1, a dot per channel ---------------------------------------------------------------------------------
+        return finish(figure, title or usual, f"{caption}\n{more}" if more else caption)
 
 
 def output_signs(
@@ -131,8 +117,7 @@ def _share_rows(
             for number, shares in enumerate(rows.values()):
                 _share_row(ax, len(rows) - 1 - number, shares[layer], tallest)
             ax.set_title(heading, size=11)
-            ax.set_xlim(-2, 102)
-            ax.set_ylim(-0.12, len(rows))
+            ax.set(xlim=(-2, 102), ylim=(-0.12, len(rows)))
             ax.set_yticks(np.arange(len(rows)) + 0.35, list(rows)[::-1], size=10)
             ends = ("0 %\nalways −1", "", "50 %\nbalanced", "", "100 %\nalways +1")
             ax.set_xticks([0, 25, 50, 75, 100], ends, size=SMALL)
@@ -144,8 +129,7 @@ def _share_rows(
             ax.remove()
         for ax in grid[-1]:
             ax.set_xlabel(xlabel)
-        frame(figure, title, caption)
-        return finish(figure)
+        return finish(figure, title, caption)
 
 
 def _stack(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,9 +158,6 @@ def _share_row(ax: Axes, baseline: float, shares: np.ndarray, tallest: int) -> N
     note(ax, baseline + 0.35, f"{np.mean(signs.entropy(shares)):.3f} bit{silent}")
 
 
-# --- learning curves -------------------------------------------------------------------------------------------------
-
-
 def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None) -> Figure:
     """Test accuracy after each epoch: the mean over the seeds as a line, their range as a band, a label at its end.
 
@@ -195,17 +176,14 @@ def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None) -> Figur
         ax = figure.subplots()
         for number, method in enumerate(methods):
             curve(ax, table.loc[method], method, slice(number, None, max(last // 6, 1)), label=method)
-        ax.set_xlim(1, max(last, 2))
-        ax.set_ylim(bottom, top)
+        ax.set(xlim=(1, max(last, 2)), ylim=(bottom, top))
         name_ends(ax, ends, lambda m: f"{METHODS[m].short}  {ends[m]:.1f} %", EndNames(1.05, 1.08, 0.065, 10.5, 8))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))  # no steps of 2.5
-        ax.set_xlabel("epoch")
-        ax.set_ylabel("test accuracy (%)")
+        ax.set(xlabel="epoch", ylabel="test accuracy (%)")
         n = epochs.groupby("method")["seed"].nunique()
-        frame(figure, "Test accuracy while learning: line = mean, band = range of the seeds",
-               f"{study_line(facts, n)}\n{hardware(facts)}" if facts else "")  # fmt: skip
-        return finish(figure)
+        caption = f"{study_line(facts, n)}\n{hardware(facts)}" if facts else ""
+        return finish(figure, "Test accuracy while learning: line = mean, band = range of the seeds", caption)
 
 
 def _limits(table: pd.DataFrame, lowest_end: float) -> tuple[float, float]:

@@ -1,11 +1,4 @@
-"""What several figures are made of: title, caption and notes; lines with bands and markers; names at the lines' ends.
-
-chosen_methods    the one check of method names
-frame, finish     title and caption, then one final layout
-curve             a line per method, the seeds' range as a band, markers that don't hide each other
-name_ends         the lines' names at their right ends
-sign_bars         bars in the colours and hatches of the two signs
-"""
+"""What several figures are made of: title, caption, notes; lines with bands and markers; names at the lines' ends."""
 
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,9 +25,6 @@ MEASURES = {
 }
 
 
-# --- checks and words ------------------------------------------------------------------------------------------------
-
-
 def chosen_methods(there: Iterable[str], methods: Sequence[str] | None = None, all_needed: bool = False) -> list[str]:
     """Those of ``methods`` that are ``there``, as given; without ``methods`` all of them, in the order of ``METHODS``.
 
@@ -53,10 +43,11 @@ def chosen_methods(there: Iterable[str], methods: Sequence[str] | None = None, a
     return found
 
 
-def check_measure(measure: str) -> None:
-    """Raise UsageError for a measure that isn't in ``MEASURES``."""
+def axis_label(measure: str) -> str:
+    """A measure of ``MEASURES`` with its unit, for an axis; UsageError for any other."""
     if measure not in MEASURES:
         raise UsageError(f"measure={measure!r}: choose one of {', '.join(MEASURES)}")
+    return MEASURES[measure]
 
 
 def wrapped(text: str, width: int = 110) -> str:
@@ -67,16 +58,6 @@ def wrapped(text: str, width: int = 110) -> str:
 def joined(words: Iterable[str]) -> str:
     """The different ones of ``words``, joined by "and"."""
     return " and ".join(dict.fromkeys(words))
-
-
-# --- the frame -------------------------------------------------------------------------------------------------------
-
-
-def frame(figure: Figure, title: str, caption: str = "") -> None:
-    """What is seen, above; what it was measured on, below."""
-    figure.suptitle(title, x=0.01, ha="left", weight="bold", size=13)
-    if caption:
-        figure.supxlabel(caption, x=0.01, ha="left", size=SMALL, color=INK)
 
 
 def note(ax: Axes, y: float, text: str, size: float = SMALL, **look) -> None:
@@ -96,19 +77,19 @@ def with_legend(figure: Figure, bands: int, columns: int, **options) -> tuple[np
     return grid[:-1], below
 
 
-def finish(figure: Figure) -> Figure:
-    """Lay the figure out once and for all, inside ``theme()``.
+def finish(figure: Figure, title: str, caption: str = "") -> Figure:
+    """Write what is seen above and what it was measured on below, and lay the figure out once and for all.
 
-    Ticks are made at the first draw, and each further draw would move things a little: a PNG would depend on what was
-    drawn before it.
+    Call it inside ``theme()``. Ticks are made at the first draw, and each further draw would move things a little: a
+    PNG would depend on what was drawn before it.
     """
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", size=13)
+    if caption:
+        figure.supxlabel(caption, x=0.01, ha="left", size=SMALL, color=INK)
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # inches: letters are a little wider at another dpi
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
-
-
-# --- a line per method -----------------------------------------------------------------------------------------------
 
 
 def curve(ax: Axes, table: pd.DataFrame, method: str, every: slice, alpha: float = 0.22, **look) -> None:
@@ -159,9 +140,6 @@ def spread_out(values: Sequence[float], gap: float, low: float, high: float) -> 
     """``values`` (ascending), moved as little as possible (least squares): ``gap`` apart, from ``low`` to ``high``."""
     steps = gap * np.arange(len(values))
     return isotonic_regression(np.asarray(values) - steps, y_min=low, y_max=high - steps[-1]) + steps
-
-
-# --- the two signs ---------------------------------------------------------------------------------------------------
 
 
 def sign_bars(ax: Axes, heights: np.ndarray, edges: np.ndarray, plus: np.ndarray, name: str = "{}") -> None:

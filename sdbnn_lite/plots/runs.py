@@ -1,9 +1,4 @@
-"""Figures of single runs, for notebooks 05 and 06: data in, ``Figure`` out.
-
-run_curves          a panel per run: accuracy over the epochs, its last and its best epoch, the paper's figure
-confusion_matrix    confusions between classes
-mistakes            test images that a network got wrong
-"""
+"""Figures of single runs, for notebooks 05 and 06: data in, ``Figure`` out."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,13 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..errors import UsageError
-from .parts import INK, SMALL, finish, frame, note, with_legend
+from .parts import INK, SMALL, finish, note, with_legend
 from .theme import BLACK, BLUE, ORANGE, new_figure, theme
 
 _HEAT = LinearSegmentedColormap.from_list("mistakes", ["#FFFFFF", "#F6C58F"])  # dark text can be read on all of it
-
-
-# --- learning curves of single runs ----------------------------------------------------------------------------------
 
 
 def run_curves(
@@ -38,25 +30,25 @@ def run_curves(
         raise UsageError("runs: empty; at least one is needed")
     columns = min(3, len(runs))
     bands = -(-len(runs) // columns)
-    logs = [log for log, _ in runs.values()]
+    logs, papers = zip(*runs.values())
     low = 100 * min(log["test_accuracy"].quantile(0.1) for log in logs)
-    papers = [paper for _, paper in runs.values() if paper]
-    high = max([100 * max(log[["test_accuracy", "train_accuracy"]].max().max() for log in logs), *papers])
+    reached = (100 * log[["test_accuracy", "train_accuracy"]].max().max() for log in logs)
+    high = max([*reached, *filter(None, papers)])
     with theme():
         figure = new_figure(8.3, 1.6 + 2.9 * bands)
         grid, below = with_legend(figure, bands, columns, sharey=True)
         for ax, (heading, (log, paper)) in zip(grid.flat, runs.items()):
             _run_panel(ax, log, paper)
-            ax.set_title(f"{heading}\n{_ends(log)}", size=SMALL + 0.5)
-            ax.set_xlabel("epoch")
-            ax.set_ylim(10 * np.floor(low / 10), min(high + 2, 101))
+            percent = 100 * log["test_accuracy"]
+            ends = f"last {percent.iloc[-1]:.2f} %, best {percent.max():.2f} %"
+            ax.set_title(f"{heading}\n{ends}", size=SMALL + 0.5)
+            ax.set(xlabel="epoch", ylim=(10 * np.floor(low / 10), min(high + 2, 101)))
         for ax in grid.flat[len(runs) :]:
             ax.remove()
         for row in grid:
             row[0].set_ylabel("accuracy (%)")
         below.legend(*grid.flat[0].get_legend_handles_labels(), loc="center", ncols=3, fontsize=SMALL, frameon=False)
-        frame(figure, title, caption)
-        return finish(figure)
+        return finish(figure, title, caption)
 
 
 def _run_panel(ax: Axes, log: pd.DataFrame, paper: float | None) -> None:
@@ -73,20 +65,11 @@ def _run_panel(ax: Axes, log: pd.DataFrame, paper: float | None) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
-def _ends(log: pd.DataFrame) -> str:
-    percent = 100 * log["test_accuracy"]
-    return f"last {percent.iloc[-1]:.2f} %, best {percent.max():.2f} %"
-
-
-# --- confusions ------------------------------------------------------------------------------------------------------
-
-
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str, caption: str = "") -> Figure:
     """Row: true class, column: answer; the number of images in each field, mistakes shaded by it, right ones framed.
 
     ``counts`` is int (C, C).
     """
-    counts = np.asarray(counts)
     if counts.shape != (len(classes), len(classes)) or (counts < 0).any():
         raise UsageError(f"counts: shape {counts.shape} given, ({len(classes)}, {len(classes)}) needed, none below 0")
     wrong = counts * (1 - np.eye(len(classes), dtype=int))
@@ -110,8 +93,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str, cap
         ax.grid(which="major", visible=False)
         ax.grid(which="minor", color="#DDDDDD", lw=0.8)
         ax.tick_params(which="minor", length=0)
-        frame(figure, title, caption)
-        return finish(figure)
+        return finish(figure, title, caption)
 
 
 def _in_two(name: str, longest: int = 8) -> str:
@@ -141,13 +123,8 @@ def mistakes(
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
             ax.set_title(classes[row.true], size=SMALL + 0.5, loc="left")
-            answer = f"“{classes[row.predicted]}”\n{_surely(row.p_predicted)}"
-            ax.set_xlabel(answer, size=SMALL, loc="left", color=BLACK)
+            surely = "> 99.9 %" if row.p_predicted > 0.999 else f"{100 * row.p_predicted:.1f} %"
+            ax.set_xlabel(f"“{classes[row.predicted]}”\n{surely}", size=SMALL, loc="left", color=BLACK)
         for ax in grid.flat[len(table) :]:
             ax.remove()
-        frame(figure, title, caption)
-        return finish(figure)
-
-
-def _surely(p: float) -> str:
-    return "> 99.9 %" if p > 0.999 else f"{100 * p:.1f} %"
+        return finish(figure, title, caption)

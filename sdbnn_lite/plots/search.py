@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -42,7 +43,10 @@ def _panel(ax: Axes, trials: pd.DataFrame, name: str, scale: str) -> None:
         ax.set_xticks(range(len(choices)), [str(choice) for choice in choices], size=SMALL)
         ax.set_xlim(-0.5, len(choices) - 0.5)
     elif scale == "log":
+        ticks = sorted({float(f"{value:.1g}") for value in np.geomspace(values.min(), values.max(), 3)})
         ax.set_xscale("log")
+        ax.minorticks_off()
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     else:
         ax.xaxis.set_major_locator(MaxNLocator(4))
     percent = 100 * trials["validation_accuracy"]

@@ -1,12 +1,4 @@
-"""Figures of output signs, for notebooks 04 and 05: data in, ``Figure`` out.
-
-ridges                   the channels of a layer as a density and ticks, method under method
-over_epochs              a measure over the epochs, the seeds' range as a band
-final_runs               each run's signs after the last epoch beside its accuracy
-against_accuracy         the same as a figure, layer by layer
-layer_profile            a measure through the depth of a network, method by method
-signs_against_accuracy   every run's signs beside its accuracy, and the rank correlation of each layer
-"""
+"""Figures of output signs, for notebooks 04 and 05: data in, ``Figure`` out."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,27 +13,11 @@ from scipy import stats
 from ..analysis.rank_test import FEWEST, RankTest, rank_correlation
 from ..core.methods import METHODS
 from ..errors import UsageError
-from .parts import (
-    INK,
-    MEASURES,
-    SMALL,
-    EndNames,
-    check_measure,
-    chosen_methods,
-    curve,
-    finish,
-    frame,
-    name_ends,
-    run_markers,
-    with_legend,
-)
+from .parts import INK, SMALL, EndNames, axis_label, chosen_methods, curve, finish, name_ends, run_markers, with_legend
 from .theme import BLACK, BLUE, COLOURS, GREY, RED, new_figure, theme
 
 POINTS = 256  # of a density
 THIN_RIM = [patheffects.withStroke(linewidth=2.6, foreground=BLACK)]
-
-
-# --- channels --------------------------------------------------------------------------------------------------------
 
 
 def density(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +35,7 @@ def density(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np
 
 
 def ridges(panels: Mapping[str, tuple[str, float, float, Mapping[str, np.ndarray]]], title: str) -> Figure:
-    """A panel per entry, two side by side; in it a row per method: density, below it a tick per channel, mean in numbers.
+    """A panel per entry, two side by side; in it a row per method: density, a tick per channel, mean in numbers.
 
     ``panels``: heading -> (axis label with its unit, low end, high end, method -> a value per channel). All densities
     are drawn equally tall, so that wide ones stay visible.
@@ -97,17 +73,14 @@ def _ridge(ax: Axes, row: int, values: np.ndarray, low: float, high: float, colo
     ax.annotate(f"{mean:.3f}", (1, row + 0.1), (5, 0), ax.get_yaxis_transform(), "offset points", size=9.5)
 
 
-# --- epochs ----------------------------------------------------------------------------------------------------------
-
-
 def over_epochs(signs: pd.DataFrame, methods: Sequence[str], measure: str = "entropy") -> Figure:
     """A panel per layer: the measure after each epoch, mean over the seeds as a line, their range as a band.
 
     ``signs`` has a row per ``method``, ``seed``, ``epoch`` and ``layer``. Labels stand at the lines' ends.
     """
-    check_measure(measure)
+    label = f"mean {axis_label(measure)}"
     methods = chosen_methods(signs["method"], methods, all_needed=True)
-    layers = list(signs["layer"].unique())
+    layers, last = list(signs["layer"].unique()), int(signs["epoch"].max())
     with theme():
         figure = new_figure(9.6, 4.6)
         axes = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0]
@@ -118,23 +91,17 @@ def over_epochs(signs: pd.DataFrame, methods: Sequence[str], measure: str = "ent
         for ax, layer in zip(axes, layers):
             for number, method in enumerate(methods):
                 curve(ax, table.loc[(layer, method)], method, slice(number, None, 9), lw=1.7, path_effects=THIN_RIM)
-            ax.set(xlabel="epoch", title=f"layer {layer}", ylim=(low, high))
-            last = int(signs["epoch"].max())
-            ax.set_xlim(1, last)
+            ax.set(xlabel="epoch", title=f"layer {layer}", ylim=(low, high), xlim=(1, last))
             ax.set_xticks([1, *range(10, last + 1, 10)])
             ends = {m: table.loc[(layer, m), "mean"].iloc[-1] for m in methods}
             named = {m: f"{METHODS[m].short} {value:.3f}" for m, value in ends.items()}
             name_ends(ax, ends, named.get, EndNames(1.06, 1.1, 0.062, 9.5))
-        axes[0].set_ylabel(f"mean {MEASURES[measure]}")
+        axes[0].set_ylabel(label)
         seeds = signs["seed"].nunique()
-        figure.suptitle(
-            f"{measure.replace('_', ' ').capitalize()} of the output signs while learning: line = mean of {seeds} "
-            "seeds, band = their range", x=0.01, ha="left", weight="bold", size=12,
-        )  # fmt: skip
+        what = f"{measure.replace('_', ' ').capitalize()} of the output signs while learning"
+        title = f"{what}: line = mean of {seeds} seeds, band = their range"
+        figure.suptitle(title, x=0.01, ha="left", weight="bold", size=12)
     return figure
-
-
-# --- accuracy, layer by layer ----------------------------------------------------------------------------------------
 
 
 def final_runs(signs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -148,7 +115,7 @@ def against_accuracy(table: pd.DataFrame, measure: str = "entropy") -> Figure:
 
     ``table``: what :func:`final_runs` gave. A marker per method, which its name and the legend tell.
     """
-    check_measure(measure)
+    label = f"mean {axis_label(measure)}"
     methods = chosen_methods(table["method"])
     layers = list(table["layer"].unique())
     with theme():
@@ -159,14 +126,11 @@ def against_accuracy(table: pd.DataFrame, measure: str = "entropy") -> Figure:
             run_markers(ax, rows, methods, measure)
             found = rank_correlation(rows[measure], rows["test_accuracy"])
             ax.set_title(f"layer {layer}\nρ = {found.rho:+.2f}, n = {found.n} runs, p = {found.p:.2f}")
-            ax.set_xlabel(f"mean {MEASURES[measure]}")
+            ax.set_xlabel(label)
         axes[0].set_ylabel("test images correct [%]")
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=10, frameon=False)
+        known = axes[0].get_legend_handles_labels()
+        figure.legend(*known, loc="outside lower center", ncols=5, fontsize=10, frameon=False)
     return figure
-
-
-# --- signs through the depth of a network ----------------------------------------------------------------------------
 
 
 def layer_profile(
@@ -178,13 +142,12 @@ def layer_profile(
     Methods that the table lacks are left out.
     """
     methods = chosen_methods(table["method"], methods)
-    for measure in measures:
-        check_measure(measure)
+    labels = [axis_label(measure) for measure in measures]
     layers = list(table["layer"].unique())
     with theme():
         figure = new_figure(8.3, 1.2 + 3.1 * len(measures))
         axes = figure.subplots(len(measures), 1, squeeze=False)[:, 0]
-        for ax, measure in zip(axes, measures):
+        for ax, measure, label in zip(axes, measures, labels):
             grouped = table.groupby(["method", "layer"])[measure].agg(["min", "mean", "max"])
             places = np.arange(1, len(layers) + 1)
             for number, method in enumerate(methods):
@@ -192,16 +155,14 @@ def layer_profile(
                 band = 0.2 if (seeds["max"] > seeds["min"]).any() else 0
                 curve(ax, seeds, method, slice(number % 3, None, 3), band)
             staged = _stages(ax, layers)
-            ax.set_xlim(1, max(len(layers), 2))
-            ax.set_xticks(places)
-            ax.set_ylabel(MEASURES[measure].replace(" of the", "\nof the").replace(" among", "\namong"))
+            ax.set(xlim=(1, max(len(layers), 2)), xticks=places)
+            ax.set_ylabel(label.replace(" of the", "\nof the").replace(" among", "\namong"))
             ends = {m: grouped.loc[(m, layers[-1]), "mean"] for m in methods}
             limits = ax.get_ylim()
             name_ends(ax, ends, lambda m: METHODS[m].short, EndNames(1.05, 1.075, 0.085, SMALL + 0.5))
             ax.set_ylim(limits)
         axes[-1].set_xlabel("binary layer, from the first to the last" + " (dashed: a new stage)" * staged)
-        frame(figure, "Output signs through the depth of the network, method by method", caption)
-        return finish(figure)
+        return finish(figure, "Output signs through the depth of the network, method by method", caption)
 
 
 def _stages(ax: Axes, layers: Sequence[str]) -> bool:
@@ -211,9 +172,6 @@ def _stages(ax: Axes, layers: Sequence[str]) -> bool:
         if stages[k] != stages[k - 1]:
             ax.axvline(k + 0.5, color=INK, lw=1.2, ls=(0, (4, 3)), zorder=1)
     return len(set(stages)) > 1
-
-
-# --- accuracy, over the layers ---------------------------------------------------------------------------------------
 
 
 def signs_against_accuracy(
@@ -227,22 +185,20 @@ def signs_against_accuracy(
 
     ``runs``, ``layers`` and ``found`` are what ``ablation.over_layers``, ``by_layer`` and ``correlation`` (over the
     methods) gave. The grey band is what so few methods can't tell from chance.
-    """  # fmt: skip
+    """
     methods = chosen_methods(runs["method"])
     with theme():
         figure = new_figure(8.3, 5.2)
         ((left, right),), below = with_legend(figure, 1, 2)
         run_markers(left, runs, methods, measure)
-        left.set_xlabel(f"{MEASURES[measure]},\nmean over the layers")
-        left.set_ylabel("test accuracy (%)")
+        left.set(xlabel=f"{axis_label(measure)},\nmean over the layers", ylabel="test accuracy (%)")
         left.xaxis.set_major_locator(MaxNLocator(4))
         left.margins(0.08)
         said = f"ρ = {found.rho:+.2f}, p = {found.p:.2f}" if found else f"too few for ρ ({FEWEST} are needed)"
         left.set_title(f"a marker per run\n{len(methods)} methods: {said}", size=11)
         _layer_rho(right, layers)
         below.legend(*left.get_legend_handles_labels(), loc="center", ncols=5, fontsize=SMALL, frameon=False)
-        frame(figure, f"Does accuracy follow the {measure.replace('_', ' ')} of the output signs?", caption)
-        return finish(figure)
+        return finish(figure, f"Does accuracy follow the {measure.replace('_', ' ')} of the output signs?", caption)
 
 
 def _layer_rho(ax: Axes, layers: pd.DataFrame) -> None:
@@ -250,6 +206,8 @@ def _layer_rho(ax: Axes, layers: pd.DataFrame) -> None:
     places = np.arange(1, len(layers) + 1)
     ax.axvline(0, color=BLACK, lw=1.2)
     known = layers["rho"].notna().to_numpy()
+    said = "(grey: may be chance)" if known.any() else f"(needs {FEWEST} methods)"
+    ax.set_title(f"ρ of each layer, over the methods\n{said}", size=11)
     if known.any():
         widest = layers["visible"].max()
         ax.axvspan(-widest, widest, color=GREY, alpha=0.22, lw=0)
@@ -259,11 +217,7 @@ def _layer_rho(ax: Axes, layers: pd.DataFrame) -> None:
             if chosen.any():  # an empty line that isn't clipped would stretch the layout to the figure's corner
                 look = {"color": fill, "mec": BLACK, "mew": 1.2, "ms": 7, "ls": "", "clip_on": False}
                 ax.plot(layers["rho"][chosen], places[chosen], "o", **look)
-        ax.set_title("ρ of each layer, over the methods\n(grey: may be chance)", size=11)
-    else:
-        ax.set_title(f"ρ of each layer, over the methods\n(needs {FEWEST} methods)", size=11)
-    ax.set(xlim=(-1, 1), ylim=(len(layers) + 0.6, 0.4), ylabel="binary layer")
-    ax.set_xlabel("rank correlation ρ\n(filled: p < 0.05)")
-    ax.set_xticks([-1, -0.5, 0, 0.5, 1])
+    ax.set(xlabel="rank correlation ρ\n(filled: p < 0.05)", ylabel="binary layer")
+    ax.set(xlim=(-1, 1), ylim=(len(layers) + 0.6, 0.4), xticks=[-1, -0.5, 0, 0.5, 1])
     ax.set_yticks(places[:: 1 + len(places) // 12])
     ax.grid(axis="y", visible=False)

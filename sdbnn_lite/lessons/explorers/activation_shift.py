@@ -5,7 +5,7 @@ a  →  + shift  →  â = sign(a + shift)  →  sign(conv2d(â, ŵ));  the thre
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -71,15 +71,14 @@ def layer_inputs(net: nn.Module, images: Tensor) -> dict[str, LayerInput]:
     """Run ``images`` through ``net``; per binary layer, by name, what it receives and the shift that it chose."""
     seen = {}
 
-    def watch(name: str, layer: BinaryConv2d, a: Tensor) -> None:
+    def watch(layer: BinaryConv2d, inputs: tuple[Tensor], name: str) -> None:
+        (a,) = inputs
         shift = layer.activation_shift(a)
         shift = torch.zeros(a.shape[:2]) if shift is None else shift[:, :, 0, 0].expand(a.shape[:2])
         seen[name] = LayerInput(a.detach(), shift.detach())
 
-    hooks = [
-        layer.register_forward_pre_hook(lambda layer, inputs, name=name: watch(name, layer, inputs[0]))
-        for name, layer in binary_layers(net).items()
-    ]
+    layers = binary_layers(net)
+    hooks = [layer.register_forward_pre_hook(partial(watch, name=name)) for name, layer in layers.items()]
     try:
         net.eval()(images)
     finally:
@@ -99,16 +98,16 @@ class Scene:
     histograms: Mapping[str, np.ndarray]  # per layer (C, bins): shares of all images' activations
 
 
-@lru_cache(maxsize=2)
-def scene(network: str = NETWORK) -> Scene:
-    """The trained network ``network`` with all test digits; kept, so that only the first call takes long."""
+@cache
+def scene() -> Scene:
+    """The trained network with all test digits; kept, so that only the first call takes long."""
     digits = data.load("digits")
     images, labels = next(iter(digits.test_batches(digits.num_test)))
-    net = load(network)
-    seen = layer_inputs(net, images)
-    histograms = {
-        name: np.stack([_shares(channel) for channel in s.a.transpose(0, 1).numpy()]) for name, s in seen.items()
-    }
+    net = load(NETWORK)
+    seen, histograms = layer_inputs(net, images), {}
+    for name, s in seen.items():
+        channels = s.a.transpose(0, 1).numpy()
+        histograms[name] = np.stack([np.histogram(channel, EDGES)[0] / channel.size for channel in channels])
     return Scene(digits.test_images[:, 0].numpy(), labels.numpy(), seen, binary_layers(net), histograms)
 
 
@@ -184,29 +183,19 @@ def _output(conv: BinaryConv2d, a: Tensor, shift: Tensor, filter: int) -> np.nda
     return (F.conv2d(signs[None], weight[None], padding=conv.padding)[0, 0] >= 0).numpy()
 
 
-def _shares(values: np.ndarray) -> np.ndarray:
-    return np.histogram(values, EDGES)[0] / values.size
-
-
 def say(stats: Stats) -> str:
     """The picture in words."""
     how = {"asd": "ASD on", "off": "ASD off", "own": "my own shift for every channel"}[stats.mode]
     up, down = int((stats.flipped & stats.after).sum()), int((stats.flipped & stats.before).sum())
     said = (
         f"Image {stats.image} (a {stats.label}), layer {stats.layer}, channel {stats.channel}, {how}: "
-        f"the shift is {stats.shift:+.2f}, so a sign is +1 from a = {_unsigned_zero(-stats.shift):.2f} up. "
+        f"the shift is {stats.shift:+.2f}, so a sign is +1 from a = {0.0 - stats.shift:.2f} up. "
         f"It flips {up} of {stats.a.size} signs to +1 and {down} to -1: {stats.before.mean():.0%} were +1, now "
         f"{stats.after.mean():.0%} are. {stats.stuck} of the activations sit at exactly -1. Of the outputs of filter "
         f"{stats.filter}, {stats.output_after.mean():.0%} are +1 ({stats.output_before.mean():.0%} without a shift)."
     )
     return f"{stats.note} {said}".strip()
 
-
-def _unsigned_zero(value: float) -> float:
-    return value if value else 0.0
-
-
-# --- drawing ---------------------------------------------------------------------------------------------------------
 
 WIDTH, HEIGHT, SIDE = 10.0, 2.9, 1.65  # inches: the figure, and a map's side
 BELOW, GAP = 0.58, 0.09  # inches: a map's lower edge, and from a map to its texts
@@ -222,10 +211,10 @@ def draw(stats: Stats) -> Figure:
         # All maps share one empty axes, measured in inches: an axes each would take half of the time.
         board = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, HEIGHT))
         board.set_axis_off()
-        _grey_map(board, stats.pixels, (255, 0), (IMAGE, BELOW), SIDE)
-        _grey_map(board, stats.a, (-1, 1), (ACTIVATIONS, BELOW), SIDE)
-        _sign_map(board, stats.after, stats.flipped, (SIGN, BELOW), SIDE)
-        _sign_map(board, stats.output_after, flipped, (OUTPUT, BELOW), SIDE)
+        _grey_map(board, stats.pixels, (255, 0), (IMAGE, BELOW, SIDE))
+        _grey_map(board, stats.a, (-1, 1), (ACTIVATIONS, BELOW, SIDE))
+        _sign_map(board, stats.after, stats.flipped, (SIGN, BELOW, SIDE))
+        _sign_map(board, stats.output_after, flipped, (OUTPUT, BELOW, SIDE))
         ax = figure.add_axes((HISTOGRAM / WIDTH, BELOW / HEIGHT, 1.8 / WIDTH, SIDE / HEIGHT))
         _histogram(ax, stats)
         ax.set_xlabel("activation a", labelpad=0)
@@ -272,8 +261,7 @@ def small_multiples(
             ax.tick_params(labelleft=False)
         for ax in (*axes[:, 0], *axes[1:, 1:].flat):
             ax.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[], aspect="equal")
-            for spine in ax.spines.values():
-                spine.set_visible(False)
+            ax.spines[:].set_visible(False)
     return figure
 
 
@@ -291,22 +279,20 @@ def _histogram(ax: Axes, stats: Stats) -> None:
     ax.grid(visible=False)
 
 
-def _grey_map(
-    ax: Axes, values: np.ndarray, ends: tuple[float, float], at: tuple[float, float] = (0, 0), side: float = 1
-) -> None:
+Place = tuple[float, float, float]  # of a map in its axes: left edge, lower edge, side
+
+
+def _grey_map(ax: Axes, values: np.ndarray, ends: tuple[float, float], place: Place = (0, 0, 1)) -> None:
     """``ends``: which value is black, which is white."""
-    black, white = ends
-    x, y = at
+    (black, white), (x, y, side) = ends, place
     ax.imshow(values, cmap="gray" if black < white else "gray_r", vmin=min(ends), vmax=max(ends),
               interpolation="nearest", extent=(x, x + side, y, y + side), aspect="auto")  # fmt: skip
     ax.plot((x, x + side, x + side, x, x), (y, y, y + side, y + side, y), color=GREY, lw=1, clip_on=False)
 
 
-def _sign_map(
-    ax: Axes, plus: np.ndarray, flipped: np.ndarray, at: tuple[float, float] = (0, 0), side: float = 1
-) -> None:
+def _sign_map(ax: Axes, plus: np.ndarray, flipped: np.ndarray, place: Place = (0, 0, 1)) -> None:
     """Orange with + is +1, blue with - is -1; a ring where the shift flipped the sign."""
-    x, y = at
+    x, y, side = place
     ax.imshow(plus, cmap=SIGNS, vmin=0, vmax=1, interpolation="nearest", extent=(x, x + side, y, y + side),
               aspect="auto")  # fmt: skip
     cell = side / len(plus)

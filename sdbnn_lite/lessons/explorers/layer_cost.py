@@ -24,13 +24,9 @@ CONTROLS = (
     Control("batch", "batch", 1, unit="images", min=1, max=32, step=1),
 )
 PRESETS = {
-    f"ResNet-18, {title}": {"channels": c, "outputs": c, "side": side, "batch": batch}
-    for title, c, side, batch in (
-        ("first stage, one image", 64, 56, 1),
-        ("last stage, one image", 512, 7, 1),
-        ("first stage, 32 images", 64, 56, 32),
-    )
-} | {
+    "ResNet-18, first stage, one image": {"channels": 64, "outputs": 64, "side": 56, "batch": 1},
+    "ResNet-18, last stage, one image": {"channels": 512, "outputs": 512, "side": 7, "batch": 1},
+    "ResNet-18, first stage, 32 images": {"channels": 64, "outputs": 64, "side": 56, "batch": 32},
     "ResNet-20, first stage: a quarter of a word": {"channels": 16, "outputs": 16, "side": 32, "batch": 1},
     "80 channels: two words, not full": {"channels": 80, "outputs": 64, "side": 56, "batch": 1},
     "four pixels, many weights": {"channels": 512, "outputs": 512, "side": 2, "batch": 1},
@@ -66,19 +62,15 @@ class Stats:
         return self.timed.seconds[kind]
 
 
-def compute(channels: int, outputs: int, side: int, batch: int) -> Stats:
+def compute(channels: int, outputs: int, side: int, batch: int, whole: bool = False) -> Stats:
     """Everything that is drawn and said. The peaks are measured at the first call, each shape once.
 
-    Large layers are timed on a part of them, so that a slider can be followed.
+    Large layers are timed on a part of them, so that a slider can be followed; ``whole``: all of it and more often,
+    for pictures that stay.
     """
     shape = ConvShape(channels, outputs, side, side, batch)
-    return Stats(shape, roofline.measure_peaks(), roofline.measure(shape))
-
-
-def compute_whole(channels: int, outputs: int, side: int, batch: int, samples: int = 12) -> Stats:
-    """The same, every layer timed as a whole and more often: for pictures that stay."""
-    shape = ConvShape(channels, outputs, side, side, batch)
-    return Stats(shape, roofline.measure_peaks(), roofline.measure(shape, samples, whole=True))
+    timed = roofline.measure(shape, 12, whole=True) if whole else roofline.measure(shape)
+    return Stats(shape, roofline.measure_peaks(), timed)
 
 
 def counts_in_words(stats: Stats) -> str:
@@ -96,15 +88,12 @@ def say(stats: Stats) -> str:
     """The picture in words."""
     f, p = (1000 * stats.measured(kind) for kind in KINDS)
     a, b = (1000 * stats.predicted(kind) for kind in KINDS)
+    pace = "arithmetic sets" if stats.peaks.bound(stats.shape, "packed") == "arithmetic" else "bytes set"
     share = "" if stats.timed.share == 1 else f", scaled up from {stats.timed.share:.2%} of the layer"
     return (
         f"{counts_in_words(stats)} One core could do it in {a:.3g} ms in float32 and in {b:.3g} ms on bits, where "
-        f"{_pace(stats)} the pace. Measured{share}: {f:.3g} ms and {p:.3g} ms with packing, {f / p:.1f} times as fast."
+        f"{pace} the pace. Measured{share}: {f:.3g} ms and {p:.3g} ms with packing, {f / p:.1f} times as fast."
     )
-
-
-def _pace(stats: Stats) -> str:
-    return "arithmetic sets" if stats.peaks.bound(stats.shape, "packed") == "arithmetic" else "bytes set"
 
 
 def number(value: float) -> str:
@@ -140,7 +129,7 @@ def small_multiples(values: Sequence[int] = VALUES, side: int = 14, batch: int =
     """The explorer without its sliders: one panel per number of channels, in and out."""
     if not len(values):
         raise UsageError("values: empty; at least one number of channels is needed")
-    every = [compute_whole(c, c, side, batch) for c in values]
+    every = [compute(c, c, side, batch, whole=True) for c in values]
     with theme():
         figure = new_figure(2.1 * len(values) + 1.1, 3.6)
         axes = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
@@ -159,23 +148,18 @@ def small_multiples(values: Sequence[int] = VALUES, side: int = 14, batch: int =
 
 def _times(ax: Axes, stats: Stats, labels: bool) -> None:
     """Four bars from the top: float32 predicted and measured, bits predicted and measured."""
-    rows, widths, names = [], [], []
+    rows = []  # name, milliseconds and look of each bar
     for kind, (name, colour, hatch) in KINDS.items():
-        for what, seconds in (("predicted", stats.predicted(kind)), ("measured", stats.measured(kind))):
-            row, width = len(rows), 1000 * seconds
-            look = {"facecolor": "white", "edgecolor": BLACK, "linewidth": 1.5} if what == "predicted" else {
-                "facecolor": colour, "edgecolor": "white", "hatch": hatch, "linewidth": 0}  # fmt: skip
-            ax.barh(row, width, height=0.72, **look)
-            rows.append(row)
-            widths.append(width)
-            names.append(f"{name}, {what}")
-    for row, width in zip(rows, widths):
+        filled = {"facecolor": colour, "edgecolor": "white", "hatch": hatch, "linewidth": 0}
+        outlined = {"facecolor": "white", "edgecolor": BLACK, "linewidth": 1.5}
+        rows.append((f"{name}, predicted", 1000 * stats.predicted(kind), outlined))
+        rows.append((f"{name}, measured", 1000 * stats.measured(kind), filled))
+    for row, (_, width, look) in enumerate(rows):
+        ax.barh(row, width, height=0.72, **look)
         ax.annotate(f"{width:.2g}" if width < 100 else f"{width:,.0f}", (width, row), (4, 0),
                     textcoords="offset points", va="center", size=10)  # fmt: skip
-    ax.set_yticks(rows, names if labels else [""] * len(rows))
-    ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.set_xlim(0, 1.3 * max(widths))
-    ax.set_xlabel("milliseconds")
+    ax.set_yticks(range(len(rows)), [name if labels else "" for name, *_ in rows])
+    ax.set(xlim=(0, 1.3 * max(width for _, width, _ in rows)), ylim=(len(rows) - 0.5, -0.5), xlabel="milliseconds")
     ax.grid(axis="y", visible=False)
     ax.locator_params(axis="x", nbins=4)
 
@@ -195,10 +179,8 @@ def _bytes(ax: Axes, stats: Stats) -> None:
         ax.plot(exponent, i, "s" if hatch else "o", ms=10, color=colour, mec=BLACK, mew=0.8)
         ax.annotate(in_bytes(size), (exponent, i), (9, 0), textcoords="offset points", va="center", size=10)
     ax.set_yticks(range(len(rows)), [name for name, *_ in rows])
-    ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xticks((2, 4, 6, 8), ("100", "10⁴", "10⁶", "10⁸"))
-    ax.set_xlim(1.5, 10.2)
-    ax.set_xlabel("bytes (each step: 100 times as many)")
+    ax.set(xlim=(1.5, 10.2), ylim=(len(rows) - 0.5, -0.5), xlabel="bytes (each step: 100 times as many)")
     ax.set_title("What has to be kept", y=1.02)
     ax.grid(axis="y", visible=False)
 

@@ -92,11 +92,6 @@ class Stats:
         """Entropy of both after the chosen epoch, mean over channels and seeds."""
         return tuple(float(side.entropy[:, self.epoch - 1].mean()) for side in (self.a, self.b))
 
-    @property
-    def who(self) -> str:
-        """Which networks these are, in words."""
-        return f"{len(self.a.accuracy)} seeds" if self.seed == ALL else f"seed {self.seed}"
-
 
 @cache
 def _tables() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -135,7 +130,8 @@ def compute(method_a: str, method_b: str, layer: str, epoch: int, seed: int | st
 
 def say(stats: Stats) -> str:
     """The picture in words."""
-    return f"Layer {stats.layer} after epoch {stats.epoch}, {stats.who}. " + " ".join(
+    who = f"{len(SEEDS)} seeds" if stats.seed == ALL else f"seed {stats.seed}"
+    return f"Layer {stats.layer} after epoch {stats.epoch}, {who}. " + " ".join(
         f"{side.name}: {side.balanced:.0f} of {side.channels[0].sum()} channels say +1 in {BALANCED[0]:.0%} to "
         f"{BALANCED[1]:.0%} of their outputs; {_range(side.entropy[:, stats.epoch - 1], 3)} bit per sign; "
         f"{_range(100 * side.accuracy, 1)} % of the test images right."
@@ -150,13 +146,12 @@ def _range(values: np.ndarray, digits: int) -> str:
 
 
 def _verdict(stats: Stats) -> str:
-    first, second = stats.bits
     if stats.a.method == stats.b.method:
         return "Both sides show the same method."
     ours, theirs = (side.entropy[:, stats.epoch - 1] for side in (stats.a, stats.b))
-    apart = ours.max() < theirs.min() or theirs.max() < ours.min()
-    if not apart:
+    if ours.max() >= theirs.min() and theirs.max() >= ours.min():
         return "The seeds' entropies overlap: here the two methods can't be told apart by them."
+    first, second = stats.bits
     less, more = (stats.b, stats.a) if second < first else (stats.a, stats.b)
     return f"The signs of {less.name} say {abs(first - second):.3f} bit less than those of {more.name}."
 
@@ -236,8 +231,7 @@ def _course(ax: Axes, stats: Stats) -> None:
     ax.set(xlim=(0, EPOCHS + 1), ylim=(bottom, 1.005), xticks=(1, EPOCHS // 2, EPOCHS))
     ax.set_yticks(np.arange(round(20 * bottom), 21) / 20)
     ax.set_title(f"Entropy; grey: epoch {stats.epoch}", y=1.02)
-    ax.set_xlabel("epoch")
-    ax.set_ylabel("mean of the channels [bit]")
+    ax.set(xlabel="epoch", ylabel="mean of the channels [bit]")
     ax.legend(loc="lower right", fontsize=9, framealpha=1)
 
 

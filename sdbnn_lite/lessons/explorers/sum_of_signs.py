@@ -131,7 +131,7 @@ def small_multiples(values: Sequence[float] = VALUES, q: float = 0.55, fan_in: i
     return figure
 
 
-def compare(panels: dict[str, tuple[np.ndarray, np.ndarray]], predicted: str = "predicted share of +1") -> Figure:
+def compare(panels: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Predicted against measured share of +1, a dot per channel; ``panels``: title -> (predicted, measured)."""
     every = np.concatenate([np.concatenate(pair) for pair in panels.values()])
     low, high = np.floor(10 * every.min()) / 10, np.ceil(10 * every.max()) / 10
@@ -142,7 +142,7 @@ def compare(panels: dict[str, tuple[np.ndarray, np.ndarray]], predicted: str = "
         for ax, (title, (x, y)) in zip(axes, panels.items()):
             ax.plot([0, 1], [0, 1], color=BLACK, lw=1, ls="--", label="predicted = measured")
             ax.plot(x, y, "o", color=MINUS, mec="white", mew=0.5, ms=6, label="one channel")
-            ax.set(title=title, xlabel=predicted, xlim=(low, high), ylim=(low, high), aspect="equal")
+            ax.set(title=title, xlabel="predicted share of +1", xlim=(low, high), ylim=(low, high), aspect="equal")
         axes[0].set_ylabel("measured share of +1")
         axes[0].legend(loc="lower right", fontsize=9)
     return figure
@@ -157,8 +157,7 @@ def _distribution(ax: Axes, stats: Stats, legend: bool) -> None:
     first, last = min(stats.sums.min(), border), max(stats.sums.max(), border)
     edges = border + width * np.arange(np.floor((first - border) / width), np.ceil((last + 1 - border) / width) + 1)
     density = np.histogram(stats.sums, edges)[0] / len(stats.sums) / (width / 2)
-    plus = edges[:-1] >= border
-    sign_bars(ax, density, edges, plus, "simulated, output {}")
+    sign_bars(ax, density, edges, edges[:-1] >= border, "simulated, output {}")
     seen = probability > probability.max() * 1e-4
     ax.plot(values[seen], probability[seen], color=BLACK, lw=1.5, marker="o" if seen.sum() < 25 else None, ms=4,
             label="closed form")  # fmt: skip
@@ -171,11 +170,9 @@ def _distribution(ax: Axes, stats: Stats, legend: bool) -> None:
         ax.legend(loc="upper center", ncols=2, fontsize=9, framealpha=1)
 
 
-_SHARES = np.linspace(0, 1, 101)
-
-
 def _entropy(ax: Axes, stats: Stats) -> None:
-    ax.plot(_SHARES, signs.entropy(_SHARES), color=GREY, lw=2)
+    shares = np.linspace(0, 1, 101)
+    ax.plot(shares, signs.entropy(shares), color=GREY, lw=2)
     ax.plot(stats.plus, stats.entropy, "o", ms=11, color=BLACK, label="closed form", clip_on=False)
     ax.plot(stats.plus_simulated, stats.entropy_simulated, "D", ms=7, mfc="white", mec=BLACK, label="simulated",
             clip_on=False)  # fmt: skip

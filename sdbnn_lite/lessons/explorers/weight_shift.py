@@ -43,9 +43,6 @@ PRESETS = {
 VALUES = (0.001, WSD_CONSTANT, 0.1, 1.0, 10.0)  # of the constant, in the static version
 
 
-# --- sentence and pictures -------------------------------------------------------------------------------------------
-
-
 def say(stats: Stats) -> str:
     """The picture in words."""
     n, places = stats.w.size, stats.y_before.size
@@ -85,18 +82,12 @@ def draw(stats: Stats) -> Figure:
     return figure
 
 
-def small_multiples(
-    values: Sequence[float] = VALUES,
-    weights: str = TRAINED,
-    layer: str = "conv3",
-    filter: int = 52,
-    alpha: float = 0.0,
-    seed: int = 0,
-) -> Figure:
-    """The explorer without its sliders: a column per value of the constant."""
+def small_multiples(values: Sequence[float] = VALUES, **others) -> Figure:
+    """The explorer without its sliders: a column per value of the constant; ``others`` than the controls' values."""
     if not len(values):
         raise UsageError("values: empty; at least one constant is needed")
-    every = [compute(weights, layer, filter, alpha, value, seed) for value in values]
+    start = {control.name: control.value for control in CONTROLS}
+    every = [compute(**{**start, **others, "constant": value}) for value in values]
     with theme():
         figure = new_figure(2 * len(values) + 0.6, 4.9)
         axes = figure.subplots(2, len(values), squeeze=False, height_ratios=(1, 0.62))
@@ -109,18 +100,13 @@ def small_multiples(
             below.set_xlabel(f"{plus}\noutputs turned: {stats.flipped_outputs / stats.y_before.size:.1%}")
             tallest = max(tallest, above.get_ylim()[1])
         for ax in axes[0]:
-            ax.set_ylim(0, tallest)
-            ax.set_yticks([])
-        axes[0, 0].set_yticks([tick for tick in _ticks(tallest) if tick >= 0])
-        axes[0, 0].set_ylabel("weights per bar")
+            ax.set(ylim=(0, tallest), yticks=[])
+        axes[0, 0].set(yticks=[tick for tick in _ticks(tallest) if tick >= 0], ylabel="weights per bar")
         axes[1, 0].set_ylabel("signs; × turned")
-        name = f"Filter {filter} of {layer}, {NAMES[weights]}, α = {alpha:g}"
+        name = f"Filter {stats.filter} of {stats.layer}, {NAMES[stats.weights]}, α = {stats.alpha:g}"
         figure.suptitle(f"{name}; dashed line: threshold; bright and hatched: +1, dark: −1", fontsize=11)
         figure.get_layout_engine().set(rect=(0, 0.02, 1, 0.98))  # the pictures' fixed shape costs it a little room
     return figure
-
-
-# --- the panels ------------------------------------------------------------------------------------------------------
 
 
 def _histogram(ax: Axes, stats: Stats, alone: bool = True) -> None:
@@ -133,20 +119,17 @@ def _histogram(ax: Axes, stats: Stats, alone: bool = True) -> None:
     ax.axvline(0, color=GREY, ls=":", lw=2)
     ax.axvline(threshold, color=BLACK, ls="--", lw=1.5)
     ax.set(xlabel="latent weight w", xlim=(-1.1 * reach, 1.1 * reach), ylim=(0, 1.08 * tallest))
-    ax.set_xticks(_ticks(reach))
-    ax.set_yticks([tick for tick in _ticks(tallest) if tick >= 0])
+    ax.set(xticks=_ticks(reach), yticks=[tick for tick in _ticks(tallest) if tick >= 0])
     ax.grid(visible=False)
     if alone:
-        ax.set_ylabel("weights per bar")
-        ax.set_ylim(0, 1.22 * tallest)
+        ax.set(ylabel="weights per bar", ylim=(0, 1.22 * tallest))
         ax.text(0.5, 0.94, "hatched: +1;  dashed: threshold", **_note(ax))
 
 
 def _bars(ax: Axes, values: np.ndarray, edges: np.ndarray, border: float) -> int:
     """Counts per bin, those below ``border`` (which is an edge) as -1, the others as +1; returns the highest count."""
     counts = np.histogram(values, edges)[0]
-    plus = edges[:-1] >= border - 1e-9 * (edges[1] - edges[0])
-    sign_bars(ax, counts, edges, plus)
+    sign_bars(ax, counts, edges, edges[:-1] >= border - 1e-9 * (edges[1] - edges[0]))
     return int(counts.max())
 
 
@@ -160,9 +143,8 @@ def _ticks(reach: float) -> np.ndarray:
 
 def _close_up(ax: Axes, stats: Stats) -> None:
     """The weights nearest to zero, the nearest at the bottom: those in the grey band between the thresholds flip."""
-    w, flipped = stats.w.ravel(), stats.flipped.ravel()
-    order = np.argsort(np.abs(w))
-    w, flipped = w[order], flipped[order]
+    order = np.argsort(np.abs(stats.w.ravel()))
+    w, flipped = stats.w.ravel()[order], stats.flipped.ravel()[order]
     reach = 1.15 * max(abs(stats.shift), abs(w[NEAREST - 1]))
     shown = np.abs(w) <= reach
     w, flipped, rank = w[shown], flipped[shown], 1 + np.arange(shown.sum())
@@ -172,19 +154,16 @@ def _close_up(ax: Axes, stats: Stats) -> None:
     ax.axvspan(min(0, threshold), max(0, threshold), color="#D9D9D9", lw=0)
     ax.axvline(0, color=GREY, ls=":", lw=2)
     ax.axvline(threshold, color=BLACK, ls="--", lw=1.5)
-    looks = (
+    for kind, look in (
         (~flipped & (w < 0), {"marker": "s", "mfc": MINUS, "mec": "white", "ms": 7}),
         (~flipped & (w >= 0), {"marker": "o", "mfc": PLUS, "mec": BLACK, "mew": 0.6, "ms": 7}),
         (flipped, {"marker": "X", "mfc": "white", "mec": BLACK, "mew": 1.5, "ms": 9}),
-    )
-    for kind, look in looks:
+    ):
         ax.plot(w[kind] / scale, rank[kind], ls="none", zorder=3, **look)
     ax.text(0.5, 0.94, "■ −1    ● +1    ✖ flipped", **_note(ax))
     ax.set(xlim=(-reach / scale, reach / scale), ylim=(0, 1.22 * len(w)), yticks=[])
-    ax.set_xticks(_ticks(reach / scale))
+    ax.set(xticks=_ticks(reach / scale), xlabel=f"w [in units of 1e{power}]", ylabel="← nearer to zero")
     ax.grid(visible=False)
-    ax.set_xlabel(f"w [in units of 1e{power}]")
-    ax.set_ylabel("← nearer to zero")
 
 
 def _note(ax: Axes) -> dict:
@@ -219,16 +198,14 @@ def _output_histogram(ax: Axes, stats: Stats) -> None:
     low, high = int(every.min()), int(every.max())
     width = max(2, 2 * round((high - low) / 60))
     edges = width * np.arange(math.floor(low / width), math.ceil((high + 1) / width) + 1)
-    tallest = _bars(ax, stats.y_after, edges, 0)
     counts = np.histogram(stats.y_before, edges)[0]
+    tallest = max(_bars(ax, stats.y_after, edges, 0), int(counts.max()))
     ax.stairs(counts, edges, color=BLACK, lw=1.3)
     ax.axvline(0, color=GREY, lw=2, ls=":")
-    tallest = max(tallest, int(counts.max()))
     ax.text(0.5, 0.94, "line: without WSD", **_note(ax))
-    ax.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.22 * tallest), xlabel="output y")
+    ax.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.22 * tallest), xlabel="output y", ylabel="outputs per bar")
     ax.set_xticks([tick for tick in _ticks(max(-low, high)) if low <= tick <= high])
     ax.set_yticks([tick for tick in _ticks(tallest) if tick >= 0])
-    ax.set_ylabel("outputs per bar")
     ax.grid(visible=False)
 
 

@@ -7,18 +7,18 @@ In the published code α starts at 0 and the constant is 0.01.
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ... import data
 from ...core.layers import binary_layers
-from ...core.wsd import WSD_CONSTANT
+from ...data.sets import digit_images
 from ...errors import UsageError, unknown
 from ...weights.zoo import load
+from .activation_shift import layer_inputs
 
 NETWORK = "digits_wsd"
 TRAINED, FRESH = "trained", "fresh"
@@ -60,22 +60,16 @@ class Stats:
         return int(((self.y_before >= 0) != (self.y_after >= 0)).sum())
 
 
-# --- the layers, once ------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1)
+@cache
+@torch.no_grad()
 def _layers() -> dict[str, tuple[Tensor, Tensor, int]]:
     """Per layer of the trained network: â over all test images (N, C, H, W), w (O, C, k, k), the padding."""
-    net, seen = load(NETWORK), {}
-    for name, layer in binary_layers(net).items():
-
-        def keep(layer: nn.Module, inputs: tuple[Tensor], name: str = name) -> None:
-            seen[name] = (layer.binary_activation(inputs[0]), layer.weight.detach(), layer.padding)
-
-        layer.register_forward_pre_hook(keep)
-    with torch.no_grad():
-        net(torch.cat([x for x, _ in data.load("digits").test_batches(500)]))
-    return seen
+    net = load(NETWORK)
+    seen = layer_inputs(net, digit_images())
+    return {
+        name: (layer.binary_activation(seen[name].a), layer.weight.detach(), layer.padding)
+        for name, layer in binary_layers(net).items()
+    }
 
 
 @lru_cache(maxsize=8)
@@ -99,17 +93,7 @@ def _before(weights: str, layer: str, filter: int, seed: int) -> np.ndarray:
     return _outputs(layer, w[filter] >= 0)
 
 
-# --- one filter ------------------------------------------------------------------------------------------------------
-
-
-def compute(
-    weights: str = TRAINED,
-    layer: str = "conv3",
-    filter: int = 52,
-    alpha: float = 0.0,
-    constant: float = WSD_CONSTANT,
-    seed: int = 0,
-) -> Stats:
+def compute(weights: str, layer: str, filter: int, alpha: float, constant: float, seed: int) -> Stats:
     """One filter with and without its shift. Fresh weights see what the trained network's layer sees.
 
     Raises UsageError for an unknown kind of weights or layer, a filter that isn't there, and a number that isn't
