@@ -36,9 +36,6 @@ def find_notebooks() -> list[Path]:
     return [NOTEBOOKS / name for name in CHAIN]
 
 
-# --- execute ---------------------------------------------------------------------------------------------------------
-
-
 def execute(path: str | Path, out_path: str | Path, *, timeout: float = 600) -> float:
     """Run the notebook ``path`` from top to bottom, write it with its outputs to ``out_path``; returns seconds.
 
@@ -46,8 +43,7 @@ def execute(path: str | Path, out_path: str | Path, *, timeout: float = 600) -> 
     in JupyterLab.
 
     Raises UsageError for wrong use (a missing file, or a UsageError that a cell raised), and NotebookFailed for a cell
-    that fails or takes too long. In both cases ``out_path`` shows how far it got, unless it
-    is ``path``, which then stays as it was.
+    that fails or takes too long. ``out_path`` then shows how far it got, unless it is ``path``, which stays as it was.
     """
     nbclient = _import("nbclient")
     _import("ipykernel")  # else the kernel would be missing, which reads worse
@@ -70,13 +66,10 @@ def execute(path: str | Path, out_path: str | Path, *, timeout: float = 600) -> 
         resources={"metadata": {"path": str(path.resolve().parent)}},
     )
     begin = time.perf_counter()
+    errors = nbclient.exceptions
     try:
         client.execute()
-    except (
-        nbclient.exceptions.CellExecutionError,
-        nbclient.exceptions.CellTimeoutError,
-        nbclient.exceptions.DeadKernelError,
-    ) as error:
+    except (errors.CellExecutionError, errors.CellTimeoutError, errors.DeadKernelError) as error:
         kept = ""
         if out_path.resolve() != path.resolve():
             write(nb, out_path)
@@ -92,9 +85,6 @@ def _reason(error: Exception, timeout: float) -> str:
     if hasattr(error, "ename"):
         return f"{error.ename}: {error.evalue}"
     return f"it took longer than {timeout:g} s" if isinstance(error, TimeoutError) else "the kernel died"
-
-
-# --- clean -----------------------------------------------------------------------------------------------------------
 
 
 def clean(nb: Any) -> Any:
@@ -115,9 +105,6 @@ def clean(nb: Any) -> Any:
             cell.outputs = kept
             cell.metadata["tags"] = list(dict.fromkeys([*tags(cell), EXPLORER, IGNORE_OUTPUT]))
     return nb
-
-
-# --- files and the command -------------------------------------------------------------------------------------------
 
 
 def read(path: str | Path) -> Any:

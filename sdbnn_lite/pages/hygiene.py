@@ -19,8 +19,7 @@ def check_hygiene(nb: Any) -> list[str]:
     """What keeps ``nb`` from being committed, a sentence each; cells are counted from 1 as a reader sees them."""
     complaints = []
     code = list(code_cells(nb))
-    first = code[0][1] if code else None
-    if first is None or "parameters" not in tags(first):
+    if not code or "parameters" not in tags(code[0][1]):
         complaints.append("the first code cell isn't tagged 'parameters'")
     counts = [cell.execution_count for _, cell in code]
     if counts != list(range(1, len(code) + 1)):

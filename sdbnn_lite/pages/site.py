@@ -2,8 +2,8 @@
 
     python -m sdbnn_lite.pages.site [--out site]
 
-A page holds its pictures and its style; no page loads a script, a font or anything else. Formulas in the notebooks are
-written as text, since TeX would need a script from elsewhere.
+A page (``page.html`` filled) holds its pictures and its style and loads nothing. Formulas in the notebooks are written
+as text, since TeX would need a script.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import html
 import re
 import sys
 from pathlib import Path
+from string import Template
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -33,44 +34,7 @@ LIVE = (
 )
 COLOURS = {"text": "#1f2328", "muted": "#57606a", "link": "#0b57a4", "page": "#ffffff", "code": "#f6f8fa"}
 CODE_STYLE = "xcode"  # of pygments' light styles the one whose colours all stand out enough
-
-CSS = """
-:root { color-scheme: light; }
-* { box-sizing: border-box; }
-body { margin: 0; color: %(text)s; background: %(page)s; line-height: 1.55;
-       font: 17px/1.55 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-main, nav, footer { max-width: 66rem; margin: 0 auto; padding: 0 1.25rem; }
-nav { display: flex; flex-wrap: wrap; gap: .5rem 2rem; padding-block: .9rem; }
-nav .next { margin-left: auto; }
-nav[aria-label="Top"] { border-bottom: 1px solid #d0d7de; }
-nav[aria-label="Bottom"] { border-top: 1px solid #d0d7de; margin-top: 3rem; }
-footer { color: %(muted)s; font-size: 15px; padding-bottom: 2rem; }
-a { color: %(link)s; }
-.skip { position: absolute; left: -99rem; }
-.skip:focus { left: 1rem; top: .5rem; background: %(page)s; padding: .25rem .5rem; }
-h1, h2, h3, h4 { line-height: 1.25; margin: 2.2rem 0 .8rem; }
-h1 { font-size: 2rem; } h2 { font-size: 1.5rem; } h3 { font-size: 1.2rem; }
-h2 { border-bottom: 1px solid #d0d7de; padding-bottom: .25rem; }
-main > :is(p, ul, ol, details) { max-width: 52rem; }
-code, pre { font-family: ui-monospace, "SF Mono", Consolas, "DejaVu Sans Mono", monospace; font-size: 13.5px; }
-:is(p, li) code { overflow-wrap: anywhere; } /* a long command breaks on a phone */
-:is(p, li, td, th, summary) code { font-size: .88em; background: %(code)s; padding: .1em .3em; border-radius: 4px; }
-pre { margin: 0; padding: .7rem .9rem; overflow-x: auto; line-height: 1.4; }
-.highlight { background: %(code)s; border: 1px solid #d0d7de; border-radius: 6px; }
-.highlight, .output, .live { margin: .8rem 0; }
-:is(main, details) > pre { padding-block: .2rem; } /* a formula */
-:is(main, details) > pre code { font-size: 15px; }
-.output pre { border-left: 4px solid #8c959f; padding-block: .2rem; }
-img { max-width: 100%%; height: auto; }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { border: 1px solid #d0d7de; padding: .4rem .7rem; text-align: left; vertical-align: top; }
-td.minutes, th.minutes { text-align: right; white-space: nowrap; }
-.scroll { overflow-x: auto; }
-details { border: 1px solid #d0d7de; border-radius: 6px; padding: .5rem 1rem; margin: 1rem 0; }
-summary { cursor: pointer; }
-.live { border: 2px dashed #8c959f; border-radius: 6px; padding: .6rem 1rem; max-width: 52rem; }
-@media print { nav, .skip { display: none; } }
-"""
+TEMPLATE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
 
 
 def build(out: str | Path) -> list[Path]:
@@ -158,11 +122,10 @@ class Page:
     def _link(self, target: str, loaded: bool) -> str:
         """Where a link of the notebook leads in the site; ``loaded``: the browser loads it with the page."""
         parts = urlsplit(html.unescape(target))
-        if parts.scheme or parts.netloc:
-            if loaded and parts.scheme != "data":
-                self.complaints.append(f"{target} is loaded from elsewhere")
-            return target
-        if not parts.path:
+        elsewhere = parts.scheme or parts.netloc
+        if loaded and elsewhere and parts.scheme != "data":
+            self.complaints.append(f"{target} is loaded from elsewhere")
+        if elsewhere or not parts.path:
             return target
         path = (self.path.parent / unquote(parts.path)).resolve()
         fragment = f"#{parts.fragment}" if parts.fragment else ""
@@ -200,31 +163,11 @@ def _document(title: str, body: str, links: str) -> str:
     from pygments.formatters import HtmlFormatter
 
     name = TITLE if title == TITLE else f"{title} · {TITLE}"
-    code = HtmlFormatter(style=CODE_STYLE).get_style_defs(".highlight")
     # The formatter sets colours of line numbers, too, and the style's own background.
-    code = "\n".join(line for line in code.splitlines() if line.startswith(".highlight ."))
+    styles = HtmlFormatter(style=CODE_STYLE).get_style_defs(".highlight").splitlines()
+    highlight = "\n".join(line for line in styles if line.startswith(".highlight ."))
     top, bottom = (f'<nav aria-label="{where}">\n{links}\n</nav>' if links else "" for where in ("Top", "Bottom"))
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(name)}</title>
-<link rel="icon" href="data:,">
-<style>{CSS % COLOURS}{code}
-</style>
-</head>
-<body>
-<a class="skip" href="#main">Skip to the text</a>
-{top}
-<main id="main">
-{body}
-</main>
-{bottom}
-<footer>sdbnn_lite: a readable PyTorch library for binary networks, and this chain of notebooks.</footer>
-</body>
-</html>
-"""
+    return TEMPLATE.substitute(COLOURS, title=html.escape(name), highlight=highlight, top=top, main=body, bottom=bottom)
 
 
 def _find(pattern: str, text: str) -> str:

@@ -59,13 +59,10 @@ def train_or_reuse(folder: Path) -> Result:
     recipe = get_recipe(RECIPE)
     started = (folder / CHECKPOINT).exists()
     done = read_tensors(folder / CHECKPOINT)[1].get("progress", {}).get("epoch", 0) if started else 0
-    images = f"on {recipe.dataset}, {recipe.epochs} epochs"
-    if not started:
-        step(f"Training {METHOD} {images}: under a minute")
-    elif done < recipe.epochs:
-        step(f"Training {METHOD} {images}: resumed after epoch {done}, from {folder}")
-    else:
-        step(f"Training {METHOD} {images}: finished before, reused from {folder}")
+    how = f"resumed after epoch {done}, from {folder}" if started else "under a minute"
+    if done >= recipe.epochs:
+        how = f"finished before, reused from {folder}"
+    step(f"Training {METHOD} on {recipe.dataset}, {recipe.epochs} epochs: {how}")
     command = shlex.join(["sdbnn-lite", "walkthrough", "--out", str(folder.parent)])
     options = RunOptions(progress=done < recipe.epochs, command=command)
     result = train(recipe, folder, method=METHOD, seed=SEED, resume=started, options=options)
@@ -79,8 +76,7 @@ def train_or_reuse(folder: Path) -> Result:
 def show_signs(result: Result, folder: Path) -> None:
     """Print what the network's signs do on all test images, and draw it."""
     step("Its signs on all test images")
-    net = result.net.cpu()
-    signs = record_signs(net, digit_images())
+    signs = record_signs(result.net.cpu(), digit_images())
     print(sign_table(signs))
     for path in theme.save(method_plots.sign_summary(signs), folder, "signs_after_training"):
         print(f"  {path.name}")
@@ -91,16 +87,9 @@ def sign_table(layers: Mapping[str, LayerSigns]) -> str:
     lines = [("layer", "inputs +1", "after ASD", "weights flipped by WSD", "outputs +1", "their entropy")]
     for name, s in layers.items():
         weights = s.fan_in * len(s.output)
-        lines.append(
-            (
-                name,
-                f"{100 * s.input_before.mean():.1f} %",
-                f"{100 * s.input_after.mean():.1f} %",
-                f"{round(s.weight_flips * weights):,} of {weights:,}",
-                f"{100 * s.output.mean():.1f} %",
-                f"{s.entropy.mean():.3f} bit",
-            )
-        )
+        flipped = f"{round(s.weight_flips * weights):,} of {weights:,}"
+        before, after, plus = (f"{100 * share.mean():.1f} %" for share in (s.input_before, s.input_after, s.output))
+        lines.append((name, before, after, flipped, plus, f"{s.entropy.mean():.3f} bit"))
     return textwrap.indent(aligned_table(lines, [True] * len(lines[0])), "  ")
 
 
