@@ -43,10 +43,9 @@ class Augmentation:
     lighting: float = 0.0
 
     def __post_init__(self):
-        if not isinstance(self.pad, int) or self.pad < 0:
-            raise UsageError(f"pad={self.pad!r}: give a whole number of pixels, 0 or more")
-        if not isinstance(self.cutout, int) or self.cutout < 0:
-            raise UsageError(f"cutout={self.cutout!r}: give a whole number of pixels, 0 or more")
+        for name, value in (("pad", self.pad), ("cutout", self.cutout)):
+            if not isinstance(value, int) or value < 0:
+                raise UsageError(f"{name}={value!r}: give a whole number of pixels, 0 or more")
         if not 0 <= self.jitter <= 1:
             raise UsageError(f"jitter={self.jitter!r}: give a number from 0 to 1")
         if not 0 <= self.lighting < math.inf:

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True, st
 
 def _decode_split(
     paths: list[str], size: int, exact: bool, strict: bool, sizes: set, bar: tqdm
-) -> tuple[Tensor, tuple[int, ...]]:
+) -> tuple[Tensor, tuple]:
     """uint8 (N, 3, size, size) and which images were left out; adds every (width, height) met to ``sizes``."""
     # Written through numpy: torch would wake its own threads for each of these small copies.
     images = np.empty((len(paths), 3, size, size), np.uint8)
@@ -165,8 +166,6 @@ def _write_cache(places: tuple[Path, ...], facts: dict[str, str], decoded: Decod
         except (OSError, SafetensorError) as error:
             problem = f"{path} can't be written ({first_line(error)})"
         finally:
-            try:
+            with suppress(OSError):  # no folder, or one that can't be written: nothing was left there
                 temporary.unlink(missing_ok=True)
-            except OSError:  # no folder, or one that can't be written: nothing was left there
-                pass
     print(f"{problem}: the images will be decoded again next time", file=sys.stderr)

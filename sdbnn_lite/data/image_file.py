@@ -26,6 +26,9 @@ class Box(NamedTuple):
     width: int
 
 
+Choose = Callable[[int, int], Box]  # of an image's height and width
+
+
 def read_image(path: str) -> Image.Image:
     """The picture in ``path`` as RGB (see :func:`to_rgb`). Raises UsageError, naming the file and the remedy."""
     try:
@@ -35,9 +38,7 @@ def read_image(path: str) -> Image.Image:
         raise unreadable(path, error) from error
 
 
-def read_crop(
-    path: str, choose: Callable[[int, int], Box], size: int, reduced: bool = False, flip: bool = False
-) -> np.ndarray:
+def read_crop(path: str, choose: Choose, size: int, reduced: bool = False, flip: bool = False) -> np.ndarray:
     """The box ``choose(height, width)`` of the picture in ``path``, resized to uint8 (size, size, 3).
 
     Bilinear and antialiased, as torchvision's ``resized_crop``; the same pixels unless ``reduced``: then a JPEG is

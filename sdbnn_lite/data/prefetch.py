@@ -8,6 +8,7 @@ forked from one that holds a GPU. `sdbnn-lite bench data` measures it beside tor
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -45,8 +46,8 @@ def prefetch(
             number = part.stop - part.start
             pixels = torch.empty((number, size, size, 3), dtype=torch.uint8, pin_memory=pinned)
             chunks = [range(at, min(at + CHUNK, number)) for at in range(0, number, CHUNK)]
-            jobs = [(_fill, pixels.numpy(), part.start, chunk, make) for chunk in chunks]
-            waiting.append((part, pixels, [pool.submit(*job) if pool else job for job in jobs]))
+            jobs = [partial(_fill, pixels.numpy(), part.start, chunk, make) for chunk in chunks]
+            waiting.append((part, pixels, [pool.submit(job).result if pool else job for job in jobs]))
             ahead += number
             while waiting and ahead - len(waiting[0][1]) >= AHEAD * CHUNK * workers:
                 ahead -= len(waiting[0][1])
@@ -58,11 +59,8 @@ def prefetch(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _done(part: slice, pixels: Tensor, chunks: list) -> Batch:
-    failed = []
-    for chunk in chunks:
-        failed += chunk[0](*chunk[1:]) if isinstance(chunk, tuple) else chunk.result()
-    return Batch(part, pixels, failed)
+def _done(part: slice, pixels: Tensor, jobs: list[Callable[[], list]]) -> Batch:
+    return Batch(part, pixels, [failure for job in jobs for failure in job()])
 
 
 def _fill(pixels: np.ndarray, first: int, chunk: range, make: Callable[[int], np.ndarray]) -> list:

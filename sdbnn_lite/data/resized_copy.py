@@ -35,7 +35,7 @@ from tqdm.auto import tqdm
 
 from ..errors import RunError, UsageError
 from .decoded import CACHE
-from .image_file import Box, first_line, read_image, resized, unreadable
+from .image_file import Box, Choose, first_line, read_image, resized, unreadable
 from .prefetch import in_threads
 from .tree import Split, Tree
 
@@ -66,9 +66,7 @@ class PackedSplit:
         """The whole image as PIL has it."""
         return Image.fromarray(self.image(index))
 
-    def crop(
-        self, index: int, choose: Callable[[int, int], Box], size: int, reduced: bool = False, flip: bool = False
-    ) -> np.ndarray:
+    def crop(self, index: int, choose: Choose, size: int, reduced: bool = False, flip: bool = False) -> np.ndarray:
         """As ``read_crop``, of the packed image; only the box is read. ``reduced`` changes nothing here."""
         image = self.image(index)
         box = choose(*image.shape[:2])
@@ -223,8 +221,8 @@ def _reserve(part: Path, wanted: dict[str, int]) -> None:
     missing = sum(number - (path.stat().st_size if path.exists() else 0) for path, number in files.items())
     free = shutil.disk_usage(part).free
     if missing > free:
-        raise RunError(f"{part} needs {_gb(missing)} and the disk has {_gb(free)} free: make room, make "
-                       f"{part.parent} a link to another disk, or pack for a smaller --image-size")  # fmt: skip
+        raise RunError(f"{part} needs {missing / 1e9:,.1f} GB and the disk has {free / 1e9:,.1f} GB free: make room, "
+                       f"make {part.parent} a link to another disk, or pack for a smaller --image-size")  # fmt: skip
     for path, number in files.items():
         with open(path, "ab") as file:
             if number and hasattr(os, "posix_fallocate"):
@@ -283,10 +281,6 @@ def _fill(build: _Build, name: str, split: Split, size: np.ndarray, stop: bool) 
 def _spread(build: _Build, one: Callable, items: Sequence, title: str, total: int | None = None) -> Iterator:
     """``one(item)`` for every item, in order, by the build's threads, with a bar; ``total``: those done before too."""
     total = len(items) if total is None else total
-    bar = tqdm(total=total, initial=total - len(items), desc=title, unit="image", disable=not build.progress)
-    with bar:
+    before = total - len(items)
+    with tqdm(total=total, initial=before, desc=title, unit="image", disable=not build.progress) as bar:
         yield from in_threads(one, items, build.workers, CHUNK, bar)
-
-
-def _gb(number: int) -> str:
-    return f"{number / 1e9:,.1f} GB"

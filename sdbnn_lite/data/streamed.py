@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,13 +15,11 @@ from ..errors import UsageError
 from . import imagenet_augment
 from .augment import Augmentation
 from .base import Batches, ImageSetBase
-from .image_file import Box
 from .prefetch import Batch, prefetch
 from .resized_copy import PackedSplit, side_for
 from .tree import Split
 
 NONE = Augmentation(pad=0, flip=False)
-LEAST_WORKERS = 2
 
 
 @dataclass(kw_only=True, eq=False)
@@ -41,7 +40,7 @@ class StreamedImageSet(ImageSetBase):
     test: Split | PackedSplit
     image_size: int = 224
     device: torch.device | str = "cpu"
-    workers: int = max(LEAST_WORKERS, min(16, os.cpu_count() or 1))
+    workers: int = max(2, min(16, os.cpu_count() or 1))
     reduced: bool = True
     strict: bool = False
     unreadable: set[str] = field(default_factory=set, repr=False)
@@ -77,22 +76,16 @@ class StreamedImageSet(ImageSetBase):
         return self._epoch(slices, order, key, augmentation)
 
     def _epoch(self, slices: list[slice], order: Tensor, key: int, augmentation: Augmentation) -> Batches:
-        def crop(place: int) -> np.ndarray:
-            (u,) = imagenet_augment.numbers(key, slice(place, place + 1))
-
-            def box(height: int, width: int) -> Box:
-                return imagenet_augment.random_box(u, height, width)
-
+        def image(place: int) -> np.ndarray:
+            index, (u,) = int(order[place]), imagenet_augment.numbers(key, slice(place, place + 1))
             flip = augmentation.flip and imagenet_augment.flips(u)
-            return self.train.crop(int(order[place]), box, self.image_size, self.reduced, flip)
+            if augmentation.pad or augmentation.resized:
+                box = partial(imagenet_augment.random_box, u)
+                return self.train.crop(index, box, self.image_size, self.reduced, flip)
+            middle = self._centre_crop(self.train, index)
+            return middle[:, ::-1] if flip else middle
 
-        def middle(place: int) -> np.ndarray:
-            image = self._centre_crop(self.train, int(order[place]))
-            (u,) = imagenet_augment.numbers(key, slice(place, place + 1))
-            return image[:, ::-1] if augmentation.flip and imagenet_augment.flips(u) else image
-
-        varied = bool(augmentation.pad or augmentation.resized)
-        for batch in self._batches(slices, crop if varied else middle):
+        for batch in self._batches(slices, image):
             labels, u = self.train.labels[order[batch.part]], imagenet_augment.numbers(key, batch.part)
             if batch.failed:
                 kept = self._readable(batch)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from torch import Tensor
 from torchvision.datasets import ImageFolder
 
 from ..errors import UsageError
-from .image_file import Box, first_line, read_crop, read_image, unreadable
+from .image_file import Choose, first_line, read_crop, read_image, unreadable
 
 
 class Split(ImageFolder):
@@ -50,9 +49,7 @@ class Split(ImageFolder):
         """Image ``index`` as RGB; UsageError where it is unreadable."""
         return read_image(self.samples[index][0])
 
-    def crop(
-        self, index: int, choose: Callable[[int, int], Box], size: int, reduced: bool = False, flip: bool = False
-    ) -> np.ndarray:
+    def crop(self, index: int, choose: Choose, size: int, reduced: bool = False, flip: bool = False) -> np.ndarray:
         """uint8 (size, size, 3): a box of image ``index``, resized (see :func:`read_crop`)."""
         return read_crop(self.samples[index][0], choose, size, reduced, flip)
 

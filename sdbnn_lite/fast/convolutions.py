@@ -78,18 +78,17 @@ def convolve(words, weight, base, taps, stride, valid, y, totals):
             b = b0 + (kind * width * filters + block * 4) * 2
             to = y0 + ((g * filters + block * 4) * height + row) * width * 64
             column = 0
-            while column + 4 <= width:
-                tiles.popcount_tile_4px(
-                    x + column * step, plane, step, t0, 9, count, w, b + column * filters * 2, filters * 2, v0 + g * 64,
-                    to + column * 64, channel,
-                )  # fmt: skip
-                column += 4
             while column < width:
-                tiles.popcount_tile_1px(
+                args = (
                     x + column * step, plane, step, t0, 9, count, w, b + column * filters * 2, filters * 2, v0 + g * 64,
                     to + column * 64, channel,
                 )  # fmt: skip
-                column += 1
+                if column + 4 <= width:
+                    tiles.popcount_tile_4px(*args)
+                    column += 4
+                else:
+                    tiles.popcount_tile_1px(*args)
+                    column += 1
             if len(totals):
                 for o in range(block * 4, block * 4 + 4):
                     totals[g, row, o] = 0

@@ -11,6 +11,7 @@ by one comparison (see :mod:`.thresholds`).
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -145,19 +146,17 @@ class PackedNet:
         conv, parent = modules[name], name.rpartition(".")[0]
         if isinstance(self.net, VGGSmall):
             return PackedLayer(conv, self.net.bns[int(name.rpartition(".")[2]) + 1])
-        bn = modules[f"{parent}.{_bn_name(name)}" if parent else _bn_name(name)]
+        bn = modules[parent + name.removeprefix(parent).replace("conv", "bn")]  # conv → bn, conv2 → bn2
         return PackedLayer(conv, bn, getattr(modules[parent], "prelu", None) if parent else None)
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         self.net.check(images)
         images = images.contiguous(memory_format=torch.channels_last)
-        if self.engine.lock:
-            with self.engine.lock:
-                return self._in_chunks(images)
-        if 1 < torch.get_num_threads() <= len(images):
+        if not self.engine.lock and 1 < torch.get_num_threads() <= len(images):
             return in_shards(self._in_chunks, images)
-        return self._in_chunks(images)
+        with self.engine.lock or nullcontext():
+            return self._in_chunks(images)
 
     def _in_chunks(self, images: Tensor) -> Tensor:
         """The logits, ``AT_ONCE`` images at a time, each layer with all of this thread's threads."""
@@ -173,12 +172,7 @@ class PackedNet:
         return self._chain(images)
 
     def run(
-        self,
-        name: str,
-        x: np.ndarray,
-        shortcut: np.ndarray | None = None,
-        pooled: bool = False,
-        only: str | None = None,
+        self, name: str, x: np.ndarray, around: np.ndarray | None = None, pooled: bool = False, only: str | None = None
     ) -> np.ndarray:
         """One packed layer on real activations (N, H, W, C), or on words that an earlier one made.
 
@@ -192,7 +186,7 @@ class PackedNet:
             return do.signs(padded, layer, switch, pooled, following.padding)
         if pooled:
             return do.finish(do.convolve(padded, layer), layer, pooled=True)
-        return do.layer(padded, layer, shortcut)
+        return do.layer(padded, layer, around)
 
     def _shortcuts(self) -> dict[str, list[Callable[[Tensor], Tensor]]]:
         """Per block (``layers.i.j``) that has more than x itself around it: what to do, batch norm folded in."""
@@ -249,11 +243,6 @@ class PackedNet:
         for name, pool, behind in zip(names, pooled, [*names[1:], None], strict=True):
             x = self.run(name, x, pooled=pool, only=behind)
         return net.linear(_to_torch(x).flatten(1))
-
-
-def _bn_name(conv: str) -> str:
-    """The batch norm behind a convolution: conv → bn, conv2 → bn2."""
-    return conv.rpartition(".")[2].replace("conv", "bn")
 
 
 def check(net: nn.Module) -> None:

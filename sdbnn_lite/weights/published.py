@@ -79,12 +79,13 @@ def from_original(state_dict: Mapping[str, Tensor], network: str) -> dict[str, T
         expected = build(network, **stored_options(mapped, network)).state_dict()
     complaints = [f"{published[k]} has no place in {network}" for k in mapped if k not in expected]
     for key, tensor in expected.items():
+        one_column = network.startswith("imagenet") and key.endswith(".conv.weight")  # may be stored flat
         if key not in mapped:
             if key.endswith(("ede_k", "ede_t")):
                 mapped[key] = torch.tensor(10.0 if key.endswith("ede_t") else 1.0)
             else:
                 complaints.append(f"{key} (our name) is missing")
-        elif mapped[key].shape not in (tensor.shape, _flat(key, tensor, network)):
+        elif mapped[key].shape not in (tensor.shape, (tensor.numel(), 1) if one_column else tensor.shape):
             shapes = f"{tuple(mapped[key].shape)} given, {tuple(tensor.shape)} needed"
             complaints.append(f"{published[key]}: {shapes}")
         else:
@@ -92,12 +93,6 @@ def from_original(state_dict: Mapping[str, Tensor], network: str) -> dict[str, T
     if complaints:
         raise UsageError(f"state_dict doesn't fit {network}, {len(complaints)} keys: " + "; ".join(complaints))
     return mapped
-
-
-def _flat(key: str, tensor: Tensor, network: str) -> tuple[int, ...]:
-    """The other shape that the published code stores ``tensor`` in: one column for ImageNet's binary weights."""
-    flat = network.startswith("imagenet") and key.endswith(".conv.weight")
-    return (tensor.numel(), 1) if flat else tuple(tensor.shape)
 
 
 def stored_options(state: Mapping[str, Tensor], network: str) -> dict:
