@@ -33,7 +33,7 @@ def add_search(commands: Commands) -> None:
     sub.add_argument("--validation", type=int, default=5000, metavar="N", help="images held out (default: %(default)s)")
     sub.add_argument("--confirm", type=int, default=0, metavar="K", help="then train the best K anew …")
     sub.add_argument("--confirm-epochs", type=int, default=30, metavar="E", help="… for E epochs (%(default)s)")
-    sub.add_argument("--confirm-seeds", type=int, nargs="+", default=[1, 2], metavar="S", help="… with these seeds (1 2)")
+    sub.add_argument("--confirm-seeds", type=int, nargs="+", default=(1, 2), metavar="S", help="… with these seeds")
     add_data_options(sub)
     sub.add_argument("--teacher", metavar="WEIGHTS", help="the network that trials with distillation learn from")
     sub.add_argument("--threads", type=int, metavar="N", help="CPU threads of this process")

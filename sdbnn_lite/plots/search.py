@@ -23,7 +23,7 @@ def settings_tried(trials: pd.DataFrame, scales: Mapping[str, str], title: str, 
     columns = min(3, len(scales))
     bands = -(-len(scales) // columns)
     with theme():
-        figure = new_figure(max(2.9 * columns, 4.5), 1.6 + 2.4 * bands)
+        figure = new_figure(8.3, 1.6 + 2.4 * bands)
         grid, below = with_legend(figure, bands, columns, sharey=True)
         for ax, (name, scale) in zip(grid.flat, scales.items()):
             _panel(ax, trials, name, scale)

@@ -1,13 +1,17 @@
 """The optimizers of the recipes, and which parameters weight decay pulls at.
 
 v ← μ·v + (g + λ·w)          w ← w - lr·v          SGD with momentum μ and weight decay λ (L2 in the gradient)
+
+"normsgd" is SGD after g_o ← g_o/‖g_o‖ in every output channel o of the binary layers' latent weights: how many signs
+flip then depends on lr, not on how steep the surrogate gradient is. LARS (arXiv:1708.03888) also divides by the norm,
+but of a whole layer, and multiplies by the weights' norm; that of a latent weight is inertia, not size (1906.02107).
 """
 
 import torch
 from torch import Tensor, nn
 
 from ..core.asd import ActivationSelfDistribution
-from ..core.layers import BinaryConv2d
+from ..core.layers import BinaryConv2d, binary_layers
 from .recipe import Recipe
 
 
@@ -31,14 +35,23 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """SGD with momentum or Adam, weight decay as the recipe says; on a GPU those that a CUDA graph can hold."""
     groups = parameter_groups(net, recipe)
     device = next(net.parameters()).device
-    if device.type != "cuda":
-        if recipe.optimizer == "adam":
-            return torch.optim.Adam(groups, lr=recipe.lr)
-        return torch.optim.SGD(groups, recipe.lr, recipe.momentum)
-    lr = torch.tensor(recipe.lr, device=device)
+    graph = device.type == "cuda"
+    lr = torch.tensor(recipe.lr, device=device) if graph else recipe.lr
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=lr, capturable=True)
-    return TensorSGD(groups, lr, recipe.momentum)
+        return torch.optim.Adam(groups, lr=lr, capturable=graph)
+    optimizer = (TensorSGD if graph else torch.optim.SGD)(groups, lr, recipe.momentum)
+    if recipe.optimizer == "normsgd":
+        latent = [layer.weight for layer in binary_layers(net).values()]
+        optimizer.register_step_pre_hook(lambda *_: normalise_channels(latent))
+    return optimizer
+
+
+def normalise_channels(weights: list[nn.Parameter]) -> None:
+    """Divide each output channel's gradient by its norm: g (O, C, kh, kw) -> g_o/‖g_o‖, in place; 0 stays 0."""
+    for weight in weights:
+        if weight.grad is not None:
+            norms = weight.grad.flatten(1).norm(dim=1).clamp_(min=torch.finfo(weight.dtype).tiny)
+            weight.grad.div_(norms.view(-1, 1, 1, 1))
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import UsageError, unknown
 
-CHOICES = {"optimizer": ("sgd", "adam"), "schedule": ("cosine", "linear"), "ede_k": ("published", "peak")}
+CHOICES = {"optimizer": ("sgd", "adam", "normsgd"), "schedule": ("cosine", "linear"), "ede_k": ("published", "peak")}
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Recipe:
     """All that decides a training run but the method, the seed and the machine.
 
     network, dataset   names for ``build`` and ``data.load``; ``image_size`` in pixels (None: the data set's own)
-    epochs, batch_size (of all processes together), optimizer ("sgd" or "adam"), lr, momentum, weight_decay
+    epochs, batch_size (of all processes together), optimizer ("sgd", "adam" or "normsgd"), lr, momentum, weight_decay
     schedule           "cosine" or "linear", from lr to 0, one value per epoch
     ede                (T_min, T_max) of the EDE schedule
     pad, flip          augmentation: padding in pixels before the random crop, horizontal flip of half the images
@@ -88,7 +88,10 @@ class Recipe:
             raise UsageError(
                 f"warmup_epochs={self.warmup_epochs!r}: a whole number from 0 to {self.epochs - 1} is needed"
             )
-        for field, most in (("label_smoothing", "below 1"), ("ema", "below 1"), ("distill", "to 1")):
+        if not 0 <= self.weight_decay < math.inf:
+            raise UsageError(f"weight_decay={self.weight_decay!r}: a finite number from 0 up is needed")
+        shares = ("label_smoothing", "below 1"), ("ema", "below 1"), ("momentum", "below 1"), ("distill", "to 1")
+        for field, most in shares:
             value = getattr(self, field)
             if not (0 <= value < 1 or (value == 1 and most == "to 1")):
                 raise UsageError(f"{field}={value!r}: a number from 0 {most} is needed")

@@ -2,7 +2,7 @@
 
     trial      the recipe with settings drawn from the space, trained as any run, by the same trainer
     judged by  the accuracy on the held-out images after its last epoch
-    pruned     where it is below the median of the complete trials at the same epoch
+    pruned     where it is below the median of at least 8 complete trials at the same epoch, from the second on
     failed     where the loss isn't finite or the settings don't go together: counted, and the search goes on
 
 Trials lie in an SQLite file (Optuna, arXiv:1907.10902), so that a stopped search goes on where it was, and several

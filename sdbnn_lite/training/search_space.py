@@ -45,10 +45,11 @@ def read_space(path: str | Path, recipe: Recipe) -> Space:
     lowest, highest = (_ends(recipe, space, place) for place in (0, -1))
     if lowest[1] < highest[0]:
         raise UsageError(f"{where}: ede_t_min reaches {highest[0]}, ede_t_max starts at {lowest[1]}: it must lie above")
-    for name in set(space) - set(ENDS):
+    widest = dict(zip(ENDS, (lowest[0], highest[1])))
+    for name in space:
         for value in values(space[name]):
             try:
-                with_settings(recipe, {name: value})
+                with_settings(recipe, {**(widest if name in ENDS else {}), name: value})
             except UsageError as error:
                 raise UsageError(f"{where}: {name} = {as_written(space[name])}: {error}") from error
     return space

@@ -12,6 +12,7 @@ from sdbnn_lite.training.train import train
 from sdbnn_lite.weights.files import CHECKPOINT, WEIGHTS
 
 TINY = dataclasses.replace(RECIPES["digits"], epochs=3, batch_size=256)
+SEARCHED = dataclasses.replace(TINY, epochs=2)
 QUIET = RunOptions(progress=False)
 EXACT = ("epoch", "ede_t", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
@@ -37,3 +38,16 @@ def train_tiny(out):
     """Start or resume TINY in ``out``, on one thread."""
     torch.set_num_threads(1)
     train(TINY, out, resume=(out / CHECKPOINT).exists(), options=QUIET)
+
+
+def search_tiny(out, space, trials):
+    """Make ``trials`` trials of SEARCHED in ``out``, on one thread; ``space``: the text of its file."""
+    from sdbnn_lite.training.search import Search
+    from sdbnn_lite.training.search_space import read_space
+
+    torch.set_num_threads(1)
+    file = out.with_suffix(".toml")
+    file.write_text(space)
+    found = Search(SEARCHED, read_space(file, SEARCHED), out, "bnn", options=quiet(validation=700))
+    found.run(trials)
+    return found
