@@ -5,9 +5,8 @@ and normalises:
 
     x = (crop(pad(image)) / 255 - mean) / std         uint8 (C, H, W) -> float32 (C, H, W)
 
-Image by image that is four small operations, 128 times a batch. Here all images lie padded in one table with a row of
-C bytes per pixel, and a crop, flipped or not, is only a choice of rows: *one* ``index_select`` serves the whole batch.
-The result equals torchvision's ``pad``, ``crop``, ``hflip``, ``to_tensor`` and ``normalize`` on the same crops.
+All images lie padded in one table with a row of C bytes per pixel, and a crop, flipped or not, is only a choice of
+rows: *one* ``index_select`` serves the whole batch. The result equals torchvision's functions on the same crops.
 """
 
 import math
@@ -75,8 +74,7 @@ class Draws(NamedTuple):
 def draw(images: int, augmentation: Augmentation, generator: torch.Generator) -> Draws:
     """Every random number of one epoch over ``images`` images, from the CPU ``generator``.
 
-    The numbers are drawn also where ``augmentation`` doesn't use them, so that a run with and one without
-    augmentation see the images in the same order and leave the generator in the same state.
+    Also those that ``augmentation`` doesn't use, so that a run without it sees the images in the same order.
     """
     shifts = 2 * augmentation.pad + 1
     order = torch.randperm(images, generator=generator)

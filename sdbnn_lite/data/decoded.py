@@ -1,9 +1,8 @@
 """The pixels of an image tree, decoded once and cached with a checksum.
 
-Decoding 60,000 small JPEG files takes about as long as an epoch of a small network, so the pixels are kept in a
-safetensors file, ROOT/.sdbnn_cache/<size>px.safetensors (in the user's cache folder where ROOT can't be written; a tree
-without test images: <size>px-train). Its metadata holds a fingerprint of the tree (path, size and time of every file)
-and the SHA-256 of the pixels. Both are verified; a cache that doesn't fit is decoded again, with one line on stderr.
+Decoding 60,000 small JPEG files takes about as long as an epoch of a small network, so the pixels are kept in
+ROOT/.sdbnn_cache/<size>px.safetensors (in the user's cache folder where ROOT can't be written; a tree without test
+images: <size>px-train), with a fingerprint of the tree and their SHA-256. A cache that doesn't fit is made again.
 """
 
 import hashlib
@@ -55,10 +54,9 @@ class Decoded:
 def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True, strict: bool = False) -> Decoded:
     """All images of ``tree``, the shorter side resized to ``size`` (bilinear, antialiased), then cropped in the middle.
 
-    With ``exact`` nothing is resized: an image that isn't ``size`` x ``size`` pixels is refused. Training images that
-    can't be read are left out and named on stderr; with ``strict``, and for test images always, they are refused.
-    Read from the cache where it fits; else decoded in threads, with a progress bar, and cached.
-    Raises UsageError, naming the file, for an unreadable image or (``exact``) one of another size.
+    With ``exact`` nothing is resized: an image of another size is refused. Training images that can't be read are left
+    out and named on stderr; with ``strict``, and for test images always, they are refused. What is decoded is cached.
+    Raises UsageError, naming the file, where one is refused.
     """
     facts = {"format": FORMAT, "size": str(size), "tree": tree.fingerprint()}
     places = _cache_places(tree.root, f"{size}px" if len(tree.test) else f"{size}px-train")
@@ -74,8 +72,7 @@ def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True, st
         _write_cache(places, facts, decoded)
     if decoded.left_out:
         names = some(tree.train.samples[index][0] for index in decoded.left_out)
-        number = len(decoded.left_out)
-        print(f"{number} of {len(tree.train):,} training images can't be read and are left out: {names} "
+        print(f"{len(decoded.left_out)} of {len(tree.train):,} training images can't be read and are left out: {names} "
               f"(--strict stops instead)", file=sys.stderr)  # fmt: skip
         if empty := set(range(len(tree.classes))) - set(decoded.labels(tree).tolist()):
             names = some(tree.classes[index] for index in sorted(empty))

@@ -1,9 +1,8 @@
 """One image file as RGB bytes: any kind of pixels, and JPEG decoded no larger than it is needed.
 
 A JPEG file holds the cosine coefficients of 8x8 blocks. From the first 4x4, 2x2 or 1 of them the image comes out at
-1/2, 1/4 or 1/8 of its sides, without ever having been larger (libjpeg's "DCT scaling", PIL's ``draft``). Where a crop
-is to be shrunk by more than that anyway, most of the decoding is saved; the pixels differ a little from full
-decoding, for the blocks are averaged by another filter.
+1/2, 1/4 or 1/8 of its sides (libjpeg's "DCT scaling", PIL's ``draft``). Where a crop is to be shrunk by more than that
+anyway, most of the decoding is saved; the pixels differ a little, for the blocks are averaged by another filter.
 """
 
 from collections.abc import Callable

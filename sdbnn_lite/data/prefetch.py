@@ -1,8 +1,8 @@
 """Work for threads, in order: batches made ahead of time, and one call for each of many items.
 
 Threads, not processes: PIL lets go of the interpreter's lock while it decodes and resizes, every thread writes into the
-batch's own memory (which a GPU can fetch by itself, "pinned"), nothing is copied between processes, and no process is
-forked from one that holds a GPU. `sdbnn-lite bench data` measures it beside torchvision's usual loader of processes.
+batch's own memory (which a GPU can fetch by itself, "pinned"), and no process is forked from one that holds a GPU.
+`sdbnn-lite bench data` measures it beside torchvision's usual loader of processes.
 """
 
 from collections import deque

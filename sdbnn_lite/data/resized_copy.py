@@ -10,9 +10,8 @@ the shorter side is 256/224 of what the network sees (256 for 224), and stored o
 Scores are the same to the last bit, for that resize is what they begin with anyway. Training crops are cut from the
 resized image instead of the original: a box smaller than 224 pixels is a little softer.
 
-Before the first image is decoded, the sizes of all are read from their headers: the file's size is known, and the disk
-space is taken at once. A build that was stopped resumes where it was; the finished one gets its name in one step. It is
-keyed by path, size and time of every file: if any changes, the packed images aren't used until they are made again.
+The sizes of all images are read from their headers first, and the disk space is taken at once. A build that was stopped
+resumes where it was. If path, size or time of any file changes, the copy isn't used until it is made again.
 """
 
 import json
@@ -63,7 +62,6 @@ class PackedSplit:
         return self.pixels[at : at + height * width * 3].reshape(height, width, 3)
 
     def picture(self, index: int) -> Image.Image:
-        """The whole image as PIL has it."""
         return Image.fromarray(self.image(index))
 
     def crop(self, index: int, choose: Choose, size: int, reduced: bool = False, flip: bool = False) -> np.ndarray:
@@ -81,8 +79,7 @@ def side_for(image_size: int) -> int:
 
 def packed_size(height: float, width: float, side: int) -> tuple[int, int]:
     """Height and width of a packed picture: the shorter one is ``side``, the longer one in proportion, rounded down."""
-    short, long = min(width, height), max(width, height)
-    long = int(side * long / short)
+    long = int(side * max(width, height) / min(width, height))
     return (long, side) if height > width else (side, long)
 
 
@@ -143,9 +140,8 @@ def pack(
 ) -> Packed:
     """Pack the images of ``tree``, the shorter side resized to ``side`` (bilinear, antialiased, as torchvision).
 
-    A build that is already there and fits is kept; one that was stopped is resumed. Unreadable training images are left
-    out and named; with ``strict``, and for test images always, the first one stops with a UsageError, and so does a
-    build that is already there without some.
+    Unreadable training images are left out and named; with ``strict``, and for test images always, the first one stops
+    with a UsageError, and so does a build that is already there without some.
     Raises RunError where the disk is too small or can't be written, saying what is needed and what was kept.
     """
     place, facts = place_of(tree, side), _facts(tree, side)

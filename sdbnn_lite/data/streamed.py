@@ -30,7 +30,7 @@ class StreamedImageSet(ImageSetBase):
     varied. Test images: resized to 256/224 of ``image_size``, cropped in the middle. The usual ImageNet protocol
     (Szegedy et al. 2015, arXiv:1409.4842; torchvision's reference).
 
-    train, test   image files (:class:`Split`), or their resized copy (:class:`PackedSplit`), several times as fast
+    train, test   image files, or their resized copy, several times as fast
     reduced       decode JPEG for training no larger than the box needs (``image_file``); test images never
     strict        stop at the first unreadable training image; else it is named, left out of its batch and counted in
                   ``unreadable`` (messages). An unreadable test image always stops: a score is one of *all* images
@@ -65,9 +65,8 @@ class StreamedImageSet(ImageSetBase):
     def epoch(self, batch_size: int, generator: torch.Generator, augmentation: Augmentation, start: int = 0) -> Batches:
         """As :meth:`ImageSet.epoch`; any ``pad`` above 0 stands for ``resized``; with neither, the test images' crop.
 
-        Order and one key are drawn here; each image's random numbers follow from the key and its place
-        (``imagenet_augment``), so neither ``start`` nor ``shard`` nor the number of workers changes a pixel.
-        Raises UsageError for an augmentation that only sets in memory have.
+        Each image's random numbers follow from the epoch's key and its place (``imagenet_augment``): neither ``start``
+        nor ``shard`` nor the number of workers changes a pixel.
         """
         self.check(augmentation)
         slices = self.train_slices(batch_size, start)
@@ -126,14 +125,9 @@ class StreamedImageSet(ImageSetBase):
             if self.strict:
                 raise error
             kept[place] = False
-            self.note(error)
+            if (about := str(error)) not in self.unreadable:
+                self.unreadable.add(about)
+                print(f"{about}; left out ({len(self.unreadable)} so far, --strict stops instead)", file=sys.stderr)
         if not kept.any():
             raise UsageError(f"{self.label}: not one image of a batch can be read; the last: {batch.failed[-1][1]}")
         return kept
-
-    def note(self, error: UsageError) -> None:
-        """Name an unreadable training image on stderr, once, and count it."""
-        about = str(error)
-        if about not in self.unreadable:
-            self.unreadable.add(about)
-            print(f"{about}; left out ({len(self.unreadable)} so far, --strict stops instead)", file=sys.stderr)

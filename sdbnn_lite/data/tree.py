@@ -46,7 +46,6 @@ class Split(ImageFolder):
         return empty
 
     def picture(self, index: int) -> Image.Image:
-        """Image ``index`` as RGB; UsageError where it is unreadable."""
         return read_image(self.samples[index][0])
 
     def crop(self, index: int, choose: Choose, size: int, reduced: bool = False, flip: bool = False) -> np.ndarray:

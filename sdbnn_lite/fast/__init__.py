@@ -1,8 +1,7 @@
 """A fast training step for the CPU: the same network and algorithm, selected automatically where available.
 
-``fast_forward(net)`` is what to call instead of ``net`` while training. The readable path is its oracle: every ±1
-convolution gives the same integers, gradients agree to 1e-2 in a layer, to 3e-2 in a whole network (see :mod:`.layer`
-for what is rounded).
+The readable path is its oracle: every ±1 convolution gives the same integers, gradients agree to 1e-2 in a layer, to
+3e-2 in a whole network (see :mod:`.layer` for what is rounded).
 """
 
 from torch import nn

@@ -18,7 +18,7 @@ from numba import njit, prange
 
 from . import rows
 
-# compiled in: rows.py c0cba576, tiles.py 45a5e98b, llvm.py f2a19a71
+# compiled in: rows.py c0cba576, tiles.py a476dc5e, llvm.py f2a19a71
 
 BLOCK = 32  # images side by side
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order

@@ -2,10 +2,10 @@
 
     ŷ = s·conv2d(sign(x + shift), ŵ)        out = hardtanh(γ·(ŷ - μ)/√(σ² + ε) + β + shortcut)
 
-All tensors as in :mod:`.kernels`, the image innermost. Exact: the convolution and its sums for μ and σ². In float32:
-the rest, except that the gradient at the convolution's output is rounded to 16-bit integers before it goes into the
-two convolutions of the backward pass, in steps of its largest possible value / 32,767; these sums are exact again.
-Saved for the backward pass: x and out (the neighbours' anyway), and the convolution's output in 16 bits.
+All tensors as in :mod:`.kernels`. Exact: the convolution and its sums for μ and σ². In float32: the rest, except that
+the gradient at the convolution's output is rounded to 16-bit integers before the two convolutions of the backward pass,
+in steps of its largest possible value / 32,767; these sums are exact again. Saved for the backward pass: x and out (the
+neighbours' anyway), and the convolution's output in 16 bits.
 """
 
 from dataclasses import dataclass
@@ -37,15 +37,12 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Plan:
-    """A layer's shape and options, besides its tensors. ``add_input``: the shortcut is x itself.
-
-    (For stride 2 every second pixel of it, with zeros for the channels it lacks, as many on either side.)
-    """
+    """A layer's shape and options, besides its tensors."""
 
     stride: int
     gradient: int  # kernels.STE, POLYNOMIAL or EDE
     pooled: bool
-    add_input: bool
+    add_input: bool  # the shortcut is x itself, for stride 2 as ``kernels.normalise`` has it
     images: int
     workspace: Workspace
 

@@ -1,7 +1,6 @@
 """A whole network through fused layers: the same modules and parameters, other loops.
 
-``fast_forward(net)`` is ``net.forward`` for training and for scoring on a CPU; everything small (weights, shifts,
-scales, classifier, the real 1×1 convolutions) is left to the modules themselves and to autograd.
+What is small (weights, shifts, scales, classifier, the real 1×1 convolutions) is left to the modules and to autograd.
 """
 
 import numba
@@ -46,8 +45,7 @@ class FastForward:
         self.net.check(images)
         self.images = len(images)
         numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
-        networks = (self.resnet, self.vgg, self.digits)
-        return networks[_NETWORKS.index(type(self.net))](images)
+        return self.resnet(images) if isinstance(self.net, CifarResNet) else self.chain(images)
 
     def layer(
         self,
@@ -99,16 +97,14 @@ class FastForward:
         y, mean = self.layer(block.conv1, block.bn1, (x, mean))
         return self.layer(block.conv2, block.bn2, (y, mean), shortcut=around)
 
-    def vgg(self, images: Tensor) -> Tensor:
+    def chain(self, images: Tensor) -> Tensor:
+        """VGG-Small and the digits' network: consecutive convolutions, some with a 2×2 maximum behind them."""
         net = self.net
+        if isinstance(net, VGGSmall):
+            layers = zip(net.convs, net.bns[1:], net.pooled[1:], strict=True)
+        else:
+            layers = (net.conv2, net.bn2, True), (net.conv3, net.bn3, True)
         x, mean = self.stem(images)
-        for conv, bn, pooled in zip(net.convs, net.bns[1:], net.pooled[1:], strict=True):
+        for conv, bn, pooled in layers:
             x, mean = self.layer(conv, bn, (x, mean), pooled=pooled)
-        return net.linear(from_blocks(x, self.images).flatten(1))
-
-    def digits(self, images: Tensor) -> Tensor:
-        net = self.net
-        x, mean = self.stem(images)
-        for conv, bn in ((net.conv2, net.bn2), (net.conv3, net.bn3)):
-            x, mean = self.layer(conv, bn, (x, mean), pooled=True)
         return net.linear(from_blocks(x, self.images).flatten(1))

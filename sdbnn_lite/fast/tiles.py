@@ -3,12 +3,11 @@
 Plain numba keeps accumulators in memory and loses most of the speed; here they are values of the loop itself.
 
     popcount    ±1 times ±1, forward: 32 images × 16 channels in a vector of bits; XOR, popcount (VPOPCNTW), subtract
-    conv        16-bit gradients times ±1 weights: products in pairs, both added to a 32-bit lane, which x86 does in
-                one instruction (VPMADDWD, or VPDPWSSD with the sum)
+    conv        16-bit gradients times ±1 weights: products in pairs, both added to a 32-bit lane (VPMADDWD of AVX-512)
     weight      16-bit gradients times ±1 activations, likewise
 
-Where a processor lacks such an instruction, LLVM lowers the same code to what there is, exactly as well. All arguments
-are addresses (bytes) and distances (bytes).
+Where a processor lacks VPOPCNTW, LLVM lowers the same code to what there is, exactly as well. All arguments are
+addresses (bytes) and distances (bytes).
 """
 
 from llvmlite import binding, ir
@@ -20,7 +19,6 @@ from ..system.llvm import F32, I16, I32, I64, Loop, load, splat, store
 
 LANES = 16
 CHANNELS = 4  # output channels (convolution) or filters × inputs (weight gradient) of a tile, per side
-_FEATURES = binding.get_host_cpu_features()
 PAIRS, SUMS, FLOATS = ir.VectorType(I16, 2 * LANES), ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
 WORDS = PAIRS  # a word of 16 channels for each of 32 images
 A = types.intp
@@ -28,26 +26,14 @@ A = types.intp
 
 def has_wide_integers() -> bool:
     """Whether this processor multiplies 32 pairs of 16-bit integers at once (AVX-512 BW)."""
-    return bool(_FEATURES.get("avx512bw"))
-
-
-def _half(builder: ir.IRBuilder, pairs: ir.Value, odd: int) -> ir.Value:
-    """The even (0) or odd (1) 16-bit elements, as 32-bit lanes."""
-    picked = ir.Constant(ir.VectorType(I32, LANES), list(range(odd, 2 * LANES, 2)))
-    half = builder.shuffle_vector(pairs, ir.Constant(PAIRS, ir.Undefined), picked)
-    return builder.sext(half, SUMS)
+    return bool(binding.get_host_cpu_features().get("avx512bw"))
 
 
 def dot(builder: ir.IRBuilder, total: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
-    """total + x_even·y_even + x_odd·y_odd, per 32-bit lane."""
-    if _FEATURES.get("avx512bw"):  # with AVX512-VNNI, LLVM makes one VPDPWSSD of the product and the sum
-        multiply = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(SUMS, [PAIRS, PAIRS]), "llvm.x86.avx512.pmaddw.d.512"
-        )
-        return builder.add(total, builder.call(multiply, [x, y]))
-    even = builder.mul(_half(builder, x, 0), _half(builder, y, 0))
-    odd = builder.mul(_half(builder, x, 1), _half(builder, y, 1))
-    return builder.add(total, builder.add(even, odd))
+    """total + x_even·y_even + x_odd·y_odd, per 32-bit lane; with AVX512-VNNI, LLVM makes one VPDPWSSD of it."""
+    kind = ir.FunctionType(SUMS, [PAIRS, PAIRS])
+    multiply = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.pmaddw.d.512")
+    return builder.add(total, builder.call(multiply, [x, y]))
 
 
 def _multiply_add(builder: ir.IRBuilder, total: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:

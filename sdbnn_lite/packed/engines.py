@@ -127,8 +127,7 @@ class Fast:
         geometry, args = self._tables(padded, layer)
         if layer.factor.dtype != np.float32 or geometry.outputs % 16:
             return self.finish(self.convolve(padded, layer), layer, shortcut=shortcut)
-        shape = len(padded), geometry.out_height, geometry.out_width, geometry.outputs
-        out = np.empty(shape, np.float32)
+        out = np.empty((len(padded), geometry.out_height, geometry.out_width, geometry.outputs), np.float32)
         self.kernels.layer(*args, *self._rest(layer, shortcut, out))
         return out
 

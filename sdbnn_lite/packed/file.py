@@ -1,8 +1,7 @@
 """Packed networks in files: safetensors, one bit per binary weight, with a version and a digest of all tensors.
 
 The tensors are the bit form of ``sdbnn_lite.weights.bits``; the JSON beside them names the network and how it was
-built, the version of this form, and SHA-256 over names, types, shapes and bytes of all tensors. Whatever was changed
-in the file, reading it says so; nothing in it is ever run.
+built, the version of this form, and SHA-256 over names, types, shapes and bytes of all tensors.
 """
 
 import hashlib

@@ -262,9 +262,8 @@ def pack(net: BinaryNet, engine: str | None = None) -> PackedNet:
 
     ``engine``: "numba" (fast) or "numpy" (readable); None selects numba where it is installed.
 
-    Images (N, C, H, W) -> logits (N, classes), the network's own in evaluation mode: equal to 1e-9 in float64, to 1e-4
-    in float32, where an activation within rounding of its threshold may rarely take the other sign. Raises UsageError
-    for a network with real weights (the float twin, stage 1) or on a GPU. The network is put into evaluation mode and
-    shared, not copied.
+    Images (N, C, H, W) -> logits (N, classes): the network's own to 1e-9 in float64, to 1e-4 in float32, where an
+    activation within rounding of its threshold may rarely take the other sign. The network is put into evaluation mode
+    and shared, not copied. Raises UsageError for one with real weights (the float twin, stage 1) or on a GPU.
     """
     return PackedNet(net, engine)

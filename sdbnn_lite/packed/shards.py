@@ -1,7 +1,7 @@
 """A batch split into one shard per thread, each computed alone from the first layer to the last.
 
-Threads that meet after every layer wait for the slowest of them every time, and torch's and numba's own threads, idle
-between two of their layers, keep the cores from each other for a while. Shards wait for nothing until the end.
+Threads that meet after every layer wait for the slowest of them every time, and torch's and numba's own threads keep
+the cores from each other between two of their layers. Shards wait for nothing until the end.
 """
 
 from collections.abc import Callable

@@ -3,9 +3,8 @@
     sign(act(factor·y + offset) + β) = +1  where y >= point    (factor > 0)
                                        +1  where y < point     (factor < 0: ``falling``)
 
-y is a sum of ±1 products, an integer. Every step from y to the sign is monotone, and stays so when it is rounded: so
-there is one integer at which the sign switches, and it is found by asking the very arithmetic that it replaces. The
-bits are the same, to the last one.
+y is an integer, and every step from it to the sign is monotone, also when it is rounded. So there is one integer at
+which the sign switches, found by asking the very arithmetic that it replaces.
 """
 
 from dataclasses import dataclass

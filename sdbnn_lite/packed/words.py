@@ -8,9 +8,9 @@ x   (N, H, W, K) uint64     activations: bit c % 64 of word c // 64, K = ⌈C/64
 w   (O, k, k, K) uint64     weights, likewise, so that unused bits never differ
 y   (N, H', W', O) int16    exactly conv2d(â, ŵ), zero-padded after the sign; int32 where k²·C is too large
 
-A padded pixel is stored as words of 0, which would count as -1 in every channel, though it has to add 0. How much that
-is too little depends on the tap's weights alone: ``base`` = C·(taps inside) + 2·Σ_{taps outside} popcount(w_tap) puts
-it right. It differs only between outputs that see different taps, so it is a small table over border classes.
+A padded pixel is stored as words of 0, which would count as -1 in every channel, though it has to add 0; ``base`` =
+C·(taps inside) + 2·Σ_{taps outside} popcount(w_tap) puts it right. It differs only between outputs that see different
+taps, so it is a small table over border classes.
 """
 
 from dataclasses import dataclass
@@ -63,10 +63,8 @@ class Geometry:
 
     def __post_init__(self) -> None:
         if min(self.out_height, self.out_width) < 1:
-            raise UsageError(
-                f"images of {self.height}×{self.width} pixels are too small for a kernel of {self.kernel} with padding "
-                f"{self.padding}"
-            )
+            raise UsageError(f"images of {self.height}×{self.width} pixels are too small for a kernel of {self.kernel} "
+                             f"with padding {self.padding}")  # fmt: skip
 
     @property
     def out_height(self) -> int:

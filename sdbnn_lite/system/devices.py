@@ -59,8 +59,8 @@ def convolutions(tf32: bool, benchmark: bool = False):
 def keep_freed_memory() -> bool:
     """Let this process keep freed memory for its next allocation; True where the C library could be told so (glibc).
 
-    Else every step of a training gives its activations back to the system and gets them again zeroed, page by page: a
-    fifth of a fast step's time. Process-wide, until the process ends; its peak memory is about the same.
+    Else every training step gives its activations back to the system and gets them again zeroed: a fifth of a fast
+    step's time. Process-wide, until the process ends; its peak memory is about the same.
     """
     trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD, M_MMAP_MAX of <malloc.h>
     if platform.libc_ver()[0] != "glibc":

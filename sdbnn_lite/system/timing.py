@@ -17,11 +17,8 @@ def interleaved(
     In each round a variant runs as often as fills ``TURN``, but ``at_least`` so often, and counts with the median: with
     3 that is a run whose caches and threads are its own.
     """
-    times: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(warm_up + rounds):
-        for name, run in variants.items():
-            times[name].append(1000 * _turn(run, at_least))
-    return {name: np.array(values[warm_up:]) for name, values in times.items()}
+    times = [[1000 * _turn(run, at_least) for run in variants.values()] for _ in range(warm_up + rounds)]
+    return dict(zip(variants, np.array(times[warm_up:]).T))
 
 
 def _turn(run: Callable[[], Any], at_least: int) -> float:

@@ -3,24 +3,21 @@
     weight ŵ        -1  +1
     bit              0   1       first weight in the highest bit of the first byte; the last byte is filled with 0
 
-A trained network holds latent weights w, of which inference uses ŵ = sign(w + shift) alone, and a scaling factor per
-filter where the method has one. So a binary layer's part of the state dict becomes
+Of the latent weights w, inference uses ŵ = sign(w + shift) alone. A binary layer's part of the state dict becomes
 
     <layer>.bits    uint8 (⌈O·C·k·k / 8⌉,)    ŵ in the order of the weight (O, C, k, k)
     <layer>.scale   (O,)                      only for methods with a scale: the factors themselves, > 0
 
-in place of the latent weights, WSD's α, the scale's parameter and EDE's k and t. All other tensors (first convolution,
-shortcuts, batch norms, ASD's matrices, RSign's β, linear layer; the float twin as a whole) stay as they are, so that
-the logits are the same to the last bit.
+in place of the latent weights, WSD's α, the scale's parameter and EDE's k and t. All other tensors (the float twin as a
+whole) stay as they are, so that the logits are the same to the last bit.
 
-One thing can be rounded, on request: nearly half of ResNet-18's file would be real matrices, ASD's two and the 1×1
-convolutions of shortcuts. With ``rounded`` each of them is stored in 16-bit steps,
+Nearly half of ResNet-18's file would then be real matrices, ASD's two and the 1×1 convolutions of shortcuts. With
+``rounded`` each of them is stored in 16-bit steps, and the logits are those of a network with these weights:
 
     <matrix>        int16 (O, …)     q = round(w / step_o), -32767 … 32767
     <matrix>.step   (O,)             step_o = max |w_o| / 32767; the weight is then q·step_o
 
-(float16 is as small, but at least 16 times coarser for a row's largest weights.) The logits are then those of a network
-with these weights, no longer the trained one's to the last bit.
+(float16 is as small, but at least 16 times coarser for a row's largest weights.)
 """
 
 import math

@@ -1,8 +1,4 @@
-"""The card of a trained network: a JSON beside its file that says what it is, and by which the file is checked.
-
-zoo/cifar10_resnet20.safetensors     the network
-zoo/cifar10_resnet20.json            its card: see :func:`make_card`
-"""
+"""The card of a trained network: a JSON beside its file that says what it is, and by which the file is checked."""
 
 import hashlib
 import json

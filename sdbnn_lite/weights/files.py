@@ -82,8 +82,5 @@ def load_state(net: nn.Module, state: dict[str, Tensor], source: object) -> None
 
 
 def save_weights(path: Path, net: BinaryNet, **about: object) -> None:
-    """The network's state dict and how it was built, plus ``about`` (data set, recipe, …).
-
-    A network that was read from the bit form is written in it again.
-    """
+    """The network (in bit form, if it was read from it) and how it was built, plus ``about`` (data set, recipe, …)."""
     write_tensors(path, bits.bit_state(net) if in_bits(net) else net.state_dict(), {**describe(net), **about})

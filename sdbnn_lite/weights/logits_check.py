@@ -1,9 +1,8 @@
 """500 synthetic images, the same on every machine, on which a network's predictions are compared without real images.
 
-They are soft blobs of colour on a slanted background: nothing to see, but as smooth, bright and varied as photographs,
-so that a trained network predicts many different classes. Made with PCG64's raw 64-bit numbers, which NumPy promises
-never to change, and additions, multiplications and divisions in float64, which IEEE 754 rounds alike everywhere; no
-exp, no sum whose order a library chooses.
+Soft blobs of colour on a slanted background, as smooth, bright and varied as photographs, so that a trained network
+predicts many different classes. Made with PCG64's raw 64-bit numbers, which NumPy promises never to change, and +, -, ·
+and / in float64, which IEEE 754 rounds alike everywhere; no exp, no sum whose order a library chooses.
 """
 
 from collections.abc import Sequence

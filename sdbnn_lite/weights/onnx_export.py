@@ -34,10 +34,8 @@ def export_onnx(
     Another tool adds in another order: where an activation lies within rounding of its threshold (a few images in 1,000
     for the zoo's ResNet-20 in float32), its sign is the other one, and that image's logits move, by 0.1 to 1.5 there.
 
-    An existing file is replaced. Returns the metadata that the file carries, see :func:`metadata`.
-
-    Raises UsageError for another kind of network, a type, size or data set that it can't have, and without the package
-    ``onnx``; RunError where the file can't be written.
+    Returns the metadata that the file carries, see :func:`metadata`. Raises UsageError for another kind of network, a
+    type, size or data set that it can't have, and without the package ``onnx``; RunError where it can't be written.
     """
     if not isinstance(net, BinaryNet):
         raise UsageError(f"net: {type(net).__name__} given; one of sdbnn_lite's networks is needed (sd.build, sd.load)")

@@ -10,8 +10,8 @@ torch.fx lists what ``classify`` does; every entry becomes the operators of the 
 ONNX's own Sign isn't used: its sign(0) is 0, ours +1. A Conv pads with 0, and here it does so after the sign. Shifts of
 weights, scales and gradients leave no operators behind: ŵ and s are computed once, and stored.
 
-Why not ``torch.onnx.export``: torch 2.4 has only the TorchScript exporter, which is deprecated since 2.9; the one after
-it needs two packages more and seconds for a small network; and both compute ŵ from the latent weights at every run.
+Why not ``torch.onnx.export``: torch 2.4 has only the TorchScript exporter, deprecated since 2.9; the next one needs two
+packages more; and both compute ŵ from the latent weights at every run.
 """
 
 import operator

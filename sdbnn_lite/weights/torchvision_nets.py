@@ -3,8 +3,6 @@
 ImageNet's students learn from torchvision's ResNet-34 (IMAGENET1K_V1, 73.3 % top-1 in torchvision's own table): its
 classes are in ``ImageFolder``'s order and its images normalised as ours. The file's name holds the beginning of its
 SHA-256, as do all of torchvision's; it is compared whenever the file is read, not only after the download.
-
-Nothing in a file can run (see ``torch_files``), and a state dict fits strictly or is refused.
 """
 
 import hashlib
@@ -34,7 +32,6 @@ class Teacher(nn.Module):
         self.options = {"in_channels": 3, "num_classes": num_classes}
 
     def takes(self, height: int, width: int) -> bool:
-        """Whether images of that many pixels fit."""
         return min(height, width) >= 32
 
     def forward(self, images: Tensor) -> Tensor:
