@@ -115,7 +115,8 @@ def set_ede(net: nn.Module, t: float, k: float | None = None) -> None:
 
     Raises UsageError unless t is finite and > 0.
     """
-    k = ede_k(t) if k is None else k
+    published = ede_k(t)
+    k = published if k is None else k
     for layer in net.modules():
         if isinstance(layer, BinaryConv2d):
             layer.ede_t.fill_(t)

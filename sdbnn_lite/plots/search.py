@@ -44,7 +44,7 @@ def _panel(ax: Axes, trials: pd.DataFrame, name: str, scale: str) -> None:
         ax.set_xlim(-0.5, len(choices) - 0.5)
     elif scale == "log":
         ticks = sorted({float(f"{value:.1g}") for value in np.geomspace(values.min(), values.max(), 3)})
-        ax.set_xscale("log")
+        ax.set(xscale="log", xlim=(values.min() / 1.2, values.max() * 1.2))
         ax.minorticks_off()
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     else:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,6 +130,46 @@ def test_study_prints_its_table(run):
     assert code == 0 and "mean %" in out and out.count("seed ") == 4
 
 
+@pytest.fixture
+def space(tmp_path):
+    (tmp_path / "space.toml").write_text('lr = {low = 0.01, high = 0.2, log = true}\noptimizer = "sgd"\n')
+    return "space.toml"
+
+
+def test_search_tables_and_picture(run, tmp_path, space):
+    options = ["--epochs", 1, "--validation", 700, "--method", "bnn", "--out", "found", "--quiet"]
+    code, out, err = run("search", "digits", "--space", space, "--trials", 2, *options)
+    assert code == 0 and err == "" and out.count("after 1 epochs; lr 0.") == 2
+    assert "trial    state" in out and f"2 trials: 2 complete; all of them: {Path('found', 'trials.csv')}" in out
+    assert {p.name for p in (tmp_path / "found").iterdir()} >= {"search.db", "trials.csv", "search.json", "trials.svg"}
+    again = ["--trials", 2, *options, "--confirm", 1, "--confirm-epochs", 1, "--confirm-seeds", 3]
+    code, out, _ = run("search", "digits", "--space", space, *again)
+    assert code == 0 and "seed_3" in out and (tmp_path / "found" / "confirmed.csv").exists()
+    code, _, err = run("search", "cifar10-resnet20", "--space", space, "--trials", 2, *options)
+    assert code == 2 and "needs a folder" in err
+    code, _, err = run("search", "digits", "--space", space, "--trials", 2, *options, "--epochs", 2)
+    assert code == 2 and "holds another search: epochs is 1 there, 2 here" in err
+
+
+def test_a_search_needs_no_test_images(run, cifar_tree, tmp_path, space):
+    for copy in (1, 2):
+        for path in (cifar_tree / "cifar10" / "train").rglob("?.png"):
+            shutil.copy(path, path.with_stem(f"{path.stem}{copy}"))
+    shutil.rmtree(cifar_tree / "cifar10" / "test")
+    arguments = ["--space", space, "--data", cifar_tree, "--trials", 1, "--epochs", 1, "--out", "found", "--quiet"]
+    code, out, err = run("search", "cifar10-resnet20", *arguments, "--validation", 20)
+    assert code == 0 and err == "" and "1 trials: 1 complete" in out
+    code, _, err = run("search", "cifar10-resnet20", *arguments)
+    assert code == 2 and "validation=5000: CIFAR-10 (image tree) has 60 training images" in err
+
+
+def test_ctrl_c_in_a_search_says_how_to_go_on(run, space, interrupt_after):
+    interrupt_after(2)
+    arguments = ["--space", space, "--trials", 1, "--epochs", 2, "--validation", 700, "--out", "found", "--quiet"]
+    code, _, err = run("search", "digits", *arguments)
+    assert code == 130 and err == "sdbnn-lite search: stopped; the same command resumes where it stopped\n"
+
+
 def published_file(path, prefix="module.", **more):
     """A checkpoint of ResNet-20 as the published trainer writes it."""
     golden = np.load(GOLDEN / "cifar10_resnet20.npz")
@@ -191,6 +233,12 @@ def test_import_says_what_does_not_fit(run, tmp_path):
         (["train", "cifar10-resnet20"], "--data"),
         (["train", "cifar10-resnet20", "--data", "nowhere"], "nowhere"),
         (["study", "digits", "--methods", "bnn,zip"], "unknown method 'zip'"),
+        (["search", "digits", "--space", "none.toml", "--trials", "0", "--out", "o"], "--trials 0: a number from 1 up"),
+        (
+            ["search", "digits", "--space", "none.toml", "--trials", "1", "--out", "o"],
+            "none.toml: can't be read as TOML",
+        ),
+        (["search", "digits", "--trials", "1", "--out", "o"], "--space"),
         (["evaluate", "resnet"], "no such file, run folder or zoo network"),
         (["import-original", "none.th", "cifar10_resnet20", "out"], "none.th: no such file"),
         (["import-original", "none.th", "resnet20", "out"], "none.th: no such file"),

@@ -167,12 +167,16 @@ def test_ede_survives_a_change_of_dtype():
 
 
 @pytest.mark.parametrize("t", [0.0, -0.1, float("nan"), float("inf")])
-def test_set_ede_refuses_a_bad_t_and_changes_nothing(t):
+def test_set_ede_refuses_a_bad_t_and_changes_nothing_and_takes_another_k(t):
     net = two_layers()
     set_ede(net, 0.7)
     with pytest.raises(UsageError, match="t="):
         set_ede(net, t)
+    with pytest.raises(UsageError, match="t="):
+        set_ede(net, t, k=1.0)
     assert [float(layer.ede_t) for layer in binary_layers(net).values()] == [0.7, 0.7]
+    set_ede(net, 4.0, k=0.25)
+    assert {(float(layer.ede_t), float(layer.ede_k)) for layer in binary_layers(net).values()} == {(4.0, 0.25)}
 
 
 def test_few_channels_warn():

@@ -8,6 +8,7 @@ from tiny_runs import QUIET, quiet
 
 import sdbnn_lite as sd
 from sdbnn_lite import data
+from sdbnn_lite.core.layers import binary_layers
 from sdbnn_lite.data import load
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.training.initial import check_fits, fingerprint, initial_network, load_teacher
@@ -66,6 +67,20 @@ def test_a_size_that_the_network_cannot_take_is_said_before_anything_is_written(
     with pytest.raises(UsageError, match="train labels 5 to 14"):
         train(TINY, out, options=QUIET)
     assert not out.exists()
+
+
+def test_the_initial_scale_multiplies_the_latent_weights_alone(digits, tmp_path):
+    plain, scaled = (
+        initial_network(dataclasses.replace(TINY, initial_scale=scale), "sdbnn", 0, digits) for scale in (1.0, 2.5)
+    )
+    latent = {f"{name}.weight" for name in binary_layers(plain)}
+    for name, value in plain.state_dict().items():
+        assert torch.equal(scaled.state_dict()[name], value * 2.5 if name in latent else value)
+    save_weights(tmp_path / "w.safetensors", plain)
+    again = initial_network(
+        dataclasses.replace(TINY, initial_scale=2.5), "sdbnn", 1, digits, tmp_path / "w.safetensors"
+    )
+    assert torch.equal(again.conv2.weight, plain.conv2.weight)  # what was trained already isn't scaled
 
 
 def test_an_augmentation_that_the_images_cannot_have(tmp_path):

@@ -7,7 +7,7 @@ import torch
 
 import sdbnn_lite as sd
 from sdbnn_lite.core.methods import METHODS
-from sdbnn_lite.training.optimizers import TensorSGD, make_optimizer, parameter_groups, set_lr
+from sdbnn_lite.training.optimizers import TensorSGD, make_optimizer, normalise_channels, parameter_groups, set_lr
 from sdbnn_lite.training.recipes import RECIPES
 
 RECIPE = RECIPES["digits"]
@@ -68,6 +68,34 @@ def test_tensor_sgd_is_torchs_sgd(decay_all):
     for a, b in zip(ours_net.parameters(), theirs_net.parameters()):
         assert torch.allclose(a, b, rtol=1e-6, atol=1e-7)
     assert isinstance(ours.param_groups[0]["lr"], torch.Tensor)
+
+
+def test_normsgd_divides_each_channels_gradient_by_its_norm():
+    """One step from rest moves every channel of a binary layer by lr, and all else as SGD does."""
+    recipe = dataclasses.replace(RECIPE, weight_decay=0.0, lr=0.5)
+    torch.manual_seed(0)
+    net, plain = sd.build("digits_convnet"), sd.build("digits_convnet")
+    plain.load_state_dict(net.state_dict())
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    for p, q in zip(net.parameters(), plain.parameters()):
+        p.grad = torch.randn(p.shape)
+        q.grad = p.grad.clone()
+    make_optimizer(net, dataclasses.replace(recipe, optimizer="normsgd")).step()
+    make_optimizer(plain, recipe).step()
+    latent = {f"{name}.weight" for name in sd.binary_layers(net)}
+    assert latent
+    for (name, p), q in zip(net.named_parameters(), plain.parameters()):
+        if name in latent:
+            assert torch.allclose((p - before[name]).flatten(1).norm(dim=1), torch.tensor(0.5))
+        else:
+            assert torch.equal(p, q)
+
+
+def test_a_channel_without_a_gradient_stays():
+    weight = torch.nn.Parameter(torch.zeros(2, 1, 1, 2))
+    weight.grad = torch.tensor([[[[3.0, 4.0]]], [[[0.0, 0.0]]]])
+    normalise_channels([weight, torch.nn.Parameter(torch.zeros(1))])
+    assert weight.grad.flatten().tolist() == pytest.approx([0.6, 0.8, 0, 0])
 
 
 def test_tensor_sgd_leaves_what_has_no_gradient():

@@ -95,6 +95,13 @@ def test_adam_and_linear(tmp_path):
     assert [float(row["lr"]) for row in result.log] == pytest.approx([1e-3, 2e-3 / 3, 1e-3 / 3])
 
 
+@pytest.mark.parametrize("rule, k", [("published", 1.0), ("peak", 0.25)])
+def test_ede_s_k_is_the_recipe_s(tmp_path, rule, k):
+    train(dataclasses.replace(TINY, epochs=1, ede=(4.0, 8.0), ede_k=rule), tmp_path / "run", options=QUIET)
+    weights = load_file(tmp_path / "run" / WEIGHTS)
+    assert (float(weights["conv2.ede_t"]), float(weights["conv2.ede_k"])) == (4.0, k)
+
+
 def test_the_average_is_what_is_scored_and_saved(tmp_path):
     """Against the mean of the weights after every step, kept by hand; the checkpoint holds both."""
     recipe = dataclasses.replace(TINY, ema=0.999)  # 18 steps: still the plain mean of all of them
