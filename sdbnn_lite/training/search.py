@@ -22,6 +22,7 @@ from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..data.in_memory import SPLIT_SEED
 from ..errors import RunError, UsageError
 from ..system.files import writable_folder, write_csv, write_json
 from ..system.locks import Held, hold
@@ -83,8 +84,9 @@ class Search:
         found = study.user_attrs.get("settings")
         if found is None:
             study.set_user_attr("settings", about)
-            more = {"command": self.options.command, "machine": describe_machine(self.processes.device)}
-            write_json(self.folder / ABOUT, {**about, "optuna": optuna.__version__, **more})
+            more = {"validation_images": self.images.num_test, "split_seed": SPLIT_SEED, "optuna": optuna.__version__}
+            more |= {"command": self.options.command, "machine": describe_machine(self.processes.device)}
+            write_json(self.folder / ABOUT, about | more)
         elif different := differences(found, about):
             raise UsageError(f"{self.folder}: holds another search: {'; '.join(different)}; choose another --out")
         return study

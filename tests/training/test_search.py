@@ -39,6 +39,7 @@ def test_what_a_search_leaves(out):
         assert 0.05 < float(row["validation_accuracy"]) <= 1 and row["batch_size"] in ("256", "512")
     about = json.loads((out / ABOUT).read_text())
     assert (about["recipe"], about["method"], about["epochs"], about["seed"]) == ("digits", "bnn", 2, 0)
+    assert (about["validation_images"], about["split_seed"]) == (700, 0)
     assert about["data"].endswith("700 training images held out") and about["machine"]["versions"]["torch"]
     assert about["space"] == {"lr": {"low": 0.01, "high": 0.3, "log": True}, "batch_size": [256, 512]}
 
