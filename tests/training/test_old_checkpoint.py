@@ -79,6 +79,8 @@ def test_it_ends_where_the_old_code_ended(resumed):
     then, now = ((machine["cpu"], machine["versions"]["torch"]) for machine in (then, now))
     if then != now:
         pytest.skip(f"sums may be rounded differently: CPU and torch were {then}, here they are {now}")
+    if (kernels := torch.backends.cpu.get_cpu_capability()) != "AVX512":
+        pytest.skip(f"sums may be rounded differently: that CPU had AVX512, this one has {kernels}")
     assert digest_of(load_file(resumed / "weights.safetensors")) == ENDED_IN
 
 
