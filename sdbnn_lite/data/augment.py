@@ -154,9 +154,8 @@ def batch_slices(images: int, batch_size: int, start: int = 0, drop_lone: bool =
     """The slices of 0 … images-1 that make the batches from number ``start`` on; the last may be smaller.
 
     A last batch of exactly one image is left out with ``drop_lone`` (training): the variance that batch norm needs
-    doesn't exist there. ``batch_size=1`` is taken at its word.
-
-    Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of 0 … number of batches.
+    doesn't exist there. ``batch_size=1`` is taken at its word. Raises UsageError where ``batch_size`` < 1 or ``start``
+    isn't one of 0 … number of batches.
     """
     if not isinstance(batch_size, int) or batch_size < 1:
         raise UsageError(f"batch_size={batch_size!r}: give a whole number, 1 or more")

@@ -56,8 +56,7 @@ class ImageSetBase:
         return [place * max(1, self.num_test // count) for place in range(min(count, self.num_test))]
 
     def _statistics(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
-        mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std))
-        return mean, std
+        return tuple(torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std))
 
     def _normalised(self, pixels: Tensor, u: np.ndarray | None, augmentation: Augmentation) -> Tensor:
         """uint8 (B, C, H, W) -> float32: colours varied by the numbers ``u`` (B, NUMBERS), normalised."""

@@ -13,8 +13,6 @@ from PIL import Image
 
 from ..errors import UsageError
 
-WHITE = (255, 255, 255)
-
 
 class Box(NamedTuple):
     """A rectangle of pixels: rows top … top + height - 1, columns left … left + width - 1."""
@@ -88,7 +86,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     elif picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         if picture.getextrema()[3][0] < 255:
-            picture = Image.alpha_composite(Image.new("RGBA", picture.size, WHITE), picture)
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return picture.convert("RGB")
 
 

@@ -1,9 +1,8 @@
 """The random numbers of ImageNet's augmentation, and the crops, flips and colours that they stand for.
 
 Every image of an epoch has ``NUMBERS`` numbers of its own, uniform in [0, 1). They come from Philox (Salmon et al.,
-2011, "Parallel random numbers: as easy as 1, 2, 3"), which counts instead of keeping a state: the numbers at place i of
-an epoch follow from the epoch's key and i alone. So neither the number of workers or processes nor where a run was
-resumed changes a pixel.
+2011, "Parallel random numbers: as easy as 1, 2, 3"): those at place i of an epoch follow from the epoch's key and i
+alone. So neither the number of workers or processes nor where a run was resumed changes a pixel.
 
     0-19   ten tries (area, aspect) for the crop       20, 21   its place
     22     flip                                        23-26    brightness, contrast, saturation, their order
@@ -117,9 +116,8 @@ def resize_boxes(images: Tensor, boxes: Tensor, size: int, which: Tensor) -> Ten
     """Each image's own box, resized to ``size`` x ``size`` and mirrored or not, the whole batch at once.
 
     ``images`` uint8 (B, C, H, W), ``boxes`` int64 (B, 4) as :class:`Box`, ``which`` bool (B,) give uint8
-    (B, C, size, size). A bilinear resize is a product with a matrix of weights along rows and one along columns:
-    out = R·image·Kᵀ. Both are made for every image (:func:`_weights`), so the batch is two batched matrix products, on
-    a CPU or a GPU.
+    (B, C, size, size). A bilinear resize is out = R·image·Kᵀ with a matrix of weights along rows and one along columns,
+    made for every image (:func:`_weights`): two batched matrix products.
     """
     top, left, height, width = boxes.to(images.device).unbind(1)
     rows = _weights(top, height, size, images.shape[2])  # (B, size, H)

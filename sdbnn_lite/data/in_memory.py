@@ -72,25 +72,22 @@ class ImageSet(ImageSetBase):
         """The training batches of one epoch, shuffled and augmented, from batch number ``start`` on.
 
         All random numbers are drawn here, at once, from the CPU ``generator``: with the generator in the same state,
-        ``start=k`` yields exactly what follows the first k batches. That is how a run resumes within an epoch.
-
-        Of each batch only this ``shard`` is made. Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of
+        ``start=k`` yields exactly what follows the first k batches: so a run resumes within an epoch. Only this
+        ``shard`` of each batch is made. Raises UsageError where ``batch_size`` < 1 or ``start`` isn't one of
         0 … ``num_batches(batch_size)``.
         """
         self.check(augmentation)
         slices = self.train_slices(batch_size, start)
-        draws = draw(self.num_train, augmentation, generator)
-        height, width = self.train_images.shape[2:]
-        centres = draw_centres(self.num_train, height, width, generator) if augmentation.cutout else None
+        device, (height, width) = self.train_images.device, self.train_images.shape[2:]
+        draws, centres = draw(self.num_train, augmentation, generator).to(device), None
+        if augmentation.cutout:
+            centres = draw_centres(self.num_train, height, width, generator).to(device)
         key = imagenet_augment.draw_key(generator) if augmentation.resized or augmentation.colours else None
         return self._epoch(slices, draws, centres, key, augmentation)
 
     def _epoch(
         self, slices: list[slice], draws: Draws, centres: Tensor | None, key: int | None, augmentation: Augmentation
     ) -> Batches:
-        device = self.train_images.device
-        draws = draws.to(device)
-        centres = None if centres is None else centres.to(device)
         for part in slices:
             batch = draws[part]
             u = None if key is None else imagenet_augment.numbers(key, part)

@@ -97,8 +97,7 @@ def open_packed(tree: Tree, side: int) -> tuple[PackedSplit, PackedSplit] | None
         facts = _facts(tree, side)
         return tuple(_open_split(place / name, split, facts) for name, split in _splits(tree))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        why = first_line(error)
-        print(f"{place} isn't used ({why}): make it again with sdbnn-lite pack-images", file=sys.stderr)
+        print(f"{place} isn't used ({first_line(error)}): make it again with sdbnn-lite pack-images", file=sys.stderr)
         return None
 
 
@@ -168,10 +167,8 @@ def pack(
     packed = sum(map(len, open_packed(tree, side) or ()))
     left_out = len(tree.train) + len(tree.test) - packed
     if strict and left_out:
-        raise UsageError(
-            f"{place}: packed without {left_out} unreadable training images; mend or remove them, remove that folder, "
-            f"and pack again"
-        )
+        raise UsageError(f"{place}: packed without {left_out} unreadable training images; mend or remove them, "
+                         f"remove that folder, and pack again")  # fmt: skip
     return Packed(place, on_disk, packed, left_out)
 
 
@@ -270,8 +267,8 @@ def _fill(build: _Build, name: str, split: Split, size: np.ndarray, stop: bool) 
                 written = time.monotonic()
     finally:
         keep()
-    arrays = {"size": size, "offset": offset, "kept": state}
-    save_file(arrays, path.with_suffix(".index"), {"facts": json.dumps(build.facts)})
+    facts = {"facts": json.dumps(build.facts)}
+    save_file({"size": size, "offset": offset, "kept": state}, path.with_suffix(".index"), facts)
 
 
 def _spread(build: _Build, one: Callable, items: Sequence, title: str, total: int | None = None) -> Iterator:

@@ -1,7 +1,7 @@
 """The three convolutions of a layer in exact integers: forward, gradient to the input, gradient to the weights.
 
-Arrays as in :mod:`.kernels`. What is elementwise and wants a convolution's result is done row by row, while that row
-is in the cache: sums for batch norm forward, the way through the sign backward.
+Arrays as in :mod:`.kernels`. What wants a convolution's result is done row by row, while that row is in the cache: sums
+for batch norm forward, the way through the sign backward.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from numba import njit, prange
 from . import rows, tiles
 from .kernels import BLOCK, EDE, POLYNOMIAL, add_moments, options
 
-# compiled in: kernels.py d26b679a, rows.py c0cba576, tiles.py a476dc5e, llvm.py f2a19a71
+# compiled in: kernels.py 8b8e504b, rows.py c0cba576, tiles.py a476dc5e, llvm.py f2a19a71
 
 
 @njit(**options)

@@ -206,11 +206,7 @@ def quantise_pooled(ds, y, place, a, b, c, valid, lanes, pairs):
 
 
 @njit(**options)
-def _nothing(out):
+def wake_threads(out):
+    """Start numba's threads now."""
     for i in prange(len(out)):
         out[i] = i
-
-
-def wake_threads() -> None:
-    """Start numba's threads now."""
-    _nothing(np.empty(64))

@@ -4,6 +4,7 @@ What is small (weights, shifts, scales, classifier, the real 1×1 convolutions) 
 """
 
 import numba
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ class FastForward:
     def __init__(self, net: BinaryNet):
         threads = torch.get_num_threads()
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-        wake_threads()
+        wake_threads(np.empty(64))
         torch.set_num_threads(threads)  # both may share one OpenMP, and numba's first launch sets its number
         self.net = net
         self.workspace = Workspace()

@@ -1,7 +1,5 @@
 """A trained network, bit-packed for inference: weights packed once, activations after every sign.
 
-``pack(net)`` takes what a :class:`~sdbnn_lite.core.models.BinaryNet` has learned and keeps only what predicting needs:
-
     every binary convolution      ŵ in bits; batch norm and any scaling factor as one factor and offset per filter
     activation shifts             ASD's two matrices (its shift becomes a threshold per image and channel), RSign's β
     first convolution, classifier, 1×1 shortcuts    as they are, in floats, computed by torch
@@ -12,6 +10,7 @@ by one comparison (see :mod:`.thresholds`).
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -38,17 +37,12 @@ def fold(bn: nn.BatchNorm2d, scale: Tensor | None) -> tuple[np.ndarray, np.ndarr
     return factor.detach().numpy().copy(), (bn.bias - bn.running_mean * inner).detach().numpy().copy()
 
 
-class RealConv:
+def real_conv(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> Callable[[Tensor], Tensor]:
     """A real convolution with its batch norm folded in: conv2d(x, factor·w) + offset, in the network's own dtype."""
-
-    def __init__(self, conv: nn.Conv2d, bn: nn.BatchNorm2d):
-        factor, offset = (torch.from_numpy(v) for v in fold(bn, None))
-        weight = conv.weight.detach() * factor[:, None, None, None]
-        self.weight, self.bias = weight.contiguous(memory_format=torch.channels_last), offset
-        self.stride, self.padding = conv.stride, conv.padding
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+    factor, offset = (torch.from_numpy(v) for v in fold(bn, None))
+    weight = conv.weight.detach() * factor[:, None, None, None]
+    weight = weight.contiguous(memory_format=torch.channels_last)
+    return partial(F.conv2d, weight=weight, bias=offset, stride=conv.stride, padding=conv.padding)
 
 
 class BareLayer:
@@ -138,7 +132,7 @@ class PackedNet:
         self.net = net.eval()  # its real layers are used, and its checks
         self.engine = engine(engine_name)
         self.layers = {name: self._layer(name) for name in binary_layers(net)}
-        self.first = RealConv(net.conv1, net.bns[0] if isinstance(net, VGGSmall) else net.bn1)
+        self.first = real_conv(net.conv1, net.bns[0] if isinstance(net, VGGSmall) else net.bn1)
         self.shortcuts = self._shortcuts()
 
     def _layer(self, name: str) -> PackedLayer:
@@ -196,7 +190,7 @@ class PackedNet:
                 steps = [module]  # no parameters: a slice with zeros around it
                 if isinstance(module, nn.Sequential):
                     *before, conv, bn = module
-                    steps = [*before, RealConv(conv, bn)]
+                    steps = [*before, real_conv(conv, bn)]
                 found[name.removesuffix(".shortcut")] = steps
         return found
 

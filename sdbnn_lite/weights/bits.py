@@ -53,9 +53,8 @@ def unpack_signs(bits: Tensor, shape: Sequence[int], dtype: torch.dtype = torch.
     """
     size = math.prod(shape)
     if bits.dtype != torch.uint8 or bits.shape != ((size + 7) // 8,):
-        raise UsageError(
-            f"bits: {bits.dtype} {tuple(bits.shape)} given, but {tuple(shape)} needs {(size + 7) // 8} bytes (uint8)"
-        )
+        raise UsageError(f"bits: {bits.dtype} {tuple(bits.shape)} given, but {tuple(shape)} needs {(size + 7) // 8} "
+                         f"bytes (uint8)")  # fmt: skip
     single = torch.from_numpy(np.unpackbits(bits.cpu().numpy()))
     if single[size:].any():
         raise UsageError(f"bits: more than the {size} of {tuple(shape)} are set")

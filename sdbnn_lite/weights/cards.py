@@ -40,8 +40,7 @@ def probe_classes(net: BinaryNet, probe: dict) -> str:
 def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: object) -> dict:
     """The card of the file ``content``, which holds ``net`` and was trained by ``run`` (a run's run.json).
 
-    network, method, recipe, dataset, data (what a figure may be called), epochs, seed, n (runs behind the figure: 1),
-    protocol, test_accuracy, test_top5, test_loss, test_images, then ``more``, then command, started, earlier (the
+    What the run was, n (runs behind the figure: 1), its ``result``, then ``more``, then command, started, earlier (the
     machines before, where a run was resumed elsewhere), machine (hardware and versions), bytes and sha256 of the file,
     and probe: the classes that the network predicts for 500 synthetic images.
     """
@@ -78,10 +77,8 @@ def verify(weights: Path, card: dict) -> None:
     """Raise UsageError, naming file, both digests and remedy, unless the file is the one that the card describes."""
     found = digest(Path(weights).read_bytes())
     if found != card["sha256"]:
-        raise UsageError(
-            f"{weights}: damaged, nothing was loaded: SHA-256 is {found}, but {card_path(weights).name} beside it says "
-            f"{card['sha256']}; {_REMEDY}"
-        )
+        raise UsageError(f"{weights}: damaged, nothing was loaded: SHA-256 is {found}, but {card_path(weights).name} "
+                         f"beside it says {card['sha256']}; {_REMEDY}")  # fmt: skip
 
 
 def compare(card: dict, top1: float, images: int, label: str) -> str:

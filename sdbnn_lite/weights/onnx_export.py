@@ -67,8 +67,11 @@ def metadata(net: BinaryNet, image_size: int | None = None, dataset: str | None 
     if dataset or known:
         described, usual = describe_images(net, dataset or known)
         about |= described
-    about["image_size"] = usual if size is None else size
-    check_size(net, about["image_size"])
+    about["image_size"] = size = usual if size is None else size
+    if not isinstance(size, int) or size < 1:
+        raise UsageError(f"image_size={size!r}: give a whole number of pixels, 1 or more")
+    if not net.takes(size, size):
+        raise UsageError(f"image_size={size}: {net.name} needs {net.sizes}")
     return {k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in about.items()}
 
 
@@ -83,14 +86,6 @@ def describe_images(net: BinaryNet, dataset: str) -> tuple[dict, int]:
     about = {"dataset": dataset, "normalisation": NORMALISATION, "mean": mean, "std": images["std"]}
     about |= {"classes": names} if len(names) == net.options["num_classes"] else {}
     return about, images["image_size"]
-
-
-def check_size(net: BinaryNet, size: object) -> None:
-    """Raise UsageError unless the network takes images of ``size`` pixels a side."""
-    if not isinstance(size, int) or size < 1:
-        raise UsageError(f"image_size={size!r}: give a whole number of pixels, 1 or more")
-    if not net.takes(size, size):
-        raise UsageError(f"image_size={size}: {net.name} needs {net.sizes}")
 
 
 def class_names(dataset: str) -> list[str]:

@@ -54,10 +54,9 @@ def rename(key: str, network: str) -> str:
 def from_original(state_dict: Mapping[str, Tensor], network: str) -> dict[str, Tensor]:
     """A state dict for ``build(network)`` from one of the published code; dtype and device stay as they are.
 
-    ``module.`` (DataParallel) is dropped, ImageNet's flat weights get their (O, C, k, k) back, the number of classes
-    is read from the last layer. The published files hold no k and t: the buffers are set to the end of the schedule,
-    t = 10 and k = 1; :func:`set_ede` changes them. Both ImageNet stages share one layout (``imagenet_resnet18_stage1``
-    and the like are understood too).
+    ``module.`` (DataParallel) is dropped, ImageNet's flat weights get their (O, C, k, k) back. The published files have
+    no k and t: they are set to the end of the schedule, t = 10 and k = 1; :func:`set_ede` changes them. Both ImageNet
+    stages share one layout (``imagenet_resnet18_stage1`` and the like are understood too).
 
     Raises UsageError for another network, and where keys or shapes don't fit: it names every one of them.
     """
