@@ -133,13 +133,8 @@ def unclip(gradient, mean_gradient, out, y, ds, totals):
                     total[n] += value
                     product[n] += value * np.float32(v[n])
                     most[n] = max(most[n], abs(value))
-        sums = np.zeros(2, np.float64)
-        biggest = np.float32(0)
-        for n in range(BLOCK):
-            sums[0] += np.float64(total[n])
-            sums[1] += np.float64(product[n])
-            biggest = max(biggest, most[n])
-        totals[g, c, 0], totals[g, c, 1], totals[g, c, 2] = sums[0], sums[1], biggest
+        totals[g, c, 0], totals[g, c, 1] = total.astype(np.float64).sum(), product.astype(np.float64).sum()
+        totals[g, c, 2] = most.max()
 
 
 @njit(inline="always", **inline)

@@ -92,13 +92,6 @@ def _taps_back(stride: int, wide: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return np.array(order), np.array(places), np.array(starts)
 
 
-def _pack(w: np.ndarray, order: np.ndarray, space: Workspace) -> np.ndarray:
-    """w (O, C, 9) → (O/4, 9, C/2, 4): see :func:`.convolutions.pack_weights`."""
-    packed = space.get("weights", (len(w) // 4, 9, w.shape[1] // 2, 4), torch.int32)
-    convolutions.pack_weights(w, order, packed)
-    return packed
-
-
 def _pack_words(w: np.ndarray, stride: int, height: int, width: int, space: Workspace) -> tuple[np.ndarray, np.ndarray]:
     """w (O, C, 9) → bits and start values for images of this size: see :func:`.convolutions.pack_words`."""
     packed = space.get("weight words", (len(w) // 4, 9, -(-w.shape[1] // 16), 4), torch.int32)
@@ -220,7 +213,8 @@ class FusedLayer(Function):
         dx, d_shift = torch.empty_like(x), torch.empty(groups, h, c, BLOCK)
         lanes = space.get("lanes", (groups, c, h + 2, wd + 2, BLOCK), torch.int16)
         order, taps, starts = _taps_back(plan.stride, wide + 2)
-        packed = _pack(w.flatten(2).numpy().transpose(1, 0, 2), order, space)
+        packed = space.get("weights", (c // 4, 9, o // 2, 4), torch.int32)
+        convolutions.pack_weights(w.flatten(2).numpy().transpose(1, 0, 2), order, packed)
         convolutions.convolve_back(
             pairs, packed, taps, starts, np.float32(step), plan.stride, x.numpy(), shift.numpy(), valid, plan.gradient,
             ctx.k, ctx.t, plan.add_input, ds.numpy(), dx.numpy(), lanes, d_shift.numpy(),

@@ -15,7 +15,6 @@ from sdbnn_lite.fast import convolutions, kernels, rows
 from sdbnn_lite.fast.kernels import BLOCK, STE
 from sdbnn_lite.fast.layer import (
     Workspace,
-    _pack,
     _pack_words,
     _taps_back,
     from_blocks,
@@ -87,7 +86,8 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
     halves[:, :, 1:-1, 1:-1] = (low & 0xFFFF) | (high << 16)
     dx, sums = (torch.full(shape, float("nan")) for shape in ((groups, c, h, w, BLOCK), (groups, h, c, BLOCK)))
     order, taps, starts = _taps_back(stride, width + 2)
-    packed = _pack(signs.transpose(1, 0, 2), order, Workspace())
+    packed = zeros(c // 4, 9, o // 2, 4, dtype=torch.int32)
+    convolutions.pack_weights(signs.transpose(1, 0, 2), order, packed)
     convolutions.convolve_back(
         halves.numpy(), packed, taps, starts, np.float32(0.5), stride, blocks, shifts, valid, STE, np.float32(1),
         np.float32(1), False, dx.numpy(), dx.numpy(), lanes, sums.numpy(),
