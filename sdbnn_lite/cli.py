@@ -6,6 +6,7 @@ import shlex
 import sys
 
 from .commands import converting, drawing, measuring, publishing, scoring, searching, training
+from .commands.options import add_to
 from .errors import RunError, UsageError
 
 DESCRIPTION = """\
@@ -16,18 +17,18 @@ Train one:   sdbnn-lite train digits     under a minute on a laptop
 """
 
 COMMANDS = (
-    drawing.add_walkthrough,
-    training.add_train,
-    training.add_study,
-    searching.add_search,
-    scoring.add_evaluate,
-    converting.add_pack_images,
-    measuring.add_cost,
-    publishing.add_publish,
-    converting.add_import_original,
-    converting.add_export_onnx,
-    drawing.add_figures,
-    measuring.add_bench,
+    drawing.run_walkthrough,
+    training.run_train,
+    training.run_study,
+    searching.run_search,
+    scoring.run_evaluate,
+    converting.run_pack_images,
+    measuring.run_cost,
+    publishing.run_publish,
+    converting.run_import_original,
+    converting.run_export_onnx,
+    drawing.run_figures,
+    measuring.run_bench,
 )
 RESUMABLE = ("study", "search", "walkthrough", "pack-images")  # started again, these keep what is done
 
@@ -40,11 +41,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Every command with its options; ``args.run`` is the function of ``commands`` that does it."""
+    """Every command with its options; ``args.run`` is the function that does it."""
     parser = Parser("sdbnn-lite", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    for add in COMMANDS:
-        add(commands)
+    for run in COMMANDS:
+        add_to(commands, run)
     return parser
 
 
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     args.typed = shlex.join(["sdbnn-lite", *argv])
     try:
-        return args.run(args)
+        return args.run(args) or 0
     except (UsageError, RunError) as error:
         rank = int(os.environ.get("RANK", 0))  # of several processes, one prints what holds for all
         if rank == 0 or not getattr(error, "everywhere", False):

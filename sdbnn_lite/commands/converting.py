@@ -4,19 +4,15 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
-from .options import Commands, add_command, add_weights
+from .options import QUIET, WEIGHTS, command, option
 
 
-def add_import_original(commands: Commands) -> None:
-    """Command ``import-original`` and its options."""
-    summary = "turn a checkpoint of the published code into our weights"
-    sub = add_command(commands, run_import_original, "import-original", summary)
-    sub.add_argument("file", metavar="FILE", help="what the published trainer saved (read without running any code)")
-    sub.add_argument("network", metavar="NETWORK", help="which network it is, for example cifar10_resnet20")
-    sub.add_argument("out", metavar="OUT", help="the safetensors file to write")
-
-
-def run_import_original(args: argparse.Namespace) -> int:
+@command(
+    option("file", metavar="FILE", help="what the published trainer saved (read without running any code)"),
+    option("network", metavar="NETWORK", help="which network it is, for example cifar10_resnet20"),
+    option("out", metavar="OUT", help="the safetensors file to write"),
+)
+def run_import_original(args: argparse.Namespace) -> None:
     """Turn a checkpoint of the published code into our weights."""
     from ..weights.files import rebuild, save_weights
     from ..weights.published import from_original, stored_options
@@ -28,22 +24,17 @@ def run_import_original(args: argparse.Namespace) -> int:
     net = rebuild(state, {"network": network, "options": options}, args.file)
     save_weights(Path(args.out), net, dataset=network.split("_")[0], imported=Path(args.file).name)
     print(f"{args.out}: {args.network}, {sum(p.numel() for p in net.parameters()):,} parameters, every key fitted")
-    return 0
 
 
-def add_pack_images(commands: Commands) -> None:
-    """Command ``pack-images`` and its options."""
-    summary = "pack ImageNet's images once, resized, for fast reading"
-    sub = add_command(commands, run_pack_images, "pack-images", summary)
-    sub.add_argument("--data", metavar="DIR", help="folder that holds imagenet/{train,val}/<class>/… (or SDBNN_DATA)")
-    sub.add_argument("--image-size", type=int, default=224, metavar="N", help="that will be trained (default: 224)")
-    sub.add_argument("--workers", type=int, metavar="N", help="threads (default: the CPU's cores)")
-    sub.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of leaving it out")
-    sub.add_argument("--quiet", action="store_true", help="no progress bar")
-
-
-def run_pack_images(args: argparse.Namespace) -> int:
-    """Pack ImageNet's images once, resized to what the training will need."""
+@command(
+    option("--data", metavar="DIR", help="folder that holds imagenet/{train,val}/<class>/… (or SDBNN_DATA)"),
+    option("--image-size", type=int, default=224, metavar="N", help="that will be trained (default: 224)"),
+    option("--workers", type=int, metavar="N", help="threads (default: the CPU's cores)"),
+    option("--strict", action="store_true", help="stop at an unreadable image instead of leaving it out"),
+    QUIET,
+)
+def run_pack_images(args: argparse.Namespace) -> None:
+    """Pack ImageNet's images once, resized, for fast reading."""
     from ..data.resized_copy import pack, side_for
     from ..data.sets import check_workers, imagenet_tree
 
@@ -55,19 +46,15 @@ def run_pack_images(args: argparse.Namespace) -> int:
     made = pack(imagenet_tree(args.data), side, strict=args.strict, progress=not args.quiet, **options)
     print(f"{made.place}: {made.images:,} images, shorter side {side} pixels, {made.bytes / 1e9:,.1f} GB on the disk; "
           f"{made.left_out} unreadable ones left out")  # fmt: skip
-    return 0
 
 
-def add_export_onnx(commands: Commands) -> None:
-    """Command ``export-onnx`` and its options."""
-    sub = add_command(commands, run_export_onnx, "export-onnx", "write a trained network as ONNX, for other tools")
-    add_weights(sub)
-    sub.add_argument("out", metavar="OUT", help="the ONNX file to write")
-    sub.add_argument("--image-size", type=int, metavar="N", help="pixels a side (default: as it was trained)")
-    sub.add_argument("--dataset", metavar="NAME", help="whose normalisation and classes (default: as it was trained)")
-
-
-def run_export_onnx(args: argparse.Namespace) -> int:
+@command(
+    WEIGHTS,
+    option("out", metavar="OUT", help="the ONNX file to write"),
+    option("--image-size", type=int, metavar="N", help="pixels a side (default: as it was trained)"),
+    option("--dataset", metavar="NAME", help="whose normalisation and classes (default: as it was trained)"),
+)
+def run_export_onnx(args: argparse.Namespace) -> None:
     """Write a trained network as ONNX, for other tools."""
     from ..weights.onnx_export import export_onnx
     from ..weights.zoo import load
@@ -80,4 +67,3 @@ def run_export_onnx(args: argparse.Namespace) -> int:
     if "mean" in about:
         print(f"feed it {about['normalisation']}")
         print(f"mean {about['mean']}, std {about['std']}; also in the file's metadata")
-    return 0

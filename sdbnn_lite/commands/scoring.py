@@ -4,22 +4,19 @@ import argparse
 import json
 
 from ..errors import UsageError
-from .options import Commands, add_command, add_data_options, add_weights
+from .options import JSON, READING, WEIGHTS, command, option, reading
 
 
-def add_evaluate(commands: Commands) -> None:
-    """Command ``evaluate`` and its options."""
-    sub = add_command(commands, run_evaluate, "evaluate", "score a trained network on all test images")
-    add_weights(sub)
-    sub.add_argument("--dataset", metavar="NAME", help="default: the one it was trained on")
-    sub.add_argument("--packed", action="store_true", help="bit-packed: XNOR and popcount, on the CPU")
-    sub.add_argument("--per-class", action="store_true", help="top-1 and top-5 of every class too")
-    sub.add_argument("--json", action="store_true", help="the same as JSON")
-    add_data_options(sub)
-
-
-def run_evaluate(args: argparse.Namespace) -> int:
-    """Score the network, as it is or packed, and compare it with its card if it has one."""
+@command(
+    WEIGHTS,
+    option("--dataset", metavar="NAME", help="default: the one it was trained on"),
+    option("--packed", action="store_true", help="bit-packed: XNOR and popcount, on the CPU"),
+    option("--per-class", action="store_true", help="top-1 and top-5 of every class too"),
+    JSON,
+    *READING,
+)
+def run_evaluate(args: argparse.Namespace) -> None:
+    """Score a trained network on all test images."""
     from .. import data
     from ..packed import pack
     from ..system.devices import keep_freed_memory, pick_device
@@ -38,22 +35,20 @@ def run_evaluate(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.weights}: doesn't say which images it was trained on; give --dataset")
     wanted = net.about.get("identity", {}).get("image_size") or net.options.get("image_size")
     channels = net.options["in_channels"]
-    options = {"download": args.download, "strict": args.strict, "workers": args.workers}
-    images = data.load(dataset, args.data, image_size=wanted, channels=channels, **options)
+    images = data.load(dataset, args.data, image_size=wanted, channels=channels, **reading(args))
     forward = pack(net) if args.packed else None
     score, classes = score_classes(net.to(device), images.to(device), forward=forward)
     if args.json:
         about = {"weights": args.weights, "network": net.name, "method": net.method.name, "data": images.label}
         each = {"classes": [vars(row) for row in classes]} if args.per_class else {}
         print(json.dumps({**about, **vars(score), **each}, indent=2, ensure_ascii=False))
-        return 0
+        return
     how = f", packed, {forward.engine.name}" if forward else ""
     print(f"{args.weights} ({net.name}, method {net.method.name}{how}): {describe_score(score, images.label)}")
     if "card" in net.about:
         print(cards.compare(net.about["card"], score.top1, score.images, images.label))
     if args.per_class:
         print(class_table(classes))
-    return 0
 
 
 def describe_score(score, label: str) -> str:

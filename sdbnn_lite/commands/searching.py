@@ -4,7 +4,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from .options import Commands, add_command, add_data_options, method_list
+from .options import METHOD, QUIET, READING, command, option
 from .training import run_options
 
 SPACE = """\
@@ -19,29 +19,26 @@ run again, it goes on up to N trials in all; started several times, the processe
 SHOWN = 10  # trials in the printed table
 
 
-def add_search(commands: Commands) -> None:
-    """Command ``search`` and its options."""
-    summary = "try many settings of a recipe, judged by held-out training images"
-    sub = add_command(commands, run_search, "search", summary, SPACE)
-    sub.add_argument("recipe", metavar="RECIPE", help="a recipe of `sdbnn-lite train --help`")
-    sub.add_argument("--space", metavar="FILE", required=True, help="which settings, between which limits (see below)")
-    sub.add_argument("--trials", type=int, metavar="N", required=True, help="how many in all, earlier calls' included")
-    sub.add_argument("--out", metavar="DIR", required=True, help="the search's folder; resumes if stopped")
-    sub.add_argument("--method", default="sdbnn", metavar="M", help=f"one of {method_list()} (default: sdbnn)")
-    sub.add_argument("--seed", type=int, default=0, metavar="S", help="of trials and of proposals (default: 0)")
-    sub.add_argument("--epochs", type=int, metavar="E", help="of every trial, the schedules compressed (default: all)")
-    sub.add_argument("--validation", type=int, default=5000, metavar="N", help="images held out (default: %(default)s)")
-    sub.add_argument("--confirm", type=int, default=0, metavar="K", help="then train the best K anew …")
-    sub.add_argument("--confirm-epochs", type=int, default=30, metavar="E", help="… for E epochs (%(default)s)")
-    sub.add_argument("--confirm-seeds", type=int, nargs="+", default=(1, 2), metavar="S", help="… with these seeds")
-    add_data_options(sub)
-    sub.add_argument("--teacher", metavar="WEIGHTS", help="the network that trials with distillation learn from")
-    sub.add_argument("--threads", type=int, metavar="N", help="CPU threads of this process")
-    sub.add_argument("--quiet", action="store_true", help="no progress bar")
-
-
-def run_search(args: argparse.Namespace) -> int:
-    """Make the trials, print the best of them, draw them all; then the confirmation, where one is asked for."""
+@command(
+    option("recipe", metavar="RECIPE", help="a recipe of `sdbnn-lite train --help`"),
+    option("--space", metavar="FILE", required=True, help="which settings, between which limits (see below)"),
+    option("--trials", type=int, metavar="N", required=True, help="how many in all, earlier calls' included"),
+    option("--out", metavar="DIR", required=True, help="the search's folder; resumes if stopped"),
+    METHOD,
+    option("--seed", type=int, default=0, metavar="S", help="of trials and of proposals (default: 0)"),
+    option("--epochs", type=int, metavar="E", help="of every trial, the schedules compressed (default: all)"),
+    option("--validation", type=int, default=5000, metavar="N", help="images held out (default: %(default)s)"),
+    option("--confirm", type=int, default=0, metavar="K", help="then train the best K anew …"),
+    option("--confirm-epochs", type=int, default=30, metavar="E", help="… for E epochs (%(default)s)"),
+    option("--confirm-seeds", type=int, nargs="+", default=(1, 2), metavar="S", help="… with these seeds"),
+    *READING,
+    option("--teacher", metavar="WEIGHTS", help="the network that trials with distillation learn from"),
+    option("--threads", type=int, metavar="N", help="CPU threads of this process"),
+    QUIET,
+    epilog=SPACE,
+)
+def run_search(args: argparse.Namespace) -> None:
+    """Try many settings of a recipe, judged by held-out training images."""
     import pandas as pd
 
     from ..errors import UsageError
@@ -66,7 +63,6 @@ def run_search(args: argparse.Namespace) -> int:
         rows = confirm(search, args.confirm, args.confirm_epochs, args.confirm_seeds)
         print(pd.DataFrame(rows).to_string(index=False, float_format="{:.4g}".format))
         print(f"the best trained anew: {Path(args.out) / CONFIRMED}")
-    return 0
 
 
 def draw(search, table) -> None:

@@ -6,7 +6,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from .options import Commands, add_command, add_training_options, method_list
+from ..training.recipes import CHAINS, RECIPES, default_method, get_recipe
+from .options import METHOD_LIST, TRAINING, command, option, reading
 from .scoring import describe_score
 
 SEVERAL = """\
@@ -18,31 +19,26 @@ and on each of N machines, the first of which is called FIRST (ID: a new one for
 """
 
 
-def add_train(commands: Commands) -> None:
-    """Command ``train`` and its options."""
-    sub = add_command(commands, run_train, "train", "train one network by a recipe", recipe_list())
-    sub.add_argument("recipe", metavar="RECIPE", help="one of the recipes or rows of recipes below")
-    sub.add_argument("--method", metavar="M", help=f"one of {method_list()} (default: sdbnn; a teacher: float)")
-    sub.add_argument("--seed", type=int, default=0, metavar="S", help="initial weights, order of images (default: 0)")
-    sub.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/RECIPE-METHOD-seedS)")
-    sub.add_argument("--resume", action="store_true", help="resume the run in that folder exactly where it stopped")
-    sub.add_argument("--init", metavar="WEIGHTS", help="first weights from a trained network (stage 2 from stage 1)")
-    add_training_options(sub)
-
-
 def recipe_list() -> str:
     """The recipes and the chains of them, with what each is: below the help of ``train``."""
-    from ..training.recipes import CHAINS, RECIPES
-
     width = max(map(len, RECIPES))
     lines = [f"  {r.name:{width}}  {r.about}{'; as published' if r.published else ''}" for r in RECIPES.values()]
     chains = [f"  {name:{width}}  {', '.join(parts)}" for name, parts in CHAINS.items()]
     return "\n".join(["recipes:", *lines, "", "consecutive runs (each in a folder of its own):", *chains, "", SEVERAL])
 
 
+@command(
+    option("recipe", metavar="RECIPE", help="one of the recipes or rows of recipes below"),
+    option("--method", metavar="M", help=f"one of {METHOD_LIST} (default: sdbnn; a teacher: float)"),
+    option("--seed", type=int, default=0, metavar="S", help="initial weights, order of images (default: 0)"),
+    option("--out", metavar="DIR", help="the run's folder (default: runs/RECIPE-METHOD-seedS)"),
+    option("--resume", action="store_true", help="resume the run in that folder exactly where it stopped"),
+    option("--init", metavar="WEIGHTS", help="first weights from a trained network (stage 2 from stage 1)"),
+    *TRAINING,
+    epilog=recipe_list(),
+)
 def run_train(args: argparse.Namespace) -> int:
-    """Train one network, or a chain of them; exit code 130 if it was stopped and can be resumed."""
-    from ..training.recipes import CHAINS, default_method, get_recipe
+    """Train one network by a recipe."""
     from ..training.stages import train_stages
     from ..training.steps.processes import is_main, leave
     from ..training.train import train
@@ -78,21 +74,19 @@ def describe_run(result, seed: int) -> str:
     )
 
 
-def add_study(commands: Commands) -> None:
-    """Command ``study`` and its options."""
-    summary = "train several methods with several seeds and gather their tables"
-    sub = add_command(commands, run_study, "study", summary)
-    sub.add_argument("recipe", metavar="RECIPE", help="a recipe of `sdbnn-lite train --help`")
-    sub.add_argument("--methods", metavar="A,B", help="comma-separated (default: all)")
-    sub.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 … N-1 (default: 3)")
-    sub.add_argument("--out", metavar="DIR", help="the runs' folder (default: runs/RECIPE-study); resumes if stopped")
-    sub.add_argument("--partial", action="store_true", help="train nothing: gather the runs that are finished so far")
-    sub.add_argument("--publish", action="store_true", help="put the tables into the package (digits: the weights too)")
-    add_training_options(sub)
+@command(
+    option("recipe", metavar="RECIPE", help="a recipe of `sdbnn-lite train --help`"),
+    option("--methods", metavar="A,B", help="comma-separated (default: all)"),
+    option("--seeds", type=int, default=3, metavar="N", help="seeds 0 … N-1 (default: 3)"),
+    option("--out", metavar="DIR", help="the runs' folder (default: runs/RECIPE-study); resumes if stopped"),
+    option("--partial", action="store_true", help="train nothing: gather the runs that are finished so far"),
+    option("--publish", action="store_true", help="put the tables into the package (digits: the weights too)"),
+    *TRAINING,
+)
+def run_study(args: argparse.Namespace) -> None:
+    """Train several methods with several seeds and gather their tables."""
+    import pandas as pd
 
-
-def run_study(args: argparse.Namespace) -> int:
-    """Train the methods (or gather what is finished), write the tables, print the summary."""
     from .. import data
     from ..analysis import study as studies
     from ..analysis.ede_gradients import write_study_gradients
@@ -100,7 +94,6 @@ def run_study(args: argparse.Namespace) -> int:
     from ..analysis.publish import card_study
     from ..analysis.tables import study_facts, study_folder, summary
     from ..core.methods import METHODS
-    from ..training.recipes import get_recipe
     from ..weights.zoo import ZOO
 
     recipe = changed(get_recipe(args.recipe), args)
@@ -127,34 +120,27 @@ def run_study(args: argparse.Namespace) -> int:
     if args.publish and recipe.name == "digits":
         studies.publish(out, rows, ZOO, recipe.name)
         card_study(ZOO, recipe.name, study_facts(recipe.name))
-    import pandas as pd
-
     table = summary(pd.DataFrame(rows)) * [1, 100, 100]
     print(table.rename(columns={"mean": "mean %", "std": "std %"}).round(2).to_string())
     for run in left_out:
         print(f"left out: {run['method']} seed {run['seed']} ({run['why']})")
     print(f"tables: {tables}")
-    return 0
 
 
 def again_command(args: argparse.Namespace) -> str:
     """What makes a study's tables again anywhere: as typed, without the folders of this machine."""
     kept = ["sdbnn-lite", "study", args.recipe, "--seeds", str(args.seeds)]
-    kept += ["--methods", args.methods] if args.methods else []
-    for option in ("epochs", "batch_size", "lr", "image_size", "distill"):
-        value = getattr(args, option)
-        kept += [f"--{option.replace('_', '-')}", str(value)] if value is not None else []
-    kept += ["--ede", *map(str, args.ede)] if args.ede else []
-    kept += ["--data", "DIR"] if args.data else []
-    kept += ["--teacher", Path(args.teacher).name] if args.teacher else []
-    kept += ["--threads", str(args.threads)] if args.threads else []
-    return shlex.join(kept + (["--publish"] if args.publish else []))
+    where = {"data": args.data and "DIR", "teacher": args.teacher and Path(args.teacher).name}
+    for name in ("methods", "epochs", "batch_size", "lr", "image_size", "distill", "ede", *where, "threads"):
+        value = where.get(name, getattr(args, name))
+        if value not in (None, ""):
+            kept += [f"--{name.replace('_', '-')}", *map(str, value if name == "ede" else [value])]
+    return shlex.join(kept + ["--publish"] * args.publish)
 
 
 def changed(recipe, args: argparse.Namespace):
     """The recipe with what the command line changes."""
-    ede = None if args.ede is None else tuple(args.ede)
-    others = {"image_size": args.image_size, "distill": args.distill, "ede": ede}
+    others = {"image_size": args.image_size, "distill": args.distill, "ede": args.ede and tuple(args.ede)}
     return recipe.changed(args.epochs, args.batch_size, args.lr, **others)
 
 
@@ -165,5 +151,5 @@ def run_options(args: argparse.Namespace, **more):
 
     if args.threads is not None:
         set_threads(args.threads)
-    same = {name: getattr(args, name) for name in ("device", "download", "teacher", "strict", "workers")}
-    return RunOptions(args.data, progress=not args.quiet, command=args.typed, **same, **more)
+    more |= {"progress": not args.quiet, "command": args.typed, "teacher": args.teacher, **reading(args)}
+    return RunOptions(args.data, args.device, **more)
