@@ -23,7 +23,8 @@ from ..errors import UsageError, unknown
 
 def sign(x: Tensor) -> Tensor:
     """sign(x) = +1 where x >= 0, else -1: same shape and dtype as ``x``, no gradient. Never 0, also for x = -0.0."""
-    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+    # Not torch.where(x >= 0, 1.0, -1.0): compiled by torch 2.11 in a Function below, it silently loses the gradient.
+    return 2 * (x >= 0).to(x.dtype) - 1
 
 
 class _SignSTE(Function):

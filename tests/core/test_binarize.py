@@ -52,6 +52,18 @@ def test_forward_is_the_sign(function, curve):
     assert torch.equal(function(points()), signs_by_loop(points()))
 
 
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradient_survives_torch_compile(gradient, dtype):
+    """torch 2.11 lost it, without a word, where the sign was made by torch.where and a conversion to the same type."""
+    x = points().to(dtype)
+    k, t = torch.tensor(1.0, dtype=dtype), torch.tensor(0.7, dtype=dtype)
+    torch.compiler.reset()
+    compiled = torch.compile(lambda x: binarize(x, gradient, k, t), fullgraph=True, backend="aot_eager")
+    assert torch.equal(derivative(compiled, x), derivative(lambda x: binarize(x, gradient, k, t), x))
+    assert derivative(compiled, x).count_nonzero()
+
+
 @cases
 def test_gradient_is_autograds_through_the_smooth_curve(function, curve):
     """Backward, also at kinks and behind another function, equals the detach trick through the curve."""

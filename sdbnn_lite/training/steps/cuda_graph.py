@@ -16,8 +16,8 @@ TF32 (float32 convolutions with 10-bit inputs) is off where weights are binary: 
 and a first layer so rounded would flip signs behind it. It is on where all weights are real (float twin, stage 1), and
 never while test images are scored.
 
-Written without a GPU at hand. Tested on the CPU: all of it but the graph itself, with a capture that only remembers
-what to do (tests/training/test_cuda_graph.py); test_cuda.py beside it is what a machine with a GPU adds.
+Tested on the CPU: all of it but the graph itself, with a capture that only remembers what to do
+(tests/training/test_cuda_graph.py); test_cuda.py beside it is what a machine with a GPU adds.
 """
 
 import warnings
