@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import UsageError, unknown
@@ -73,32 +74,31 @@ class Recipe:
     lighting: float = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.epochs, int) or self.epochs < 1:
-            raise UsageError(f"epochs={self.epochs!r}: a whole number from 1 up is needed")
-        if not isinstance(self.batch_size, int) or self.batch_size < 2:
-            raise UsageError(f"batch_size={self.batch_size!r}: batch norm needs at least 2 images")
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise UsageError(f"lr={self.lr!r}: a finite number above 0 is needed")
         for field, choices in CHOICES.items():
             if getattr(self, field) not in choices:
                 raise unknown(field, getattr(self, field), choices)
-        if not (math.isfinite(self.initial_scale) and self.initial_scale > 0):
-            raise UsageError(f"initial_scale={self.initial_scale!r}: a finite number above 0 is needed")
-        if not isinstance(self.warmup_epochs, int) or not 0 <= self.warmup_epochs < self.epochs:
-            raise UsageError(
-                f"warmup_epochs={self.warmup_epochs!r}: a whole number from 0 to {self.epochs - 1} is needed"
-            )
-        if not 0 <= self.weight_decay < math.inf:
-            raise UsageError(f"weight_decay={self.weight_decay!r}: a finite number from 0 up is needed")
-        shares = ("label_smoothing", "below 1"), ("ema", "below 1"), ("momentum", "below 1"), ("distill", "to 1")
-        for field, most in shares:
-            value = getattr(self, field)
-            if not (0 <= value < 1 or (value == 1 and most == "to 1")):
-                raise UsageError(f"{field}={value!r}: a number from 0 {most} is needed")
-        if not (len(self.ede) == 2 and 0 < self.ede[0] <= self.ede[1] < math.inf):
-            raise UsageError(f"ede={self.ede!r}: two finite numbers are needed, 0 < t_min <= t_max")
-        if not isinstance(self.cutout, int) or self.cutout < 0:
-            raise UsageError(f"cutout={self.cutout!r}: a whole number of pixels, 0 or more, is needed")
+        for field, fits, needed in self._rules():
+            if not fits:
+                raise UsageError(f"{field}={getattr(self, field)!r}: {needed}")
+
+    def _rules(self) -> Iterator[tuple[str, bool, str]]:
+        """Settings, whether each is allowed, and what would be; those that others are compared with come first."""
+        yield "epochs", isinstance(self.epochs, int) and self.epochs >= 1, "a whole number from 1 up is needed"
+        last = self.epochs - 1
+        warms_up = isinstance(self.warmup_epochs, int) and 0 <= self.warmup_epochs <= last
+        yield "warmup_epochs", warms_up, f"a whole number from 0 to {last} is needed"
+        several = isinstance(self.batch_size, int) and self.batch_size >= 2
+        yield "batch_size", several, "batch norm needs at least 2 images"
+        for field in ("lr", "initial_scale"):
+            yield field, 0 < getattr(self, field) < math.inf, "a finite number above 0 is needed"
+        for field in ("label_smoothing", "ema", "momentum"):
+            yield field, 0 <= getattr(self, field) < 1, "a number from 0 below 1 is needed"
+        yield "distill", 0 <= self.distill <= 1, "a number from 0 to 1 is needed"
+        yield "weight_decay", 0 <= self.weight_decay < math.inf, "a finite number from 0 up is needed"
+        rises = len(self.ede) == 2 and 0 < self.ede[0] <= self.ede[1] < math.inf
+        yield "ede", rises, "two finite numbers are needed, 0 < t_min <= t_max"
+        cuts = isinstance(self.cutout, int) and self.cutout >= 0
+        yield "cutout", cuts, "a whole number of pixels, 0 or more, is needed"
 
     def with_epochs(self, epochs: int | None) -> "Recipe":
         """The same recipe, its schedules (warm-up too) compressed or stretched to ``epochs`` (None: as it is)."""

@@ -16,11 +16,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from ..errors import UsageError, unknown
 from .recipe import Recipe
-
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
+from .recipes import tomllib
 
 ENDS = ("ede_t_min", "ede_t_max")
 FIXED = ("name", "network", "dataset", "about", "epochs", "ede", "stage", "published", "image_size")
