@@ -95,6 +95,10 @@ class Base:
     columns: np.ndarray
     geometry: Geometry
 
+    def at_every_pixel(self) -> np.ndarray:
+        """(H', W', O)."""
+        return self.table[self.rows[:, None], self.columns]
+
     @cached_property
     def by_pixel(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What the numba kernels read for each output pixel, row by row.
@@ -135,4 +139,4 @@ def convolve(x: np.ndarray, w: np.ndarray, base: Base) -> np.ndarray:
             seen = padded[:, i : i + s * (high - 1) + 1 : s, j : j + s * (wide - 1) + 1 : s]  # (N, H', W', K)
             for word in range(w.shape[-1]):
                 different += np.bitwise_count(seen[..., word, None] ^ w[:, i, j, word])
-    return (base.table[base.rows[:, None], base.columns] - 2 * different).astype(geometry.sums)
+    return (base.at_every_pixel() - 2 * different).astype(geometry.sums)
