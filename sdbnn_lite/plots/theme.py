@@ -25,21 +25,7 @@ PLUS_HATCH, MINUS_HATCH = "//", ""
 COLOURS = dict(zip(METHODS, (GREY, BLACK, SKY, SKY, PURPLE, PURPLE, GREEN, YELLOW, ORANGE, BLUE, RED), strict=True))
 MARKERS = dict(zip(METHODS, "osv^D<>phX*", strict=True))
 
-_STYLE = {
-    "figure.dpi": 100,
-    "savefig.dpi": 150,
-    "font.size": 11,
-    "axes.titlesize": 12,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 11,
-    "font.family": "DejaVu Sans",  # ships with matplotlib, so that every machine draws the same letters
-    "svg.hashsalt": "sdbnn_lite",
-    "svg.fonttype": "path",
-    "figure.constrained_layout.use": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
+_STYLE = dict(matplotlib.rc_params_from_file(Path(__file__).with_name("figures.mplstyle"), use_default_template=False))
 
 
 @contextmanager
@@ -53,6 +39,19 @@ def theme():
 def new_figure(width: float = 8.0, height: float = 4.0) -> Figure:
     """An empty figure in inches that pyplot doesn't know, so nothing has to be closed. Call it inside ``theme()``."""
     return Figure(figsize=(width, height))
+
+
+@contextmanager
+def drawing(width: float, height: float, fixed: bool = False):
+    """A new figure in inches; what is drawn inside ``with`` looks like the rest of the project.
+
+    ``fixed``: axes stay where they are put; finding their margins would take longer than all the rest of a redraw.
+    """
+    with theme():
+        figure = new_figure(width, height)
+        if fixed:
+            figure.set_layout_engine("none")
+        yield figure
 
 
 def png_bytes(figure: Figure, dpi: int = 100) -> bytes:

@@ -109,12 +109,12 @@ def test_what_makes_no_sense_is_refused(wrong):
 
 
 def test_the_controls_cover_the_network():
-    scene = explorer.scene()
+    digits, inputs, layers = explorer.scene()
     ends = {control.name: control.max for control in explorer.CONTROLS}
-    assert ends["image"] + 1 == len(scene.labels) == len(scene.pixels)
-    assert ends["channel"] + 1 == max(layer.in_channels for layer in scene.layers.values())
-    assert all(ends["filter"] + 1 == layer.out_channels for layer in scene.layers.values())
-    assert tuple(scene.layers) == tuple(scene.seen) == explorer.LAYERS
+    assert ends["image"] + 1 == digits.num_test
+    assert ends["channel"] + 1 == max(layer.in_channels for layer in layers.values())
+    assert all(ends["filter"] + 1 == layer.out_channels for layer in layers.values())
+    assert tuple(layers) == tuple(inputs) == explorer.LAYERS
 
 
 # --- layer_inputs ----------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 a  →  + shift  →  â = sign(a + shift)  →  sign(conv2d(â, ŵ));  the threshold on a is at -shift
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from ... import data
 from ...core.layers import BinaryConv2d, binary_layers
+from ...data.in_memory import ImageSet
+from ...data.sets import digit_images
 from ...errors import UsageError, unknown
-from ...plots.theme import BLACK, GREY, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH, new_figure, theme
+from ...plots.theme import BLACK, GREY, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH, drawing
 from ...weights.zoo import load
 from .. import widgets
 from ..widgets import Control
@@ -87,28 +89,11 @@ def layer_inputs(net: nn.Module, images: Tensor) -> dict[str, LayerInput]:
     return seen
 
 
-@dataclass(frozen=True)
-class Scene:
-    """Everything that a redraw needs, computed once: the test images and what the network's layers make of them."""
-
-    pixels: np.ndarray  # (N, 8, 8)
-    labels: np.ndarray
-    seen: Mapping[str, LayerInput]
-    layers: Mapping[str, BinaryConv2d]
-    histograms: Mapping[str, np.ndarray]  # per layer (C, bins): shares of all images' activations
-
-
 @cache
-def scene() -> Scene:
-    """The trained network with all test digits; kept, so that only the first call takes long."""
-    digits = data.load("digits")
-    images, labels = next(iter(digits.test_batches(digits.num_test)))
-    net = load(NETWORK)
-    seen, histograms = layer_inputs(net, images), {}
-    for name, s in seen.items():
-        channels = s.a.transpose(0, 1).numpy()
-        histograms[name] = np.stack([np.histogram(channel, EDGES)[0] / channel.size for channel in channels])
-    return Scene(digits.test_images[:, 0].numpy(), labels.numpy(), seen, binary_layers(net), histograms)
+def scene() -> tuple[ImageSet, dict[str, LayerInput], dict[str, BinaryConv2d]]:
+    """The digits, the trained network's layers and what they make of all test images; only the first call is slow."""
+    digits, net = data.load("digits"), load(NETWORK)
+    return digits, layer_inputs(net, digit_images()), binary_layers(net)
 
 
 @dataclass(frozen=True)
@@ -156,20 +141,19 @@ def compute(image: int, layer: str, channel: int, filter: int, mode: str, own_sh
     for control in CONTROLS:
         if control.name in given and (found := control.clamp(given[control.name])[1]):
             raise UsageError(found)
-    now = scene()
-    seen, conv = now.seen[layer], now.layers[layer]
-    note = ""
+    digits, inputs, layers = scene()
+    seen, conv, note = inputs[layer], layers[layer], ""
     if channel >= conv.in_channels:
         last = conv.in_channels - 1
         note = f"Layer {layer} has {conv.in_channels} input channels, so channel {last} is shown instead of {channel}."
         channel = last
-    a = seen.a[image]  # (C, H, W)
+    a, every = seen.a[image], seen.a[:, channel].numpy()  # (C, H, W); (N, H, W)
     nothing = torch.zeros_like(seen.shift[image])
     shift = {"asd": seen.shift[image], "off": nothing, "own": nothing + own_shift}[mode]
     return Stats(
-        image=image, label=int(now.labels[image]), pixels=now.pixels[image],
+        image=image, label=int(digits.test_labels[image]), pixels=digits.test_images[image, 0].numpy(),
         layer=layer, channel=channel, filter=filter, mode=mode, shift=float(shift[channel]),
-        a=a[channel].numpy(), usual=now.histograms[layer][channel],
+        a=a[channel].numpy(), usual=np.histogram(every, EDGES)[0] / every.size,
         before=(a[channel] >= 0).numpy(), after=(a[channel] + shift[channel] >= 0).numpy(),
         output_before=_output(conv, a, nothing, filter), output_after=_output(conv, a, shift, filter), note=note,
     )  # fmt: skip
@@ -205,9 +189,7 @@ IMAGE, ACTIVATIONS, HISTOGRAM, SIGN, OUTPUT = 0.12, 2.05, 4.4, 6.45, 8.23  # inc
 def draw(stats: Stats) -> Figure:
     """From left to right: the image, the channel's activations, their histogram, its signs, the outputs' signs."""
     flipped = stats.output_after != stats.output_before
-    with theme():
-        figure = new_figure(WIDTH, HEIGHT)
-        figure.set_layout_engine("none")  # finding the margins would take longer than all the rest
+    with drawing(WIDTH, HEIGHT, fixed=True) as figure:
         # All maps share one empty axes, measured in inches: an axes each would take half of the time.
         board = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, HEIGHT))
         board.set_axis_off()
@@ -239,8 +221,7 @@ def small_multiples(
     if not len(values):
         raise UsageError("values: empty; at least one shift is needed")
     every = [compute(image, layer, channel, filter, "own", value) for value in values]
-    with theme():
-        figure = new_figure(1.6 * (len(values) + 1) + 0.4, 5.6)
+    with drawing(1.6 * (len(values) + 1) + 0.4, 5.6) as figure:
         axes = figure.subplots(3, len(values) + 1)
         _grey_map(axes[0, 0], every[0].pixels, (255, 0))
         axes[0, 0].set_title(f"image: a {every[0].label}")
@@ -310,6 +291,4 @@ def _signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", "−")
 
 
-def explorer(**start):
-    """The sliders: see :func:`widgets.explorer`."""
-    return widgets.explorer(compute, draw, say, CONTROLS, PRESETS, **start)
+explorer = partial(widgets.explorer, compute, draw, say, CONTROLS, PRESETS)

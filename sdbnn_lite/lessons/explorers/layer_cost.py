@@ -5,6 +5,7 @@ products = batch · H · W · 9 · C_in · C_out;   predicted = max(products / p
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from ...cost import roofline
 from ...cost.roofline import ConvShape, Peaks, Timed
 from ...errors import UsageError
-from ...plots.theme import BLACK, BLUE, GREY, ORANGE, new_figure, theme
+from ...plots.theme import BLACK, BLUE, GREY, ORANGE, drawing
 from .. import widgets
 from ..widgets import Control
 
@@ -114,9 +115,7 @@ def in_bytes(value: float) -> str:
 
 def draw(stats: Stats) -> Figure:
     """Left: predicted and measured time. Right: what has to be kept and moved, as floats and on bits."""
-    with theme():
-        figure = new_figure(9.4, 3.4)
-        figure.set_layout_engine("none")  # finding the margins would take longer than all the rest
+    with drawing(9.4, 3.4, fixed=True) as figure:
         margins = {"left": 0.185, "right": 0.975, "bottom": 0.17, "top": 0.88, "wspace": 0.66}
         left, right = figure.subplots(1, 2, gridspec_kw=margins)
         _times(left, stats, labels=True)
@@ -130,8 +129,7 @@ def small_multiples(values: Sequence[int] = VALUES, side: int = 14, batch: int =
     if not len(values):
         raise UsageError("values: empty; at least one number of channels is needed")
     every = [compute(c, c, side, batch, whole=True) for c in values]
-    with theme():
-        figure = new_figure(2.1 * len(values) + 1.1, 3.6)
+    with drawing(2.1 * len(values) + 1.1, 3.6) as figure:
         axes = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
         for i, (ax, stats) in enumerate(zip(axes, every)):
             _times(ax, stats, labels=i == 0)
@@ -185,6 +183,4 @@ def _bytes(ax: Axes, stats: Stats) -> None:
     ax.grid(axis="y", visible=False)
 
 
-def explorer(**start):
-    """The sliders: see :func:`widgets.explorer`."""
-    return widgets.explorer(compute, draw, say, CONTROLS, PRESETS, **start)
+explorer = partial(widgets.explorer, compute, draw, say, CONTROLS, PRESETS)

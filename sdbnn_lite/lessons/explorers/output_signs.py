@@ -6,7 +6,7 @@ of +1 among its outputs, before batch norm; H(P) its entropy in bits.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from ...core.methods import METHODS
 from ...core.record import SHARE_BINS
 from ...errors import UsageError
 from ...plots.parts import sign_bars
-from ...plots.theme import BLACK, COLOURS, GREY, MARKERS, new_figure, theme
+from ...plots.theme import BLACK, COLOURS, GREY, MARKERS, drawing
 from ...training.recipes import get_recipe
 from .. import widgets
 from ..widgets import Control
@@ -158,9 +158,7 @@ def _verdict(stats: Stats) -> str:
 
 def draw(stats: Stats) -> Figure:
     """Left and middle: the channels of both methods over their share of +1. Right: the entropy over the epochs."""
-    with theme():
-        figure = new_figure(9.6, 3.7)
-        figure.set_layout_engine("none")  # finding the margins would take longer than all the rest
+    with drawing(9.6, 3.7, fixed=True) as figure:
         left, middle, right = (figure.add_axes((x, 0.16, 0.265, 0.66)) for x in (0.06, 0.37, 0.72))
         for ax, side in ((left, stats.a), (middle, stats.b)):
             _histogram(ax, side, _most(), ticks=(0, 50, 100))
@@ -180,8 +178,7 @@ def small_multiples(
     if not len(methods) or not len(epochs):
         raise UsageError("methods, epochs: at least one of both is needed")
     every = [[compute(method, method, layer, epoch, ALL) for epoch in epochs] for method in methods]
-    with theme():
-        figure = new_figure(2.25 * len(epochs) + 0.6, 2.2 * len(methods) + 1.1)
+    with drawing(2.25 * len(epochs) + 0.6, 2.2 * len(methods) + 1.1) as figure:
         axes = figure.subplots(len(methods), len(epochs), sharex=True, sharey=True, squeeze=False)
         for line, row in zip(axes, every):
             for ax, stats in zip(line, row):
@@ -235,6 +232,4 @@ def _course(ax: Axes, stats: Stats) -> None:
     ax.legend(loc="lower right", fontsize=9, framealpha=1)
 
 
-def explorer(**start):
-    """The sliders: see :func:`widgets.explorer`."""
-    return widgets.explorer(compute, draw, say, CONTROLS, PRESETS, **start)
+explorer = partial(widgets.explorer, compute, draw, say, CONTROLS, PRESETS)

@@ -5,6 +5,7 @@ y = Σ x_i·w_i over n products,  P(x_i = +1) = p,  P(w_i = +1) = q;  the output
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from ...core import signs
 from ...errors import UsageError
 from ...plots.parts import sign_bars
-from ...plots.theme import BLACK, GREY, MINUS, new_figure, theme
+from ...plots.theme import BLACK, GREY, MINUS, drawing
 from .. import widgets
 from ..widgets import Control
 
@@ -102,9 +103,7 @@ def _verdict(plus: float) -> str:
 
 def draw(stats: Stats) -> Figure:
     """Left: the distribution with its threshold. Right: the entropy of the output sign."""
-    with theme():
-        figure = new_figure(9, 3.8)
-        figure.set_layout_engine("none")  # finding the margins would take longer than all the rest
+    with drawing(9, 3.8, fixed=True) as figure:
         margins = {"left": 0.085, "right": 0.972, "bottom": 0.15, "top": 0.91, "wspace": 0.2}
         left, right = figure.subplots(1, 2, width_ratios=(2, 1), gridspec_kw=margins)
         _distribution(left, stats, legend=True)
@@ -119,8 +118,7 @@ def small_multiples(values: Sequence[float] = VALUES, q: float = 0.55, fan_in: i
     if not len(values):
         raise UsageError("values: empty; at least one p is needed")
     every = [compute(p, q, fan_in, 0, seed) for p in values]
-    with theme():
-        figure = new_figure(2.2 * len(values) + 0.6, 3.1)
+    with drawing(2.2 * len(values) + 0.6, 3.1) as figure:
         axes = figure.subplots(1, len(values), sharex=True, sharey=True, squeeze=False)[0]
         for ax, stats in zip(axes, every):
             _distribution(ax, stats, legend=False)
@@ -135,8 +133,7 @@ def compare(panels: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Predicted against measured share of +1, a dot per channel; ``panels``: title -> (predicted, measured)."""
     every = np.concatenate([np.concatenate(pair) for pair in panels.values()])
     low, high = np.floor(10 * every.min()) / 10, np.ceil(10 * every.max()) / 10
-    with theme():
-        figure = new_figure(3.0 * len(panels) + 0.6, 3.6)
+    with drawing(3.0 * len(panels) + 0.6, 3.6) as figure:
         figure.get_layout_engine().set(w_pad=0.12)  # else the ticks of neighbours touch
         axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for ax, (title, (x, y)) in zip(axes, panels.items()):
@@ -182,6 +179,4 @@ def _entropy(ax: Axes, stats: Stats) -> None:
     ax.legend(loc="lower center", fontsize=9)
 
 
-def explorer(**start):
-    """The sliders: see :func:`widgets.explorer`."""
-    return widgets.explorer(compute, draw, say, CONTROLS, PRESETS, **start)
+explorer = partial(widgets.explorer, compute, draw, say, CONTROLS, PRESETS)

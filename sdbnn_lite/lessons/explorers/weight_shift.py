@@ -1,26 +1,35 @@
 """Explorer: the latent weights of one filter, WSD's shift of them, which signs it flips, and what the outputs do.
 
-The numbers come from ``weight_shift_numbers``; here stand the sliders, the pictures and the sentence.
+ŵ = sign(w + shift),  shift = σ(α) · constant · mean(w);   in the published code α starts at 0, the constant is 0.01
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from torch import Tensor, nn
 
+from ...core.layers import binary_layers
 from ...core.wsd import WSD_CONSTANT
-from ...errors import UsageError
+from ...data.sets import digit_images
+from ...errors import UsageError, unknown
 from ...plots.parts import sign_bars
-from ...plots.theme import BLACK, GREY, MINUS, PLUS, new_figure, theme
+from ...plots.theme import BLACK, GREY, MINUS, PLUS, drawing
+from ...weights.zoo import load
 from .. import widgets
 from ..widgets import Control
-from .weight_shift_numbers import FRESH, NAMES, TRAINED, Stats, compute, expected_flips, fresh_weights
+from .activation_shift import layer_inputs
 
-__all__ = ["CONTROLS", "PRESETS", "VALUES", "compute", "draw", "expected_flips", "explorer", "fresh_weights", "say",
-           "small_multiples"]  # fmt: skip
+NETWORK = "digits_wsd"
+TRAINED, FRESH = "trained", "fresh"
+NAMES = {TRAINED: "trained weights", FRESH: "fresh Kaiming weights"}
 NEAREST = 16  # weights in the close-up
 
 CONTROLS = (
@@ -43,6 +52,108 @@ PRESETS = {
 VALUES = (0.001, WSD_CONSTANT, 0.1, 1.0, 10.0)  # of the constant, in the static version
 
 
+@dataclass(frozen=True)
+class Stats:
+    """One filter before and after the shift. Every sign is that of ``x >= 0``.
+
+    w            (C, k, k) latent weights; ``mean`` of them, ``shift`` = σ(α)·constant·mean
+    before, after        (C, k, k) bool: the weight's sign is +1, without and with the shift
+    y_before, y_after    outputs at all places of all test images, integers, for the same inputs
+    """
+
+    weights: str
+    layer: str
+    filter: int
+    alpha: float
+    constant: float
+    seed: int
+    w: np.ndarray
+    mean: float
+    shift: float
+    before: np.ndarray
+    after: np.ndarray
+    y_before: np.ndarray
+    y_after: np.ndarray
+    images: int
+
+    @property
+    def flipped(self) -> np.ndarray:
+        """(C, k, k) bool: the weights whose sign the shift flips."""
+        return self.before != self.after
+
+    @property
+    def flipped_outputs(self) -> int:
+        """How many outputs flip their sign."""
+        return int(((self.y_before >= 0) != (self.y_after >= 0)).sum())
+
+
+@cache
+@torch.no_grad()
+def _layers() -> dict[str, tuple[Tensor, Tensor, int]]:
+    """Per layer of the trained network: â over all test images (N, C, H, W), w (O, C, k, k), the padding."""
+    net = load(NETWORK)
+    seen = layer_inputs(net, digit_images())
+    return {
+        name: (layer.binary_activation(seen[name].a), layer.weight.detach(), layer.padding)
+        for name, layer in binary_layers(net).items()
+    }
+
+
+@lru_cache(maxsize=8)
+def fresh_weights(layer: str, seed: int) -> Tensor:
+    """(O, C, k, k) Kaiming-normal weights in the shape of ``layer``, as a network has them before its training."""
+    w = torch.empty_like(_layers()[layer][1])
+    return nn.init.kaiming_normal_(w, generator=torch.Generator().manual_seed(seed))
+
+
+@lru_cache(maxsize=128)
+def _outputs(layer: str, plus: tuple[bool, ...]) -> np.ndarray:
+    """What the filter of signs ``plus`` (C·k·k), True for +1, gives at all places of all test images."""
+    inputs, w, padding = _layers()[layer]
+    signs = torch.where(torch.tensor(plus), 1.0, -1.0).view_as(w[:1])
+    with torch.no_grad():
+        y = F.conv2d(inputs, signs, padding=padding)
+    return y.flatten().round().to(torch.int64).numpy()
+
+
+def compute(weights: str, layer: str, filter: int, alpha: float, constant: float, seed: int) -> Stats:
+    """One filter with and without its shift. Fresh weights see what the trained network's layer sees.
+
+    Raises UsageError for an unknown kind of weights or layer, a filter that isn't there, and a number that isn't
+    finite.
+    """
+    if weights not in NAMES:
+        raise unknown("weights", weights, NAMES)
+    if layer not in _layers():
+        raise unknown("layer", layer, _layers())
+    every = _layers()[layer][1] if weights == TRAINED else fresh_weights(layer, seed)
+    if not 0 <= filter < len(every):
+        raise UsageError(f"filter={filter}: {layer} has filters 0 to {len(every) - 1}")
+    if not (math.isfinite(alpha) and math.isfinite(constant)):
+        raise UsageError(f"alpha={alpha}, constant={constant}: both have to be finite")
+    w = every[filter]
+    mean = w.mean()
+    shift = torch.sigmoid(torch.tensor(float(alpha))) * constant * mean
+    before, after = w >= 0, w + shift >= 0
+    y_before, y_after = (_outputs(layer, tuple(plus.flatten().tolist())) for plus in (before, after))
+    return Stats(weights, layer, filter, float(alpha), float(constant), seed, w.numpy(), float(mean), float(shift),
+                 before.numpy(), after.numpy(), y_before, y_after, len(_layers()[layer][0]))  # fmt: skip
+
+
+def expected_flips(fan_in: int, share: float) -> float:
+    """The share of signs that w + share·mean(w) flips, for a filter of ``fan_in`` normal weights of mean 0.
+
+    A weight and its shifted self are jointly normal, and their signs differ with the angle between them over π:
+
+        arctan(share·√(n-1) / (n + share)) / π,     nearly share / (π·√n) where the share is small
+
+    The weights' spread drops out. ``share`` = σ(α)·constant, 0.005 at the start of the published training.
+    """
+    if fan_in < 1 or not share >= 0:
+        raise UsageError(f"fan_in={fan_in}, share={share}: at least 1 and at least 0 are needed")
+    return math.atan2(share * math.sqrt(fan_in - 1), fan_in + share) / math.pi
+
+
 def say(stats: Stats) -> str:
     """The picture in words."""
     n, places = stats.w.size, stats.y_before.size
@@ -61,9 +172,7 @@ def say(stats: Stats) -> str:
 def draw(stats: Stats) -> Figure:
     """Above: the latent weights, and the nearest to the threshold. Below: the signs and their flips, the outputs."""
     flipped, places = stats.flipped.sum(), stats.y_before.size
-    with theme():
-        figure = new_figure(9, 5.6)
-        figure.set_layout_engine("none")  # finding the margins would take longer than all the rest
+    with drawing(9, 5.6, fixed=True) as figure:
         margins = {"left": 0.075, "right": 0.975, "bottom": 0.09, "top": 0.94, "wspace": 0.27, "hspace": 0.48}
         (weights, near), (signs, outputs) = figure.subplots(2, 2, gridspec_kw=margins)
         _histogram(weights, stats)
@@ -88,8 +197,7 @@ def small_multiples(values: Sequence[float] = VALUES, **others) -> Figure:
         raise UsageError("values: empty; at least one constant is needed")
     start = {control.name: control.value for control in CONTROLS}
     every = [compute(**{**start, **others, "constant": value}) for value in values]
-    with theme():
-        figure = new_figure(2 * len(values) + 0.6, 4.9)
+    with drawing(2 * len(values) + 0.6, 4.9) as figure:
         axes = figure.subplots(2, len(values), squeeze=False, height_ratios=(1, 0.62))
         tallest = 0.0
         for above, below, stats in zip(*axes, every):
@@ -209,6 +317,4 @@ def _output_histogram(ax: Axes, stats: Stats) -> None:
     ax.grid(visible=False)
 
 
-def explorer(**start):
-    """The sliders: see :func:`widgets.explorer`."""
-    return widgets.explorer(compute, draw, say, CONTROLS, PRESETS, **start)
+explorer = partial(widgets.explorer, compute, draw, say, CONTROLS, PRESETS)
