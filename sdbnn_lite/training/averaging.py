@@ -2,18 +2,15 @@
 
     avg ← avg + (w - avg)·(1 - d_n)          after step n = 1, 2, …, with d_n = min(d, (n-1)/n)
 
-While n < 1/(1-d) this is the plain mean of all weights so far; from then on the exponential moving average with decay
-d, which remembers about 1/(1-d) steps. It starts without a bias, so nothing has to be corrected. The average is taken
-of *every* parameter, latent weights too: a binary layer of the averaged network binds to the sign of the mean.
+While n < 1/(1-d) this is the plain mean of all weights so far; then the exponential moving average with decay d, which
+remembers about 1/(1-d) steps. *Every* parameter is averaged, latent weights too: a binary layer of the averaged network
+has the sign of the mean. Its activations are other than any network's on the way, so batch norm's statistics are
+estimated anew, from training images (as in Izmailov et al. 2018, whose mean runs over epochs, not steps).
 
-The averaged network has other activations than any network on its way, so batch norm's running statistics are
-estimated anew, from training images (Izmailov et al. 2018 do so too; their mean runs over epochs, this one over steps).
+A run with an average scores, records and saves *it*; training continues on the raw weights. The checkpoint holds both.
 
-A run with an average scores, records and in the end saves *it*, after every epoch; training continues on the raw
-weights. The checkpoint holds both, so a resumed run has the same average to the last bit.
-
-torch's own ``AveragedModel`` isn't used underneath: it copies every buffer after every step (a checkpoint within an
-epoch would hold other numbers) and keeps the number of steps in a tensor, which a GPU would have to be asked for.
+torch's own ``AveragedModel`` copies every buffer after every step (a checkpoint within an epoch would hold other
+numbers) and keeps the number of steps in a tensor, which a GPU would have to be asked for.
 """
 
 import copy

@@ -21,8 +21,7 @@ def save_checkpoint(
 ) -> None:
     """Write all that a run needs to resume exactly; ``random`` is the data generator's state at the epoch's start.
 
-    ``extra``: tensors under names of their own, such as ``averaging``'s; :func:`restore` leaves them alone. Raises
-    RunError where the file can't be written.
+    ``extra``: tensors that :func:`restore` leaves alone. Raises RunError where the file can't be written.
     """
     tensors = {f"model/{k}": v for k, v in net.state_dict().items()}
     for index, entries in optimizer.state_dict()["state"].items():

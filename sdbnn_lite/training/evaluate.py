@@ -44,11 +44,9 @@ def evaluate(net: nn.Module, images: Images, batch_size: int = 500, forward: For
 def score_classes(
     net: nn.Module, images: Images, batch_size: int = 500, forward: Forward | None = None
 ) -> tuple[Score, list[ClassScore]]:
-    """The score of all test images and that of each class, in one pass; nothing is dropped.
+    """The score of all test images and that of each class, in one pass. Arguments and errors: see :func:`predict`.
 
-        top-1 of class c = #{i: y_i = c, argmax of the logits = c} / #{i: y_i = c}       (a class's recall)
-
-    Their mean, weighted by the numbers of images, is the score of all. Arguments and errors: see :func:`predict`.
+    top-1 of class c = #{i: y_i = c, argmax of the logits = c} / #{i: y_i = c}       (a class's recall)
     """
     counts = torch.zeros(images.num_classes, 3, dtype=torch.int64)  # images, first choice, among five
     loss = 0.0
@@ -57,10 +55,8 @@ def score_classes(
         loss += F.cross_entropy(logits, y, reduction="sum").item()
         each = torch.stack([torch.ones_like(y), hits[:, 0].long(), hits.any(1).long()], 1)
         counts.index_add_(0, y.cpu(), each.cpu())
-    rows = [
-        ClassScore(name, n, first / max(n, 1), five / max(n, 1))
-        for name, (n, first, five) in zip(images.classes, counts.tolist())
-    ]
+    named = zip(images.classes, counts.tolist())
+    rows = [ClassScore(name, n, first / max(n, 1), five / max(n, 1)) for name, (n, first, five) in named]
     seen, first, five = counts.sum(0).tolist()
     return Score(loss / seen, first / seen, five / seen, seen), rows
 

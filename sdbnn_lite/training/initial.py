@@ -34,10 +34,10 @@ def initial_network(
     Raises UsageError where the images don't fit the network, or the weights in ``init`` don't.
     """
     sized = {"image_size": images.image_size} if recipe.network in ("digits_convnet", "cifar10_vgg_small") else {}
+    sized |= {"stage": recipe.stage, "in_channels": images.channels}
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
         torch.manual_seed(seed)
-        fitting = {"stage": recipe.stage, "in_channels": images.channels, **sized}
-        net = build(recipe.network, method, images.num_classes, **fitting)
+        net = build(recipe.network, method, images.num_classes, **sized)
     with torch.no_grad():
         for layer in binary_layers(net).values():
             layer.weight *= recipe.initial_scale
@@ -97,12 +97,10 @@ def load_teacher(weights: str | Path | None, recipe: Recipe, download: bool = Fa
         return read_teacher(weights) if is_torch_file(weights) else load(weights).requires_grad_(False)
     if has_published_teacher(recipe):
         return published_teacher(download)
-    by_itself = recipe.dataset == "imagenette"
-    command = "imagenette-teacher" if by_itself else f"{recipe.name.removesuffix('-best')} --method float"
-    raise UsageError(
-        f"recipe {recipe.name} learns from a teacher: give --teacher FILE, a run's folder or a zoo name; train one "
-        f"with `sdbnn-lite train {command}`"
-    )
+    own = recipe.dataset == "imagenette"
+    command = "imagenette-teacher" if own else f"{recipe.name.removesuffix('-best')} --method float"
+    raise UsageError(f"recipe {recipe.name} learns from a teacher: give --teacher FILE, a run's folder or a zoo name; "
+                     f"train one with `sdbnn-lite train {command}`")  # fmt: skip
 
 
 def has_published_teacher(recipe: Recipe) -> bool:

@@ -16,11 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """CE of logits (N, classes) and labels int64 (N,): a scalar, in nats; ``smoothing`` is ε."""
-    return F.cross_entropy(logits, labels, label_smoothing=smoothing)
-
-
 def divergence(logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """KL(teacher‖student) of logits (N, classes) each: a scalar, in nats; >= 0, and 0 where the two agree.
 
@@ -32,10 +27,10 @@ def divergence(logits: Tensor, teacher_logits: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class TrainingLoss:
-    """``loss(logits, images, labels)``: (1-m)·CE + m·KL, with m = ``distill`` and ε = ``smoothing``.
+    """``loss(logits, images, labels)``, a scalar in nats, of logits (N, classes) and labels int64 (N,).
 
-    ``teacher`` maps images (N, C, H, W) to logits; it sees the same augmented images as the student, and is asked only
-    where ``distill`` > 0.
+    m is ``distill``, ε is ``smoothing``. ``teacher`` maps images (N, C, H, W) to logits; it sees the same augmented
+    images as the student, and is asked only where m > 0.
     """
 
     smoothing: float = 0.0
@@ -43,7 +38,7 @@ class TrainingLoss:
     teacher: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, logits: Tensor, images: Tensor, labels: Tensor) -> Tensor:
-        loss = cross_entropy(logits, labels, self.smoothing)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.smoothing)
         if self.distill == 0:
             return loss
         with torch.no_grad():

@@ -18,23 +18,22 @@ from .recipe import Recipe
 def parameter_groups(net: nn.Module, recipe: Recipe) -> list[dict]:
     """One group that decays with λ = ``recipe.weight_decay``; a second that doesn't, unless ``recipe.decay_all``.
 
-    Then only the weights of convolutions (real and binary) and of linear layers decay: not batch norm, ASD's two
-    matrices, WSD's α, RSign's β, learned scales, PReLU's slopes, nor any bias. Parameters keep the network's order.
+    Then only the weights of convolutions and linear layers decay: not batch norm, ASD's two matrices, WSD's α, RSign's
+    β, learned scales, PReLU's slopes, nor any bias. Parameters keep the network's order.
     """
     if recipe.decay_all:
         return [{"params": list(net.parameters()), "weight_decay": recipe.weight_decay}]
-    inside_asd = {id(m) for asd in net.modules() if isinstance(asd, ActivationSelfDistribution) for m in asd.modules()}
+    inside_asd = {m for asd in net.modules() if isinstance(asd, ActivationSelfDistribution) for m in asd.modules()}
     kinds = (nn.Conv2d, nn.Linear, BinaryConv2d)
-    heavy = {id(m.weight) for m in net.modules() if isinstance(m, kinds) and id(m) not in inside_asd}
-    decayed = [p for p in net.parameters() if id(p) in heavy]
-    free = [p for p in net.parameters() if id(p) not in heavy]
+    heavy = {m.weight for m in net.modules() if isinstance(m, kinds) and m not in inside_asd}  # by identity
+    decayed = [p for p in net.parameters() if p in heavy]
+    free = [p for p in net.parameters() if p not in heavy]
     return [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """SGD with momentum or Adam, weight decay as the recipe says; on a GPU those that a CUDA graph can hold."""
-    groups = parameter_groups(net, recipe)
-    device = next(net.parameters()).device
+    groups, device = parameter_groups(net, recipe), next(net.parameters()).device
     graph = device.type == "cuda"
     lr = torch.tensor(recipe.lr, device=device) if graph else recipe.lr
     if recipe.optimizer == "adam":

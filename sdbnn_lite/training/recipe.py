@@ -1,4 +1,4 @@
-"""What a training recipe is: every setting of a run but the method, the seed and the machine."""
+"""What a training recipe is."""
 
 import dataclasses
 import math
@@ -12,65 +12,38 @@ CHOICES = {"optimizer": ("sgd", "adam", "normsgd"), "schedule": ("cosine", "line
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides a training run but the method, the seed and the machine.
-
-    network, dataset   names for ``build`` and ``data.load``; ``image_size`` in pixels (None: the data set's own)
-    epochs, batch_size (of all processes together), optimizer ("sgd", "adam" or "normsgd"), lr, momentum, weight_decay
-    schedule           "cosine" or "linear", from lr to 0, one value per epoch
-    ede                (T_min, T_max) of the EDE schedule
-    pad, flip          augmentation: padding in pixels before the random crop, horizontal flip of half the images
-    stage              1: real weights under binary activations, 2: both binary
-    published          True where every value is the paper's
-    about              one line for the list of recipes
-
-    What the published training doesn't have; every default means "as published":
-
-    warmup_epochs      epochs in which lr rises evenly, before the schedule begins (0: none)
-    label_smoothing    ε of the cross-entropy's targets (1-ε)·onehot + ε/classes, 0 <= ε < 1; see ``losses``
-    distill            share m of the teacher in the loss, (1-m)·CE + m·KL(teacher‖student); 0 <= m <= 1; above 0 the
-                       run needs a teacher (``--teacher``)
-    decay_all          True: weight decay on every parameter; False: only on the weights of convolutions and of the
-                       linear layer, not on batch norm, ASD's matrices, α, β, scales and biases; see ``optimizers``
-    ema                decay d of the weights' moving average, 0 <= d < 1; above 0 the average is what is scored and
-                       saved, with batch-norm statistics of its own; see ``averaging``
-    initial_scale      factor on the binary layers' latent weights before the first step; above 1 signs flip later
-    ede_k              "published": k = max(1/t, 1); "peak": k = 1/t, so that the surrogate gradient's peak stays 1
-    reflect            pad with the mirrored image instead of zeros
-    cutout             side in pixels of a square that is erased at a random place of every training image (0: none)
-    alternate_flip     flip each image in every second epoch instead of by chance
-    resized            instead of ``pad``: a random box of 8-100 % of the area, aspect 3/4-4/3, resized to the whole
-    jitter, lighting   strengths of the colour augmentations (0: none); see ``imagenet_augment``
-    """
+    """All that decides a training run but the method, the seed and the machine."""
 
     name: str
-    network: str
-    dataset: str
-    about: str
+    network: str  # for ``build``
+    dataset: str  # for ``data.load``
+    about: str  # one line for the list of recipes
     epochs: int
     lr: float
-    batch_size: int = 128
-    optimizer: str = "sgd"
+    batch_size: int = 128  # of all processes together
+    optimizer: str = "sgd"  # or "adam", "normsgd"
     momentum: float = 0.9
     weight_decay: float = 1e-4
-    schedule: str = "cosine"
-    ede: tuple[float, float] = (1e-3, 10.0)
-    pad: int = 4
-    flip: bool = True
-    image_size: int | None = None
-    stage: int = 2
-    published: bool = False
-    warmup_epochs: int = 0
-    label_smoothing: float = 0.0
-    distill: float = 0.0
-    decay_all: bool = True
-    ema: float = 0.0
-    initial_scale: float = 1.0
-    ede_k: str = "published"
-    reflect: bool = False
-    cutout: int = 0
-    alternate_flip: bool = False
-    resized: bool = False
-    jitter: float = 0.0
+    schedule: str = "cosine"  # or "linear", from lr to 0, one value per epoch
+    ede: tuple[float, float] = (1e-3, 10.0)  # (T_min, T_max) of the EDE schedule
+    pad: int = 4  # pixels around an image before the random crop
+    flip: bool = True  # half of the images, horizontally
+    image_size: int | None = None  # pixels; None: the data set's own
+    stage: int = 2  # 1: real weights under binary activations, 2: both binary
+    published: bool = False  # True where every value is the paper's
+    # What the published training doesn't have; every default means "as published".
+    warmup_epochs: int = 0  # in which lr rises evenly, before the schedule begins
+    label_smoothing: float = 0.0  # ε of the targets (1-ε)·onehot + ε/classes, 0 <= ε < 1; see ``losses``
+    distill: float = 0.0  # share m of the teacher in the loss, 0 <= m <= 1: (1-m)·CE + m·KL(teacher‖student)
+    decay_all: bool = True  # False: only weights of convolutions and linear layers decay; see ``optimizers``
+    ema: float = 0.0  # decay d of the weights' average, 0 <= d < 1; above 0 it is scored and saved; see ``averaging``
+    initial_scale: float = 1.0  # factor on binary layers' latent weights before the first step; above 1 they flip later
+    ede_k: str = "published"  # k = max(1/t, 1); "peak": k = 1/t, so that the surrogate gradient's peak stays 1
+    reflect: bool = False  # pad with the mirrored image instead of zeros
+    cutout: int = 0  # side in pixels of a square that is erased at a random place of every training image
+    alternate_flip: bool = False  # flip each image in every second epoch instead of by chance
+    resized: bool = False  # instead of ``pad``: a random box, 8-100 % of the area, aspect 3/4-4/3, resized to the whole
+    jitter: float = 0.0  # strength of this and the next colour augmentation; see ``imagenet_augment``
     lighting: float = 0.0
 
     def __post_init__(self) -> None:

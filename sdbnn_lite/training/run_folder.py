@@ -34,10 +34,8 @@ def identity(recipe: Recipe, method: str, seed: int, teacher: str | None = None)
 def look_into(out: Path, wanted: dict, resume: bool, restarted: bool = False) -> tuple[dict, dict] | None:
     """With ``resume``, what the checkpoint in the folder ``out`` holds: (tensors, about). Nothing is made or changed.
 
-    ``restarted``: the run was started by this very launch of torchrun, which restarted its processes; then it resumes
-    from the checkpoint, if there is one yet.
-    Raises UsageError where the folder holds a run already (no ``resume``), has nothing to resume, or holds a run of
-    another recipe, method, seed, teacher or number of epochs (it names each difference).
+    ``restarted``, by the launch of torchrun that started it, a run resumes from the checkpoint if there is one yet.
+    Raises UsageError where the folder holds a run already (no ``resume``), none to resume, or another than ``wanted``.
     """
     checkpoint = out / CHECKPOINT
     if restarted:
@@ -60,12 +58,12 @@ def is_begun(out: Path) -> bool:
     return (out / CHECKPOINT).exists() or (out / WEIGHTS).exists()
 
 
-def is_finished(out: Path) -> bool:
-    """Whether the run in ``out`` has its result and its weights."""
+def result_of(out: Path) -> dict | None:
+    """The result of the run in ``out``; None where it isn't finished, with its weights."""
     try:
-        return bool(json.loads((out / RUN).read_text())["result"]) and (out / WEIGHTS).is_file()
+        return json.loads((out / RUN).read_text())["result"] if (out / WEIGHTS).is_file() else None
     except (OSError, ValueError, KeyError):
-        return False
+        return None
 
 
 def differing(found: dict, wanted: dict) -> list[str]:

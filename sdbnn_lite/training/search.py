@@ -5,9 +5,8 @@
     pruned     where it is below the median of at least 8 complete trials at the same epoch, from the second on
     failed     where the loss isn't finite or the settings don't go together: counted, and the search goes on
 
-Trials lie in an SQLite file (Optuna, arXiv:1907.10902), so that a stopped search goes on where it was, and several
-processes may work on one. Settings are proposed by the tree-structured Parzen estimator (Bergstra et al. 2011). What a
-stopped or killed process was trying is tried again by the next one that looks.
+Trials lie in an SQLite file (Optuna, arXiv:1907.10902), on which several processes may work; the tree-structured Parzen
+estimator (Bergstra et al. 2011) proposes settings. What a stopped process was trying is tried again by the next one.
 """
 
 import dataclasses
@@ -138,27 +137,22 @@ class Search:
         return self.folder / f".trial{number}.lock"
 
     def try_settings(self, trial: optuna.Trial) -> None:
-        """Train one trial to its end and tell the study what became of it."""
+        """Train one trial to its end and tell the study what became of it; Ctrl-C raises KeyboardInterrupt."""
         try:
-            score = self.train(trial)
+            recipe = with_settings(self.recipe, trial.params)
+            net = initial_network(recipe, self.method, self.seed, self.images)
+            trainer = Trainer(recipe, net, self.images, self.seed, self.teacher, self.processes)
+            trainer.after_epoch = partial(judge, trial, recipe.epochs)
+            with tempfile.TemporaryDirectory() as place:
+                score = trainer.run(Path(place), self.options.progress)
+            if score is None:
+                raise KeyboardInterrupt
+            self.study.tell(trial, score.top1)
         except optuna.TrialPruned:
             self.study.tell(trial, state=TrialState.PRUNED)
         except (RunError, UsageError) as error:
             trial.set_user_attr("failed", str(error))
             self.study.tell(trial, state=TrialState.FAIL)
-        else:
-            if score is None:
-                raise KeyboardInterrupt
-            self.study.tell(trial, score.top1)
-
-    def train(self, trial: optuna.Trial) -> Score | None:
-        """The score of the trial's last epoch; None where Ctrl-C stopped it."""
-        recipe = with_settings(self.recipe, trial.params)
-        net = initial_network(recipe, self.method, self.seed, self.images)
-        trainer = Trainer(recipe, net, self.images, self.seed, self.teacher, self.processes)
-        trainer.after_epoch = partial(judge, trial, recipe.epochs)
-        with tempfile.TemporaryDirectory() as place:
-            return trainer.run(Path(place), self.options.progress)
 
     def finished(self) -> list[FrozenTrial]:
         """The trials that count, in order: complete, pruned and failed ones; not those that were stopped."""

@@ -22,11 +22,6 @@ from .steps.processes import is_main, join, restarted
 from .train import Result, train
 
 
-def part_of(recipe_name: str) -> str:
-    """teacher, stage1 or stage2: the folder of a recipe of a chain."""
-    return recipe_name.rpartition("-")[2]
-
-
 def check_folders(out: Path, parts: list[str], resume: bool) -> None:
     """Raise UsageError where a part was started already and ``resume`` isn't asked for, or nothing was and it is."""
     begun = [out / part for part in parts if run_folder.is_begun(out / part)]
@@ -37,30 +32,23 @@ def check_folders(out: Path, parts: list[str], resume: bool) -> None:
         raise UsageError(f"{out}: nothing to resume, neither {' nor '.join(parts)} was begun; start without --resume")
 
 
-def train_stages(
-    recipes: Sequence[Recipe],
-    out: str | Path,
-    *,
-    method: str = "sdbnn",
-    seed: int = 0,
-    resume: bool = False,
-    options: RunOptions = DEFAULTS,
-) -> list[Result]:
+def train_stages(recipes: Sequence[Recipe], out: str | Path, *, method: str = "sdbnn", seed: int = 0,
+                 resume: bool = False, options: RunOptions = DEFAULTS) -> list[Result]:  # fmt: skip
     """Train a chain's ``recipes`` into ``out``; return the results, the last unfinished if stopped. A line before each.
 
     ``options.init`` is where stage 1 starts from; with ``options.teacher`` no teacher is trained. Raises what
     :func:`train` raises, and UsageError for a folder that holds a run already (no ``resume``), or none (``resume``).
     """
-    needs_teacher = recipes[-1].distill > 0 and options.teacher is None
-    recipes = [recipe for recipe in recipes if needs_teacher or part_of(recipe.name) != "teacher"]
-    out, parts = Path(out), [part_of(recipe.name) for recipe in recipes]
-    again = any(restarted(out / part / run_folder.RUN) for part in parts)
-    join(options.device).agree(lambda: None if again else check_folders(out, parts, resume))
+    out, chain = Path(out), {recipe.name.rpartition("-")[2]: recipe for recipe in recipes}
+    if recipes[-1].distill == 0 or options.teacher is not None:
+        chain.pop("teacher", None)
+    again = any(restarted(out / part / run_folder.RUN) for part in chain)
+    join(options.device).agree(lambda: None if again else check_folders(out, list(chain), resume))
     results, teacher, init = [], options.teacher, options.init
-    for number, (recipe, part) in enumerate(zip(recipes, parts), start=1):
+    for number, (part, recipe) in enumerate(chain.items(), start=1):
         folder = out / part
         if is_main():
-            print(f"{number} of {len(recipes)}: {recipe.name}, {recipe.epochs} epochs, into {folder}", flush=True)
+            print(f"{number} of {len(chain)}: {recipe.name}, {recipe.epochs} epochs, into {folder}", flush=True)
         how = {"seed": seed, "resume": (resume or again) and (folder / CHECKPOINT).exists()}
         if part == "teacher":
             recipe, given = replace(recipe, distill=0.0), replace(options, init=None, teacher=None)

@@ -1,7 +1,7 @@
 """Train one network by a recipe into a folder: check, build, train, report. The loop itself: ``trainer``."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -24,30 +24,26 @@ from .trainer import Trainer
 
 @dataclass
 class Result:
-    """A finished (or stopped) run: the network, the score of its last epoch, its folder, and whether it finished."""
+    """A finished run: the network, the score of its last epoch, its folder and log; or a stopped one, without score."""
 
     net: BinaryNet
     score: Score | None
     label: str  # what a figure on these images may be called
     out: Path
-    finished: bool
-    log: list[dict] = field(default_factory=list)
+    log: list[dict]
+
+    @property
+    def finished(self) -> bool:
+        """Whether its last epoch was reached."""
+        return self.score is not None
 
 
-def train(
-    recipe: Recipe,
-    out: str | Path,
-    *,
-    method: str = "sdbnn",
-    seed: int = 0,
-    resume: bool = False,
-    options: RunOptions = DEFAULTS,
-) -> Result:
+def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int = 0, resume: bool = False,
+          options: RunOptions = DEFAULTS) -> Result:  # fmt: skip
     """Train by ``recipe`` into the folder ``out`` (see ``run_folder``), and return the network with its last score.
 
     The same recipe, method, seed and thread count on the CPU give the same weights to the last bit, whether or not
-    the run was killed and resumed in between. Under torchrun every process calls this; what several compute together,
-    and how they restart: see ``steps.processes``.
+    the run was killed and resumed in between. Under torchrun every process calls this: see ``steps.processes``.
 
     Raises UsageError for wrong use, before anything is written, and RunError where the run can't continue.
     """
@@ -77,10 +73,8 @@ def load_images(
     """The recipe's images, checked: enough for all processes, and fit for the teacher."""
     how = {"download": options.download and not has_published_teacher(recipe), "strict": options.strict}
     how |= {"progress": options.progress and processes.is_main, "workers": options.workers}
-    how["validation"] = options.validation
-    images = processes.one_first(
-        lambda: data.load(recipe.dataset, options.data_dir, image_size=recipe.image_size, **how)
-    )
+    how |= {"validation": options.validation, "image_size": recipe.image_size}
+    images = processes.one_first(lambda: data.load(recipe.dataset, options.data_dir, **how))
 
     def check() -> None:
         check_images(images.label, images.num_train, images.num_test, processes.count)
@@ -93,17 +87,16 @@ def load_images(
 
 def run(trainer: Trainer, folder: Path, options: RunOptions, resumed: bool) -> Result:
     """Train to the end or to Ctrl-C; a run that was finished before is only scored again."""
-    net, label = trainer.scored, trainer.whole.label
-    if resumed and trainer.progress.epoch == trainer.recipe.epochs and run_folder.is_finished(folder):
-        return Result(net.eval(), trainer.score(), label, folder, True, trainer.log)
-    about = describe_run(trainer, folder, options.command, resumed)
-    if trainer.processes.is_main:
-        write_json(folder / run_folder.RUN, {**about, "result": None})
-    score = trainer.run(folder, options.progress)
-    if score is None:
-        return Result(net, None, label, folder, False, trainer.log)
-    report(trainer, folder, about, score, "test" if options.validation is None else "held-out training")
-    return Result(net.eval(), score, label, folder, True, trainer.log)
+    if resumed and trainer.progress.epoch == trainer.recipe.epochs and run_folder.result_of(folder):
+        score = trainer.score()
+    else:
+        about = describe_run(trainer, folder, options.command, resumed)
+        if trainer.processes.is_main:
+            write_json(folder / run_folder.RUN, {**about, "result": None})
+        score = trainer.run(folder, options.progress)
+        if score is not None:
+            report(trainer, folder, about, score, "test" if options.validation is None else "held-out training")
+    return Result(trainer.scored.eval(), score, trainer.whole.label, folder, trainer.log)
 
 
 def describe_run(trainer: Trainer, folder: Path, command: str, resumed: bool) -> dict:
@@ -123,7 +116,7 @@ def describe_run(trainer: Trainer, folder: Path, command: str, resumed: bool) ->
     }
 
 
-def report(trainer: Trainer, folder: Path, about: dict, score: Score, scored: str = "test") -> None:
+def report(trainer: Trainer, folder: Path, about: dict, score: Score, scored: str) -> None:
     """Write the result: the weights, and run.json with the score and how the steps were computed."""
     result = {"protocol": f"last epoch, all {scored} images", "test_accuracy": score.top1, "test_top5": score.top5}
     result |= {"test_loss": score.loss, "test_images": score.images}
@@ -131,4 +124,4 @@ def report(trainer: Trainer, folder: Path, about: dict, score: Score, scored: st
         named = {"dataset": trainer.recipe.dataset, "data": about["data"], "identity": trainer.identity}
         save_weights(folder / WEIGHTS, trainer.scored, **named, result=result)
         write_json(folder / run_folder.RUN, {**about, "path": trainer.step.path, "result": result})
-    trainer.processes.wait()  # whoever reads these files next finds them
+    trainer.processes.total(0)  # wait for all: whoever reads these files next finds them

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,7 +25,6 @@ from .guards import check_loss, check_weights, enough_memory, smaller_batch
 from .initial import augmentation_of, fingerprint
 from .losses import TrainingLoss
 from .optimizers import make_optimizer, set_lr
-from .progress import Progress
 from .recipe import Recipe
 from .steps import choose, pick_forward
 from .steps.half_precision import on_device
@@ -35,12 +34,48 @@ SIGN_IMAGES = 256  # test images whose signs are recorded after every epoch
 FREE = "free the memory that other programs hold, or use --device cpu"
 
 
-class Trainer:
-    """One run. ``run`` trains until the last epoch or Ctrl-C; every finished epoch is on the disk.
+@dataclass
+class Progress:
+    """Where a run stands: ``epoch`` epochs and ``step`` steps of the next one, with their sums over ``seen`` images."""
 
-    ``net`` is what is trained; ``scored`` is what is scored, recorded and saved in the end: ``net`` itself, or the
-    average of its weights where the recipe has one (``ema``).
-    """
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+
+    def finish_epoch(self) -> None:
+        """Move on, with empty sums."""
+        self.__init__(epoch=self.epoch + 1)
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch}" if self.step == 0 else f"epoch {self.epoch + 1}, step {self.step}"
+
+    @property
+    def text(self) -> str:
+        """The running figures, for the progress bar."""
+        mean, share, rate = self.loss_sum / self.seen, self.correct / self.seen, self.seen / self.seconds
+        return f"loss {mean:.3f}, acc {share:.1%}, {rate:,.0f} images/s"
+
+    def row(self, recipe: Recipe, score: Score) -> dict:
+        """The epoch's row in log.csv: schedules, training figures (on the way, augmented), test figures, speed."""
+        return {
+            "epoch": self.epoch + 1,
+            "ede_t": ede_schedule(self.epoch, recipe.epochs, *recipe.ede),
+            "lr": recipe.lr_at(self.epoch),
+            "train_loss": self.loss_sum / self.seen,
+            "train_accuracy": self.correct / self.seen,
+            "test_loss": score.loss,
+            "test_accuracy": score.top1,
+            "test_top5": score.top5,
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(self.seen / self.seconds, 1),
+        }
+
+
+class Trainer:
+    """One run: ``net`` is trained; ``scored``, the same or its weights' average (``ema``), is scored and saved."""
 
     def __init__(self, recipe: Recipe, net: BinaryNet, images: Images, seed: int = 0,
                  teacher: BinaryNet | Teacher | None = None, processes: Processes = SINGLE):  # fmt: skip
@@ -63,10 +98,8 @@ class Trainer:
         self.step = choose(self.net, parts, processes, batch_size=recipe.batch_size, steps=steps)
         self.generator = torch.Generator().manual_seed(seed)  # order, crops and flips of all epochs
         self.epoch_start = self.generator.get_state()
-        self.progress = Progress()
-        self.kept = "nothing was saved yet"
-        self.log: list[dict] = []
-        self.signs: list[dict] = []
+        self.progress, self.kept = Progress(), "nothing was saved yet"
+        self.log, self.signs = [], []
         self.after_epoch: Callable[[int, Score], None] = lambda epoch, score: None  # a search reports and prunes here
 
     def resume(self, tensors: dict, about: dict, out: Path) -> None:
@@ -146,8 +179,7 @@ class Trainer:
         now, recipe = self.progress, self.recipe
         if self.average is not None:
             self.average.refresh(self.batches(self.whole, torch.Generator().manual_seed(self.seed)))
-        forward = None if now.epoch + 1 == recipe.epochs else self.forward_scored
-        score = self.score(forward)
+        score = self.score(None if now.epoch + 1 == recipe.epochs else self.forward_scored)
         self.log.append(now.row(recipe, score))
         if self.processes.is_main and binary_layers(self.scored):
             with convolutions(tf32=False):

@@ -76,8 +76,7 @@ def batch_norm_case():
 
 
 def steps(out, peers):
-    from sdbnn_lite.training.steps.batch_norm import SynchronisedBatchNorm
-    from sdbnn_lite.training.steps.data_parallel import SharedStep
+    from sdbnn_lite.training.steps.data_parallel import SharedStep, SynchronisedBatchNorm
 
     shard = peers.rank, peers.count
     for stage in (1, 2):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sdbnn_lite.training.losses import TrainingLoss, cross_entropy, divergence
+from sdbnn_lite.training.losses import TrainingLoss, divergence
 
 
 def case(classes=5, images=7):
@@ -20,7 +20,7 @@ def test_cross_entropy_and_its_gradient(smoothing):
     n, classes = logits.shape
     p = logits.detach().exp() / logits.detach().exp().sum(1, keepdim=True)
     q = (1 - smoothing) * F.one_hot(labels, classes).double() + smoothing / classes
-    loss = cross_entropy(logits, labels, smoothing)
+    loss = TrainingLoss(smoothing)(logits, None, labels)
     assert loss.item() == pytest.approx(-(q * p.log()).sum().item() / n, rel=1e-12)
     loss.backward()
     assert torch.allclose(logits.grad, (p - q) / n, atol=1e-14)
@@ -49,7 +49,7 @@ def test_the_mixture(m):
         return teacher
 
     loss = TrainingLoss(smoothing=0.1, distill=m, teacher=answer)(logits, images, labels)
-    expected = (1 - m) * cross_entropy(logits, labels, 0.1) + m * divergence(logits, teacher)
+    expected = (1 - m) * F.cross_entropy(logits, labels, label_smoothing=0.1) + m * divergence(logits, teacher)
     assert loss.item() == pytest.approx(expected.item()) and asked[0] is images
 
 

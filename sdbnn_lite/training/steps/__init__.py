@@ -23,11 +23,7 @@ def pick_forward(net: BinaryNet, device: torch.device) -> Forward:
 
 
 def choose(net: BinaryNet, parts: tuple, processes: Processes, *, batch_size: int, steps: int) -> Step:
-    """The step that trains ``net`` here: with other processes, on a GPU, or on a CPU.
-
-    ``parts``: forward, optimizer, loss and average, as :class:`Step` takes them; ``steps``: how many the whole run
-    has, since compiling for a GPU pays off only in a long one.
-    """
+    """The step that trains ``net`` here. ``parts``: forward, optimizer, loss, average; ``steps``: in the whole run."""
     if not processes.single:
         return SharedStep(net, *parts[1:], processes)
     if processes.device.type == "cuda":

@@ -2,12 +2,12 @@
 
     torchrun --nnodes N --nproc-per-node M -m sdbnn_lite train RECIPE ...        N·M processes, one per GPU or CPU core
 
-torchrun tells each process its rank, how many there are and where to connect (environment variables); :func:`join`
-reads them. Communication is torch.distributed's: NCCL between GPUs, gloo between CPUs.
+torchrun's environment variables tell each process its rank, how many there are and where to connect. Communication is
+torch.distributed's: NCCL between GPUs, gloo between CPUs.
 
     batch size       always that of all processes together: what it stands for doesn't depend on their number
-    batch norm       synchronised (``batch_norm``): mean and variance of the whole batch
-    gradients        summed over the whole batch by DistributedDataParallel (``data_parallel``)
+    batch norm       synchronised (``data_parallel``): mean and variance of the whole batch
+    gradients        summed over the whole batch, by DistributedDataParallel
     test images      each scored by exactly one process, counts summed
     files            written by the main process alone; every machine must see the run's folder, as all read it
 
@@ -57,7 +57,6 @@ class Processes:
 
     @property
     def single(self) -> bool:
-        """Whether this is the only process."""
         return self.count == 1
 
     @property
@@ -83,16 +82,14 @@ class Processes:
 
     def agree(self, work: Callable[[], T]) -> T:
         """``work()``; where it is refused or fails on any process, every one of them raises the first one's error."""
-        result, problem = None, None
+        if self.single:
+            return work()
+        result, problem, problems = None, None, [None] * self.count
         try:
             result = work()
         except (UsageError, RunError) as error:
-            if self.single:
-                raise
             problem = type(error), str(error)
-        problems: list = [problem] * self.count
-        if not self.single:
-            dist.all_gather_object(problems, problem)
+        dist.all_gather_object(problems, problem)
         for kind, message in filter(None, problems):
             error = kind(message)
             error.everywhere = True  # the command line prints it once
@@ -104,16 +101,9 @@ class Processes:
         first = self.agree(lambda: work() if self.local == 0 else None)
         return first if self.single else self.agree(lambda: first if self.local == 0 else work())
 
-    def wait(self) -> None:
-        """Continue when all processes have come here."""
-        self.total(0)
-
     @contextmanager
     def watch_peers(self, kept: Callable[[], str]) -> Iterator[None]:
-        """Report a lost peer; ``kept()`` says what is on the disk.
-
-        Torch's error about it becomes a RunError. torchrun's SIGTERM ends this process after the same message.
-        """
+        """Say that a peer is lost: by a RunError, or before torchrun's SIGTERM; ``kept()``: what is on the disk."""
         if self.single:
             yield
             return
@@ -138,10 +128,7 @@ SINGLE = Processes()
 
 
 def join(device: str = "auto") -> Processes:
-    """The processes of this run; the first call of a launched one also initialises the process group.
-
-    Raises UsageError where a machine has fewer GPUs than processes, and for a device that isn't there.
-    """
+    """The processes of this run, connected; UsageError without a GPU for each of a machine, or without the device."""
     chosen, env = pick_device(device), os.environ
     count = int(env.get("WORLD_SIZE", 1)) if "RANK" in env else 1
     if count == 1:
@@ -197,16 +184,12 @@ def attempt() -> int:
 def launch() -> str | None:
     """The name of this launch of torchrun, the same after each of its restarts; None without torchrun."""
     run = os.environ.get("TORCHELASTIC_RUN_ID")
-    if run is None:
-        return None
-    return run if run != "none" else f"{socket.gethostname()}:{os.getppid()}"
+    return f"{socket.gethostname()}:{os.getppid()}" if run == "none" else run
 
 
 def restarted(run_file: Path) -> bool:
     """Whether torchrun restarted this process, and the run of ``run_file`` is the one that it trained before."""
-    if attempt() == 0:
-        return False
     try:
-        return json.loads(Path(run_file).read_text()).get("launch") == launch()
+        return attempt() > 0 and json.loads(run_file.read_text()).get("launch") == launch()
     except (OSError, ValueError):
         return False

@@ -11,12 +11,10 @@ from ..losses import TrainingLoss
 class Step:
     """``step(images, labels)`` trains on one batch and adds to the sums, which stay on the device until ``sums``.
 
-    ``forward`` maps images (B, C, H, W) to logits; the parameters are ``optimizer``'s, and ``average``, where there is
-    one, is that of its network. ``look_every``: after how many steps it is cheap to read the sums; on the CPU always,
-    on a GPU each look waits until it is done.
+    ``forward`` maps images (B, C, H, W) to logits; ``average``, where there is one, is that of its network.
     """
 
-    look_every = 1
+    look_every = 1  # after so many steps it is cheap to read the sums: a GPU has to be waited for
 
     def __init__(
         self, forward: Forward, optimizer: torch.optim.Optimizer, loss: TrainingLoss, average: Average | None = None
