@@ -14,8 +14,8 @@ from ..core.methods import METHODS
 from ..cost.pareto import COSTS, pareto_front
 from ..cost.roofline import SETS, ConvShape, Peaks
 from ..errors import UsageError
-from .parts import INK, SMALL, finish
-from .theme import BLACK, BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, SKY, new_figure, theme
+from .parts import INK, SMALL, finish, wrapped
+from .theme import BLACK, BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, SKY, drawing
 
 KIND_LOOKS = {
     "float32": ("torch float32", ORANGE, "s"),
@@ -30,8 +30,7 @@ def roofline_plot(peaks: Peaks, measured: Sequence[tuple[ConvShape, Mapping[str,
     if not len(measured):
         raise UsageError("measured: empty; at least one layer is needed")
     lowest = min(shape.products / seconds[kind] for shape, seconds in measured for kind in KIND_LOOKS) / 1e9
-    with theme():
-        figure = new_figure(9.2, 5.2)
+    with drawing(9.2, 5.2) as figure:
         ax = figure.subplots()
         x = np.geomspace(1, 20_000, 200)
         for (size, rate), style in zip(peaks.copied, (":", "--", "-")):
@@ -53,24 +52,16 @@ def roofline_plot(peaks: Peaks, measured: Sequence[tuple[ConvShape, Mapping[str,
         ax.set_ylim(0.6 * lowest, 2.5 * peaks.products("bits") / 1e9)
         ax.set(xlabel="intensity [products per byte]", ylabel="billion products per second")
         ax.legend(loc="lower right", fontsize=SMALL)
-        layers = _wrapped("; ".join(f"{i}: {shape}" for i, (shape, _) in enumerate(measured, 1)))
+        layers = "; ".join(f"{i}: {shape}".replace(" ", "\xa0") for i, (shape, _) in enumerate(measured, 1))
+        layers = wrapped(layers, 120).replace("\xa0", " ")  # no line ends within a layer
         return finish(figure, "The roofs of one core, and convolutions under them", f"{layers}\n{caption}".strip())
-
-
-def _wrapped(text: str, width: int = 120) -> str:
-    lines = [""]
-    for part in text.split("; "):
-        joined = f"{lines[-1]}; {part}" if lines[-1] else part
-        lines[-1:] = [joined] if len(joined) <= width else [lines[-1] + ";", part]
-    return "\n".join(lines)
 
 
 def shares(parts: Mapping[str, Mapping[str, float]], title: str, caption: str = "") -> Figure:
     """One bar of 100 % per quantity; ``parts``: quantity -> kind of layer -> amount."""
     looks = ((BLUE, ""), (ORANGE, "//"), (GREEN, ".."), (GREY, "xx"), (SKY, "\\\\"))
     kinds = list(next(iter(parts.values())))
-    with theme():
-        figure = new_figure(9.2, 1.7 + 0.55 * len(parts))
+    with drawing(9.2, 1.7 + 0.55 * len(parts)) as figure:
         ax = figure.subplots()
         for row, amounts in enumerate(parts.values()):
             start, total = 0.0, sum(amounts.values())
@@ -92,8 +83,7 @@ def shares(parts: Mapping[str, Mapping[str, float]], title: str, caption: str = 
 def overheads(table: Mapping[str, Mapping[str, float]], title: str, caption: str = "") -> Figure:
     """A panel per network, a bar per variant; ``table``: network -> variant -> percent added to the plain one's OPs."""
     looks = ((GREY, ""), (SKY, ""), (ORANGE, "//"), (BLUE, ".."))
-    with theme():
-        figure = new_figure(9.6, 3.4)
+    with drawing(9.6, 3.4) as figure:
         axes = figure.subplots(1, len(table), sharey=True, squeeze=False)[0]
         for ax, (network, variants) in zip(axes, table.items()):
             for row, (percent, (colour, hatch)) in enumerate(zip(variants.values(), looks)):
@@ -114,8 +104,7 @@ def pareto(table: pd.DataFrame, caption: str = "") -> Figure:
     if table.empty:
         raise UsageError("nothing to draw: no network is in the table")
     groups = list(table.groupby("dataset", sort=False))
-    with theme():
-        figure = new_figure(9.6, 1.1 + 3.5 * len(groups))
+    with drawing(9.6, 1.1 + 3.5 * len(groups)) as figure:
         axes = figure.subplots(len(groups), len(COSTS), squeeze=False, sharey="row")
         for row, (dataset, group) in zip(axes, groups):
             for ax, (what, label) in zip(row, COSTS.items()):

@@ -1,8 +1,4 @@
-"""Draw everything that the README shows, from the results and networks that come with the package.
-
-digits_methods.csv, digits_methods, output_signs, digits_curves: the study of the digits
-cifar10_…, imagenet_…, imagenette_…: what the other two galleries list, as far as their results are in the package
-"""
+"""Draw what the README shows from the package's own results: the digits' study, and what the other galleries list."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,9 +55,8 @@ def draw_all(out: str | Path, data_dir: str | Path | None = None) -> list[Path]:
         **mistakes,
         **gallery_cifar10.drawable(gallery_imagenet.FIGURES),
     }
-    return [out / name for name in written] + [
-        path for name, figure in figures.items() for path in theme.save(figure, out, name)
-    ]
+    drawn = [path for name, figure in figures.items() for path in theme.save(figure, out, name)]
+    return [out / name for name in written] + drawn
 
 
 def check_results() -> None:
@@ -83,21 +78,14 @@ def zoo_signs(method: str) -> dict[str, LayerSigns]:
 
 def method_rows(runs: pd.DataFrame, facts: Mapping) -> list[dict]:
     """The rows of digits_methods.csv: each with all that has to be said where one of its numbers is quoted."""
-    return [
-        {
-            "method": method,
-            "title": METHODS[method].title,
-            "n": int(row["n"]),
-            "mean_percent": f"{100 * row['mean']:.2f}",
-            "std_percent": f"{100 * row['std']:.2f}" if row["n"] > 1 else "",
-            "epochs": facts["epochs"],
-            "images": facts["test_images"],
-            "data": facts["data"],
-            "hardware": hardware(facts),
-            "command": facts["command"],
-        }
-        for method, row in summary(runs).iterrows()
-    ]
+    about = {"epochs": facts["epochs"], "images": facts["test_images"], "data": facts["data"]}
+    about |= {"hardware": hardware(facts), "command": facts["command"]}
+    rows = []
+    for method, row in summary(runs).iterrows():
+        mean, std = f"{100 * row['mean']:.2f}", f"{100 * row['std']:.2f}" if row["n"] > 1 else ""
+        who = {"method": method, "title": METHODS[method].title, "n": int(row["n"])}
+        rows.append({**who, "mean_percent": mean, "std_percent": std, **about})
+    return rows
 
 
 def accuracy_notes(runs: pd.DataFrame) -> dict[str, str]:

@@ -1,16 +1,7 @@
 """The figures of the CIFAR-10 runs, each from whatever committed results there are; notebook 05 shows the same ones.
 
-    cifar10_table.csv         the paper's table beside ours
-    cifar10_ablation          every method's accuracy
-    cifar10_ablation_curves   accuracy over the epochs
-    cifar10_gradients         EDE's temperature and the weights' gradients
-    cifar10_runs              the three networks' own runs
-    cifar10_layers            sign difference of each layer
-    cifar10_signs             does accuracy follow the sign difference?
-    cifar10_confusion         confusions between classes
-    cifar10_mistakes          mistakes as pictures: needs the images
-
-:func:`one` gives each with a text for readers who don't see it, or says what is missing for it.
+``FIGURES`` lists them, but for cifar10_mistakes, which needs the images; :func:`one` gives each with a text for readers
+who don't see it, or says what is missing for it.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +15,6 @@ from ..analysis.captions import hardware, study_line
 from ..core.methods import METHODS
 from ..data.in_memory import ImageSet
 from ..errors import UsageError, unknown
-from . import gradients as gradient_plots
 from . import methods as method_plots
 from . import runs as run_plots
 from . import signs as sign_plots
@@ -42,12 +32,8 @@ class GalleryEntry:
     missing: Callable[[], str]
 
 
-def one(name: str, figures: Mapping[str, GalleryEntry] | None = None) -> tuple[Figure | None, str]:
-    """The figure ``name`` of ``figures`` (default: those here) with its text; or None and what is missing.
-
-    Raises UsageError for an unknown name.
-    """
-    figures = FIGURES if figures is None else figures
+def one(name: str, figures: Mapping[str, GalleryEntry]) -> tuple[Figure | None, str]:
+    """The figure ``name`` of ``figures`` with its text; or None and what is missing. UsageError for an unknown name."""
     if name not in figures:
         raise unknown("figure", name, figures)
     entry = figures[name]
@@ -84,7 +70,7 @@ def gradients() -> Figure:
     images = f"{table['images'].iloc[0]} test images, evenly from the whole set"
     measured = f"weights after the last epoch; gradients: {images}"
     caption = f"{study_line(facts, seeds)}\n{hardware(facts)}\n{measured}"
-    return gradient_plots.gradients_over_t(table, one, last, caption)
+    return run_plots.gradients_over_t(table, one, last, caption)
 
 
 def long_run() -> tuple[pd.DataFrame, int]:
@@ -209,10 +195,8 @@ def _said_of_signs() -> str:
     table, _ = ablation.signs_and_accuracy()
     methods = ablation.over_seeds(table)
     found = ablation.correlation(methods, "sign_difference")
-    said = (
-        "Left: a marker per run, accuracy against the mean sign difference. Right: the rank correlation of each layer."
-    )
-    return f"{said} {ablation.correlation_in_words(found, len(methods), 'methods')}"
+    said = "Left: a marker per run, accuracy against the mean sign difference. Right: the rank correlation of each "
+    return f"{said}layer. {ablation.correlation_in_words(found, len(methods), 'methods')}"
 
 
 def _said_of_runs() -> str:

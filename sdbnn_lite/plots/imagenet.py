@@ -14,7 +14,7 @@ from ..core.binarize import binarize, ede_k
 from ..errors import UsageError
 from ..training.recipe import Recipe
 from .parts import INK, SMALL, finish
-from .theme import BLACK, BLUE, GREEN, GREY, ORANGE, RED, new_figure, theme
+from .theme import BLACK, BLUE, GREEN, GREY, ORANGE, RED, drawing
 
 PALE = {GREEN: "#E3F3EC", ORANGE: "#FBEFD6", BLUE: "#DDEBF5", GREY: "#EFEFEF"}
 _LOOKS = {"stage1": (ORANGE, "s", "--"), "stage2": (BLUE, "o", "-")}
@@ -24,12 +24,8 @@ _NAMES = {"stage1": "stage 1: real weights", "stage2": "stage 2: both binary"}
 def recipe_chain(
     one: Recipe, two: Recipe, teacher: str, results: Sequence[str] = ("", ""), caption: str = ""
 ) -> Figure:
-    """The stages ``one`` and ``two`` side by side, the teacher above them, their images below.
-
-    ``teacher``: what it is and where it is from; ``results``: a line below each stage.
-    """
-    with theme():
-        figure = new_figure(8.3, 5.6)
+    """The stages side by side, the ``teacher`` above them, their images below; ``results``: a line below each stage."""
+    with drawing(8.3, 5.6) as figure:
         ax = figure.subplots()
         ax.set(xlim=(0, 100), ylim=(-1, 71))
         ax.axis("off")
@@ -92,8 +88,7 @@ def soft_targets(
 ) -> Figure:
     """One image, and beside it the probabilities of the ``classes`` that each of ``rows`` (heading -> p) gives it."""
     looks = ((GREY, ""), (GREEN, "//"), (BLUE, ""), (ORANGE, ".."))
-    with theme():
-        figure = new_figure(8.3, 3.4)
+    with drawing(8.3, 3.4) as figure:
         axes = figure.subplots(1, len(rows) + 1, width_ratios=[0.9] + [1.3] * len(rows))
         axes[0].imshow(image, cmap="gray_r", interpolation="nearest")
         axes[0].set(xticks=[], yticks=[])
@@ -118,11 +113,9 @@ def derivative(x: np.ndarray, gradient: str, t: float = 1.0) -> np.ndarray:
 
 
 def surrogate_gradients(recipes: Sequence[Recipe], caption: str = "") -> Figure:
-    """Left: the polynomial beside the clipped identity and EDE at three t. Right: the rate of ``recipes``,
-    one after the other."""
+    """Left: the polynomial, the clipped identity and EDE at three t. Right: the rates of ``recipes``, in a row."""
     x = np.linspace(-2, 2, 801)
-    with theme():
-        figure = new_figure(8.3, 4.4)
+    with drawing(8.3, 4.4) as figure:
         left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
         left.plot(x, derivative(x, "polynomial"), color=RED, lw=2.8, label="polynomial (activations)")
         left.plot(x, derivative(x, "ste"), color=BLACK, lw=1.8, ls="-.", label="clipped identity (weights)")
@@ -153,8 +146,7 @@ def stage_profile(signs: pd.DataFrame, caption: str = "") -> Figure:
     parts = [part for part in _LOOKS if part in set(signs["part"])]
     if not parts:
         raise UsageError("signs: neither stage1 nor stage2 is in the table")
-    with theme():
-        figure = new_figure(8.3, 5.6)
+    with drawing(8.3, 5.6) as figure:
         top, bottom = figure.subplots(2, 1, sharex=True)
         for part in parts:
             mine, (colour, marker, style) = signs[signs["part"] == part], _LOOKS[part]
@@ -179,8 +171,7 @@ def plan_hours(
     way of reading in ``cores`` needs to keep them fed; all scales are logarithmic."""
     looks = ((GREY, ":", "v"), (BLUE, "-", "o"), (GREY, "--", "^"))
     ways = ((ORANGE, "--", "s"), (RED, ":", "D"), (GREEN, "-", "o"))
-    with theme():
-        figure = new_figure(8.3, 4.9)
+    with drawing(8.3, 4.9) as figure:
         left, right = figure.subplots(1, 2)
         for ax, lines, styles in ((left, bands, looks), (right, cores, ways)):
             for (name, values), (colour, style, marker) in zip(lines.items(), styles):

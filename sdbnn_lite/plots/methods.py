@@ -14,8 +14,8 @@ from ..core import signs
 from ..core.methods import METHODS
 from ..core.record import LayerSigns
 from ..errors import UsageError
-from .parts import INK, SMALL, EndNames, chosen_methods, curve, finish, name_ends, note
-from .theme import BLACK, COLOURS, GREY, MINUS, PLUS, new_figure, theme
+from .parts import INK, SMALL, EndNames, chosen_methods, curve, fill, finish, name_ends, note
+from .theme import BLACK, COLOURS, GREY, MINUS, PLUS, drawing
 
 STACK_BINS = 40  # dots within 2.5 points of a share stand on each other
 
@@ -34,8 +34,7 @@ def method_table(runs: pd.DataFrame, facts: Mapping, title: str = "", more: str 
     """
     methods = chosen_methods(runs["method"])
     table = summary(runs) * [1, 100, 100]
-    with theme():
-        figure = new_figure(8.3, 1.7 + 0.38 * len(methods))
+    with drawing(8.3, 1.7 + 0.38 * len(methods)) as figure:
         ax = figure.subplots()
         for row, method in enumerate(methods):
             percent = 100 * runs.loc[runs["method"] == method, "test_accuracy"].to_numpy()
@@ -66,8 +65,7 @@ def output_signs(
 ) -> Figure:
     """How often each output channel says +1, per layer, method under method; every dot is one channel.
 
-    ``net_signs``: method -> layer -> what ``record_signs`` gave. ``notes`` stand under the methods' names, instead of
-    what the method does; ``caption`` below it all.
+    ``net_signs``: method -> layer -> what ``record_signs`` gave. ``notes`` stand in place of what each method does.
     """
     methods = chosen_methods(net_signs)
     layers = net_signs[methods[0]]
@@ -101,17 +99,13 @@ def sign_summary(layers: Mapping[str, LayerSigns]) -> Figure:
 def _share_rows(
     rows: Mapping[str, Mapping[str, np.ndarray]], titles: Mapping[str, str], title: str, xlabel: str, caption: str = ""
 ) -> Figure:
-    """A column per layer, a row per label: the channels' shares of +1 as stacks of dots, with their mean entropy.
-
-    Two layers stand side by side, more of them below.
-    """
+    """A panel per layer, two side by side, a row per label: shares of +1 as stacks of dots, with their mean entropy."""
     columns = min(len(titles), 2)
     bands = -(-len(titles) // columns)
     tallest = 1 + max(_stack(shares[layer])[1].max() for shares in rows.values() for layer in titles)
-    with theme():
-        figure = new_figure(8.3, 0.9 + bands * (0.7 + 0.68 * len(rows)))
+    with drawing(8.3, 0.9 + bands * (0.7 + 0.68 * len(rows))) as figure:
         grid = figure.subplots(bands, columns, sharex=True, sharey=True, squeeze=False)
-        for ax, (layer, heading) in zip(grid.flat, titles.items()):
+        for ax, (layer, heading) in fill(grid, titles.items()):
             ax.axvline(50, color=BLACK, lw=1.2, ls=(0, (4, 3)), zorder=1)
             note(ax, len(rows) - 0.02, "entropy", color=INK, va="top")
             for number, shares in enumerate(rows.values()):
@@ -125,8 +119,6 @@ def _share_rows(
                 label.set_horizontalalignment(side)  # else neighbouring layers' labels would meet
             ax.grid(axis="y", visible=False)
             ax.tick_params(labelbottom=True)
-        for ax in grid.flat[len(titles) :]:
-            ax.remove()
         for ax in grid[-1]:
             ax.set_xlabel(xlabel)
         return finish(figure, title, caption)
@@ -161,9 +153,8 @@ def _share_row(ax: Axes, baseline: float, shares: np.ndarray, tallest: int) -> N
 def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None) -> Figure:
     """Test accuracy after each epoch: the mean over the seeds as a line, their range as a band, a label at its end.
 
-    ``epochs`` has a row per run and epoch (``method``, ``seed``, ``epoch``, ``test_accuracy`` from 0 to 1); more than
-    six methods are hard to tell apart. The axis goes between multiples of 5 %: nothing lies above it, below it only
-    first epochs (a tenth of the points at most).
+    ``epochs`` has a row per run and epoch; more than six methods are hard to tell apart. The axis goes between
+    multiples of 5 %: nothing lies above it, below it only first epochs (a tenth of the points at most).
     """
     methods = chosen_methods(epochs["method"])
     percent = epochs.assign(percent=100 * epochs["test_accuracy"]).groupby(["method", "epoch"])["percent"]
@@ -171,8 +162,7 @@ def learning_curves(epochs: pd.DataFrame, facts: Mapping | None = None) -> Figur
     last = int(epochs["epoch"].max())
     ends = {m: table.loc[m, "mean"].iloc[-1] for m in methods}
     bottom, top = _limits(table, min(ends.values()))
-    with theme():
-        figure = new_figure(8.3, 4.8)
+    with drawing(8.3, 4.8) as figure:
         ax = figure.subplots()
         for number, method in enumerate(methods):
             curve(ax, table.loc[method], method, slice(number, None, max(last // 6, 1)), label=method)

@@ -1,8 +1,9 @@
 """What several figures are made of: title, caption, notes; lines with bands and markers; names at the lines' ends."""
 
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,11 +78,17 @@ def with_legend(figure: Figure, bands: int, columns: int, **options) -> tuple[np
     return grid[:-1], below
 
 
+def fill(grid: np.ndarray, items: Collection) -> Iterator[tuple[Axes, Any]]:
+    """The axes of ``grid``, row by row, each with one of ``items``; axes that are left over are removed."""
+    for ax in grid.flat[len(items) :]:
+        ax.remove()
+    return zip(grid.flat, items)
+
+
 def finish(figure: Figure, title: str, caption: str = "") -> Figure:
     """Write what is seen above and what it was measured on below, and lay the figure out once and for all.
 
-    Call it inside ``theme()``. Ticks are made at the first draw, and each further draw would move things a little: a
-    PNG would depend on what was drawn before it.
+    Call it inside ``drawing``. Each draw moves the ticks a little: a PNG would depend on what was drawn before it.
     """
     figure.suptitle(title, x=0.01, ha="left", weight="bold", size=13)
     if caption:

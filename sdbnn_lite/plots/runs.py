@@ -1,4 +1,4 @@
-"""Figures of single runs, for notebooks 05 and 06: data in, ``Figure`` out."""
+"""Figures of runs, for notebooks 05 and 06, of what they reach, mistake and learn from: data in, ``Figure`` out."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,12 +7,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from ..analysis.ede_gradients import over_layers
+from ..core.methods import METHODS
 from ..errors import UsageError
-from .parts import INK, SMALL, finish, note, with_legend
-from .theme import BLACK, BLUE, ORANGE, new_figure, theme
+from .parts import INK, RIM, SMALL, fill, finish, note, spread_out, with_legend
+from .theme import BLACK, BLUE, COLOURS, MARKERS, ORANGE, drawing
 
+STEPS = (1.0, 2.0, 5.0, 10.0)  # of EDE's t, whose gradients are drawn layer by layer
+_SHADES = ("#9ECAE1", "#4292C6", "#08519C", BLACK)
 _HEAT = LinearSegmentedColormap.from_list("mistakes", ["#FFFFFF", "#F6C58F"])  # dark text can be read on all of it
 
 
@@ -34,17 +38,14 @@ def run_curves(
     low = 100 * min(log["test_accuracy"].quantile(0.1) for log in logs)
     reached = (100 * log[["test_accuracy", "train_accuracy"]].max().max() for log in logs)
     high = max([*reached, *filter(None, papers)])
-    with theme():
-        figure = new_figure(8.3, 1.6 + 2.9 * bands)
+    with drawing(8.3, 1.6 + 2.9 * bands) as figure:
         grid, below = with_legend(figure, bands, columns, sharey=True)
-        for ax, (heading, (log, paper)) in zip(grid.flat, runs.items()):
+        for ax, (heading, (log, paper)) in fill(grid, runs.items()):
             _run_panel(ax, log, paper)
             percent = 100 * log["test_accuracy"]
             ends = f"last {percent.iloc[-1]:.2f} %, best {percent.max():.2f} %"
             ax.set_title(f"{heading}\n{ends}", size=SMALL + 0.5)
             ax.set(xlabel="epoch", ylim=(10 * np.floor(low / 10), min(high + 2, 101)))
-        for ax in grid.flat[len(runs) :]:
-            ax.remove()
         for row in grid:
             row[0].set_ylabel("accuracy (%)")
         below.legend(*grid.flat[0].get_legend_handles_labels(), loc="center", ncols=3, fontsize=SMALL, frameon=False)
@@ -73,8 +74,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str, cap
     if counts.shape != (len(classes), len(classes)) or (counts < 0).any():
         raise UsageError(f"counts: shape {counts.shape} given, ({len(classes)}, {len(classes)}) needed, none below 0")
     wrong = counts * (1 - np.eye(len(classes), dtype=int))
-    with theme():
-        figure = new_figure(8.3, 7.0)
+    with drawing(8.3, 7.0) as figure:
         ax = figure.subplots()
         ax.imshow(wrong, cmap=_HEAT, vmin=0, vmax=max(wrong.max(), 1), aspect="auto")
         for (i, j), n in np.ndenumerate(counts):
@@ -115,16 +115,70 @@ def mistakes(
         raise UsageError(f"{len(images)} images and {len(table)} rows given: as many of both are needed, at least one")
     columns = min(columns, len(table))
     bands = -(-len(table) // columns)
-    with theme():
-        figure = new_figure(8.3, 0.9 + 1.95 * bands)
+    with drawing(8.3, 0.9 + 1.95 * bands) as figure:
         grid = figure.subplots(bands, columns, squeeze=False)
-        for ax, picture, row in zip(grid.flat, images, table.itertuples()):
+        for ax, (picture, row) in fill(grid, list(zip(images, table.itertuples()))):
             ax.imshow(picture, interpolation="nearest")
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
             ax.set_title(classes[row.true], size=SMALL + 0.5, loc="left")
             surely = "> 99.9 %" if row.p_predicted > 0.999 else f"{100 * row.p_predicted:.1f} %"
             ax.set_xlabel(f"“{classes[row.predicted]}”\n{surely}", size=SMALL, loc="left", color=BLACK)
-        for ax in grid.flat[len(table) :]:
-            ax.remove()
         return finish(figure, title, caption)
+
+
+def gradients_over_t(table: pd.DataFrame, one: str, last_t: float, caption: str = "") -> Figure:
+    """Left: the relative gradient |dL/dW|/|W| against t, a line per method. Right: layer by layer in ``one`` of them.
+
+    ``table`` is final_gradients.csv's; ``last_t`` is where the runs' schedule ended. Both scales are logarithmic.
+    """
+    if one not in set(table["method"]):
+        raise UsageError(f"one={one!r}: not in the table, which has {', '.join(table['method'].unique())}")
+    methods = [m for m in METHODS if m in set(table["method"])]
+    with drawing(8.3, 5.4) as figure:
+        ((left, right),), below = with_legend(figure, 1, 2)
+        _gradients_by_method(left, table, methods, last_t)
+        _gradients_by_layer(right, table[table["method"] == one])
+        right.set_title(f"{METHODS[one].short}: layer by layer", size=11)
+        below.legend(*left.get_legend_handles_labels(), loc="center", ncols=5, fontsize=SMALL, frameon=False)
+        return finish(figure, "What EDE's late temperatures do to the weights' gradients", caption)
+
+
+def _gradients_by_method(ax: Axes, table: pd.DataFrame, methods: Sequence[str], last_t: float) -> None:
+    means = over_layers(table).groupby(["method", "t"])["relative"].mean()
+    for method in methods:
+        curve = means.loc[method]
+        ax.plot(curve.index, curve, color=COLOURS[method], lw=1.8, path_effects=RIM)
+        ax.plot(curve.index, curve, MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8, ms=7, clip_on=False,
+                label=METHODS[method].short)  # fmt: skip
+    ax.axvline(last_t, color=INK, lw=1.4, ls=(0, (4, 3)))
+    ax.annotate("last epoch", (last_t, 0.97), (-5, 0), ("data", "axes fraction"), "offset points", ha="right", va="top",
+                size=SMALL, color=INK)  # fmt: skip
+    _logarithmic(ax, "xy")
+    ax.set(xlabel="EDE's temperature t", ylabel="gradient of the latent weights,\nrelative to the weights")
+    ax.set_title("all binary layers, a line per method", size=11)
+
+
+def _gradients_by_layer(ax: Axes, table: pd.DataFrame) -> None:
+    names = list(table["layer"].unique())
+    relative = (table["gradient"] / table["weight"]).groupby([table["t"], table["layer"]]).mean()
+    places = np.arange(1, len(names) + 1)
+    _logarithmic(ax, "y")
+    low, high = relative.min() / 2, 3 * relative.max()
+    ax.set_ylim(low, high)
+    starts = np.log(relative.loc[list(STEPS), names[0]].to_numpy() / low) / np.log(high / low)
+    heights = spread_out(starts + 0.035, 0.075, 0.02, 0.97)  # of the labels, a little above the lines' left ends
+    for t, shade, height in zip(STEPS, _SHADES, heights, strict=True):
+        ax.plot(places, relative.loc[t].reindex(names), color=shade, lw=2, path_effects=RIM if t == STEPS[0] else None)
+        ax.annotate(f"t = {t:g}", (0, height), (6, 0), "axes fraction", "offset points", size=SMALL, color=BLACK)
+    ax.set(xlim=(1, len(names)), xticks=places[:: 1 + len(places) // 10])
+    ax.set_xlabel("binary layer; gradients come from the right")
+
+
+def _logarithmic(ax: Axes, axes: str) -> None:
+    """Logarithmic ``axes`` ("x", "y" or both) whose ticks are plain numbers."""
+    for axis in axes:
+        getattr(ax, f"set_{axis}scale")("log")
+        ticks = getattr(ax, f"{axis}axis")
+        ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ticks.set_minor_formatter(NullFormatter())

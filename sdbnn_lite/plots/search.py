@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..errors import UsageError
-from .parts import SMALL, finish, with_legend
-from .theme import BLACK, BLUE, ORANGE, new_figure, theme
+from .parts import SMALL, fill, finish, with_legend
+from .theme import BLACK, BLUE, ORANGE, drawing
 
 
 def settings_tried(trials: pd.DataFrame, scales: Mapping[str, str], title: str, caption: str = "") -> Figure:
@@ -22,13 +22,10 @@ def settings_tried(trials: pd.DataFrame, scales: Mapping[str, str], title: str, 
         raise UsageError(f"{len(trials)} trials of {len(scales)} settings given: at least one of both is needed")
     columns = min(3, len(scales))
     bands = -(-len(scales) // columns)
-    with theme():
-        figure = new_figure(8.3, 1.6 + 2.4 * bands)
+    with drawing(8.3, 1.6 + 2.4 * bands) as figure:
         grid, below = with_legend(figure, bands, columns, sharey=True)
-        for ax, (name, scale) in zip(grid.flat, scales.items()):
+        for ax, (name, scale) in fill(grid, scales.items()):
             _panel(ax, trials, name, scale)
-        for ax in grid.flat[len(scales) :]:
-            ax.remove()
         for row in grid:
             row[0].set_ylabel("validation accuracy (%)")
         below.legend(*grid.flat[0].get_legend_handles_labels(), loc="center", ncols=3, fontsize=SMALL, frameon=False)

@@ -13,8 +13,20 @@ from scipy import stats
 from ..analysis.rank_test import FEWEST, RankTest, rank_correlation
 from ..core.methods import METHODS
 from ..errors import UsageError
-from .parts import INK, SMALL, EndNames, axis_label, chosen_methods, curve, finish, name_ends, run_markers, with_legend
-from .theme import BLACK, BLUE, COLOURS, GREY, RED, new_figure, theme
+from .parts import (
+    INK,
+    SMALL,
+    EndNames,
+    axis_label,
+    chosen_methods,
+    curve,
+    fill,
+    finish,
+    name_ends,
+    run_markers,
+    with_legend,
+)
+from .theme import BLACK, BLUE, COLOURS, GREY, RED, drawing
 
 POINTS = 256  # of a density
 THIN_RIM = [patheffects.withStroke(linewidth=2.6, foreground=BLACK)]
@@ -37,18 +49,17 @@ def density(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np
 def ridges(panels: Mapping[str, tuple[str, float, float, Mapping[str, np.ndarray]]], title: str) -> Figure:
     """A panel per entry, two side by side; in it a row per method: density, a tick per channel, mean in numbers.
 
-    ``panels``: heading -> (axis label with its unit, low end, high end, method -> a value per channel). All densities
-    are drawn equally tall, so that wide ones stay visible.
+    ``panels``: heading -> (axis label, low end, high end, method -> a value per channel). All densities are equally
+    tall, so that wide ones stay visible.
     """
     if not panels:
         raise UsageError("panels: empty; at least one is needed")
     methods = list(next(iter(panels.values()))[3])
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    with theme():
-        figure = new_figure(9.6, 0.6 + rows * (1.0 + 0.47 * len(methods)))
+    with drawing(9.6, 0.6 + rows * (1.0 + 0.47 * len(methods))) as figure:
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
-        for ax, (heading, (label, low, high, values)) in zip(grid.flat, panels.items()):
+        for ax, (heading, (label, low, high, values)) in fill(grid, panels.items()):
             for row, method in enumerate(methods[::-1]):
                 _ridge(ax, row, values[method], low, high, COLOURS[method])
             ax.set_title(heading, size=11)
@@ -56,8 +67,6 @@ def ridges(panels: Mapping[str, tuple[str, float, float, Mapping[str, np.ndarray
             ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             ax.set_yticks(range(len(methods)), [METHODS[m].short for m in methods[::-1]])
             ax.grid(axis="y", visible=False)
-        for ax in grid.flat[len(panels) :]:
-            ax.remove()
         figure.suptitle(title, x=0.01, ha="left", weight="bold", size=12)
     return figure
 
@@ -81,8 +90,7 @@ def over_epochs(signs: pd.DataFrame, methods: Sequence[str], measure: str = "ent
     label = f"mean {axis_label(measure)}"
     methods = chosen_methods(signs["method"], methods, all_needed=True)
     layers, last = list(signs["layer"].unique()), int(signs["epoch"].max())
-    with theme():
-        figure = new_figure(9.6, 4.6)
+    with drawing(9.6, 4.6) as figure:
         axes = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0]
         table = signs.groupby(["layer", "method", "epoch"])[measure].agg(["min", "mean", "max"])
         shown = table[table.index.get_level_values("method").isin(methods)]
@@ -118,8 +126,7 @@ def against_accuracy(table: pd.DataFrame, measure: str = "entropy") -> Figure:
     label = f"mean {axis_label(measure)}"
     methods = chosen_methods(table["method"])
     layers = list(table["layer"].unique())
-    with theme():
-        figure = new_figure(9.6, 4.9)
+    with drawing(9.6, 4.9) as figure:
         axes = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0]
         for ax, layer in zip(axes, layers):
             rows = table[table["layer"] == layer]
@@ -136,16 +143,14 @@ def against_accuracy(table: pd.DataFrame, measure: str = "entropy") -> Figure:
 def layer_profile(
     table: pd.DataFrame, methods: Sequence[str], measures: Sequence[str] = ("sign_difference",), caption: str = ""
 ) -> Figure:
-    """A panel per measure: its mean over the seeds in each layer, from the first to the last, a line per method.
+    """A panel per measure: its mean over the seeds in each layer, a line per method; a band is the seeds' range.
 
-    ``table`` has a row per ``method``, ``seed`` and ``layer`` (in the network's order); a band is the seeds' range.
-    Methods that the table lacks are left out.
+    ``table`` has a row per ``method``, ``seed`` and ``layer``, in the network's order; methods it lacks are left out.
     """
     methods = chosen_methods(table["method"], methods)
     labels = [axis_label(measure) for measure in measures]
     layers = list(table["layer"].unique())
-    with theme():
-        figure = new_figure(8.3, 1.2 + 3.1 * len(measures))
+    with drawing(8.3, 1.2 + 3.1 * len(measures)) as figure:
         axes = figure.subplots(len(measures), 1, squeeze=False)[:, 0]
         for ax, measure, label in zip(axes, measures, labels):
             grouped = table.groupby(["method", "layer"])[measure].agg(["min", "mean", "max"])
@@ -175,11 +180,7 @@ def _stages(ax: Axes, layers: Sequence[str]) -> bool:
 
 
 def signs_against_accuracy(
-    runs: pd.DataFrame,
-    layers: pd.DataFrame,
-    found: RankTest | None,
-    measure: str = "sign_difference",
-    caption: str = "",
+    runs: pd.DataFrame, layers: pd.DataFrame, found: RankTest | None, measure: str, caption: str = ""
 ) -> Figure:
     """Left: every run's accuracy against its ``measure``, mean over the layers. Right: rho of each layer over methods.
 
@@ -187,8 +188,7 @@ def signs_against_accuracy(
     methods) gave. The grey band is what so few methods can't tell from chance.
     """
     methods = chosen_methods(runs["method"])
-    with theme():
-        figure = new_figure(8.3, 5.2)
+    with drawing(8.3, 5.2) as figure:
         ((left, right),), below = with_legend(figure, 1, 2)
         run_markers(left, runs, methods, measure)
         left.set(xlabel=f"{axis_label(measure)},\nmean over the layers", ylabel="test accuracy (%)")
