@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 
-from .commands import converting, drawing, measuring, publishing, scoring, searching, training
+from .commands import converting, measuring, publishing, scoring, searching, training
 from .commands.options import add_to
 from .errors import RunError, UsageError
 
@@ -17,7 +17,7 @@ Train one:   sdbnn-lite train digits     under a minute on a laptop
 """
 
 COMMANDS = (
-    drawing.run_walkthrough,
+    publishing.run_walkthrough,
     training.run_train,
     training.run_study,
     searching.run_search,
@@ -27,7 +27,7 @@ COMMANDS = (
     publishing.run_publish,
     converting.run_import_original,
     converting.run_export_onnx,
-    drawing.run_figures,
+    publishing.run_figures,
     measuring.run_bench,
 )
 RESUMABLE = ("study", "search", "walkthrough", "pack-images")  # started again, these keep what is done

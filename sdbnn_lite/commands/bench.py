@@ -1,12 +1,8 @@
-"""``sdbnn-lite bench``: how long things take on this machine. A new measurement is one more entry in ``BENCHES``.
-
-A measurement gives rows, dictionaries with the same keys; what they were measured on stands beside them.
-"""
+"""``sdbnn-lite bench``: how long things take on this machine. A new measurement is one more entry in ``BENCHES``."""
 
 import importlib.metadata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,9 +18,8 @@ THREADS = 2  # torch's, as in the notebooks
 PACKAGES = ("matplotlib", "ipywidgets")  # whose versions matter here, besides those that describe_machine names
 
 
-@dataclass(frozen=True)
-class Bench:
-    """One measurement: ``run() -> rows``, and the headline of its table."""
+class Bench(NamedTuple):
+    """One measurement: the headline of its table, and what gives its rows, dictionaries with the same keys."""
 
     title: str
     run: Callable[[], list[dict[str, Any]]]
@@ -59,9 +54,6 @@ BENCHES = {
     "packed": Bench("Bit-packed: milliseconds beside torch's best float32; ratios: median (10th-90th)", bench_packed),
     "explorers": Bench(f"Explorers: one control moved to picture and sentence; goal {GOAL_MS} ms", bench_explorers),
 }
-
-
-# --- text ------------------------------------------------------------------------------------------------------------
 
 
 def _aligned(rows: list[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""``publish``: a finished run goes into the package."""
+"""``publish``, ``figures`` and ``walkthrough``: a run goes into the package; pictures and notebooks show it."""
 
 import argparse
 import os
@@ -43,3 +43,23 @@ def run_publish(args: argparse.Namespace) -> None:
     )
     network = "network and card: none (--tables-only)" if args.tables_only else f"network and card: {to.zoo}"
     print(f"{network}    tables: {to.results / name}")
+
+
+@command(
+    option("--out", default="figures", metavar="DIR", help="where to (default: %(default)s)"),
+    option("--data", metavar="DIR", help="with the images: the pictures that show some of them too"),
+)
+def run_figures(args: argparse.Namespace) -> None:
+    """Draw the figures again from the committed results."""
+    from ..plots.gallery import draw_all
+
+    for path in draw_all(args.out, args.data):
+        print(path)
+
+
+@command(option("--out", default="walkthrough", metavar="DIR", help="where to (default: %(default)s)"))
+def run_walkthrough(args: argparse.Namespace) -> None:
+    """Run the whole notebook chain on embedded images, draw the figures."""
+    from ..pages.walkthrough import walk
+
+    walk(args.out)

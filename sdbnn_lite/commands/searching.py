@@ -1,7 +1,6 @@
 """``search``: which settings of a recipe reach the highest accuracy on held-out training images."""
 
 import argparse
-from collections import Counter
 from pathlib import Path
 
 from .options import METHOD, QUIET, READING, command, option
@@ -82,5 +81,5 @@ def draw(search, table) -> None:
 
 def describe_counts(table) -> str:
     """How many trials there are in each state."""
-    counts = [f"{number} {state}" for state, number in sorted(Counter(table["state"]).items())]
-    return f"{len(table)} trials: {', '.join(counts)}"
+    counts = table["state"].value_counts().sort_index()
+    return f"{len(table)} trials: {', '.join(f'{number} {state}' for state, number in counts.items())}"
