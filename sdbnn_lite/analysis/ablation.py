@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.methods import METHODS
-from .captions import seed_counts
+from .captions import span
 from .cifar10 import TITLES
 from .final_signs import last_signs
 from .rank_test import FEWEST, RankTest, rank_test
@@ -45,7 +45,7 @@ def not_ready() -> str:
 
 def missing(runs: pd.DataFrame) -> tuple[list[str], list[str]]:
     """The planned methods that ``runs`` lacks, and those with fewer than ``SEEDS`` seeds."""
-    seeds = {method: runs.loc[runs["method"] == method, "seed"].nunique() for method in PLANNED}
+    seeds = runs.groupby("method")["seed"].nunique().reindex(PLANNED, fill_value=0)
     return [m for m, n in seeds.items() if not n], [m for m, n in seeds.items() if 0 < n < SEEDS]
 
 
@@ -56,7 +56,7 @@ def means_in_words() -> str:
     means, facts = summary(read_study(STUDY)), study_facts(STUDY)
     ordered = means.sort_values("mean", ascending=False).itertuples()
     said = ", ".join(f"{METHODS[row.Index].short} {100 * row.mean:.1f}" for row in ordered)
-    length = f"{TITLES[facts['network']]}, {facts['epochs']} epochs, n = {seed_counts(means['n'])} each"
+    length = f"{TITLES[facts['network']]}, {facts['epochs']} epochs, n = {span(means['n'])} each"
     return f"At equal length ({length}) the methods reach {said} %."
 
 
@@ -149,8 +149,7 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def layer_rows(table: pd.DataFrame) -> list[tuple]:
-    """A row per method: its name, seeds, entropy and sign difference (means over the layers), the latter in the first
-    and in the last layer."""
+    """A row per method: name, seeds, mean entropy and sign difference, the latter in the first and the last layer."""
     rows = []
     for method in over_seeds(table).index:
         seen = table[table["method"] == method]
@@ -176,10 +175,7 @@ def by_layer(table: pd.DataFrame, measure: str) -> pd.DataFrame:
 
 
 def correlation_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    """For both measures, over methods and over runs: measure, over how many, rho, p, and the |rho| that p < 0.05 needs.
-
-    Means over the layers; "-" where there are too few.
-    """
+    """Measure, over how many methods or runs, rho, p, and the |rho| that p < 0.05 needs; "-" where they are too few."""
     rows = []
     for measure in ("sign_difference", "entropy"):
         for over, points in (("methods", over_seeds(table)), ("runs", over_layers(table))):

@@ -1,6 +1,8 @@
-"""What a result was measured on, in the words of a caption."""
+"""What a result was measured on, in the words of a caption; runs that differ in nothing but the seed, as one row."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+import pandas as pd
 
 from ..system.machine import processor
 
@@ -15,14 +17,53 @@ def hardware(facts: Mapping) -> str:
     return ", then ".join(names).replace("(R)", "").replace("(TM)", "") + others
 
 
-def seed_counts(n: Sequence[int]) -> str:
-    """The smallest and the largest of ``n``, or the one number that all are."""
-    return " to ".join(dict.fromkeys((f"{min(n):.0f}", f"{max(n):.0f}")))
+def span(values: Sequence[float], digits: int = 0) -> str:
+    """The smallest and the largest of ``values``, or the one number that all are."""
+    return " to ".join(dict.fromkeys(f"{end:,.{digits}f}" for end in (min(values), max(values))))
 
 
 def study_line(facts: Mapping, n: Sequence[int]) -> str:
     """Data set, network, epochs, number of seeds and test images of a study's figure."""
     return (
-        f"{facts['data']}; {facts['network']}, {facts['epochs']} epochs, n = {seed_counts(n)}; "
+        f"{facts['data']}; {facts['network']}, {facts['epochs']} epochs, n = {span(n)}; "
         f"last epoch, all {facts['test_images']:,} test images"
     )
+
+
+def settings(facts: Mapping, keys: Sequence[str]) -> dict:
+    """What ``facts`` say of ``keys``, ready for grouping: lists as tuples."""
+    return {key: tuple(facts[key]) if isinstance(facts[key], list) else facts[key] for key in keys}
+
+
+def groups(
+    runs: pd.DataFrame, same: Sequence[str], joined: Sequence[str], sort: bool = False
+) -> Iterator[tuple[dict, pd.DataFrame]]:
+    """Each group of ``runs`` that are equal in the columns ``same``, as (row, runs), in order of appearance or sorted.
+
+    The row holds those columns, n, and of each column ``joined`` its different texts.
+    """
+    for _, group in runs.groupby(list(same), sort=sort, dropna=False):
+        texts = {key: "; ".join(dict.fromkeys(group[key])) for key in joined}
+        yield {**{key: group[key].iloc[0] for key in same}, "n": len(group), **texts}, group
+
+
+def mean_std(values: pd.Series, prefix: str = "") -> dict[str, float]:
+    """Mean and sample standard deviation, NaN for one seed, as columns."""
+    return {f"{prefix}mean": values.mean(), f"{prefix}std": values.std()}
+
+
+def in_percent(mean: float, std: float, digits: int = 2) -> str:
+    """As "84.12 ± 0.20 %", or "84.12 %" where there is one seed."""
+    return f"{mean:.{digits}f} %" if pd.isna(std) else f"{mean:.{digits}f} ± {std:.{digits}f} %"
+
+
+def image_counts(rows: pd.DataFrame) -> str:
+    """How many images each row was scored on."""
+    return " or ".join(f"{n:,.0f}" for n in rows["test_images"].unique())
+
+
+def measured_on(rows: pd.DataFrame, images: str) -> str:
+    """Data sets, protocol, how many ``images`` (test images, ...) and what the spread means, of rows with n > 0."""
+    data = " and ".join(rows["data"].unique())
+    spread = "mean ± standard deviation over n seeds" if rows["n"].max() > 1 else "n = 1: a single seed, no spread"
+    return f"{data}, last epoch, all {image_counts(rows)} {images}, {spread}."

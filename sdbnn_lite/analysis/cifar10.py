@@ -11,8 +11,7 @@ import pandas as pd
 from ..system.text import markdown_table
 from ..training.recipes import RECIPES
 from . import tables
-from .captions import hardware
-from .seeds import groups, image_counts, in_percent, mean_std, measured_on, settings
+from .captions import groups, hardware, image_counts, in_percent, mean_std, measured_on, settings
 
 DATASET = "cifar10"
 STUDY = "cifar10-resnet20"  # the ablation; its sdbnn runs are in the table too
@@ -160,10 +159,7 @@ def protocol_in_words(rows: pd.DataFrame) -> str:
 
 
 def fit_in_words(name: str) -> str:
-    """How well a published run fits its training images in its last epoch, beside the test images.
-
-    Training images are counted as they come, augmented, while the weights still change.
-    """
+    """How well a published run fits its training images, as they came in its last epoch, beside the test images."""
     run, last = tables.published_runs(DATASET)[name], tables.run_log(name).iloc[-1]
     train, test = 100 * last["train_accuracy"], 100 * last["test_accuracy"]
     if test >= train:

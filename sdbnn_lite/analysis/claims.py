@@ -1,18 +1,20 @@
 """The paper's five claims, each beside what we measured: live, from the trained networks and tables in the package.
 
-Whatever a sentence here says comes from a number that was just computed; a Claim carries both, so that notebooks and
-tests can assert the numbers.
+What the paper says stands in claims.toml. Whatever our sentences say comes from a number that was just computed; a
+Claim carries both, so that notebooks and tests can assert the numbers.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import kruskal, norm
+from torch.nn.modules.module import register_module_forward_pre_hook
 
-from ..core.layers import binary_layers
+from ..core.layers import BinaryConv2d, binary_layers
 from ..core.methods import METHODS
 from ..core.models import BinaryNet, build
 from ..core.record import LayerSigns, record_signs
@@ -21,10 +23,11 @@ from ..data.sets import digit_images
 from ..errors import UsageError
 from ..system.devices import one_thread
 from ..system.text import markdown_table
+from ..training.recipes import tomllib
 from ..weights import zoo
 from . import ablation, cifar10
 from . import imagenet as imagenet_results
-from .seeds import in_percent
+from .captions import in_percent
 from .tables import read_study, study_facts, summary
 
 YES, PARTLY, NO, UNDECIDED = VERDICTS = ("yes", "partly", "no", "not decided here")
@@ -44,14 +47,19 @@ class Claim:
     number: int  # 1 to 5
     claim: str  # what the paper says, in our words
     paper: str  # the paper's own figure or wording for it
+    where: str  # the notebook in which to see it
     measured: str  # what we measured: data set, epochs and n in the sentence
     holds: str  # one of ``VERDICTS``
-    where: str  # the notebook in which to see it
     numbers: Mapping[str, float]  # what ``measured`` is made of, to be asserted
 
     def __post_init__(self) -> None:
         if self.holds not in VERDICTS:
             raise UsageError(f"holds={self.holds!r}: choose one of {', '.join(VERDICTS)}")
+
+
+def _claim(number: int, measured: str, holds: str, numbers: Mapping[str, float]) -> Claim:
+    said = tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))
+    return Claim(number, **said[str(number)], measured=measured, holds=holds, numbers=numbers)
 
 
 def measure() -> list[Claim]:
@@ -91,14 +99,11 @@ def _scaling(nets: Nets, recorded: Recorded, images: int, about: str) -> Claim:
         factors = {m: torch.cat([layer.scale() for layer in binary_layers(nets[m]).values()]) for m in SCALED}
     names = {m: METHODS[m].short for m in SCALED}
     ones = [f" ({names[m]}'s are all 1)" for m, s in factors.items() if (s == 1).all()]
-    return Claim(
+    return _claim(
         1,
-        "Scaling factors are positive, so they never change a sign and add nothing to binary features.",
-        "an argument, no figure",
         f"The factors of {', '.join(names.values())}{''.join(ones)} change {flips:,} of {outputs:,} output signs "
         f"({about}, {images} test images, n = 1 seed each).",
         YES if flips == 0 else NO,
-        "01_sign_distribution_problem.ipynb",
         {"flips": flips, "outputs": outputs, "smallest_factor": min(s.min().item() for s in factors.values())},
     )
 
@@ -115,31 +120,21 @@ def predicted_share(w: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def _distribution(nets: Nets, recorded: Recorded, images: int, about: str) -> Claim:
-    fits, every = [], [seen for method in nets for seen in recorded[method].values()]
+    every = [seen for method in nets for seen in recorded[method].values()]
     weights = [layer.binary_weight().detach().numpy() for net in nets.values() for layer in binary_layers(net).values()]
     fits = [np.corrcoef(predicted_share(w, seen.input_after), seen.output)[0, 1] for w, seen in zip(weights, every)]
     entropies, dead = np.concatenate([seen.entropy for seen in every]), sum(int(seen.dead.sum()) for seen in every)
-    numbers = {
-        "layers": len(fits),
-        "channels": len(entropies),
-        "r_lowest": float(min(fits)),
-        "r_median": float(np.median(fits)),
-        "r_highest": float(max(fits)),
-        "dead": dead,
-        "below_half_a_bit": int((entropies < 0.5).sum()),
-    }
-    return Claim(
+    numbers = {"layers": len(fits), "channels": len(entropies)}
+    numbers |= {"r_lowest": float(min(fits)), "r_median": float(np.median(fits)), "r_highest": float(max(fits))}
+    numbers |= {"dead": dead, "below_half_a_bit": int((entropies < 0.5).sum())}
+    return _claim(
         2,
-        "How the +1s and −1s of inputs and weights are distributed decides an output's sign; "
-        "a channel with nearly always the same sign says nothing.",
-        "an argument, no figure",
         f"Each channel's share of +1, predicted from the shares of its inputs and its weights as if inputs were "
         f"independent, follows the measured one: r = {min(fits):.2f} to {max(fits):.2f} over the channels of a layer, "
         f"median {np.median(fits):.2f} ({len(fits)} layers of {len(nets)} methods). Silent channels are rare here: "
         f"{dead} of {len(entropies):,} are dead, {numbers['below_half_a_bit']} carry less than half a bit ({about}, "
         f"{images} test images, n = 1 seed).",
         YES if np.median(fits) > 0.7 else PARTLY,
-        "01_sign_distribution_problem.ipynb",
         numbers,
     )
 
@@ -153,15 +148,14 @@ def _frozen(net: BinaryNet, images: torch.Tensor) -> float:
     """Share of input signs that would differ if each channel's shift were its mean over the images; the worst layer."""
     shares = []
 
-    def watch(layer, inputs, output):
-        (a,) = inputs
-        shift = layer.activation_shift(a)
-        shares.append(((a + shift >= 0) != (a + shift.mean(dim=0) >= 0)).double().mean().item())
+    def watch(layer, inputs):
+        if isinstance(layer, BinaryConv2d):
+            (a,) = inputs
+            shift = layer.activation_shift(a)
+            shares.append(((a + shift >= 0) != (a + shift.mean(dim=0) >= 0)).double().mean().item())
 
-    hooks = [layer.register_forward_hook(watch) for layer in binary_layers(net).values()]
-    net(images)
-    for hook in hooks:
-        hook.remove()
+    with register_module_forward_pre_hook(watch):
+        net(images)
     return max(shares)
 
 
@@ -174,19 +168,11 @@ def _asd(last: pd.DataFrame, recorded: Mapping[str, LayerSigns], frozen: float, 
     compared = [f"{_spread(ours)} bit in {layer}, {_spread(ede)} without" for layer, (ours, ede) in entropy.items()]
     lower = sum(int((ours < control).sum()) for ours, control in entropy.values())
     pairs = len(per_seed) * len(entropy)
-    numbers = {
-        "flips_lowest": float(flips.min()),
-        "flips_highest": float(flips.max()),
-        "moved_to_minus": float(np.abs(back).max() / 2),
-        "frozen": frozen,
-        "lower": lower,
-        "pairs": pairs,
-        **{f"{layer}_difference": float(ours.mean() - control.mean()) for layer, (ours, control) in entropy.items()},
-    }
-    return Claim(
+    numbers = {"flips_lowest": float(flips.min()), "flips_highest": float(flips.max())}
+    numbers |= {"moved_to_minus": float(np.abs(back).max() / 2), "frozen": frozen, "lower": lower, "pairs": pairs}
+    numbers |= {f"{layer}_difference": float(ours.mean() - ede.mean()) for layer, (ours, ede) in entropy.items()}
+    return _claim(
         3,
-        "ASD lets each input shift its own activations before the sign, and so makes the outputs' signs differ more.",
-        "“improve the sign differences of the outputs of the convolution”, no figure",
         f"It moves {100 * flips.min():.0f} to {100 * flips.max():.0f} % of the input signs, "
         f"{'all' if np.abs(back).max() < 1e-9 else 'most'} of them to +1; with each channel's shift frozen at its mean "
         f"over the images, {100 * frozen:.1f} % of the signs at most would differ (n = 1). The convolution's output "
@@ -194,7 +180,6 @@ def _asd(last: pd.DataFrame, recorded: Mapping[str, LayerSigns], frozen: float, 
         f"{'; '.join(compared)}; lower in {lower} of {pairs} pairs of layer and seed ({about}, mean ± std, "
         f"n = {len(per_seed)} seeds, EDE's gradient in both).",
         PARTLY if lower else YES,
-        "02_activation_self_distribution.ipynb",
         numbers,
     )
 
@@ -212,27 +197,17 @@ def _wsd(last: pd.DataFrame, nets: Nets, about: str) -> Claim:
     ours, control = (last[last["method"] == m].groupby("seed")["entropy"].mean() for m in ("wsd", CONTROL))
     difference, spread = abs(ours.mean() - control.mean()), max(ours.std(), control.std())
     same = difference <= spread
-    numbers = {
-        "weights": weights,
-        "flips_at_init": sum(moved) / weights,
-        "flips_lowest": float(flips.min()),
-        "flips_highest": float(flips.max()),
-        "alpha": alpha,
-        "difference": float(difference),
-        "spread": float(spread),
-    }
-    return Claim(
+    numbers = {"weights": weights, "flips_at_init": sum(moved) / weights, "alpha": alpha}
+    numbers |= {"flips_lowest": float(flips.min()), "flips_highest": float(flips.max())}
+    numbers |= {"difference": float(difference), "spread": float(spread)}
+    return _claim(
         4,
-        "WSD shifts the weights of each filter before the sign, and so fine-tunes how the outputs' signs are "
-        "distributed.",
-        "“fine-tune the sign distribution of the outputs of the convolution”, no figure",
         f"It flips {100 * numbers['flips_at_init']:.3f} % of the {weights / 1e6:.1f} million weight signs of an "
         f"untrained cifar10_resnet18 (n = 1), and {100 * flips.min():.2f} to {100 * flips.max():.2f} % after training "
         f"({about}, n = {len(ours)} seeds). Its learned α is still next to 0 there (|α| < {above:g}, n = 1). The "
         f"outputs' entropy, {_spread(ours)} bit against {_spread(control)} without WSD, "
         f"{'is the same within' if same else 'differs by more than'} the seeds' spread.",
         PARTLY if same else YES,
-        "03_weight_self_distribution.ipynb",
         numbers,
     )
 
@@ -245,27 +220,17 @@ def _accuracy_and_cost(nets: Nets, images: torch.Tensor, facts: Mapping, about: 
     with torch.no_grad():
         changed = sum(int((nets[m](images).argmax(1) != fold_scale(nets[m])(images).argmax(1)).sum()) for m in SCALED)
     cost = {network: extra_operations(network, size) for network, size in COUNTED.items()}
-    numbers = {
-        "n": int(ours["n"]),
-        "sdbnn": float(ours["mean"]),
-        "lowest": float(table["mean"].min()),
-        "highest": float(table["mean"].max()),
-        "p": p,
-        "predictions_changed_by_folding": changed,
-        "predictions": len(SCALED) * len(images),
-    }
+    low, high = float(table["mean"].min()), float(table["mean"].max())
+    numbers = {"n": int(ours["n"]), "sdbnn": float(ours["mean"]), "lowest": low, "highest": high, "p": p}
+    numbers |= {"predictions_changed_by_folding": changed, "predictions": len(SCALED) * len(images)}
     for network, extra in cost.items():
         numbers |= {f"{network}_{key}": value for key, value in (*vars(extra).items(), ("asd", extra.asd))}
     big = cost["cifar10_resnet18"]
-    return Claim(
+    return _claim(
         5,
-        "With both and no scaling factor, SD-BNN is more accurate than the BNNs of its time, at less cost than "
-        "XNOR-Net's scaling.",
-        "CIFAR-10: ResNet-18 92.5 %, ResNet-20 86.9 %, VGG-Small 90.8 %; "
-        "ImageNet: ResNet-18 66.5 % top-1, 86.7 % top-5",
         f"*Accuracy*: {_elsewhere()} On {about}, SD-BNN reaches "
         f"{in_percent(100 * ours['mean'], 100 * ours['std'], 1)}, the {len(table)} binary methods' means lie between "
-        f"{100 * table['mean'].min():.1f} and {100 * table['mean'].max():.1f} % ({best}), and the seeds' spread "
+        f"{100 * low:.1f} and {100 * high:.1f} % ({best}), and the seeds' spread "
         f"{'hides any' if p > 0.05 else 'is smaller than the'} difference (n = {ours['n']:.0f} seeds, "
         f"{facts['test_images']} test images; Kruskal-Wallis p = {p:.2f}). *Cost*, extra operations for one image in "
         f"cifar10_resnet18: ASD {big.asd:,}, XNOR-Net's scales of inputs and filters {big.two_sided_scale:,}, a scale "
@@ -273,7 +238,6 @@ def _accuracy_and_cost(nets: Nets, images: torch.Tensor, facts: Mapping, about: 
         f"{changed} of {numbers['predictions']:,} predictions). ASD's real weights take {big.asd_bytes / 1024:.0f} KiB "
         f"beside {big.packed_bytes / 1024:,.0f} KiB of packed ones.",
         UNDECIDED,
-        "04_output_sign_histograms.ipynb",
         numbers,
     )
 

@@ -1,6 +1,6 @@
 """How large the latent weights' gradients are at each temperature t of EDE, in a network that is otherwise held fixed.
 
-EDE's derivative k·t·(1 - tanh²(t·x)) is at most 1 while t <= 1 and peaks at t beyond, so each layer on the way back may
+EDE's derivative k·t·(1 - tanh²(t·x)) is at most 1 while t <= 1 and peaks at t beyond: each layer on the way back may
 multiply the gradient by t, where its inputs lie near 0.
 
 final_gradients.csv   a row per run, t and binary layer: gradient and weight, the norms |dL/dW| and |W| of the latent
@@ -25,6 +25,7 @@ from ..data.in_memory import ImageSet
 from ..system.devices import convolutions
 from ..training.run_folder import LOG
 from . import study
+from .captions import span
 from .tables import FINAL_GRADIENTS, results_of
 
 TEMPERATURES = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -35,8 +36,7 @@ SUMMARY = ["method", "t", "train", "test", "grows"]
 def gradient_rows(net: BinaryNet, images: Tensor, labels: Tensor, temperatures: Sequence[float]) -> list[dict]:
     """|dL/dW| of the cross-entropy L of ``images`` (N, C, H, W) with ``labels`` (N,), for each t and binary layer.
 
-    Batch norm as in training, with the batch's own statistics, in a copy of the net. None for the float twin. Raises
-    UsageError unless every t is finite and > 0.
+    Batch norm as in training, in a copy of the net. None for the float twin. UsageError unless every t is above 0.
     """
     net = copy.deepcopy(net).train()
     layers, rows = binary_layers(net), []
@@ -77,8 +77,8 @@ def over_layers(table: pd.DataFrame) -> pd.DataFrame:
 def summary(table: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
     """A row per method that learns with EDE, came to t > 1, and is measured in ``table`` at t = 1 and its last t.
 
-    t: of the last epoch. train, test: points that the accuracies (means over the seeds) changed there since the first
-    epoch with t > 1. grows: the relative gradient at that t over that at t = 1 (means over the seeds).
+    All are means over the seeds. t: of the last epoch. train, test: points of accuracy since the first epoch with
+    t > 1. grows: the relative gradient at that t over that at t = 1.
     """
     relative, rows = over_layers(table).groupby(["method", "t"])["relative"].mean(), []
     for method in (m for m in METHODS if METHODS[m].weight_gradient == "ede" and m in relative.index):
@@ -109,7 +109,7 @@ def in_words(found: pd.DataFrame, longer: pd.DataFrame, epochs: int) -> str:
     lost, kept = found[found["train"] < 0], found[found["train"] >= 0]
     said = [
         f"{', '.join('`' + part['method'] + '`')} {verb} training accuracy after t had passed 1; there gradients grow "
-        f"{_range(part['grows'])} times from t = 1 to the last epoch's {_range(part['t'], 1)}"
+        f"{span(part['grows'])} times from t = 1 to the last epoch's {span(part['t'], 1)}"
         for part, verb in ((lost, "lost"), (kept, "kept or gained"))
         if len(part)
     ]
@@ -123,8 +123,3 @@ def in_words(found: pd.DataFrame, longer: pd.DataFrame, epochs: int) -> str:
         "whose t stays below 1 would test it: "
         "`sdbnn-lite train cifar10-resnet20 --epochs 15 --ede 0.001 1 --data DIR`."
     )
-
-
-def _range(values: pd.Series, digits: int = 0) -> str:
-    low, high = f"{values.min():,.{digits}f}", f"{values.max():,.{digits}f}"
-    return low if low == high else f"{low} to {high}"

@@ -10,9 +10,8 @@ from ..core.methods import METHODS
 from ..system.text import markdown_table
 from ..training.recipes import CHAINS, RECIPES
 from . import tables
-from .captions import hardware
+from .captions import groups, hardware, in_percent, mean_std, measured_on, settings
 from .final_signs import read_signs
-from .seeds import groups, in_percent, mean_std, measured_on, settings
 
 SETS = {"imagenette": "imagenette-resnet18", "imagenet": "imagenet-resnet18"}  # data set: its chain
 TITLES = {
@@ -39,20 +38,12 @@ def train_command(dataset: str) -> str:
 def runs(dataset: str = "imagenette") -> pd.DataFrame:
     """A row per published run of one of the parts: settings, ``top1`` and ``top5`` in percent, last epoch."""
     part_of = {recipe: part for part, recipe in parts_of(dataset).items()}
-    rows = [
-        {
-            **settings(run, _SAME[1:]),
-            "part": part_of[run["recipe"]],
-            "name": name,
-            "seed": run["seed"],
-            "top1": 100 * run["result"]["test_accuracy"],
-            "top5": 100 * run["result"]["test_top5"],
-            "hardware": hardware(run),
-            "command": run["command"],
-        }
-        for name, run in tables.published_runs(dataset).items()
-        if run["recipe"] in part_of
-    ]
+    rows = []
+    for name, run in tables.published_runs(dataset).items():
+        if part := part_of.get(run["recipe"]):
+            top1, top5 = (100 * run["result"][key] for key in ("test_accuracy", "test_top5"))
+            who = {**settings(run, _SAME[1:]), "part": part, "name": name, "seed": run["seed"]}
+            rows.append({**who, "top1": top1, "top5": top5, "hardware": hardware(run), "command": run["command"]})
     columns = [*_SAME, "name", "seed", "top1", "top5", "hardware", "command"]
     found = pd.DataFrame(rows, columns=columns).drop_duplicates([*_SAME, "seed"])
     place = {"part": list(TITLES).index, "epochs": neg, "method": list(METHODS).index}
@@ -116,11 +107,6 @@ def paper_markdown() -> str:
 def longest(dataset: str = "imagenette") -> dict[str, str]:
     """Part -> the name of its longest run with the method that its recipe is meant for, the lowest seed of it."""
     return {part: row["name"] for part, row in _usual(runs(dataset)).items()}
-
-
-def logs(dataset: str = "imagenette") -> dict[str, pd.DataFrame]:
-    """Part -> log.csv of :func:`longest`."""
-    return {part: tables.run_log(name) for part, name in longest(dataset).items()}
 
 
 def stage_signs(dataset: str = "imagenette") -> tuple[pd.DataFrame, str]:

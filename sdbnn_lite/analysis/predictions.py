@@ -99,14 +99,6 @@ def pictures(table: pd.DataFrame, images: ImageSet, label: str) -> np.ndarray:
     return images.test_images[places].permute(0, 2, 3, 1).cpu().numpy()
 
 
-def kinds_apart(counts: np.ndarray, classes: tuple[str, ...]) -> bool:
-    """Whether a pair of animals or of vehicles is confused more than twice as often as one of each, on average."""
-    vehicle = np.isin(classes, VEHICLES)
-    between = vehicle[:, None] != vehicle
-    within = ~between & ~np.eye(len(classes), dtype=bool)
-    return bool(within.any() and between.any() and counts[within].mean() > 2 * counts[between].mean())
-
-
 def in_words(counts: np.ndarray, classes: tuple[str, ...]) -> str:
     """What a confusion matrix shows: the pair that is confused most, and whether kinds keep to themselves."""
     pairs = most_confused(counts, 1)
@@ -114,7 +106,10 @@ def in_words(counts: np.ndarray, classes: tuple[str, ...]) -> str:
         return "There isn't a single mistake."
     i, j, n = pairs[0]
     said = f"{classes[i].capitalize()} and {classes[j]}: {n} images are taken for the other of the two."
-    if kinds_apart(counts, classes):
+    vehicle = np.isin(classes, VEHICLES)
+    between = vehicle[:, None] != vehicle
+    within = ~between & ~np.eye(len(classes), dtype=bool)
+    if within.any() and between.any() and counts[within].mean() > 2 * counts[between].mean():
         said += (
             " The mistakes aren't spread evenly: animals are taken for animals, and vehicles for vehicles, more than"
             " twice as often as one for the other, pair by pair."

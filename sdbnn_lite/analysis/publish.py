@@ -1,9 +1,6 @@
 """Put a finished run into the zoo: its network in bit form with a card, its tables beside the other results.
 
-zoo/<name>.safetensors, zoo/<name>.json            network and card
-results/runs/<name>/run.json, log.csv, signs.csv   how it was trained
-                    predictions.csv, final_….csv   given the images: see ``predictions``, ``final_signs``,
-                                                   ``ede_gradients``
+Given the images, also what ``predictions``, ``final_signs`` and ``ede_gradients`` measure on them.
 """
 
 import copy
@@ -62,17 +59,15 @@ def publish_run(
 
     ``name``: by default the network's, with ``_<method>`` for any but sdbnn. An entry of that name is replaced.
     ``images``: the set it was trained on; then the stored file is scored on all test images, and the card holds that
-    figure (and ``run_accuracy``, the run's own); else the card takes the run's.
-    ``rounded``: ASD's matrices and 1×1 shortcuts in 16-bit steps (see ``bits``); needs ``images``, since it changes
-    the logits.
-    ``tables_only``: nothing goes into the zoo (real weights are large: a ResNet-34 takes 85 MB), which may hold no
-    entry of that name: these results would pass for its own. ``to``: the package, unless given.
+    figure and ``run_accuracy``, the run's own; else the run's alone. ``rounded``: ASD's matrices and 1×1 shortcuts in
+    16-bit steps (see ``bits``); needs ``images``, since it changes the logits.
+    ``tables_only``: nothing goes into the zoo (a ResNet-34's real weights take 85 MB), which may hold no entry of that
+    name: these results would pass for its own. ``to``: the package, unless given.
 
-    Nothing is written unless the file's network gives the logits of the trained one (with ``rounded``: of the trained
-    one with these weights rounded), to the last bit, on the 500 images of ``logits_check``; RunError where it doesn't,
-    or where file and run differ by more than ``SCORE_TOLERANCE`` points. Raises UsageError for a folder that holds no
-    finished run, a name that can't be one, a network with latent weights of that name, images of another set, and with
-    ``tables_only`` a name that the zoo has.
+    RunError, and nothing written, unless the file's network gives the logits of the trained one (its weights rounded
+    with ``rounded``) to the last bit on ``logits_check``'s 500 images, and scores within ``SCORE_TOLERANCE`` of it.
+    UsageError for a folder that holds no finished run, a name that can't be one or that latent weights have, images of
+    another set, and with ``tables_only`` a name that the zoo has.
     """
     folder, to = Path(folder), to or Target.at()
     run, net = read_run(folder), load(folder / WEIGHTS)
@@ -199,14 +194,12 @@ def card_study(zoo: Path, prefix: str, facts: dict) -> list[Path]:
 
     ``facts`` is its study.json, from which the command, hardware and versions come. Returns the cards' paths.
     """
-    written = []
-    for method in facts["methods"]:
-        target = Path(zoo) / f"{prefix}_{method}.safetensors"
+    targets = [Path(zoo) / f"{prefix}_{method}.safetensors" for method in facts["methods"]]
+    for method, target in zip(facts["methods"], targets):
         card_path(target).unlink(missing_ok=True)  # of the file that was there before
         net = load(target)
         run = {**facts, "network": net.name, "method": method, "seed": net.about["identity"]["seed"]}
         run = facts_of(run, run)
         more = {"scored": f"by the run, on {run['machine']['device']}", "form": "latent", "rounded": "nothing"}
         write_json(card_path(target), make_card(target.read_bytes(), net, run, net.about["result"], **more))
-        written.append(card_path(target))
-    return written
+    return [card_path(target) for target in targets]

@@ -5,7 +5,6 @@ results/bench/{train,packed,data}.json   what `sdbnn-lite bench train --json`, `
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
@@ -18,7 +17,7 @@ WAYS = {"resident": "in memory"}  # names in the files -> in the table
 
 def read(what: str) -> dict[str, Any]:
     """A committed measurement, as ``bench.measure`` gave it; UsageError where there is none."""
-    path = _path(what)
+    path = tables.RESULTS / "bench" / f"{what}.json"
     if not path.is_file():
         raise UsageError(f"no committed measurement {what!r}; `sdbnn-lite bench {what}` measures this machine")
     return json.loads(path.read_text(encoding="utf-8"))
@@ -28,15 +27,11 @@ def markdown() -> str:
     """A table for each committed measurement, the machine and the command that made it below."""
     said = []
     for what, part in (("train", _train), ("data", _data), ("packed", _packed)):
-        if _path(what).is_file():
+        if (tables.RESULTS / "bench" / f"{what}.json").is_file():
             result = read(what)
             head, rows, note = part(result[what])
             said += [markdown_table(head, rows), f"{_source(result['machine'], what)}{note}"]
     return "\n\n".join(said)
-
-
-def _path(what: str) -> Path:
-    return tables.RESULTS / "bench" / f"{what}.json"
 
 
 def _source(machine: dict[str, Any], what: str) -> str:

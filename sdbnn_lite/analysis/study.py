@@ -22,8 +22,6 @@ from ..weights.files import CHECKPOINT, WEIGHTS
 from ..weights.zoo import load
 from .tables import FINAL_GRADIENTS, FINAL_SIGNS, run_name
 
-FINAL = ("test_accuracy", "test_top5", "test_loss", "test_images")
-
 
 def default_folder(recipe: Recipe) -> Path:
     """Where a study's runs lie unless the user says so: another length has a folder of its own."""
@@ -121,7 +119,8 @@ def final_row(folder: Path) -> dict:
     """What runs.csv says of one finished run."""
     result = run_json(folder)["result"]
     seconds = sum(float(row["seconds"]) for row in read_csv(folder / run_folder.LOG))
-    return {**{key: result[key] for key in FINAL}, "train_seconds": round(seconds, 1)}
+    kept = {key: result[key] for key in ("test_accuracy", "test_top5", "test_loss", "test_images")}
+    return {**kept, "train_seconds": round(seconds, 1)}
 
 
 def beside_who(out: Path, rows: list[dict], lines: Callable[[Path], list[dict]]) -> list[dict]:

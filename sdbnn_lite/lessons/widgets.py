@@ -193,12 +193,13 @@ class _Explorer:
 
     def _changed(self) -> None:
         """Name the preset that the values belong to, and draw."""
+        values = {name: widget.value for name, widget in self.widgets.items()}
         if self.preset is not None:
             self.busy = True
-            self.preset.value = next((name for name in self.presets if self._shows(name)), OWN)
+            self.preset.value = next((n for n, preset in self.presets.items() if preset.items() <= values.items()), OWN)
             self.busy = False
         try:
-            stats = self.compute(**{name: widget.value for name, widget in self.widgets.items()})
+            stats = self.compute(**values)
             said = self.say(stats)
             self.picture.value = image(self.draw(stats), alt=said)
         except UsageError as error:
@@ -206,9 +207,6 @@ class _Explorer:
         text = html.escape(" ".join([*self.notes, said]), quote=False)
         self.sentence.value = f'<p role="status" aria-live="polite">{text}</p>'
         self.notes.clear()
-
-    def _shows(self, preset: str) -> bool:
-        return all(self.widgets[name].value == value for name, value in self.presets[preset].items())
 
     def _widget(self, ipywidgets: Any, control: Control, value: Any, look: Mapping[str, Any]) -> Any:
         unit = f" [{control.unit}]" if control.unit else ""

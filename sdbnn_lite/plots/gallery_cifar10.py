@@ -32,8 +32,9 @@ class GalleryEntry:
     missing: Callable[[], str]
 
 
-def one(name: str, figures: Mapping[str, GalleryEntry]) -> tuple[Figure | None, str]:
-    """The figure ``name`` of ``figures`` with its text; or None and what is missing. UsageError for an unknown name."""
+def one(name: str, figures: Mapping[str, GalleryEntry] | None = None) -> tuple[Figure | None, str]:
+    """Figure ``name`` of ``figures`` (default: those here) and its text, or None and what it lacks; or UsageError."""
+    figures = FIGURES if figures is None else figures
     if name not in figures:
         raise unknown("figure", name, figures)
     entry = figures[name]

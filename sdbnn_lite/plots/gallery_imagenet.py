@@ -1,16 +1,11 @@
-"""The figures of notebook 06 that are files too: ImageNet's recipe, and whatever results on Imagenette are committed.
-
-imagenet_recipe      the two stages, drawn from their recipes
-imagenette_runs      accuracy of teacher, stage 1 and stage 2 over the epochs
-imagenette_signs     signs of both stages, layer by layer
-"""
+"""Figures of notebook 06 that are files too: ImageNet's recipe, and whatever results on Imagenette are committed."""
 
 from matplotlib.figure import Figure
 
 from ..analysis import imagenet as imagenet_results
 from ..analysis.captions import hardware
 from ..analysis.imagenet import PAPER, TITLES
-from ..analysis.tables import published_runs
+from ..analysis.tables import published_runs, run_log
 from ..errors import UsageError
 from ..training.recipes import get_recipe
 from . import gallery_cifar10
@@ -34,7 +29,7 @@ def recipe() -> Figure:
 
 def runs() -> Figure:
     """A panel per part: top-1 over the epochs of its longest run."""
-    logs = imagenet_results.logs()
+    logs = {part: run_log(name) for part, name in imagenet_results.longest().items()}
     if not logs:
         raise UsageError(" ".join(missing().splitlines()))
     panels = {f"{TITLES[part].partition(':')[0]}, {len(log)} epochs": (log, None) for part, log in logs.items()}
@@ -87,13 +82,11 @@ def _said_of_signs() -> str:
     return f"{what}. Means over the layers: {said}."
 
 
-def _no_signs() -> str:
-    return "" if len(imagenet_results.stage_signs()[0]) else missing()
-
-
 FIGURES = {
     "imagenet_recipe": GalleryEntry(recipe, _said_of_recipe, lambda: ""),
     "imagenette_runs": GalleryEntry(runs, _said_of_runs, lambda: "" if imagenet_results.longest() else missing()),
-    "imagenette_signs": GalleryEntry(signs, _said_of_signs, _no_signs),
+    "imagenette_signs": GalleryEntry(
+        signs, _said_of_signs, lambda: "" if len(imagenet_results.stage_signs()[0]) else missing()
+    ),
 }
 ALL = {**gallery_cifar10.FIGURES, **FIGURES}

@@ -284,7 +284,7 @@ MUTANTS = (
     Mutant(
         "population-std",
         "The tables' spread over n seeds is divided by n instead of n - 1, which makes it look smaller.",
-        "analysis/seeds.py",
+        "analysis/captions.py",
         'std": values.std()',
         'std": values.std(ddof=0)',
         ("analysis/test_cifar10.py::test_mean_and_spread_are_those_of_the_runs",),

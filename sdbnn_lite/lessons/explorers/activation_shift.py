@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from ... import data
 from ...core.layers import BinaryConv2d, binary_layers
@@ -71,21 +72,17 @@ class LayerInput:
 @torch.no_grad()
 def layer_inputs(net: nn.Module, images: Tensor) -> dict[str, LayerInput]:
     """Run ``images`` through ``net``; per binary layer, by name, what it receives and the shift that it chose."""
-    seen = {}
+    names, seen = {layer: name for name, layer in binary_layers(net).items()}, {}
 
-    def watch(layer: BinaryConv2d, inputs: tuple[Tensor], name: str) -> None:
-        (a,) = inputs
-        shift = layer.activation_shift(a)
-        shift = torch.zeros(a.shape[:2]) if shift is None else shift[:, :, 0, 0].expand(a.shape[:2])
-        seen[name] = LayerInput(a.detach(), shift.detach())
+    def watch(layer: nn.Module, inputs: tuple[Tensor]) -> None:
+        if layer in names:
+            (a,) = inputs
+            shift = layer.activation_shift(a)
+            shift = torch.zeros(a.shape[:2]) if shift is None else shift[:, :, 0, 0].expand(a.shape[:2])
+            seen[names[layer]] = LayerInput(a.detach(), shift.detach())
 
-    layers = binary_layers(net)
-    hooks = [layer.register_forward_pre_hook(partial(watch, name=name)) for name, layer in layers.items()]
-    try:
+    with register_module_forward_pre_hook(watch):
         net.eval()(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return seen
 
 
@@ -138,9 +135,8 @@ def compute(image: int, layer: str, channel: int, filter: int, mode: str, own_sh
     if mode not in dict(MODES).values():
         raise unknown("mode", mode, tuple(dict(MODES).values()))
     given = {"image": image, "channel": channel, "filter": filter, "own_shift": own_shift}
-    for control in CONTROLS:
-        if control.name in given and (found := control.clamp(given[control.name])[1]):
-            raise UsageError(found)
+    if found := widgets.clamp(CONTROLS, given)[1]:
+        raise UsageError(found[0])
     digits, inputs, layers = scene()
     seen, conv, note = inputs[layer], layers[layer], ""
     if channel >= conv.in_channels:

@@ -66,8 +66,7 @@ class Stats:
 def compute(channels: int, outputs: int, side: int, batch: int, whole: bool = False) -> Stats:
     """Everything that is drawn and said. The peaks are measured at the first call, each shape once.
 
-    Large layers are timed on a part of them, so that a slider can be followed; ``whole``: all of it and more often,
-    for pictures that stay.
+    Large layers are timed on a part of them, for speed; ``whole``: all of it and more often, for pictures that stay.
     """
     shape = ConvShape(channels, outputs, side, side, batch)
     timed = roofline.measure(shape, 12, whole=True) if whole else roofline.measure(shape)
@@ -165,16 +164,13 @@ def _times(ax: Axes, stats: Stats, labels: bool) -> None:
 def _bytes(ax: Axes, stats: Stats) -> None:
     """Weights and activations, as float32 and on bits, on a scale of factors."""
     shape = stats.shape
-    rows = [
-        ("weights, float32", shape.weight_bytes("float32"), ORANGE, "//"),
-        ("weights, bits", shape.weight_bytes("bits"), BLUE, ""),
-        ("activations, float32", shape.input_bytes("float32"), ORANGE, "//"),
-        ("activations, bits", shape.input_bytes("bits"), BLUE, ""),
-    ]
-    exponents = [np.log10(size) for _, size, _, _ in rows]  # a logarithmic axis would draw many ticks, slowly
-    for i, ((_, size, colour, hatch), exponent) in enumerate(zip(rows, exponents)):
+    looks = (("float32", ORANGE, "s"), ("bits", BLUE, "o"))
+    parts = (("weights", shape.weight_bytes), ("activations", shape.input_bytes))
+    rows = [(f"{what}, {kind}", size(kind), *look) for what, size in parts for kind, *look in looks]
+    for i, (_, size, colour, marker) in enumerate(rows):
+        exponent = np.log10(size)  # a logarithmic axis would draw many ticks, slowly
         ax.plot([0, exponent], [i, i], color=GREY, lw=1)
-        ax.plot(exponent, i, "s" if hatch else "o", ms=10, color=colour, mec=BLACK, mew=0.8)
+        ax.plot(exponent, i, marker, ms=10, color=colour, mec=BLACK, mew=0.8)
         ax.annotate(in_bytes(size), (exponent, i), (9, 0), textcoords="offset points", va="center", size=10)
     ax.set_yticks(range(len(rows)), [name for name, *_ in rows])
     ax.set_xticks((2, 4, 6, 8), ("100", "10⁴", "10⁶", "10⁸"))

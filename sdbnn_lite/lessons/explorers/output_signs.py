@@ -116,15 +116,11 @@ def _side(method: str, layer: str, epoch: int, seed: int | str) -> Side:
 
 def compute(method_a: str, method_b: str, layer: str, epoch: int, seed: int | str = ALL) -> Stats:
     """Everything that is drawn and said, from the study's tables. Raises UsageError for what isn't in them."""
-    for name, value, known in (
-        ("method_a", method_a, BINARY),
-        ("method_b", method_b, BINARY),
-        ("layer", layer, LAYERS),
-        ("epoch", epoch, range(1, EPOCHS + 1)),
-        ("seed", seed, (ALL, *SEEDS)),
-    ):
-        if value not in known:
-            raise UsageError(f"{name}={value!r}: the digits study has {known if name == 'epoch' else [*known]}")
+    known = {"method_a": [*BINARY], "method_b": [*BINARY], "layer": [*LAYERS], "epoch": range(1, EPOCHS + 1)}
+    known["seed"] = [ALL, *SEEDS]
+    for (name, values), value in zip(known.items(), (method_a, method_b, layer, epoch, seed)):
+        if value not in values:
+            raise UsageError(f"{name}={value!r}: the digits study has {values}")
     return Stats(layer, epoch, seed, _side(method_a, layer, epoch, seed), _side(method_b, layer, epoch, seed))
 
 

@@ -57,10 +57,6 @@ class Stats:
         """Bits per output sign, closed form."""
         return float(signs.entropy(self.plus))
 
-    @property
-    def entropy_simulated(self) -> float:
-        return float(signs.entropy(self.plus_simulated))
-
 
 def simulate(p: float, q: float, fan_in: int, seed: int, draws: int = DRAWS) -> np.ndarray:
     """``draws`` sums of ``fan_in`` products of signs, each sign drawn by itself. Nothing here knows the closed form."""
@@ -171,8 +167,8 @@ def _entropy(ax: Axes, stats: Stats) -> None:
     shares = np.linspace(0, 1, 101)
     ax.plot(shares, signs.entropy(shares), color=GREY, lw=2)
     ax.plot(stats.plus, stats.entropy, "o", ms=11, color=BLACK, label="closed form", clip_on=False)
-    ax.plot(stats.plus_simulated, stats.entropy_simulated, "D", ms=7, mfc="white", mec=BLACK, label="simulated",
-            clip_on=False)  # fmt: skip
+    simulated = {"mfc": "white", "mec": BLACK, "label": "simulated", "clip_on": False}
+    ax.plot(stats.plus_simulated, signs.entropy(stats.plus_simulated), "D", ms=7, **simulated)
     ax.set(xlabel="share of outputs that are +1", ylabel="entropy of the sign [bit]", ylim=(0, 1.05), xlim=(0, 1))
     ax.set(xticks=(0, 0.25, 0.5, 0.75, 1), yticks=(0, 0.5, 1))
     ax.set_title("What the sign says", y=1.02)
