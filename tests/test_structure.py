@@ -24,7 +24,7 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 ONLY = {"core": {"errors"}, "data": {"errors", "system"}, "errors": set(), "version": set()}  # stricter than the levels
 LOOKS_ACROSS = "__init__"  # the whole package's: hands on nine names, and no module imports anything from it
 
-LINES, FILE_LINES, FUNCTION_LINES, PARAMETERS = 16_500, 350, 60, 6
+LINES, FILE_LINES, FUNCTION_LINES, PARAMETERS = 16_600, 350, 60, 6  # 16,000 lines, and 600 of `sdbnn-lite search`
 COMPILED = "compiled kernels take arrays and numbers one by one; an object around them can't be compiled"
 MACHINE_CODE = "wrappers of machine code: addresses, strides and counts, as the loop around them has them"
 MORE_PARAMETERS = {  # a function or a whole module, and why it may have more

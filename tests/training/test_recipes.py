@@ -8,6 +8,8 @@ import torch
 from sdbnn_lite.core.models import NETWORKS
 from sdbnn_lite.data import DATASETS
 from sdbnn_lite.errors import UsageError
+from sdbnn_lite.system.files import read_csv
+from sdbnn_lite.system.paths import PACKAGE
 from sdbnn_lite.training.recipes import CHAINS, RECIPES, default_method, get_recipe
 
 PUBLISHED = {  # epochs, lr, T_min: DESIGN's table; T_max is 10
@@ -53,6 +55,17 @@ def test_every_recipe_names_what_exists_and_each_published_one_has_a_short_one()
             )  # fmt: skip
 
 
+def test_the_evening_recipe_is_the_best_trial_of_the_committed_search():
+    trials = read_csv(PACKAGE / "results" / "searches" / "cifar10-resnet20" / "trials.csv")
+    best = max((t for t in trials if t["state"] == "complete"), key=lambda t: float(t["validation_accuracy"]))
+    r = RECIPES["cifar10-resnet20-evening"]
+    words = ("optimizer", "schedule", "ede_k")
+    assert [getattr(r, name) for name in words] == [best[name] for name in words]
+    mine = [r.lr, *r.ede, r.initial_scale, r.warmup_epochs, r.weight_decay]
+    found = [best[n] for n in ("lr", "ede_t_min", "ede_t_max", "initial_scale", "warmup_epochs", "weight_decay")]
+    assert mine == pytest.approx(list(map(float, found)), rel=5e-3)
+
+
 @pytest.mark.parametrize("name", ["cifar10-resnet20-short", "imagenet-resnet18-stage2"])
 def test_learning_rate_equals_torchs_schedulers(name):
     r = get_recipe(name)
@@ -88,12 +101,12 @@ NEW = {  # field: what it is where the training is the published one
 }
 
 
-def test_every_recipe_but_the_best_trains_as_published():
+def test_every_recipe_but_ours_trains_as_published():
     for name, r in RECIPES.items():
         teacher = {"distill": 1.0} if "-stage" in name else {}
         plain = all(getattr(r, field) == default for field, default in {**NEW, **teacher}.items())
-        assert plain != name.endswith("-best"), name
-        assert not (name.endswith("-best") and r.published) and ("ours" in r.about) == name.endswith("-best")
+        ours = name.endswith(("-best", "-evening"))
+        assert plain != ours and not (ours and r.published) and ("ours" in r.about) == ours, name
 
 
 def test_the_best_differ_from_the_published_in_what_is_said_alone():
