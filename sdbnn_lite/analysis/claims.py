@@ -22,8 +22,8 @@ from ..cost.fold_scale import extra_operations, fold_scale
 from ..data.sets import digit_images
 from ..errors import UsageError
 from ..system.devices import one_thread
+from ..system.files import read_toml
 from ..system.text import markdown_table
-from ..training.recipes import tomllib
 from ..weights import zoo
 from . import ablation, cifar10
 from . import imagenet as imagenet_results
@@ -58,7 +58,7 @@ class Claim:
 
 
 def _claim(number: int, measured: str, holds: str, numbers: Mapping[str, float]) -> Claim:
-    said = tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))
+    said = read_toml(Path(__file__).with_name("claims.toml"))
     return Claim(number, **said[str(number)], measured=measured, holds=holds, numbers=numbers)
 
 

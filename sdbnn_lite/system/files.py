@@ -9,6 +9,11 @@ from pathlib import Path
 
 from ..errors import RunError, UsageError
 
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write ``content`` to a temporary file beside ``path``, flush it to the disk, then rename it over ``path``.
@@ -46,6 +51,11 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return []
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def read_toml(path: str | Path) -> dict:
+    """What a TOML file says; raises OSError or ValueError where it can't be read."""
+    return tomllib.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def write_json(path: Path, content: object) -> None:

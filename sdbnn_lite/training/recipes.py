@@ -3,17 +3,13 @@
 from pathlib import Path
 
 from ..errors import unknown
+from ..system.files import read_toml
 from .recipe import Recipe
-
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
 
 
 def _read(path: Path) -> dict[str, Recipe]:
     recipes = {}
-    for name, settings in tomllib.loads(path.read_text(encoding="utf-8")).items():
+    for name, settings in read_toml(path).items():
         base = vars(recipes[settings.pop("from")]) if "from" in settings else {}
         if "ede" in settings:
             settings["ede"] = tuple(settings["ede"])

@@ -15,8 +15,8 @@ from pathlib import Path
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from ..errors import UsageError, unknown
+from ..system.files import read_toml
 from .recipe import Recipe
-from .recipes import tomllib
 
 ENDS = ("ede_t_min", "ede_t_max")
 FIXED = ("name", "network", "dataset", "about", "epochs", "ede", "stage", "published", "image_size")
@@ -32,7 +32,7 @@ def read_space(path: str | Path, recipe: Recipe) -> Space:
     """
     where = f"--space {path}"
     try:
-        entries = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        entries = read_toml(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"{where}: can't be read as TOML ({error})") from error
     if not entries:
