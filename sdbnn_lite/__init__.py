@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:  # the same names for editors, which don't run __getattr__
-    from .core.layers import binary_layers, set_ede
+    from .core.layers import BinaryConv2d, BinaryLinear, binary_layers, set_ede
+    from .core.methods import Method
     from .core.models import build
     from .core.record import record_signs
     from .packed import load_packed, pack, save_packed
@@ -18,6 +19,9 @@ if TYPE_CHECKING:  # the same names for editors, which don't run __getattr__
     from .weights.zoo import load
 
 __all__ = [
+    "BinaryConv2d",
+    "BinaryLinear",
+    "Method",
     "binary_layers",
     "build",
     "from_original",
@@ -30,6 +34,9 @@ __all__ = [
 ]
 
 _DEFINED_IN = {
+    "BinaryConv2d": ".core.layers",
+    "BinaryLinear": ".core.layers",
+    "Method": ".core.methods",
     "binary_layers": ".core.layers",
     "build": ".core.models",
     "from_original": ".weights.published",

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral
 
 
 class UsageError(ValueError):
@@ -18,3 +19,11 @@ def unknown(kind: str, given: object, choices: Iterable[str]) -> UsageError:
     close = difflib.get_close_matches(str(given), choices, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return UsageError(f"unknown {kind} {given!r}: choose one of {', '.join(choices)}{hint}")
+
+
+def check_whole(least: int = 1, **arguments: object) -> None:
+    """Raise UsageError unless each argument (of a tuple: each value) is a whole number from ``least`` up."""
+    for name, given in arguments.items():
+        for value in given if isinstance(given, tuple) else (given,):
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+                raise UsageError(f"{name}={given!r}: a whole number from {least} up is needed")

@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from ..errors import UsageError
+from ..errors import check_whole
 
 
 class ActivationSelfDistribution(nn.Module):
@@ -22,8 +22,7 @@ class ActivationSelfDistribution(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16):
         super().__init__()
-        if channels < 1 or reduction < 1:
-            raise UsageError(f"channels={channels}, reduction={reduction}: ASD needs both to be at least 1")
+        check_whole(channels=channels, reduction=reduction)
         if channels < reduction:
             warnings.warn(
                 f"ASD: channels={channels} is below reduction={reduction}, so the bottleneck is 1 unit wide "

@@ -27,43 +27,42 @@ def sign(x: Tensor) -> Tensor:
     return 2 * (x >= 0).to(x.dtype) - 1
 
 
-class _SignSTE(Function):
+class _Surrogate(Function):
+    """Forward sign(x), whatever the constants; ``backward`` is each surrogate's own. For ``torch.func`` too."""
+
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
+    def forward(x: Tensor, *constants: Tensor) -> Tensor:
         return sign(x)
 
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+
+class _SignSTE(_Surrogate):
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return grad * (x.abs() <= 1)
 
 
-class _SignPolynomial(Function):
-    @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return sign(x)
-
+class _SignPolynomial(_Surrogate):
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         triangle = 2 - 2 * x.abs()  # 2+2x left of 0, 2-2x right of it
-        return grad * triangle.clamp_(min=0)
+        return grad * triangle.clamp(min=0)
 
 
-class _SignEDE(Function):
-    @staticmethod
-    def forward(ctx, x: Tensor, k: Tensor, t: Tensor) -> Tensor:
-        ctx.save_for_backward(x, k, t)
-        return sign(x)
-
+class _SignEDE(_Surrogate):
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
-        x, k, t = ctx.saved_tensors
+        x, peak, t = ctx.saved_tensors
         # 1 - tanh²(z) = 4e / (1+e)² with e = exp(-2|z|): one exp, and no cancellation where tanh is nearly 1.
         e = torch.exp(-2 * (t * x).abs())
-        return grad * (k * t) * (4 * e / (1 + e).square()), None, None
+        return grad * peak * (4 * e / (1 + e).square()), None, None
 
 
 def sign_ste(x: Tensor) -> Tensor:
@@ -82,8 +81,9 @@ def sign_ede(x: Tensor, k: Tensor | float, t: Tensor | float) -> Tensor:
     ``k`` and ``t`` are scalars (0-d tensors in a layer's buffers). t near 0 is almost the identity, large t almost
     the sign itself: see :func:`ede_schedule`. Source: IR-Net (arXiv:1909.10788), section 3.3.
     """
-    as_scalar = {"dtype": x.dtype, "device": x.device}
-    return _SignEDE.apply(x, torch.as_tensor(k, **as_scalar), torch.as_tensor(t, **as_scalar))
+    wide = {"dtype": torch.promote_types(x.dtype, torch.float32), "device": x.device}  # float16 can't hold every k
+    k, t = torch.as_tensor(k, **wide), torch.as_tensor(t, **wide)
+    return _SignEDE.apply(x, (k * t).to(x.dtype), t.to(x.dtype))
 
 
 GRADIENTS = ("ste", "polynomial", "ede")
@@ -108,6 +108,13 @@ def ede_k(t: float) -> float:
     if not (math.isfinite(t) and t > 0):
         raise UsageError(f"t={t!r}: EDE needs a finite t > 0")
     return max(1 / t, 1.0)
+
+
+def check_ede(t: float, k: float, dtype: torch.dtype) -> None:
+    """Raise UsageError unless ``dtype`` holds t, k and their product as normal numbers."""
+    least, most = torch.finfo(dtype).tiny, torch.finfo(dtype).max
+    if not all(least <= value <= most for value in (t, k, k * t)):
+        raise UsageError(f"t={t!r}, k={k!r}: {dtype} needs t, k and k·t from {least:.2g} to {most:.2g}")
 
 
 def ede_schedule(epoch: int, epochs: int, t_min: float = 1e-3, t_max: float = 10.0) -> float:

@@ -1,57 +1,48 @@
-"""The one binary convolution that every network and every method uses; SD-BNN's is arXiv:2103.02394, section 3."""
+"""The binary layers that every network and every method uses; SD-BNN's are arXiv:2103.02394, section 3."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import UsageError, check_whole
 from .asd import ActivationSelfDistribution, StaticShift
-from .binarize import binarize, ede_k
-from .methods import Method
+from .binarize import binarize, check_ede, ede_k
+from .methods import Method, as_method
 from .scaling import LearnedScale, analytic_scale, power_of_two_scale
 from .wsd import WeightSelfDistribution, balance
 
 
-class BinaryConv2d(nn.Module):
-    """A convolution whose activations and weights are ±1:
+class BinaryLayer(nn.Module):
+    """What binary layers share: how a ``method`` makes ±1 of activations a and of latent weights w (O, …).
 
-        â = sign(a + activation_shift(a))        a  (N, C, H, W)
-        ŵ = sign(w + weight_shift(w))            w  (O, C, k, k), the latent weights
-        y = scale · conv2d(â, ŵ)                 y  (N, O, H', W')
+        â = sign(a + activation_shift(a))
+        ŵ = sign(w + weight_shift(w))
+        y = scale · product(â, ŵ) + bias        the product is a convolution or a matrix's
 
-    Zero-padded *after* the sign (a padded tap adds 0), no bias; batch norm follows it in every network. The
-    ``method`` says which shifts, surrogate gradients and scale; for the float twin it is a plain convolution.
-    ``binary_weights=False`` keeps real weights under binary activations (stage 1 on ImageNet): WSD's α exists
-    there, so that stage 2 can start from it, but takes no part.
-
-    Buffers ``ede_k`` and ``ede_t`` (scalars) are part of the state dict; see :func:`set_ede`.
+    The ``method`` says which shifts, surrogate gradients and scale; "float" has no signs: y is the product of a and w.
+    ``binary_weights=False`` keeps real weights under binary activations (stage 1 on ImageNet): WSD's α exists there,
+    for stage 2, but takes no part. Buffers ``ede_k`` and ``ede_t`` (scalars) are in the state dict: :func:`set_ede`.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int = 3,
-        stride: int = 1,
-        padding: int = 1,
-        *,
-        method: Method,
-        reduction: int = 16,
-        binary_weights: bool = True,
-    ):
-        super().__init__()
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.stride, self.padding = stride, padding
-        self.method = method
-        self.binary_weights = binary_weights
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
-        nn.init.kaiming_normal_(self.weight)
+    pixel_dims = 0  # dimensions behind the channels'
 
-        self.asd = ActivationSelfDistribution(in_channels, reduction) if method.activation_shift == "asd" else None
-        self.rsign = StaticShift(in_channels) if method.activation_shift == "static" else None
-        self.wsd = WeightSelfDistribution(out_channels) if method.weight_shift == "wsd" else None
-        self.learned_scale = LearnedScale(out_channels) if method.scale == "learned" else None
+    def add_parts(self, sizes: tuple[int, int], method: Method | str, reduction: int, binary_weights: bool) -> None:
+        """What the method needs beside the weights: parameters of shifts and scale, EDE's buffers; ``sizes`` (O, C)."""
+        self.method, self.binary_weights, self.channels = as_method(method), binary_weights, sizes
+        (filters, channels), shift = sizes, self.method.activation_shift
+        self.asd = ActivationSelfDistribution(channels, reduction) if shift == "asd" else None
+        self.rsign = StaticShift(channels) if shift == "static" else None
+        self.wsd = WeightSelfDistribution(filters) if self.method.weight_shift == "wsd" else None
+        self.learned_scale = LearnedScale(filters) if self.method.scale == "learned" else None
         self.register_buffer("ede_k", torch.tensor(1.0))
         self.register_buffer("ede_t", torch.tensor(1.0))
+        self.to(self.weight)
+
+    def reset_parameters(self) -> None:
+        """Latent weights from Kaiming's normal distribution, a bias of zeros."""
+        nn.init.kaiming_normal_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
     def activation_shift(self, a: Tensor) -> Tensor | None:
         """What is added to ``a`` before the sign, broadcastable to it: (N or 1, C, 1, 1); None where nothing is."""
@@ -71,7 +62,7 @@ class BinaryConv2d(nn.Module):
         return self.weight if self.wsd is None else self.weight + self.wsd(self.weight)
 
     def binary_weight(self) -> Tensor:
-        """ŵ = sign(shifted w): ±1, (O, C, k, k)."""
+        """ŵ = sign(shifted w): ±1 of the shape of w."""
         return binarize(self.shifted_weight(), self.method.weight_gradient, self.ede_k, self.ede_t)
 
     def scale(self) -> Tensor | None:
@@ -85,39 +76,106 @@ class BinaryConv2d(nn.Module):
         return power_of_two_scale(self.shifted_weight())
 
     def unscaled(self, a: Tensor) -> Tensor:
-        """conv2d(â, ŵ), before any scaling factor: integers where both are binary."""
-        if self.method.binary:
-            w = self.binary_weight() if self.binary_weights else self.weight
-            a = self.binary_activation(a)
-        else:
-            w = self.weight
-        return F.conv2d(a, w, stride=self.stride, padding=self.padding)
+        """The product of â and ŵ, before any scaling factor: integers where both are binary."""
+        if not self.method.binary:
+            return self.product(a, self.weight)
+        w = self.binary_weight() if self.binary_weights else self.weight
+        return self.product(self.binary_activation(a), w)
 
     def forward(self, a: Tensor) -> Tensor:
         y = self.unscaled(a)
-        scale = self.scale()
-        return y if scale is None else y * scale[None, :, None, None]
+        pixels, scale = (1,) * self.pixel_dims, self.scale()
+        y = y if scale is None else y * scale.view(-1, *pixels)
+        return y if self.bias is None else y + self.bias.view(-1, *pixels)
 
     def extra_repr(self) -> str:
-        o, c, k, _ = self.weight.shape
-        return f"{c}, {o}, kernel_size={k}, stride={self.stride}, padding={self.padding}, method={self.method.name}"
+        return f"{super().extra_repr()}, method={self.method.name}"
 
 
-def binary_layers(net: nn.Module) -> dict[str, BinaryConv2d]:
-    """The binary convolutions of ``net`` by their dotted name, in order; empty for the float twin."""
-    return {
-        name: layer for name, layer in net.named_modules() if isinstance(layer, BinaryConv2d) and layer.method.binary
-    }
+class BinaryConv2d(BinaryLayer, nn.Conv2d):
+    """A convolution whose activations and weights are ±1, with ``nn.Conv2d``'s arguments (but no bias by default):
+
+        a  (N, C, H, W) or (C, H, W)      w  (O, C / groups, kh, kw)      y = scale · conv2d(â, ŵ) + bias
+
+    It is padded *after* the sign; with zeros, a padded tap adds 0. ``method``: a name or a :class:`Method`;
+    ``reduction``: r of ASD. See :class:`BinaryLayer`. Raises UsageError for arguments and inputs that it can't take.
+    """
+
+    pixel_dims = 2
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int | tuple[int, int] = 3,
+                 stride: int | tuple[int, int] = 1, padding: int | str | tuple[int, int] = 0,
+                 dilation: int | tuple[int, int] = 1, groups: int = 1, bias: bool = False, padding_mode: str = "zeros",
+                 device: torch.device | str | None = None, dtype: torch.dtype | None = None, *,
+                 method: Method | str = "sdbnn", reduction: int = 16, binary_weights: bool = True):  # fmt: skip
+        check_whole(in_channels=in_channels, out_channels=out_channels, groups=groups)
+        check_whole(kernel_size=kernel_size, stride=stride, dilation=dilation)
+        if not isinstance(padding, str):
+            check_whole(0, padding=padding)
+        geometry = (in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode)
+        try:
+            super().__init__(*geometry, device, dtype)
+        except ValueError as error:  # channels that groups doesn't divide, an unknown padding
+            raise UsageError(f"BinaryConv2d: {error}") from error
+        self.add_parts((out_channels, in_channels), method, reduction, binary_weights)
+
+    def product(self, a: Tensor, w: Tensor) -> Tensor:
+        """conv2d(a, w)"""
+        return self._conv_forward(a, w, None)
+
+    def forward(self, a: Tensor) -> Tensor:
+        if a.ndim not in (3, 4) or a.shape[-3] != self.in_channels:
+            c = self.in_channels
+            raise UsageError(f"input: shape {tuple(a.shape)} given, (N, {c}, H, W) or ({c}, H, W) needed")
+        return super().forward(a) if a.ndim == 4 else super().forward(a[None])[0]
+
+
+class BinaryLinear(BinaryLayer, nn.Linear):
+    """A linear layer whose activations and weights are ±1, with ``nn.Linear``'s arguments (but no bias by default):
+
+        a  (…, I)      w  (O, I)      y = scale · ŵ â + bias
+
+    As a 1×1 convolution of one pixel: ASD's mean is a itself. See :class:`BinaryConv2d`.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = False,
+                 device: torch.device | str | None = None, dtype: torch.dtype | None = None, *,
+                 method: Method | str = "sdbnn", reduction: int = 16, binary_weights: bool = True):  # fmt: skip
+        check_whole(in_features=in_features, out_features=out_features)
+        super().__init__(in_features, out_features, bias, device, dtype)
+        self.add_parts((out_features, in_features), method, reduction, binary_weights)
+
+    def activation_shift(self, a: Tensor) -> Tensor | None:
+        """What is added to ``a``: (…, I) or (I,); None where nothing is."""
+        return self.asd.shift_of(a) if self.asd is not None else self.rsign and self.rsign.beta
+
+    def product(self, a: Tensor, w: Tensor) -> Tensor:
+        """a wᵀ"""
+        return F.linear(a, w)
+
+    def forward(self, a: Tensor) -> Tensor:
+        if a.ndim < 1 or a.shape[-1] != self.in_features:
+            raise UsageError(f"input: shape {tuple(a.shape)} given, (…, {self.in_features}) needed")
+        return super().forward(a)
+
+
+def binary_layers(net: nn.Module) -> dict[str, BinaryLayer]:
+    """The binary layers of ``net`` by their dotted name, in order; empty for the float twin."""
+    return {name: m for name, m in net.named_modules() if isinstance(m, BinaryLayer) and m.method.binary}
 
 
 def set_ede(net: nn.Module, t: float, k: float | None = None) -> None:
     """Set EDE's t and k (None: max(1/t, 1)) in every binary layer of ``net`` (buffers, so checkpoints keep them).
 
-    Raises UsageError unless t is finite and > 0.
+    Raises UsageError, before any layer is changed, unless t is finite and > 0 and the layers' dtype holds t, k and k·t,
+    and for a ``net`` without such layers.
     """
-    published = ede_k(t)
-    k = published if k is None else k
-    for layer in net.modules():
-        if isinstance(layer, BinaryConv2d):
-            layer.ede_t.fill_(t)
-            layer.ede_k.fill_(k)
+    k = ede_k(t) if k is None else k
+    layers = [layer for layer in net.modules() if isinstance(layer, BinaryLayer)]
+    if not layers:
+        raise UsageError(f"net: {type(net).__name__} has no binary layer whose EDE could be set")
+    for layer in layers:
+        check_ede(t, k, layer.ede_t.dtype)
+    for layer in layers:
+        layer.ede_t.fill_(t)
+        layer.ede_k.fill_(k)

@@ -11,6 +11,13 @@ from dataclasses import dataclass, replace
 
 from ..errors import unknown
 
+_CHOICES = {
+    **dict.fromkeys(("activation_gradient", "weight_gradient"), ("ste", "polynomial", "ede")),
+    "activation_shift": (None, "static", "asd"),
+    "weight_shift": (None, "wsd", "balance"),
+    "scale": (None, "analytic", "learned", "power_of_two"),
+}
+
 
 @dataclass(frozen=True)
 class Method:
@@ -31,6 +38,11 @@ class Method:
     weight_shift: str | None = None
     scale: str | None = None
     binary: bool = True
+
+    def __post_init__(self) -> None:
+        for field, choices in _CHOICES.items():
+            if getattr(self, field) not in choices:
+                raise unknown(field, getattr(self, field), map(str, choices))
 
     @property
     def short(self) -> str:
@@ -68,9 +80,14 @@ def get_method(name: str, *, imagenet: bool = False) -> Method:
     identity for weights, so EDE gives way to them in every method that adds a *shift* to it (and in their common
     ground, ``ede``). IR-Net keeps EDE, which is its own.
     """
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise unknown("method", name, METHODS)
     method = METHODS[name]
     if imagenet and method.activation_gradient == "ede" and name != "irnet":
         method = replace(method, **_IMAGENET_GRADIENTS)
     return method
+
+
+def as_method(method: "Method | str") -> Method:
+    """``method`` itself, or the one called so; UsageError for anything else."""
+    return method if isinstance(method, Method) else get_method(method)

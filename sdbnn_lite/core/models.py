@@ -12,20 +12,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import UsageError, unknown
+from ..errors import UsageError, check_whole, unknown
 from .layers import BinaryConv2d
 from .methods import Method, get_method
 
-BinaryConv = Callable[..., BinaryConv2d]  # BinaryConv2d with method, reduction and stage filled in
+BinaryConv = Callable[..., BinaryConv2d]  # BinaryConv2d with padding, method, reduction and stage filled in
 
 
 def check_images(images: Tensor, channels: int, dtype: torch.dtype) -> None:
     """Raise UsageError unless ``images`` is a finite (N, channels, H, W) tensor of ``dtype``, N, H, W >= 1."""
+    if not isinstance(images, Tensor):
+        raise UsageError(f"images: {type(images).__name__} given, a tensor (N, {channels}, H, W) needed")
     if images.ndim != 4 or images.shape[1] != channels or 0 in images.shape:
         raise UsageError(f"images: shape {tuple(images.shape)} given, (N, {channels}, H, W) needed, all at least 1")
     if images.dtype != dtype:
         raise UsageError(f"images: {images.dtype} given, but the network computes in {dtype}; convert one of them")
-    if not torch.isfinite(images.sum()) and not torch.isfinite(images).all():  # the sum is a tenth of the work
+    if torch.compiler.is_compiling():
+        return  # no value can be looked at while a graph is made
+    try:
+        finite = torch.isfinite(images.sum()) or torch.isfinite(images).all()  # the sum is a tenth of the work
+    except RuntimeError:
+        return  # nor inside torch.func.vmap
+    if not finite:
         raise UsageError("images: NaN or infinite values given; a sign of them would mean nothing")
 
 
@@ -139,7 +147,7 @@ class CifarResNet(BinaryNet):
         self.bn2 = nn.BatchNorm1d(widths[-1])
         self.linear = nn.Linear(widths[-1], num_classes)
         for m in self.modules():
-            if isinstance(m, (nn.Conv2d, nn.Linear, BinaryConv2d)):
+            if isinstance(m, (nn.Conv2d, nn.Linear)):
                 nn.init.kaiming_normal_(m.weight)
 
     def classify(self, x: Tensor) -> Tensor:
@@ -282,26 +290,27 @@ def build(
 
     Raises UsageError for anything else, with the choices.
     """
-    if name not in _NETWORKS:
+    if not isinstance(name, str) or name not in _NETWORKS:
         raise unknown("network", name, NETWORKS)
     network, default_classes, default_channels, default_size, reduction = _NETWORKS[name]
     num_classes = default_classes if num_classes is None else num_classes
     in_channels = default_channels if in_channels is None else in_channels
-    for argument, value in (("num_classes", num_classes), ("in_channels", in_channels)):
-        if not isinstance(value, int) or value < 1:
-            raise UsageError(f"{argument}={value!r}: a whole number from 1 up is needed")
-    if stage not in (1, 2):
+    check_whole(num_classes=num_classes, in_channels=in_channels)
+    if stage not in (1, 2) or isinstance(stage, bool):
         raise UsageError(f"stage={stage!r}: 1 (real weights, binary activations) or 2 (both binary)")
     sized = {}
+    if default_size is None and image_size is not None:
+        raise UsageError(f"image_size={image_size!r}: {name} isn't built for a size (it takes {network.func.sizes})")
     if default_size is not None:
         image_size = default_size if image_size is None else image_size
+        check_whole(image_size=image_size)
         multiple = 8 if default_size == 32 else 4
-        if image_size < multiple or image_size % multiple:
+        if image_size % multiple:
             raise UsageError(f"image_size={image_size}: {name} needs a multiple of {multiple}")
         sized["image_size"] = image_size
 
     chosen = get_method(method, imagenet=name.startswith("imagenet"))
-    conv = partial(BinaryConv2d, method=chosen, reduction=reduction, binary_weights=stage == 2)
+    conv = partial(BinaryConv2d, padding=1, method=chosen, reduction=reduction, binary_weights=stage == 2)
     net = network(conv, num_classes=num_classes, in_channels=in_channels, **sized)
     net.name, net.method = name, chosen
     net.options = {"method": method, "num_classes": num_classes, "stage": stage, "in_channels": in_channels, **sized}

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from . import signs
 from .binarize import sign
-from .layers import BinaryConv2d, binary_layers
+from .layers import BinaryLayer, binary_layers
+from .wsd import per_filter
 
 
 @dataclass(frozen=True)
@@ -70,20 +71,21 @@ class _Tally:
         for name, term in terms.items():
             self.sums[name] = self.sums.get(name, 0) + term
 
-    def watch(self, layer: BinaryConv2d, inputs: tuple[Tensor], output: Tensor) -> None:
+    def watch(self, layer: BinaryLayer, inputs: tuple[Tensor], output: Tensor) -> None:
         """The forward hook: sees what the layer saw, and recomputes its sign and its unscaled output."""
         (a,) = inputs
         shift = layer.activation_shift(a)
         before = a >= 0
         after = before if shift is None else a + shift >= 0
         y = layer.unscaled(a)
-        per_channel = (0, 2, 3)
+        channel = a.ndim - 1 - layer.pixel_dims
+        per_channel = [dim for dim in range(a.ndim) if dim != channel]
         self.add(
-            inputs=a.numel() // a.shape[1],
+            inputs=a.numel() // a.shape[channel],
             input_before=before.sum(per_channel),
             input_after=after.sum(per_channel),
             input_flips=(before != after).sum(),
-            outputs=y.numel() // y.shape[1],
+            outputs=y.numel() // y.shape[channel],
             output=(y >= 0).sum(per_channel),
             output_zeros=(y == 0).sum(per_channel),
             output_sum=y.double().sum(per_channel),
@@ -91,28 +93,28 @@ class _Tally:
             scale_flips=(sign(y) != sign(output)).sum(),
         )
 
-    def result(self, layer: BinaryConv2d) -> LayerSigns:
+    def result(self, layer: BinaryLayer) -> LayerSigns:
         total = {k: v.cpu().numpy() if isinstance(v, Tensor) else v for k, v in self.sums.items()}
         n_in, n_out = total["inputs"], total["outputs"]
         mean = total["output_sum"] / n_out
         variance = np.maximum(total["output_square"] / n_out - mean**2, 0)
         w = layer.weight >= 0
         w_hat = layer.shifted_weight() >= 0 if layer.binary_weights else w
-        per_filter = (1, 2, 3)
+        dims = per_filter(layer.weight)
         return LayerSigns(
             fan_in=layer.weight[0].numel(),
             input_before=total["input_before"] / n_in,
             input_after=total["input_after"] / n_in,
-            input_flips=float(total["input_flips"]) / (n_in * layer.in_channels),
-            weight_before=w.double().mean(per_filter).cpu().numpy(),
-            weight_after=w_hat.double().mean(per_filter).cpu().numpy(),
+            input_flips=float(total["input_flips"]) / (n_in * layer.channels[1]),
+            weight_before=w.double().mean(dims).cpu().numpy(),
+            weight_after=w_hat.double().mean(dims).cpu().numpy(),
             weight_flips=float((w != w_hat).double().mean()),
             output=total["output"] / n_out,
             output_zeros=total["output_zeros"] / n_out,
             output_mean=mean,
             output_std=np.sqrt(variance),
             scale_flips=int(total["scale_flips"]),
-            outputs=n_out * layer.out_channels,
+            outputs=n_out * layer.channels[0],
         )
 
 

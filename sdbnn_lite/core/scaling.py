@@ -6,21 +6,24 @@ Every one is per filter, (O,), and multiplies the output of the binary convoluti
 import torch
 from torch import Tensor, nn
 
+from .wsd import per_filter
+
 
 def analytic_scale(w: Tensor) -> Tensor:
     """XNOR-Net's s_o = mean |w_o|, the least-squares scale of sign(w_o). w (O, C, kh, kw) → (O,), with gradient.
 
     Source: XNOR-Net (arXiv:1603.05279), equation 6. The input's own scale K is not part of it.
     """
-    return w.abs().mean(dim=(1, 2, 3))
+    return w.abs().mean(dim=per_filter(w))
 
 
 def power_of_two_scale(w: Tensor) -> Tensor:
     """IR-Net's s_o = 2^round(log2(mean |w_o|)), a bit shift in hardware. w (O, C, kh, kw) → (O,), no gradient.
 
-    Source: IR-Net (arXiv:1909.10788), equation 8; ``w`` is balanced and standardised there.
+    Source: IR-Net (arXiv:1909.10788), equation 8; ``w`` is balanced and standardised there. 1 for a filter of zeros.
     """
-    return torch.exp2(torch.log2(w.detach().abs().mean(dim=(1, 2, 3))).round())
+    mean = w.detach().abs().mean(dim=per_filter(w))
+    return torch.exp2(torch.log2(torch.where(mean > 0, mean, 1)).round())
 
 
 class LearnedScale(nn.Module):

@@ -3,6 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+
+def per_filter(w: Tensor) -> tuple[int, ...]:
+    """The dimensions of one filter in ``w`` (O, …): all but the first."""
+    return tuple(range(1, w.ndim))
+
+
 WSD_CONSTANT = 0.01  # the published code's factor on the filter's mean
 
 
@@ -11,9 +17,9 @@ class WeightSelfDistribution(nn.Module):
 
         ŵ = sign(w + σ(α_o) · 0.01 · mean(w_o))
 
-    w (O, C, kh, kw) → shift (O, 1, 1, 1). The mean runs over one filter and takes no gradient; α (O,) starts at 0,
-    where the share is 0.5 %. Source: SD-BNN (arXiv:2103.02394), section 3.3, with the constant of the
-    published code.
+    w (O, C, kh, kw) → shift (O, 1, 1, 1), or (O, I) → (O, 1). The mean runs over one filter and takes no gradient;
+    α (O,) starts at 0, where the share is 0.5 %. Source: SD-BNN (arXiv:2103.02394), section 3.3, with the constant
+    of the published code.
     """
 
     def __init__(self, out_channels: int, constant: float = WSD_CONSTANT):
@@ -22,16 +28,17 @@ class WeightSelfDistribution(nn.Module):
         self.constant = constant
 
     def forward(self, w: Tensor) -> Tensor:
-        mean = w.detach().mean(dim=(1, 2, 3), keepdim=True)  # (O, 1, 1, 1)
-        return torch.sigmoid(self.alpha)[:, None, None, None] * self.constant * mean
+        mean = w.detach().mean(dim=per_filter(w), keepdim=True)  # (O, 1, 1, 1)
+        return torch.sigmoid(self.alpha).view_as(mean) * self.constant * mean
 
 
 def balance(w: Tensor) -> Tensor:
     """IR-Net's balanced, standardised weights: (w - mean(w_o)) / std(w_o), per filter; (O, C, kh, kw) in and out.
 
     The mean of zero makes +1 and -1 about equally frequent. Gradients pass through mean and std, as in the
-    published code of IR-Net (arXiv:1909.10788, section 3.2); std is the unbiased one.
+    published code of IR-Net (arXiv:1909.10788, section 3.2); std is the unbiased one. A filter of equal weights has
+    none to divide by: it becomes w - mean(w_o) = 0, whose signs are +1.
     """
-    centred = w - w.mean(dim=(1, 2, 3), keepdim=True)
-    variance = centred.square().sum(dim=(1, 2, 3), keepdim=True) / (w[0].numel() - 1)  # std(dim=…) is slow on a CPU
-    return centred / variance.sqrt()
+    centred = w - w.mean(dim=per_filter(w), keepdim=True)
+    variance = centred.square().sum(dim=per_filter(w), keepdim=True) / max(w[0].numel() - 1, 1)  # std(dim=…) is slow
+    return centred / torch.where(variance > 0, variance, 1).sqrt()

@@ -114,7 +114,7 @@ def cost(network: str, method: str = "sdbnn", *, image_size: int | None = None, 
         net = build(network, method, num_classes, **sized).eval()
     rows: list[LayerCost] = []  # ASD's two linear layers are in that of their convolution
     for name, module in net.named_modules():
-        if isinstance(module, (BinaryConv2d, nn.Conv2d, nn.Linear)) and ".asd." not in name:
+        if isinstance(module, (nn.Conv2d, nn.Linear)) and ".asd." not in name:
             module.register_forward_hook(lambda module, x, y, name=name: rows.append(_row(name, module, x[0], y)))
     with torch.no_grad():
         net(torch.zeros(1, net.options["in_channels"], size, size))

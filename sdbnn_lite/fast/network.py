@@ -61,7 +61,7 @@ class FastForward:
         """(out, its mean over the pixels) of ``blocks``: x and its mean (G, C, 32)."""
         x, mean = blocks
         gradient = GRADIENTS.index(conv.method.activation_gradient)
-        plan = Plan(conv.stride, gradient, pooled, add_input, self.images, self.workspace)
+        plan = Plan(conv.stride[0], gradient, pooled, add_input, self.images, self.workspace)
         shift = None
         if conv.asd is not None:
             flat = conv.asd.shift_of(mean.transpose(1, 2).flatten(0, 1))  # (32·G, C)

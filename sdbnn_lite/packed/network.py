@@ -74,7 +74,7 @@ class PackedLayer(BareLayer):
     """One binary convolution with its batch norm and its activation (Hardtanh, or PReLU with ``slope``)."""
 
     def __init__(self, conv: BinaryConv2d, bn: nn.BatchNorm2d, prelu: nn.PReLU | None = None):
-        super().__init__(conv.binary_weight().detach().numpy(), conv.stride, conv.padding)
+        super().__init__(conv.binary_weight().detach().numpy(), conv.stride[0], conv.padding[0])
         self.factor, self.offset = fold(bn, conv.scale())
         self.slope = None if prelu is None else prelu.weight.detach().numpy().copy()
         self.squeeze = self.expand = self.beta = None

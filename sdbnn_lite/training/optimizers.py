@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.asd import ActivationSelfDistribution
-from ..core.layers import BinaryConv2d, binary_layers
+from ..core.layers import binary_layers
 from .recipe import Recipe
 
 
@@ -24,7 +24,7 @@ def parameter_groups(net: nn.Module, recipe: Recipe) -> list[dict]:
     if recipe.decay_all:
         return [{"params": list(net.parameters()), "weight_decay": recipe.weight_decay}]
     inside_asd = {m for asd in net.modules() if isinstance(asd, ActivationSelfDistribution) for m in asd.modules()}
-    kinds = (nn.Conv2d, nn.Linear, BinaryConv2d)
+    kinds = (nn.Conv2d, nn.Linear)
     heavy = {m.weight for m in net.modules() if isinstance(m, kinds) and m not in inside_asd}  # by identity
     decayed = [p for p in net.parameters() if p in heavy]
     free = [p for p in net.parameters() if p not in heavy]

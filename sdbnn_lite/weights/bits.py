@@ -70,10 +70,10 @@ def matrix_names(net: BinaryNet) -> list[str]:
     """Names of the parameters that ``rounded`` rounds: ASD's two matrices, and the 1×1 convolutions of shortcuts."""
     names = []
     for name, module in net.named_modules():
-        if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
+        if isinstance(module, BinaryConv2d):
+            names += [f"{name}.asd.{part}.weight" for part in ("squeeze", "expand") if module.asd is not None]
+        elif isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
             names.append(f"{name}.weight")
-        elif isinstance(module, BinaryConv2d) and module.asd is not None:
-            names += [f"{name}.asd.squeeze.weight", f"{name}.asd.expand.weight"]
     return names
 
 

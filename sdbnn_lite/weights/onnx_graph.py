@@ -123,7 +123,7 @@ class GraphWriter:
             w = self.weights("weight", layer.weight)
         if layer.method.binary:
             a = self.sign(a if layer.method.activation_shift is None else self.shifted(a, layer))
-        scale, sides = layer.scale(), ((layer.stride,) * 2, (layer.padding,) * 2)
+        scale, sides = layer.scale(), (layer.stride, layer.padding)
         if scale is None:
             return self.convolve(a, w, *sides)
         y = self.convolve(a, w, *sides, part="unscaled")

@@ -27,7 +27,8 @@ def normal(*shape, seed=0):
 
 def layer_with(method, imagenet=False, t=0.3, **options):
     """float64, C = 4, O = 6, r = 2, every parameter drawn so that all parts matter: biased, larger weights."""
-    layer = BinaryConv2d(4, 6, method=get_method(method, imagenet=imagenet), reduction=2, **options).double()
+    options = {"padding": 1, "method": get_method(method, imagenet=imagenet), "reduction": 2, **options}
+    layer = BinaryConv2d(4, 6, **options).double()
     for i, parameter in enumerate(layer.parameters()):
         parameter.data = 0.8 * normal(*parameter.shape, seed=i) + 0.3
     set_ede(layer, t)
@@ -103,7 +104,7 @@ def test_padding_adds_zero_after_the_sign():
 
     Padding before the sign would make sign(0) = +1 of the border, and 9 of everything.
     """
-    layer = BinaryConv2d(1, 1, method=get_method("bnn"))
+    layer = BinaryConv2d(1, 1, padding=1, method="bnn")
     layer.weight.data.fill_(0.5)
     assert layer(torch.full((1, 1, 3, 3), 0.2))[0, 0].tolist() == [[4, 6, 4], [6, 9, 6], [4, 6, 4]]
 
@@ -198,5 +199,5 @@ def test_weights_start_kaiming_normal():
 
 
 def test_printing_a_layer_says_what_it_is():
-    text = repr(BinaryConv2d(16, 32, stride=2, method=get_method("wsd")))
-    assert "16, 32, kernel_size=3, stride=2, padding=1, method=wsd" in text
+    text = repr(BinaryConv2d(16, 32, stride=2, padding=1, method="wsd"))
+    assert "16, 32, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), bias=False, method=wsd" in text

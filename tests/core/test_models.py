@@ -169,9 +169,9 @@ def test_binary_layers_by_hand(name):
     """Number, widths, strides, 3×3 kernels with padding 1, and the bottleneck max(C // r, 1) of ASD."""
     layers = list(sd.binary_layers(build_empty(name)).values())
     rows, reduction, _ = STRUCTURE[name]
-    assert [(layer.in_channels, layer.out_channels, layer.stride) for layer in layers] == rows
+    assert [(layer.in_channels, layer.out_channels, layer.stride[0]) for layer in layers] == rows
     for layer in layers:
-        assert tuple(layer.weight.shape[2:]) == (3, 3) and layer.padding == 1
+        assert tuple(layer.weight.shape[2:]) == (3, 3) and layer.padding == (1, 1)
         assert layer.asd.squeeze.weight.shape == (max(layer.in_channels // reduction, 1), layer.in_channels)
 
 

@@ -54,7 +54,7 @@ def test_one_nan_pixel_is_enough():
         (("digits_convnet",), {"stage": 3}, "stage=3"),
         (("digits_convnet",), {"stage": 0}, "stage=0"),
         (("digits_convnet",), {"image_size": 10}, "image_size=10.*multiple of 4"),
-        (("digits_convnet",), {"image_size": 0}, "image_size=0.*multiple of 4"),
+        (("digits_convnet",), {"image_size": 0}, "image_size=0: a whole number from 1"),
         (("cifar10_vgg_small",), {"image_size": 20}, "image_size=20.*multiple of 8"),
     ],
 )

@@ -62,7 +62,7 @@ def test_learned_scale_starts_at_one_and_stays_positive():
 @given(seed=st.integers(0, 10**6), size=st.floats(1e-3, 1e3))
 def test_no_scaling_factor_changes_a_sign(method, seed, size):
     """Any weights, any inputs, any non-zero factor: 0 outputs of the layer change their sign, zeros included."""
-    layer = BinaryConv2d(4, 6, method=get_method(method)).double()
+    layer = BinaryConv2d(4, 6, padding=1, method=get_method(method)).double()
     layer.weight.data = size * weights(6, 4, 3, 3, seed=seed)
     if layer.learned_scale is not None:
         layer.learned_scale.factor.data = size * weights(6, seed=seed + 1)

@@ -24,7 +24,7 @@ def relative(a, b):
 )
 def test_values_are_exact(channels, kernel, stride, padding):
     a, w = signs(3, channels, 7, 6), signs(5, channels, kernel, kernel, seed=1)
-    y = half_conv(a, w, stride, padding)
+    y = half_conv(a, w, (stride, stride), (padding, padding))
     assert y.dtype == torch.float32 and torch.equal(y, F.conv2d(a, w, stride=stride, padding=padding))
 
 
@@ -55,8 +55,8 @@ def test_gradients_to_one_in_a_hundred_at_any_size(scale):
 def test_the_layer_of_every_method(name):
     """Forward as the readable layer (a scale multiplies exact integers); every parameter's and the input's gradient."""
     torch.manual_seed(0)
-    layer = BinaryConv2d(16, 8, stride=2, method=get_method(name))
-    half = BinaryConv2d(16, 8, stride=2, method=get_method(name))
+    layer = BinaryConv2d(16, 8, stride=2, padding=1, method=get_method(name))
+    half = BinaryConv2d(16, 8, stride=2, padding=1, method=get_method(name))
     half.load_state_dict(layer.state_dict())
     half.__class__ = HalfConv2d
     sd.set_ede(layer, 0.7)

@@ -23,10 +23,12 @@ from torch.autograd import Function
 from ...core.layers import BinaryConv2d
 from ...core.models import BinaryNet
 
+Pair = tuple[int, int]
+
 
 class _HalfConv(Function):
     @staticmethod
-    def forward(ctx, a: Tensor, w: Tensor, stride: int, padding: int) -> Tensor:
+    def forward(ctx, a: Tensor, w: Tensor, stride: Pair, padding: Pair) -> Tensor:
         half_a, half_w = a.half(), w.half()
         ctx.save_for_backward(half_a, half_w)
         ctx.stride, ctx.padding = stride, padding
@@ -35,14 +37,13 @@ class _HalfConv(Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         a, w = (x.bfloat16() for x in ctx.saved_tensors)
-        stride, padding = [ctx.stride] * 2, [ctx.padding] * 2
         grad_a, grad_w, _ = torch.ops.aten.convolution_backward(
-            grad.bfloat16(), a, w, None, stride, padding, [1, 1], False, [0, 0], 1, [True, True, False]
+            grad.bfloat16(), a, w, None, ctx.stride, ctx.padding, [1, 1], False, [0, 0], 1, [True, True, False]
         )
         return grad_a.to(grad.dtype), grad_w.to(grad.dtype), None, None
 
 
-def half_conv(a: Tensor, w: Tensor, stride: int, padding: int) -> Tensor:
+def half_conv(a: Tensor, w: Tensor, stride: Pair, padding: Pair) -> Tensor:
     """conv2d of ``a`` (N, C, H, W) and ``w`` (O, C, k, k), both ±1, zero-padded: (N, O, H', W') in their own dtype."""
     return _HalfConv.apply(a, w, stride, padding)
 
