@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the same names for editors, which don't run __getattr__
     from .core.methods import Method
     from .core.models import build
     from .core.record import record_signs
+    from .own.convert import convert
     from .packed import load_packed, pack, save_packed
     from .weights.published import from_original
     from .weights.zoo import load
@@ -24,6 +25,7 @@ __all__ = [
     "Method",
     "binary_layers",
     "build",
+    "convert",
     "from_original",
     "load",
     "load_packed",
@@ -39,6 +41,7 @@ _DEFINED_IN = {
     "Method": ".core.methods",
     "binary_layers": ".core.layers",
     "build": ".core.models",
+    "convert": ".own.convert",
     "from_original": ".weights.published",
     "load": ".weights.zoo",
     "load_packed": ".packed",

@@ -12,7 +12,7 @@ LEVELS = (  # from the ground up; a room imports only rooms of lower levels
     {"core", "data"},
     {"weights", "fast"},
     {"packed", "training"},
-    {"cost"},
+    {"cost", "own"},
     {"analysis"},
     {"plots"},
     {"lessons", "pages"},

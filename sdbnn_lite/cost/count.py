@@ -19,6 +19,7 @@ and, for comparison only, what XNOR-Net's own input scale K would add: C·H·W +
 over the channels, a k × k mean of it, and two products an output).
 """
 
+import copy
 import json
 from dataclasses import asdict, dataclass
 
@@ -26,9 +27,9 @@ import pandas as pd
 import torch
 from torch import nn
 
-from ..core.layers import BinaryConv2d
+from ..core.layers import BinaryLayer, binary_layers
 from ..core.models import IMAGE_SIZES, build
-from ..errors import UsageError
+from ..errors import UsageError, check_whole
 from ..system.text import aligned_table
 
 WORD = 64  # ±1 products in one instruction
@@ -40,7 +41,7 @@ class LayerCost:
     ``input_scale``: what XNOR-Net's K would add. ``real_params`` are 32 bits each, ``bytes`` is all of it packed."""
 
     name: str
-    kind: str  # "binary conv", "real conv", "linear" or "norms"
+    kind: str  # "binary conv", "binary linear", "real conv", "linear" or "norms"
     outputs: str  # C×H×W
     bops: int = 0
     flops: int = 0
@@ -101,49 +102,63 @@ class Cost:
         ])  # fmt: skip
 
 
-def cost(network: str, method: str = "sdbnn", *, image_size: int | None = None, num_classes: int | None = None) -> Cost:
+def cost(network: str | nn.Module, method: str = "sdbnn", *, image_size: int | None = None,
+         num_classes: int | None = None) -> Cost:  # fmt: skip
     """The cost breakdown of ``network`` with ``method``; ``image_size`` in pixels (default: 8, 32 or 224).
 
+    A module, such as ``convert`` makes, may stand for the name; its layers say what their methods are.
     Raises UsageError for what :func:`build` refuses, and for images that don't fit.
     """
-    size = IMAGE_SIZES.get(network, 32) if image_size is None else image_size
-    if not isinstance(size, int) or size < 1:
-        raise UsageError(f"image_size={image_size!r}: a whole number from 1 up is needed")
-    sized = {"image_size": size} if network in ("digits_convnet", "cifar10_vgg_small") else {}
-    with torch.random.fork_rng():
-        net = build(network, method, num_classes, **sized).eval()
+    if not isinstance(network, nn.Module):
+        size = IMAGE_SIZES.get(network, 32) if image_size is None else image_size
+        check_whole(image_size=size)
+        sized = {"image_size": size} if network in ("digits_convnet", "cifar10_vgg_small") else {}
+        with torch.random.fork_rng():
+            net = build(network, method, num_classes, **sized)
+        return Cost(network, method, size, _rows(net, size))
+    size = IMAGE_SIZES.get(getattr(network, "name", None), 224) if image_size is None else image_size
+    check_whole(image_size=size)
+    methods = {layer.method.name for layer in binary_layers(network).values()} or {"float"}
+    return Cost(type(network).__name__, ", ".join(sorted(methods)), size, _rows(copy.deepcopy(network), size))
+
+
+def _rows(net: nn.Module, size: int) -> tuple[LayerCost, ...]:
+    """A row per layer, and one for the norms."""
     rows: list[LayerCost] = []  # ASD's two linear layers are in that of their convolution
-    for name, module in net.named_modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)) and ".asd." not in name:
-            module.register_forward_hook(lambda module, x, y, name=name: rows.append(_row(name, module, x[0], y)))
+    layers = {name: m for name, m in net.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
+    layers = {name: m for name, m in layers.items() if ".asd." not in name}
+    for name, layer in layers.items():
+        layer.register_forward_hook(lambda module, x, y, name=name: rows.append(_row(name, module, x[0], y)))
+    first = next((m for m in layers.values() if isinstance(m, nn.Conv2d)), None)
+    if first is None:
+        raise UsageError(f"network: {type(net).__name__} has no convolution; its images' channels can't be told")
     with torch.no_grad():
-        net(torch.zeros(1, net.options["in_channels"], size, size))
+        net.eval()(torch.zeros(1, first.in_channels, size, size).to(first.weight))
     unneeded = ("wsd.alpha", "learned_scale.factor")  # to predict: they are in ŵ already, and in batch norm
     needed = sum(p.numel() for name, p in net.named_parameters() if not name.endswith(unneeded))
     needed += sum(b.numel() for name, b in net.named_buffers() if name.endswith(("running_mean", "running_var")))
     rest = needed - sum(row.binary_params + row.real_params for row in rows)
-    return Cost(network, method, size, (*rows, LayerCost("norms", "norms", "", real_params=rest)))
+    return (*rows, LayerCost("norms", "norms", "", real_params=rest))
 
 
 def _row(name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> LayerCost:
-    shape = "×".join(map(str, y.shape[1:]))
-    weights = module.weight.numel()
-    if isinstance(module, nn.Linear):
-        return LayerCost(name, "linear", shape, flops=weights, real_params=sum(p.numel() for p in module.parameters()))
-    pixels, products = y[0, 0].numel(), weights * y[0, 0].numel()
-    if not isinstance(module, BinaryConv2d) or not module.method.binary:
-        return LayerCost(name, "real conv", shape, flops=products, real_params=weights)
+    linear, shape = isinstance(module, nn.Linear), "×".join(map(str, y.shape[1:]))
+    weights, outputs = module.weight.numel(), y.numel()
+    products = weights * (outputs // module.weight.shape[0])
+    bias = 0 if module.bias is None else module.bias.numel()
+    if not isinstance(module, BinaryLayer) or not module.method.binary:
+        return LayerCost(name, "linear" if linear else "real conv", shape, flops=products, real_params=weights + bias)
     values, kernel = x.numel(), module.weight[0, 0].numel()
     matrices = 0 if module.asd is None else sum(p.numel() for p in module.asd.parameters())
-    static = 0 if module.rsign is None else module.in_channels
+    static = 0 if module.rsign is None else module.channels[1]
     return LayerCost(
         name,
-        "binary conv",
+        "binary linear" if linear else "binary conv",
         shape,
         bops=products,
         stays=matrices + (values if module.asd is not None else 0),
-        folds=(values if module.method.activation_shift else 0) + (y.numel() if module.method.scale else 0),
-        input_scale=values + kernel * pixels + 2 * y.numel(),
+        folds=(values if module.method.activation_shift else 0) + (outputs if module.method.scale else 0),
+        input_scale=values + kernel * (outputs // module.channels[0]) + 2 * outputs,
         binary_params=weights,
-        real_params=matrices + static,
+        real_params=matrices + static + bias,
     )

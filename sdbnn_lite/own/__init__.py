@@ -1,0 +1,1 @@
+"""Your own network and pictures: any network made binary, any picture classified."""
