@@ -37,7 +37,7 @@ def test_half_precision_sums_are_exact(channels, size, stride):
                 for s in ((32, channels, size, size), (channels, channels, 3, 3)))  # fmt: skip
         on_gpu = (x.to(GPU, memory_format=torch.channels_last) for x in (a, w))
         with convolutions(tf32=False, benchmark=True):
-            ours = half_conv(*on_gpu, stride, 1).cpu()
+            ours = half_conv(*on_gpu, (stride, stride), (1, 1)).cpu()
         assert torch.equal(ours.double(), F.conv2d(a.double(), w.double(), stride=stride, padding=1))
 
 
@@ -46,7 +46,7 @@ def test_gradients_of_the_convolution():
     a, w, grad = (torch.randn(s, generator=generator) for s in ((32, 64, 16, 16), (64, 64, 3, 3), (32, 64, 16, 16)))
     a, w = a.sign().requires_grad_(), w.sign().requires_grad_()
     theirs = torch.autograd.grad(F.conv2d(a, w, padding=1), (a, w), grad)
-    ours = torch.autograd.grad(half_conv(a.to(GPU), w.to(GPU), 1, 1), (a, w), grad.to(GPU))
+    ours = torch.autograd.grad(half_conv(a.to(GPU), w.to(GPU), (1, 1), (1, 1)), (a, w), grad.to(GPU))
     for mine, other in zip(ours, theirs):
         assert (mine - other).abs().max() < 1e-2 * other.abs().max()
 

@@ -45,7 +45,7 @@ def test_gradients_to_one_in_a_hundred_at_any_size(scale):
     """The sizes that float16 would lose or overflow."""
     a, w = signs(4, 32, 8, 8).requires_grad_(), signs(16, 32, 3, 3, seed=1).requires_grad_()
     grad = scale * torch.randn(4, 16, 8, 8, generator=torch.Generator().manual_seed(2))
-    ours = torch.autograd.grad(half_conv(a, w, 1, 1), (a, w), grad)
+    ours = torch.autograd.grad(half_conv(a, w, (1, 1), (1, 1)), (a, w), grad)
     theirs = torch.autograd.grad(F.conv2d(a, w, padding=1), (a, w), grad)
     for mine, other in zip(ours, theirs):
         assert mine.dtype == torch.float32 and relative(mine, other) < 1e-2
