@@ -26,7 +26,7 @@ def measure(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     counts = torch.stack([torch.bincount(channel.reshape(-1), minlength=256) for channel in images.unbind(1)])
     shares = counts / counts.sum(1, keepdim=True, dtype=torch.float64)  # (C, 256)
     values = torch.arange(256, dtype=torch.float64) / 255
-    mean = shares @ values
+    mean = (shares * values).sum(1)
     std = (shares * (values - mean[:, None]) ** 2).sum(1).sqrt()
     return tuple(mean.tolist()), tuple(torch.where(shares.amax(1) == 1, 1.0, std).tolist())
 
@@ -35,6 +35,7 @@ def resize(images: Tensor, size: int) -> Tensor:
     """uint8 or float (N, C, H, W), 0 … 255 -> uint8 (N, C, ``size``, ``size``): bilinear, antialiased, rounded."""
     if images.shape[2:] != (size, size):
         how = {"size": (size, size), "mode": "bilinear", "antialias": True}
-        parts = [torch.nn.functional.interpolate(part.double(), **how) for part in images.split(4096)]
+        dtype = torch.promote_types(images.dtype, torch.float32)
+        parts = (torch.nn.functional.interpolate(part.to(dtype), **how) for part in images.split(4096))
         images = torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
     return images.round().to(torch.uint8) if images.is_floating_point() else images

@@ -18,6 +18,7 @@ IMAGENETTE_CLASSES = ("n01440764", "n02102040", "n02979186", "n03000684", "n0302
                       "n03394916", "n03417042", "n03425413", "n03445777", "n03888257")  # fmt: skip
 IN_MEMORY = 2**32  # bytes of pixels, three a pixel: a set of the user's own that has more is streamed
 SAMPLED = 1000  # training images by whose sizes (if streamed, colours and statistics too) a set is judged
+SAMPLE_SHARE = 8  # the sample takes at most this part of the memory
 MOST_SIDE = 224  # pixels that images get without being asked for
 
 
@@ -66,10 +67,11 @@ def own(asked: Options) -> ImageSet | StreamedImageSet:
     if len(tree.classes) < 2:
         raise UsageError(f"{asked.folder} has 1 class ({tree.classes[0]}): at least 2 are needed")
     size, label = asked.image_size or usual_side(tree.train), _own_label(asked, tree)
-    how, one = {"progress": asked.progress, "strict": asked.strict}, 3 * size**2  # bytes
-    if one * (len(tree.train) + len(tree.test)) <= IN_MEMORY:
+    how, most = {"progress": asked.progress, "strict": asked.strict}, IN_MEMORY // (3 * size**2)  # images
+    if len(tree.train) + len(tree.test) <= most:
         return _held(label, tree, decode(tree, size, **how), asked)
-    sample = decode(tree.sample(max(1, min(SAMPLED, IN_MEMORY // (8 * one)))), size, **how).in_channels(asked.channels)
+    sample = tree.sample(max(1, min(SAMPLED, most // SAMPLE_SHARE)))
+    sample = decode(sample, size, **how).in_channels(asked.channels)
     asked = replace(asked, image_size=size, statistics=sample.statistics)
     return _streamed(label, tree, (tree.train, tree.test), asked)
 
