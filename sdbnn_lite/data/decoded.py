@@ -95,9 +95,7 @@ def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True, st
     return decoded
 
 
-def _decode_split(
-    paths: list[str], size: int, exact: bool, strict: bool, seen: set, bar: tqdm
-) -> tuple[Tensor, tuple]:
+def _decode_split(paths: list[str], size: int, exact: bool, strict: bool, seen: set, bar: tqdm) -> tuple[Tensor, tuple]:
     """uint8 (N, 3, size, size) and which were left out; adds to ``seen`` every (width, height) and whether grey."""
     # Written through numpy: torch would wake its own threads for each of these small copies.
     images = np.empty((len(paths), 3, size, size), np.uint8)

@@ -20,6 +20,7 @@ of your own they are measured.
 """
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -72,9 +73,9 @@ def load(
 ) -> ImageSet | StreamedImageSet:
     """The image set ``name``, one of ``DATASETS`` or a folder's, from ``data_dir``/``name`` (default: SDBNN_DATA).
 
-    ``image_size``: pixels a side; digits (8) and the two MNIST (28) are resized, imagenette (128), imagenet (224) and
-    your own (:func:`tree_sets.own`) resized and cropped, CIFAR is 32. ``channels``: 1 or 3 for grey sets (1) and your
-    own, the others have 3. ``download``: fetch CIFAR or MNIST, with checksums. ``progress``: draw a bar while files are
+    ``image_size``: pixels a side; digits (8) and MNIST (28) are resized, imagenette (128), imagenet (224) and your own
+    (:func:`tree_sets.own`) resized and cropped, CIFAR is 32. ``channels``: 1 or 3 for digits, MNIST (1) and your own,
+    the others have 3. ``download``: fetch CIFAR or MNIST, with checksums. ``progress``: draw a bar while files are
     decoded. ``seed``: of the split of digits.
     ``strict``: refuse unreadable training images instead of leaving them out (test images are always refused).
     ``workers``: threads that read imagenet (its resized copy where there is one, see ``resized_copy``).
@@ -93,9 +94,8 @@ def load(
         raise UsageError(f"channels={channels!r}: {name} can have {' or '.join(map(str, info.channels))}")
     if info.on_disk:
         if download and not info.downloads:
-            raise UsageError(
-                f"download: {name} can't be downloaded here; put it into DIR/{name}/{{train,val}}/<class>/*"
-            )
+            where = f"DIR/{name}/{{train,val}}/<class>/*"
+            raise UsageError(f"download: {name} can't be downloaded here; put it into {where}")
         check_workers(workers)
         folder = _data_folder(name, data_dir, download)
     if info.fixed and image_size not in (None, info.size):
@@ -135,16 +135,12 @@ def check_workers(workers: int | None) -> None:
 def _check_own(name: str, data_dir: str | Path | None) -> None:
     """Raise UsageError unless ``name`` is a folder's in DIR: no path, not hidden, not a known set's spelt otherwise."""
     plain = isinstance(name, str) and name.isprintable() and not set("/\\") & set(name) and name[:1] not in ("", ".")
-    fits = plain and _letters(name) not in map(_letters, DATASETS)
+    fits = plain and re.sub(r"[\W_]", "", name).lower() not in {known.replace("_", "") for known in DATASETS}
     given = _given(data_dir)
     place = Path(given or "DIR").expanduser() / (name if fits else "NAME")
     if not (fits and given and os.path.isdir(place)):
         raise UsageError(f"{unknown('data set', name, DATASETS)}; or give --data DIR that holds a set of your "
                          f"own, {place}/{{train,val}}/<class>/*")  # fmt: skip
-
-
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalnum, name.lower()))
 
 
 def _given(data_dir: str | Path | None) -> str | Path | None:

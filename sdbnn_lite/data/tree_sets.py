@@ -18,7 +18,6 @@ IMAGENETTE_CLASSES = ("n01440764", "n02102040", "n02979186", "n03000684", "n0302
                       "n03394916", "n03417042", "n03425413", "n03445777", "n03888257")  # fmt: skip
 IN_MEMORY = 2**32  # bytes of pixels, three a pixel: a set of the user's own that has more is streamed
 SAMPLED = 1000  # training images by whose sizes (if streamed, colours and statistics too) a set is judged
-SAMPLE_SHARE = 8  # the sample takes at most this part of the memory
 MOST_SIDE = 224  # pixels that images get without being asked for
 
 
@@ -70,8 +69,7 @@ def own(asked: Options) -> ImageSet | StreamedImageSet:
     how, most = {"progress": asked.progress, "strict": asked.strict}, IN_MEMORY // (3 * size**2)  # images
     if len(tree.train) + len(tree.test) <= most:
         return _held(label, tree, decode(tree, size, **how), asked)
-    sample = tree.sample(max(1, min(SAMPLED, most // SAMPLE_SHARE)))
-    sample = decode(sample, size, **how).in_channels(asked.channels)
+    sample = decode(tree.sample(max(1, min(SAMPLED, most))), size, **how).in_channels(asked.channels)
     asked = replace(asked, image_size=size, statistics=sample.statistics)
     return _streamed(label, tree, (tree.train, tree.test), asked)
 

@@ -216,12 +216,11 @@ def test_unreadable_images(tmp_path, capsys):
 
 @pytest.fixture
 def streamed(monkeypatch):
-    """Loads a tree as if twelve images of 14 pixels (or another number) were a byte too much; all may be the sample."""
+    """Loads a tree as if twelve images of 14 pixels (or another number) were a byte too much."""
 
     def load_streamed(root, images=12, **options):
         with monkeypatch.context() as patch:
             patch.setattr(tree_sets, "IN_MEMORY", images * 3 * 14**2 - 1)
-            patch.setattr(tree_sets, "SAMPLE_SHARE", 1)
             found = load(root, image_size=14, **options)
         found.workers, found.reduced = 0, False
         return found
@@ -359,8 +358,8 @@ def test_a_folder_of_hidden_files_is_empty(tmp_path):
 KNOWN = "digits, mnist, fashion_mnist, cifar10, cifar100, imagenet, imagenette"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "../x", "a/b", "/etc", "a\\b", "a\nb", "a\0b", None, 3, ["x"],
-                                  "x" * 5000, "none", "ImageNet", "CIFAR-10", "Fashion MNIST"])  # fmt: skip
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "../x", "a/b", "/etc", "a\\b", "a\nb", "a\0b", None, 3,
+                                  ["x"], "x" * 5000, "none", "ImageNet", "CIFAR-10", "Fashion MNIST"])  # fmt: skip
 def test_names_that_cannot_be_a_set(tmp_path, name):
     for folder in ("in/.hidden", "x", "in/a/b", "in/a\\b", "in/ImageNet", "in/CIFAR-10", "in/Fashion MNIST"):
         make_tree(tmp_path / folder, ("a", "b"), ("train", "val"))

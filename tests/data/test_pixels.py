@@ -51,7 +51,7 @@ def test_one_other_pixel_is_not_constant():
 def test_sizes_as_torchvision_resizes(size):
     images = torch.randint(0, 256, (3, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     theirs = F.resize(images.double(), [size, size], antialias=True).round()
-    for given in (images, images.double()):
-        ours = resize(given, size)
+    for pixels in (images, images.double()):
+        ours = resize(pixels, size)
         assert ours.dtype == torch.uint8 and (ours - theirs).abs().max() <= 1  # halves may be rounded otherwise
     assert torch.equal(resize(images, 8), images)

@@ -103,8 +103,8 @@ def cifar100(tmp_path, monkeypatch):
             return [name, hashlib.md5((folder / name).read_bytes()).hexdigest()]
 
         def part(n):
-            fine = [number % 100 for number in range(n)]
-            return {"data": COLOURS.integers(0, 256, (n, 3072), np.uint8), "fine_labels": fine, "coarse_labels": [0] * n}
+            pixels, fine = COLOURS.integers(0, 256, (n, 3072), np.uint8), [number % 100 for number in range(n)]
+            return {"data": pixels, "fine_labels": fine, "coarse_labels": [0] * n}
 
         train, test = part(100), part(20)
         monkeypatch.setattr(CIFAR100, "train_list", [dump("train", train)])
