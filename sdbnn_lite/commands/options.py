@@ -39,7 +39,7 @@ QUIET = option("--quiet", action="store_true", help="no progress bar")
 
 READING = (  # where the images are, and how they are read
     option("--data", metavar="DIR", help="folder with the image sets, DIR/<set>/… (or SDBNN_DATA)"),
-    option("--download", action="store_true", help="fetch CIFAR-10 into --data, or ImageNet's teacher, first"),
+    option("--download", action="store_true", help="fetch CIFAR or MNIST into --data, or ImageNet's teacher, first"),
     option("--device", default="auto", metavar="auto|cpu|cuda", help="default: CUDA where there is one"),
     option("--strict", action="store_true", help="stop at an unreadable training image, don't leave it out"),
     option("--workers", type=int, metavar="N", help="threads that read ImageNet (default: cores, at most 16)"),

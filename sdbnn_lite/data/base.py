@@ -1,18 +1,40 @@
-"""What every image set has: names, the statistics that normalise, and its shard of every batch."""
+"""What an image set is asked for, and what each has: names, the statistics that normalise, its shard of every batch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import UsageError
 from . import imagenet_augment
 from .augment import Augmentation, batch_slices, normalise
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the published CIFAR training uses them too
 
 Batches = Iterator[tuple[Tensor, Tensor]]  # (float32 (B, C, H, W), int64 (B,))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``load`` was asked for. ``folder``: DIR/name, None for a set that needs none.
+
+    Of a known set size, channels and statistics (mean, std) are given; of the user's own, None is found out.
+    """
+
+    name: str
+    folder: Path | None
+    image_size: int | None
+    channels: int | None
+    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None
+    download: bool
+    progress: bool
+    seed: int
+    strict: bool
+    workers: int | None
+    train_only: bool
 
 
 @dataclass(kw_only=True, eq=False)
@@ -54,6 +76,11 @@ class ImageSetBase:
     def sampled_places(self, count: int) -> list[int]:
         """Which test images ``test_sample`` takes: every k-th one, k = num_test // count, so from all classes."""
         return [place * max(1, self.num_test // count) for place in range(min(count, self.num_test))]
+
+    def check(self, augmentation: Augmentation) -> None:
+        """Raise UsageError for an augmentation that these images can't have: without colours, none can vary."""
+        if augmentation.colours and self.channels != 3:
+            raise UsageError(f"jitter, lighting: {self.label} has {self.channels} channels; colours need 3")
 
     def _statistics(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
         return tuple(torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std))

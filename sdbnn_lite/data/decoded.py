@@ -2,7 +2,8 @@
 
 Decoding 60,000 small JPEG files takes about as long as an epoch of a small network, so the pixels are kept in
 ROOT/.sdbnn_cache/<size>px.safetensors (in the user's cache folder where ROOT can't be written; a tree without test
-images: <size>px-train), with a fingerprint of the tree and their SHA-256. A cache that doesn't fit is made again.
+images: <size>px-train), with the statistics of the training images, a fingerprint of the tree and a SHA-256. A cache
+that doesn't fit is made again.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import os
 import sys
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,9 @@ from tqdm.auto import tqdm
 
 from ..errors import UsageError
 from .image_file import first_line, read_image
+from .pixels import measure, to_channels
 from .prefetch import in_threads
-from .tree import Tree, some
+from .tree import SAMPLE, Tree, some
 
 CACHE = ".sdbnn_cache"
 CHUNK = 64  # images that a thread decodes in a go
@@ -34,21 +36,30 @@ FORMAT = "2"  # raise it when the same tree would be decoded to other pixels
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """The pixels of a tree: uint8 (N, 3, size, size).
+    """The pixels of a tree: uint8 (N, C, size, size), C = 1 where all its files are grey, else 3.
 
-    ``native``: "WxH" where all its files have one size, else ""; ``left_out``: which training images can't be read.
+    ``native``: "WxH" where all its files have one size, else ""; ``left_out``: which training images can't be read;
+    ``statistics``: mean and std of the training images' channels (:func:`measure`).
     """
 
     train: Tensor
     test: Tensor
     native: str
     left_out: tuple[int, ...] = ()
+    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # of every one that `decode` returns
 
     def labels(self, tree: Tree) -> Tensor:
         """int64 (N,): the classes of the training images that are there."""
         kept = torch.ones(len(tree.train), dtype=torch.bool)
         kept[list(self.left_out)] = False
         return tree.train.labels[kept]
+
+    def in_channels(self, channels: int | None) -> "Decoded":
+        """The same with 1 or 3 channels (None: as they are), see :func:`to_channels`, measured anew."""
+        if channels in (None, self.train.shape[1]):
+            return self
+        train, test = (to_channels(images, channels) for images in (self.train, self.test))
+        return replace(self, train=train, test=test, statistics=measure(train))
 
 
 def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True, strict: bool = False) -> Decoded:
@@ -59,36 +70,38 @@ def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True, st
     Raises UsageError, naming the file, where one is refused.
     """
     facts = {"format": FORMAT, "size": str(size), "tree": tree.fingerprint()}
-    places = _cache_places(tree.root, f"{size}px" if len(tree.test) else f"{size}px-train")
+    places = _cache_places(tree.root, f"{size}px{tree.kind}")
     decoded = _read_cache(places, facts)
     if decoded is None or (strict and decoded.left_out):
-        sizes: set[tuple[int, int]] = set()
+        seen: set[tuple[tuple[int, int], bool]] = set()
         with tqdm(total=len(tree.train) + len(tree.test), desc=f"decoding {tree.root.name}", unit="image",
                   disable=not progress) as bar:  # fmt: skip
-            train, left_out = _decode_split(tree.train.paths, size, exact, strict, sizes, bar)
-            test, _ = _decode_split(tree.test.paths, size, exact, True, sizes, bar)
+            train, left_out = _decode_split(tree.train.paths, size, exact, strict, seen, bar)
+            test, _ = _decode_split(tree.test.paths, size, exact, True, seen, bar)
+        sizes = {size for size, _ in seen}
         native = "{}x{}".format(*sizes.pop()) if len(sizes) == 1 else ""
-        decoded = Decoded(train, test, native, left_out)
+        if all(grey for _, grey in seen):
+            train, test = to_channels(train, 1), to_channels(test, 1)
+        decoded = Decoded(train, test, native, left_out, measure(train))
         _write_cache(places, facts, decoded)
     if decoded.left_out:
         names = some(tree.train.samples[index][0] for index in decoded.left_out)
         print(f"{len(decoded.left_out)} of {len(tree.train):,} training images can't be read and are left out: {names} "
               f"(--strict stops instead)", file=sys.stderr)  # fmt: skip
-        if empty := set(range(len(tree.classes))) - set(decoded.labels(tree).tolist()):
+        found = set(decoded.labels(tree).tolist())
+        if (empty := set(tree.train.targets) - found) and not (found and tree.kind == SAMPLE):
             names = some(tree.classes[index] for index in sorted(empty))
             raise UsageError(f"{tree.train.root}: no image of class {names} can be read")
     return decoded
 
 
-def _decode_split(
-    paths: list[str], size: int, exact: bool, strict: bool, sizes: set, bar: tqdm
-) -> tuple[Tensor, tuple]:
-    """uint8 (N, 3, size, size) and which images were left out; adds every (width, height) met to ``sizes``."""
+def _decode_split(paths: list[str], size: int, exact: bool, strict: bool, seen: set, bar: tqdm) -> tuple[Tensor, tuple]:
+    """uint8 (N, 3, size, size) and which were left out; adds to ``seen`` every (width, height) and whether grey."""
     # Written through numpy: torch would wake its own threads for each of these small copies.
     images = np.empty((len(paths), 3, size, size), np.uint8)
     left_out: set[int] = set()
 
-    def one(index: int) -> tuple[int, int] | None:
+    def one(index: int) -> tuple[tuple[int, int], bool] | None:
         try:
             picture = read_image(paths[index])
         except UsageError:
@@ -100,9 +113,9 @@ def _decode_split(
             width, height = picture.size
             raise UsageError(f"{paths[index]} is {width}x{height} pixels: every image must be {size}x{size}")
         images[index] = np.asarray(F.center_crop(F.resize(picture, size), size)).transpose(2, 0, 1)
-        return picture.size
+        return picture.size, picture.info["grey"]
 
-    sizes.update(pair for pair in in_threads(one, range(len(paths)), os.cpu_count() or 1, CHUNK, bar) if pair)
+    seen.update(pair for pair in in_threads(one, range(len(paths)), os.cpu_count() or 1, CHUNK, bar) if pair)
     kept = images if not left_out else np.delete(images, sorted(left_out), axis=0)
     return torch.from_numpy(kept), tuple(sorted(left_out))
 
@@ -116,7 +129,9 @@ def _cache_places(root: Path, name: str) -> tuple[Path, Path]:
 
 def _checksum(decoded: Decoded, facts: dict[str, str]) -> str:
     """SHA-256 over the pixels and all that is said about them."""
-    digest = hashlib.sha256(json.dumps([facts, decoded.native, decoded.left_out], sort_keys=True).encode())
+    said = [facts, decoded.native, decoded.left_out]
+    said += [decoded.statistics] if decoded.statistics else []  # earlier versions didn't measure
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for images in (decoded.train, decoded.test):
         digest.update(f"{images.dtype}{tuple(images.shape)}".encode())
         digest.update(images.reshape(-1).numpy())
@@ -136,11 +151,13 @@ def _read_cache(places: tuple[Path, ...], facts: dict[str, str]) -> Decoded | No
                     notice = f"{path} is outdated (the images changed, or the package): decoding them again"
                     continue
                 left_out = tuple(json.loads(metadata["left_out"]))
-                decoded = Decoded(file.get_tensor("train"), file.get_tensor("test"), metadata["native"], left_out)
+                statistics = tuple(map(tuple, json.loads(metadata.get("statistics", "[]")))) or None
+                pixels = file.get_tensor("train"), file.get_tensor("test")
+                decoded = Decoded(*pixels, metadata["native"], left_out, statistics)
             if metadata["sha256"] != _checksum(decoded, facts):
                 notice = f"{path} is damaged (wrong checksum): decoding the images again"
             else:
-                return decoded
+                return decoded if statistics else replace(decoded, statistics=measure(decoded.train))
         except Exception as error:  # a damaged header can fail in any way; none of them may stop a run
             notice = f"{path} is damaged or unreadable ({first_line(error)}): decoding the images again"
     if notice:
@@ -151,6 +168,7 @@ def _read_cache(places: tuple[Path, ...], facts: dict[str, str]) -> Decoded | No
 def _write_cache(places: tuple[Path, ...], facts: dict[str, str], decoded: Decoded) -> None:
     """Write to the first of ``places`` that takes it: a temporary file first, so that no half of one is ever found."""
     about = {"native": decoded.native, "left_out": json.dumps(decoded.left_out)}
+    about["statistics"] = json.dumps(decoded.statistics)
     metadata = facts | about | {"sha256": _checksum(decoded, facts)}
     for path in places:
         temporary = path.with_name(f"{uuid.uuid4().hex}.tmp")

@@ -35,6 +35,15 @@ def read_image(path: str) -> Image.Image:
         raise unreadable(path, error) from error
 
 
+def header_size(path: str) -> tuple[int, int] | None:
+    """Width and height of the picture in ``path``, from its header; None where that can't be read."""
+    try:
+        with Image.open(path) as picture:
+            return picture.size
+    except Exception:  # noqa: BLE001  any error of PIL: reading the image itself will name it
+        return None
+
+
 def read_crop(path: str, choose: Choose, size: int, reduced: bool = False, flip: bool = False) -> np.ndarray:
     """The box ``choose(height, width)`` of the picture in ``path``, resized to uint8 (size, size, 3).
 
@@ -74,8 +83,10 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 
     Grey, palette and CMYK are converted by PIL. What is transparent is laid on white, as viewers show it: the colours
     under it mean nothing. Of 16-bit grey values the upper 8 bits are taken, as PIL does for 16-bit RGB (its own
-    conversion of grey would cut off everything above 255). Raises ValueError for pixels that have no such range.
+    conversion of grey would cut off everything above 255). Its ``info["grey"]`` says whether the file had a single
+    channel, besides transparency. Raises ValueError for pixels that have no such range.
     """
+    grey = picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith("I")
     if picture.mode.startswith("I"):
         values = np.asarray(picture)
         if values.min() < 0 or values.max() > 0xFFFF:
@@ -87,7 +98,9 @@ def to_rgb(picture: Image.Image) -> Image.Image:
         picture = picture.convert("RGBA")
         if picture.getextrema()[3][0] < 255:
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert("RGB")
+    rgb = picture.convert("RGB")
+    rgb.info["grey"] = grey
+    return rgb
 
 
 def unreadable(path: str, error: Exception) -> UsageError:

@@ -48,9 +48,9 @@ class ImageSet(ImageSetBase):
         Every class keeps its share. No test image of this set is in it. Raises UsageError unless both parts hold an
         image of every class.
         """
-        if not self.num_classes <= count <= self.num_train - self.num_classes:
+        if type(count) is not int or not self.num_classes <= count <= self.num_train - self.num_classes:
             most = self.num_train - self.num_classes
-            raise UsageError(f"validation={count}: {self.label} has {self.num_train} training images; "
+            raise UsageError(f"validation={count!r}: {self.label} has {self.num_train} training images; "
                              f"{self.num_classes} to {most} of them can be held out")  # fmt: skip
         labels = self.train_labels.cpu()
         rest, held = train_test_split(range(len(labels)), test_size=count, stratify=labels, random_state=SPLIT_SEED)
@@ -62,11 +62,10 @@ class ImageSet(ImageSetBase):
 
     def check(self, augmentation: Augmentation) -> None:
         """Raise UsageError where the images are too small to be mirrored by as much, or have no colours to vary."""
+        super().check(augmentation)
         pad, least = augmentation.pad, min(self.train_images.shape[2:])
         if augmentation.reflect and pad >= least:
             raise UsageError(f"pad={pad}: images of {least} pixels can only be mirrored by less than that")
-        if augmentation.colours and self.channels != 3:
-            raise UsageError(f"jitter, lighting: {self.label} has {self.channels} channels; colours need 3")
 
     def epoch(self, batch_size: int, generator: torch.Generator, augmentation: Augmentation, start: int = 0) -> Batches:
         """The training batches of one epoch, shuffled and augmented, from batch number ``start`` on.

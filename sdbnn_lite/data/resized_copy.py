@@ -34,7 +34,7 @@ from tqdm.auto import tqdm
 
 from ..errors import RunError, UsageError
 from .decoded import CACHE
-from .image_file import Box, Choose, first_line, read_image, resized, unreadable
+from .image_file import Box, Choose, first_line, header_size, read_image, resized, unreadable
 from .prefetch import in_threads
 from .tree import Split, Tree
 
@@ -197,12 +197,8 @@ def _sizes(build: _Build, split: Split) -> np.ndarray:
     """int32 (N, 2): height and width that each image will have, from its header; 0, 0 where that can't be read."""
 
     def one(path: str) -> tuple[int, int]:
-        try:
-            with Image.open(path) as picture:
-                width, height = picture.size
-        except Exception:  # noqa: BLE001  any error of PIL: reading the image itself will name it
-            return 0, 0
-        return packed_size(height, width, build.side)
+        size = header_size(path)
+        return packed_size(size[1], size[0], build.side) if size else (0, 0)
 
     found = list(_spread(build, one, split.paths, f"{Path(split.root).name}: sizes"))
     return np.array(found, np.int32).reshape(-1, 2)

@@ -15,6 +15,7 @@ from ..errors import UsageError
 from . import imagenet_augment
 from .augment import Augmentation
 from .base import Batches, ImageSetBase
+from .pixels import to_channels
 from .prefetch import Batch, prefetch
 from .resized_copy import PackedSplit, side_for
 from .tree import Split
@@ -24,7 +25,7 @@ NONE = Augmentation(pad=0, flip=False)
 
 @dataclass(kw_only=True, eq=False)
 class StreamedImageSet(ImageSetBase):
-    """A set too large for memory: ``workers`` threads read its images while the network trains.
+    """A set too large for memory: ``workers`` threads read its images while the network trains; grey with one channel.
 
     Training images: a random box (8-100 % of the area, aspect 3/4-4/3) resized to ``image_size``, flipped, colours
     varied. Test images: resized to 256/224 of ``image_size``, cropped in the middle. The usual ImageNet protocol
@@ -58,7 +59,8 @@ class StreamedImageSet(ImageSetBase):
         return replace(self, device=device)
 
     def check(self, augmentation: Augmentation) -> None:
-        """Raise UsageError for an augmentation that only sets in memory have."""
+        """Raise UsageError for an augmentation that only sets in memory have, or only those in colour."""
+        super().check(augmentation)
         if augmentation.reflect or augmentation.cutout or augmentation.epoch is not None:
             raise UsageError(f"{self.label}: reflect, cutout and alternate_flip are for image sets held in memory")
 
@@ -112,8 +114,9 @@ class StreamedImageSet(ImageSetBase):
         return np.asarray(F.center_crop(picture, self.image_size))
 
     def _images(self, pixels: Tensor, u: np.ndarray | None = None, augmentation: Augmentation = NONE) -> Tensor:
-        """uint8 (B, H, W, 3) -> float32 (B, 3, H, W) on the device, colours varied, normalised."""
-        return self._normalised(self._to_device(pixels).permute(0, 3, 1, 2), u, augmentation)
+        """uint8 (B, H, W, 3) -> float32 (B, C, H, W) on the device, colours varied, normalised."""
+        images = to_channels(self._to_device(pixels).permute(0, 3, 1, 2), self.channels)
+        return self._normalised(images, u, augmentation)
 
     def _to_device(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.device, non_blocking=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,16 +13,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.datasets import ImageFolder
+from torchvision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extension
 
 from ..errors import UsageError
 from .image_file import Choose, first_line, read_crop, read_image, unreadable
 
+WHOLE, TRAIN, SAMPLE = "", "-train", "-sample"  # kinds of trees, as their caches are called
+
 
 class Split(ImageFolder):
-    """torchvision's ImageFolder, except that hidden folders (a notebook's .ipynb_checkpoints) aren't classes."""
+    """torchvision's ImageFolder without what is hidden: macOS's ._0.png, a notebook's folder .ipynb_checkpoints, …"""
 
     def __init__(self, root: Path):
-        super().__init__(str(root), loader=read_image, allow_empty=True)
+        def is_image(path: str) -> bool:
+            return f"{os.sep}." not in path[len(self.root) :] and has_file_allowed_extension(path, IMG_EXTENSIONS)
+
+        super().__init__(str(root), loader=read_image, is_valid_file=is_image, allow_empty=True)
 
     def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
         with os.scandir(directory) as entries:
@@ -39,11 +46,13 @@ class Split(ImageFolder):
         """int64 (N,)"""
         return torch.tensor(self.targets, dtype=torch.int64)
 
-    def emptied(self) -> "Split":
-        """A split with the same classes and no images."""
-        empty = copy(self)
-        empty.samples, empty.targets = [], []
-        return empty
+    def part(self, places: Iterable[int]) -> "Split":
+        """A split with the same classes, but of its images only those at ``places``."""
+        chosen = copy(self)
+        chosen.__dict__.pop("labels", None)  # of all images
+        chosen.samples = [self.samples[place] for place in places]
+        chosen.targets = [label for _, label in chosen.samples]
+        return chosen
 
     def picture(self, index: int) -> Image.Image:
         return read_image(self.samples[index][0])
@@ -55,15 +64,24 @@ class Split(ImageFolder):
 
 @dataclass(frozen=True)
 class Tree:
-    """The two splits of an image tree; both have the same classes, and every class has images (or ``test`` none)."""
+    """The two splits of an image tree; both have the same classes, and every class has images (or ``test`` none).
+
+    ``kind``: TRAIN has no test images, SAMPLE only some of the training images.
+    """
 
     root: Path
     train: Split
     test: Split
+    kind: str = WHOLE
 
     @property
     def classes(self) -> tuple[str, ...]:
         return tuple(self.train.classes)
+
+    def sample(self, most: int) -> "Tree":
+        """At most so many of the training images, evenly from all of them, and no test images."""
+        step = -(-len(self.train) // most)
+        return Tree(self.root, self.train.part(range(0, len(self.train), step)), self.test.part([]), SAMPLE)
 
     def fingerprint(self) -> str:
         """SHA-256 over relative path, size and modification time of every image, in order."""
@@ -96,7 +114,7 @@ def open_tree(root: Path, test_names: tuple[str, ...], classes: int | None = Non
         raise UsageError(f"{root} has no folder {' or '.join(map(repr, test_names))}: {layout}")
     try:
         train = Split(root / "train")
-        tree = Tree(root, train, Split(root / test_name) if test_name else train.emptied())
+        tree = Tree(root, train, Split(root / test_name)) if test_name else Tree(root, train, train.part([]), TRAIN)
     except OSError as error:
         raise UsageError(f"{root} can't be read ({first_line(error)})") from error
 

@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from image_trees import COLOURS, MEAN, NONE, STD, TEN, equal, make_tree, refused, seeded, small_imagenet
+from image_trees import COLOURS, MEAN, NONE, STD, TEN, WNIDS, equal, make_tree, refused, seeded, small_imagenet
 from sklearn.datasets import load_digits
 from torchvision.datasets import CIFAR10, ImageFolder
 from torchvision.transforms import functional as F
@@ -153,19 +153,20 @@ def test_cifar10_from_a_tree(tmp_path, monkeypatch, ending, label, test_name):
 
 
 def test_imagenette_from_a_tree(tmp_path):
-    make_tree(tmp_path / "imagenette", splits=("train", "val"), size=(40, 30))
+    make_tree(tmp_path / "imagenette", WNIDS, splits=("train", "val"), size=(40, 30))
     found = data.load("imagenette", tmp_path, image_size=24, progress=False)
     assert (found.label, found.image_size, found.num_classes) == ("Imagenette (image tree, 40x30)", 24, 10)
     steps = v2.Compose([v2.Resize(24), v2.CenterCrop(24), v2.PILToTensor()])
     images = [image for image, _ in ImageFolder(tmp_path / "imagenette" / "val", steps)]
     assert torch.equal(found.test_images, torch.stack(images))
     assert data.load("imagenette", tmp_path, progress=False).image_size == 128
-    make_tree(tmp_path / "imagenette", splits=("val",), size=(50, 50))  # now there are two sizes
+    make_tree(tmp_path / "imagenette", WNIDS, splits=("val",), size=(50, 50))  # now there are two sizes
     assert data.load("imagenette", tmp_path, image_size=24, progress=False).label == "Imagenette (image tree)"
 
 
 def test_imagenet_scores_as_torchvision_does(streamed, tmp_path):
-    assert (streamed.label, streamed.classes, streamed.channels) == ("ImageNet (image tree)", ("n01", "n02", "n03"), 3)
+    assert streamed.label == "imagenet (image tree, 3 classes, not ImageNet)"
+    assert (streamed.classes, streamed.channels) == (("n01", "n02", "n03"), 3)
     assert (streamed.num_train, streamed.num_test, streamed.num_batches(5)) == (12, 12, 3)
     to_float = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
     theirs = ImageFolder(tmp_path / "imagenet" / "val", v2.Compose([v2.Resize(18), v2.CenterCrop(16), *to_float]))
@@ -223,7 +224,7 @@ def test_imagenet_names_an_unreadable_image(streamed, tmp_path, workers):
 
 
 def test_unknown_set():
-    choices = "digits, cifar10, imagenet, imagenette"
+    choices = "digits, mnist, fashion_mnist, cifar10, cifar100, imagenet, imagenette"
     refused(lambda: data.load("cifar"), "data set 'cifar'", choices, "did you mean 'cifar10'?")
 
 
@@ -235,6 +236,10 @@ def test_unknown_set():
         ("digits", {"channels": 2}, ["channels=2", "1 or 3"]),
         ("cifar10", {"channels": 1}, ["channels=1", "3"]),
         ("cifar10", {"image_size": 64}, ["image_size=64", "32x32"]),
+        ("digits", {"channels": True}, ["channels=True", "1 or 3"]),
+        ("digits", {"image_size": True}, ["image_size=True"]),
+        ("digits", {"validation": "x"}, ["validation='x'"]),
+        ("imagenet", {"workers": True}, ["workers=True"]),
         ("imagenet", {"download": True}, ["imagenet", "can't be downloaded"]),
     ],
 )
@@ -258,9 +263,9 @@ def test_wrong_folders(tmp_path):
 
 def test_wrong_trees(tmp_path):
     root = make_tree(tmp_path / "cifar10")
-    shutil.rmtree(root / "train" / "class3")
-    refused(lambda: data.load("cifar10", tmp_path, progress=False), "class3 (only in test)")
-    shutil.rmtree(root / "test" / "class3")
+    shutil.rmtree(root / "train" / "cat")
+    refused(lambda: data.load("cifar10", tmp_path, progress=False), "cat (only in test)")
+    shutil.rmtree(root / "test" / "cat")
     refused(lambda: data.load("cifar10", tmp_path, progress=False), "9 classes", "must have 10")
     root.rename(tmp_path / "imagenette")
     refused(lambda: data.load("imagenette", tmp_path, progress=False), "9 classes", "must have 10")
@@ -272,11 +277,12 @@ def test_wrong_trees(tmp_path):
 
 
 @pytest.mark.skipif(not REAL, reason="needs real images: SDBNN_DATA doesn't name their folder")
-@pytest.mark.parametrize("name, numbers", [("cifar10", (50_000, 10_000, 32)), ("imagenette", (9_469, 3_925, 128))])
+@pytest.mark.parametrize("name, numbers", [("cifar10", (50_000, 10_000, 32)), ("imagenette", (9_469, 3_925, 128)),
+                                           ("fashion_mnist", (60_000, 10_000, 28))])  # fmt: skip
 def test_real_images(name, numbers):
     if not os.path.isdir(os.path.join(REAL, name)):
         pytest.skip(f"SDBNN_DATA has no {name}")
     found = data.load(name, REAL, progress=False)
     assert (found.num_train, found.num_test, found.image_size) == numbers and found.num_classes == 10
     x, y = next(found.epoch(128, seeded(), Augmentation()))
-    assert x.shape == (128, 3, numbers[2], numbers[2]) and 0.5 < x.std() < 1.5 and len(y.unique()) == 10
+    assert x.shape == (128, found.channels, numbers[2], numbers[2]) and 0.5 < x.std() < 1.5 and len(y.unique()) == 10

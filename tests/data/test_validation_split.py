@@ -8,7 +8,7 @@ from image_trees import make_tree, refused
 from torchvision.datasets import CIFAR10
 
 from sdbnn_lite import data
-from sdbnn_lite.data import decoded, sets
+from sdbnn_lite.data import decoded
 
 
 def test_the_two_parts_are_the_training_images():
@@ -69,19 +69,17 @@ def test_unreadable_test_images_are_not_met(tmp_path):
 def test_of_torchvisions_files_the_test_batch_is_not_opened(tmp_path, monkeypatch):
     asked = []
 
-    class Files:
-        def __init__(self, root, train, download):
-            asked.append(train)
-            labels = torch.arange(40) % 10
-            self.data, self.targets, self.classes = (
-                labels.byte().repeat(32, 32, 3, 1).permute(3, 0, 1, 2).numpy(),
-                labels.tolist(),
-                range(10),
-            )
+    def read(self, root, train, download):
+        asked.append(train)
+        labels = torch.arange(40) % 10
+        self.data, self.targets, self.classes = (
+            labels.byte().repeat(32, 32, 3, 1).permute(3, 0, 1, 2).numpy(),
+            labels.tolist(),
+            range(10),
+        )
 
-    Files.base_folder = CIFAR10.base_folder
-    monkeypatch.setattr(sets, "CIFAR10", Files)
-    (tmp_path / Files.base_folder).mkdir()
+    monkeypatch.setattr(CIFAR10, "__init__", read)
+    (tmp_path / CIFAR10.base_folder).mkdir()
     split = data.load("cifar10", tmp_path, validation=10)
     assert asked == [True] and (split.num_train, split.num_test) == (30, 10)
     assert torch.equal(split.test_images[:, 0, 0, 0].long(), split.test_labels)

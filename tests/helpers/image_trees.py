@@ -11,7 +11,8 @@ from sdbnn_lite.errors import UsageError
 
 NONE = Augmentation(pad=0, flip=False)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-TEN = [f"class{i}" for i in range(10)]
+TEN = "airplane automobile bird cat deer dog frog horse ship truck".split()  # CIFAR-10's
+WNIDS = "n01440764 n02102040 n02979186 n03000684 n03028079 n03394916 n03417042 n03425413 n03445777 n03888257".split()
 COLOURS = np.random.default_rng(0)
 
 
