@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 
 from ..errors import UsageError
 from .options import JSON, READING, WEIGHTS, command, option, reading
@@ -18,10 +19,12 @@ from .options import JSON, READING, WEIGHTS, command, option, reading
 def run_evaluate(args: argparse.Namespace) -> None:
     """Score a trained network on all test images."""
     from .. import data
+    from ..data.tree import some
     from ..packed import pack
     from ..system.devices import keep_freed_memory, pick_device
     from ..training.evaluate import score_classes
     from ..weights import cards
+    from ..weights.preprocessing import Preprocessing, options_of, preprocessing_of
     from ..weights.zoo import load
 
     device = pick_device("cpu" if args.packed and args.device == "auto" else args.device)
@@ -33,9 +36,15 @@ def run_evaluate(args: argparse.Namespace) -> None:
     dataset = args.dataset or net.about.get("dataset")
     if dataset is None:
         raise UsageError(f"{args.weights}: doesn't say which images it was trained on; give --dataset")
-    wanted = net.about.get("identity", {}).get("image_size") or net.options.get("image_size")
-    channels = net.options["in_channels"]
+    known = preprocessing_of(net)
+    wanted = known.image_size if known else net.options.get("image_size")
+    channels = options_of(net)["in_channels"]
     images = data.load(dataset, args.data, image_size=wanted, channels=channels, **reading(args))
+    if known and known.classes and known.names != (names := Preprocessing.of(images).names):
+        raise UsageError(f"{args.weights} tells other classes apart than {images.label} has: {some(known.names)}; not "
+                         f"{some(names)}")  # fmt: skip
+    if known:
+        images = replace(images, mean=known.mean, std=known.std)  # an own set's are measured, here perhaps on others
     forward = pack(net) if args.packed else None
     score, classes = score_classes(net.to(device), images.to(device), forward=forward)
     if args.json:

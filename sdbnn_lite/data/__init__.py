@@ -1,5 +1,5 @@
 """Image sets by name, as normalised and augmented batches."""
 
-from .sets import DATASETS, check_workers, imagenet_tree, load
+from .sets import DATASETS, check_workers, described, imagenet_tree, load
 
-__all__ = ["DATASETS", "check_workers", "imagenet_tree", "load"]
+__all__ = ["DATASETS", "check_workers", "described", "imagenet_tree", "load"]

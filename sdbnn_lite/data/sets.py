@@ -111,6 +111,13 @@ def load(
     return images if validation is None else images.validation_split(validation)
 
 
+def described(images: ImageSet | StreamedImageSet) -> dict:
+    """How the test images of a set are made of pictures, and its classes' names; JSON-able, for a weights' file."""
+    numbers = {name: list(getattr(images, name)) for name in ("classes", "mean", "std")}
+    sizes = {name: getattr(images, name) for name in ("image_size", "side", "channels")}
+    return {"dataset": images.name, "label": images.label, **numbers, **sizes}
+
+
 def digit_images() -> Tensor:
     """All test images of the digits, as the networks take them: float32 (360, 1, 8, 8)."""
     return torch.cat([x for x, _ in load("digits").test_batches(500)])

@@ -1,0 +1,1 @@
+"""Your own network and your own pictures."""
