@@ -26,13 +26,13 @@ def run_predict(args: argparse.Namespace) -> None:
 
     net, paths = load(args.weights), [file for given in args.images for file in picture_files(given)]
     like = preprocessing_of(net, args.dataset)
-    found = dict(zip(paths, predict(pack(net) if args.packed else net, paths, args.top, like=like)))
+    found = list(zip(paths, predict(pack(net) if args.packed else net, paths, args.top, like=like)))
     if args.json:
-        top = {path: [{"class": name, "probability": p} for name, p in found[path]] for path in paths}
-        print(json.dumps([{"image": path, "top": top[path]} for path in paths], indent=2, ensure_ascii=False))
+        named = [(path, [{"class": name, "probability": p} for name, p in top]) for path, top in found]
+        print(json.dumps([{"image": path, "top": top} for path, top in named], indent=2, ensure_ascii=False))
         return
-    rows = [[path, *(cell for name, p in found[path] for cell in (name, f"{100 * p:.1f} %"))] for path in paths]
-    print(aligned_table(rows, [False] + [False, True] * len(found[paths[0]])))
+    rows = [[path, *(cell for name, p in top for cell in (name, f"{100 * p:.1f} %"))] for path, top in found]
+    print(aligned_table(rows, [False] + [False, True] * (len(rows[0]) // 2)))
 
 
 def picture_files(given: str) -> list[str]:

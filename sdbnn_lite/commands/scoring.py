@@ -33,18 +33,17 @@ def run_evaluate(args: argparse.Namespace) -> None:
     if device.type == "cpu":
         keep_freed_memory()
     net = load(args.weights)
-    dataset = args.dataset or net.about.get("dataset")
+    known = preprocessing_of(net)
+    dataset = args.dataset or (known.dataset if known else net.about.get("dataset"))
     if dataset is None:
         raise UsageError(f"{args.weights}: doesn't say which images it was trained on; give --dataset")
-    known = preprocessing_of(net)
     wanted = known.image_size if known else net.options.get("image_size")
     channels = options_of(net)["in_channels"]
     images = data.load(dataset, args.data, image_size=wanted, channels=channels, **reading(args))
-    if known and known.classes and known.names != (names := Preprocessing.of(images).names):
-        raise UsageError(f"{args.weights} tells other classes apart than {images.label} has: {some(known.names)}; not "
-                         f"{some(names)}")  # fmt: skip
     if known:
-        images = replace(images, mean=known.mean, std=known.std)  # an own set's are measured, here perhaps on others
+        names, images = Preprocessing.of(images).names, replace(images, mean=known.mean, std=known.std)
+        if known.classes and known.names != names:
+            raise UsageError(f"{args.weights} knows {some(known.names)}; {images.label} has others, {some(names)}")
     forward = pack(net) if args.packed else None
     score, classes = score_classes(net.to(device), images.to(device), forward=forward)
     if args.json:

@@ -37,11 +37,6 @@ class ImageSet(ImageSetBase):
     def image_size(self) -> int:
         return self.train_images.shape[-1]
 
-    @property
-    def side(self) -> int:
-        """Pixels of an image's shorter side before its middle is cropped."""
-        return self.image_size
-
     def to(self, device: torch.device | str) -> "ImageSet":
         """The same set with its images and labels on ``device``, where its batches will be made."""
         names = ("train_images", "train_labels", "test_images", "test_labels")

@@ -112,10 +112,11 @@ def load(
 
 
 def described(images: ImageSet | StreamedImageSet) -> dict:
-    """How the test images of a set are made of pictures, and its classes' names; JSON-able, for a weights' file."""
-    numbers = {name: list(getattr(images, name)) for name in ("classes", "mean", "std")}
-    sizes = {name: getattr(images, name) for name in ("image_size", "side", "channels")}
-    return {"dataset": images.name, "label": images.label, **numbers, **sizes}
+    """How a set's test images are made of pictures, and what its classes are called; JSON-able, for a weights' file."""
+    size, lists = images.image_size, {name: list(getattr(images, name)) for name in ("classes", "mean", "std")}
+    side = side_for(size) if isinstance(images, StreamedImageSet) else size  # of the short side, before the crop
+    sizes = {"image_size": size, "side": side, "channels": images.channels}
+    return {"dataset": images.name, "label": images.label, **lists, **sizes}
 
 
 def digit_images() -> Tensor:

@@ -46,11 +46,6 @@ class StreamedImageSet(ImageSetBase):
     unreadable: set[str] = field(default_factory=set, repr=False)
 
     @property
-    def side(self) -> int:
-        """Pixels of a test image's shorter side before its middle is cropped."""
-        return side_for(self.image_size)
-
-    @property
     def num_train(self) -> int:
         return len(self.train)
 
@@ -113,7 +108,7 @@ class StreamedImageSet(ImageSetBase):
         return prefetch(slices, make, self.image_size, self.workers, pinned)
 
     def _centre_crop(self, split: Split | PackedSplit, index: int) -> np.ndarray:
-        return centre_crop(split.picture(index), self.side, self.image_size)
+        return centre_crop(split.picture(index), side_for(self.image_size), self.image_size)
 
     def _images(self, pixels: Tensor, u: np.ndarray | None = None, augmentation: Augmentation = NONE) -> Tensor:
         """uint8 (B, H, W, 3) -> float32 (B, 3, H, W) on the device, colours varied, normalised."""

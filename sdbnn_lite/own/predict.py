@@ -1,12 +1,13 @@
 """What a trained network takes a picture for."""
 
 import os
+from itertools import islice
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torchvision.transforms.functional import to_pil_image
 
 from ..data.base import ImageSetBase
 from ..data.image_file import first_line, read_image
@@ -18,6 +19,7 @@ from ..weights.preprocessing import Preprocessing, preprocessing_of
 from ..weights.zoo import load
 
 AT_ONCE = 50  # images in a batch
+FORMS = "a path, a PIL image, pixels (uint8: array (H, W) or (H, W, C), tensor (C, H, W)) or a float tensor (C, H, W)"
 
 
 class Prediction(NamedTuple):
@@ -48,11 +50,10 @@ def predict(net: Any, image: Any, top: int = 5, *, like: ImageSetBase | Preproce
     images = list(image) if several else [image]
     if not images:
         raise UsageError("image: an empty list; give one image or more")
-    called = [f"image[{place}]" if several else "image" for place in range(len(images))]
+    inputs = (_input(one, known, f"image[{i}]" if several else "image") for i, one in enumerate(images))
     found: list[list[Prediction]] = []
-    for first in range(0, len(images), AT_ONCE):
-        part = slice(first, first + AT_ONCE)
-        logits = _logits(net, [_input(one, known, name) for one, name in zip(images[part], called[part])])
+    while batch := list(islice(inputs, AT_ONCE)):
+        logits = _logits(net, batch)
         classes = logits.shape[1]
         names = known.names if known and len(known.classes) == classes else list(map(str, range(classes)))
         values, places = logits.double().softmax(1).topk(min(top, classes))
@@ -70,24 +71,18 @@ def _input(image: object, known: Preprocessing | None, name: str) -> Tensor:
     if known is None:
         raise UsageError("net: doesn't say which images it was trained on, so pixels can't be prepared for it; give "
                          "`like`, the image set, or a float tensor that is normalised already")  # fmt: skip
-    if isinstance(image, str | os.PathLike):
-        image = read_image(image)
     try:
-        return known.prepare(image if isinstance(image, Image.Image) else _picture(image, name))
-    except (OSError, SyntaxError, ValueError) as error:  # PIL decodes a file that it opened only now
-        raise error if isinstance(error, UsageError) else UsageError(f"{name}: {first_line(error)}") from error
-
-
-def _picture(image: object, name: str) -> Image.Image:
-    """Pixels in an array or a tensor as PIL's image."""
-    array = image.cpu().numpy() if isinstance(image, Tensor) else image
-    array = np.moveaxis(array, 0, -1) if isinstance(image, Tensor) and image.ndim == 3 else array
-    if isinstance(array, np.ndarray) and array.dtype == np.uint8 and array.size and array.ndim > 1:
-        if array.shape[2:] in ((), (1,), (3,), (4,)):
-            return Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array)
-    shape = f" {tuple(image.shape)} of {image.dtype}" if isinstance(image, Tensor | np.ndarray) else ""
-    raise UsageError(f"{name}: {type(image).__name__}{shape} given; a path, a PIL image, pixels in a uint8 array (H, W) "
-                     f"or (H, W, C) or tensor (C, H, W), or a normalised float tensor is needed")  # fmt: skip
+        if isinstance(image, str | os.PathLike):
+            image = read_image(image)
+        elif str(getattr(image, "dtype", "")).rpartition(".")[2] == "uint8":
+            image = to_pil_image(image)
+        elif not isinstance(image, Image.Image):
+            raise TypeError(f"{type(image).__name__} {getattr(image, 'dtype', '')}".strip() + " given")
+        return known.prepare(image)
+    except UsageError:  # names the file
+        raise
+    except (ArithmeticError, OSError, SyntaxError, TypeError, ValueError) as error:  # torchvision's, or PIL's
+        raise UsageError(f"{name}: {first_line(error)}; {FORMS} is needed") from error
 
 
 @torch.no_grad()
