@@ -112,11 +112,12 @@ def load(
 
 
 def described(images: ImageSet | StreamedImageSet) -> dict:
-    """How a set's test images are made of pictures, and what its classes are called; JSON-able, for a weights' file."""
-    size, lists = images.image_size, {name: list(getattr(images, name)) for name in ("classes", "mean", "std")}
-    side = side_for(size) if isinstance(images, StreamedImageSet) else size  # of the short side, before the crop
-    sizes = {"image_size": size, "side": side, "channels": images.channels}
-    return {"dataset": images.name, "label": images.label, **lists, **sizes}
+    """What has to be known to feed a network trained on ``images``, as JSON can hold it: dataset (its name), label,
+    classes (names, in the order of the logits), image_size (pixels a side), channels, mean and std (one per channel).
+    """
+    keys = ("label", "classes", "image_size", "channels", "mean", "std")
+    found = {key: getattr(images, key) for key in keys}
+    return {"dataset": images.name, **{k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}}
 
 
 def digit_images() -> Tensor:

@@ -12,11 +12,11 @@ from ..core.binarize import ede_schedule
 from ..core.layers import binary_layers, set_ede
 from ..core.models import BinaryNet
 from ..core.record import record_signs, summary_row
-from ..data import described
 from ..system.devices import convolutions, keep_freed_memory
 from ..system.files import write_csv
 from ..system.interrupt import first_interrupt_waits
 from ..weights.files import CHECKPOINT
+from ..weights.preprocessing import Preprocessing
 from ..weights.torchvision_nets import Teacher
 from . import run_folder
 from .averaging import Average
@@ -86,7 +86,7 @@ class Trainer:
         self.identity = run_folder.identity(recipe, net.options["method"], seed, teacher and fingerprint(teacher))
         with enough_memory("while images and network were copied to it", FREE, "nothing was written"):
             self.whole, self.net = images.to(device), on_device(net, device)
-            self.net.about = {"dataset": recipe.dataset, "images": described(images)}  # its files say so
+            self.net.about = {"images": Preprocessing.of(images).described()}  # goes into its files
             self.average = Average(self.net, recipe.ema) if recipe.ema else None
             teach = teacher and teacher.to(device).classify
         self.images = self.whole if processes.single else replace(self.whole, shard=(processes.rank, processes.count))

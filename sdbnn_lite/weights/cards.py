@@ -36,8 +36,8 @@ def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: o
     (see ``preprocessing``), bytes and sha256 of the file, and probe: the classes that the network predicts for 500
     synthetic images. ``net`` knows which images it was trained on.
     """
-    images = preprocessing_of(net)
-    probe = {"images": PROBE_IMAGES, "image_size": images.image_size, "mean": images.mean, "std": images.std}
+    images = preprocessing_of(net).described()
+    probe = {"images": PROBE_IMAGES, **{key: images[key] for key in ("image_size", "mean", "std")}}
     kept = ("network", "method", "recipe", "published", "dataset", "data", "epochs", "seed")
     return {
         **{key: run[key] for key in kept},
@@ -45,7 +45,7 @@ def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: o
         **result,
         **more,
         **{key: run[key] for key in ("command", "started", "earlier", "machine") if key in run},
-        "images": images.described(),
+        "images": images,
         "bytes": len(content),
         "sha256": digest(content),
         "probe": {**probe, "argmax": probe_classes(net, probe)},

@@ -18,6 +18,7 @@ from ..data.base import ImageSetBase
 from ..data.image_file import centre_crop, to_rgb
 from ..data.resized_copy import side_for
 from ..data.sets import SETS
+from ..data.streamed import StreamedImageSet
 from ..errors import UsageError, unknown
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -51,7 +52,8 @@ class Preprocessing:
         try:
             said = described(images) if isinstance(images, ImageSetBase) else images
             size, dataset = said["image_size"], said["dataset"]
-            side = said.get("side") or (side_for(size) if dataset == "imagenet" else size)
+            streamed = isinstance(images, StreamedImageSet) or dataset == "imagenet"
+            side = said.get("side") or (side_for(size) if streamed else size)
             classes, mean, std = (tuple(said[name]) for name in ("classes", "mean", "std"))
             return cls(classes, size, side, mean, std, dataset, said["label"])
         except (AttributeError, KeyError, TypeError) as error:
@@ -70,15 +72,17 @@ class Preprocessing:
         return self.classes if None in places else tuple(_imagenet_names()[place] for place in places)
 
     def described(self) -> dict:
-        """The same as ``data.described`` says it."""
-        return {**asdict(self), "channels": self.channels}
+        """The same as ``data.described`` says it, and ``side``."""
+        said = {**asdict(self), "channels": self.channels}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in said.items()}
 
     def prepare(self, picture: Image.Image) -> Tensor:
         """float32 (C, image_size, image_size) of any picture; ValueError for pixels that have no range."""
-        picture = to_rgb(picture) if self.channels == 3 else to_rgb(picture).convert("L")
-        pixels = np.array(centre_crop(picture, self.side, self.image_size)).reshape(*[self.image_size] * 2, -1)
+        pixels = centre_crop(to_rgb(picture), self.side, self.image_size)
+        if self.channels == 1:
+            pixels = np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
         statistics = (torch.tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
-        return normalise(torch.from_numpy(pixels).permute(2, 0, 1)[None], *statistics)[0]
+        return normalise(torch.tensor(pixels).permute(2, 0, 1)[None], *statistics)[0]
 
 
 def preprocessing_of(net: nn.Module, dataset: str | None = None) -> Preprocessing | None:

@@ -57,7 +57,8 @@ def test_every_form_of_an_image_gives_the_same(net, digits, files):
             assert found[0].probability >= found[-1].probability > 0
         assert sd.predict("digits_sdbnn", path, top=1) == right[:1]
         assert sum(one.probability for one in sd.predict(net, path, top=99)) == pytest.approx(1)
-    for several in (files, tuple(files), x[:3], pixels[:3], pixels[:3].permute(0, 2, 3, 1).numpy(), [*x[:2], pixels[2]]):
+    arrays = pixels[:3].permute(0, 2, 3, 1).numpy()
+    for several in (files, tuple(files), x[:3], pixels[:3], arrays, [*x[:2], pixels[2]]):
         found = sd.predict(net, several, top=2)
         assert found == [expected(net, one, digits.classes, 2) for one in x[:3]]
 
@@ -239,7 +240,8 @@ def test_the_command_says_what_is_wrong(command, files, tmp_path):
 def own_set(digits, classes, **statistics):
     """The digits as a set of one's own."""
     parts = {name: getattr(digits, name) for name in ("train_images", "train_labels", "test_images", "test_labels")}
-    return ImageSet(name="mine", label="mine", classes=classes, **{"mean": (0.5,), "std": (0.5,), **statistics}, **parts)
+    parts |= {"mean": (0.5,), "std": (0.5,), **statistics}
+    return ImageSet(name="mine", label="mine", classes=classes, **parts)
 
 
 def test_scores_on_other_classes_are_refused(command):
@@ -266,7 +268,7 @@ def test_a_network_of_ones_own_classes_is_scored(command, digits, monkeypatch, t
     monkeypatch.setattr(data, "load", lambda *_, **__: own_set(digits, names[::-1]))
     code, _, err = command("evaluate", "w.safetensors", "--data", "DIR")
     assert code == 2 and "digit 0" in err and "has others, digit 9" in err
-    save_weights(tmp_path / "w.safetensors", trained, dataset="mine", images={**described(own_set(digits, ())), "classes": []})
+    save_weights(tmp_path / "w.safetensors", trained, dataset="mine", images=described(own_set(digits, ())))
     code, out, _ = command("evaluate", "w.safetensors", "--data", "DIR", "--json")
     assert code == 0 and json.loads(out)["top1"] == trained.about["card"]["test_accuracy"]  # names unknown: the number
 

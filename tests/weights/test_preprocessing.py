@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def own_cache(tmp_path, monkeypatch):
 
 def from_json(images):
     """Its preprocessing, as if it had been read from a file."""
-    return Preprocessing.of(json.loads(json.dumps(described(images))))
+    return Preprocessing.of(json.loads(json.dumps(Preprocessing.of(images).described())))
 
 
 def batches_of(images):
@@ -57,6 +58,15 @@ def test_a_picture_gives_the_tensor_of_its_batch(name, size, tmp_path):
     for path, x in zip(paths, batches_of(images), strict=True):
         with Image.open(path) as picture:
             assert torch.equal(prepared.prepare(picture), x)
+
+
+def test_a_streamed_set_of_ones_own_is_cropped_as_imagenet_is(tmp_path):
+    make_tree(tmp_path / "imagenet", ("a", "b"), ("train", "val"), (47, 33), ending="jpg")
+    images = replace(data.load("imagenet", tmp_path, image_size=20), name="mine", workers=0)
+    prepared = from_json(images)
+    for path, x in zip(sorted((tmp_path / "imagenet" / "val").glob("*/*")), batches_of(images), strict=True):
+        with Image.open(path) as picture:
+            assert torch.equal(prepared.prepare(picture), x) and prepared.side == 23
 
 
 def test_colours_for_a_grey_network_and_grey_ones_for_a_colour_network():
@@ -185,7 +195,7 @@ def test_a_head_without_a_bias_as_onnx(tmp_path):
 
 
 def test_training_says_what_the_images_are(tiny_run, tmp_path):
-    expected = json.loads(json.dumps(described(data.load("digits"))))
+    expected = json.loads(json.dumps({**described(data.load("digits")), "side": 8}))
     for file in ("weights.safetensors", "checkpoint.safetensors"):
         _, about = read_tensors(tiny_run / file)
         assert about["images"] == expected and about["dataset"] == "digits"
