@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the same names for editors, which don't run __getattr__
     from .core.models import build
     from .core.record import record_signs
     from .own.convert import convert
+    from .own.predict import predict
     from .packed import load_packed, pack, save_packed
     from .weights.published import from_original
     from .weights.zoo import load
@@ -30,6 +31,7 @@ __all__ = [
     "load",
     "load_packed",
     "pack",
+    "predict",
     "record_signs",
     "save_packed",
     "set_ede",
@@ -46,6 +48,7 @@ _DEFINED_IN = {
     "load": ".weights.zoo",
     "load_packed": ".packed",
     "pack": ".packed",
+    "predict": ".own.predict",
     "record_signs": ".core.record",
     "save_packed": ".packed",
     "set_ede": ".core.layers",

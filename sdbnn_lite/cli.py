@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 
-from .commands import converting, measuring, publishing, scoring, searching, training
+from .commands import converting, measuring, predicting, publishing, scoring, searching, training
 from .commands.options import add_to
 from .errors import RunError, UsageError
 
@@ -22,6 +22,7 @@ COMMANDS = (
     training.run_study,
     searching.run_search,
     scoring.run_evaluate,
+    predicting.run_predict,
     converting.run_pack_images,
     measuring.run_cost,
     publishing.run_publish,

@@ -57,13 +57,15 @@ def run_pack_images(args: argparse.Namespace) -> None:
 def run_export_onnx(args: argparse.Namespace) -> None:
     """Write a trained network as ONNX, for other tools."""
     from ..weights.onnx_export import export_onnx
+    from ..weights.preprocessing import options_of
     from ..weights.zoo import load
 
     net, out = load(args.weights), Path(args.out)
     about = export_onnx(net, out, image_size=args.image_size, dataset=args.dataset)
-    shape = f"(batch, {net.options['in_channels']}, {about['image_size']}, {about['image_size']})"
+    options = options_of(net)
+    shape = f"(batch, {options['in_channels']}, {about['image_size']}, {about['image_size']})"
     print(f"{out}: {net.name}, method {net.method.name}, {out.stat().st_size / 1e6:,.1f} MB: images {shape} -> logits "
-          f"(batch, {net.options['num_classes']})")  # fmt: skip
+          f"(batch, {options['num_classes']})")  # fmt: skip
     if "mean" in about:
         print(f"feed it {about['normalisation']}")
         print(f"mean {about['mean']}, std {about['std']}; also in the file's metadata")

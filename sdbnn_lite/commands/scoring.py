@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 
 from ..errors import UsageError
 from .options import JSON, READING, WEIGHTS, command, option, reading
@@ -18,10 +19,12 @@ from .options import JSON, READING, WEIGHTS, command, option, reading
 def run_evaluate(args: argparse.Namespace) -> None:
     """Score a trained network on all test images."""
     from .. import data
+    from ..data.tree import some
     from ..packed import pack
     from ..system.devices import keep_freed_memory, pick_device
     from ..training.evaluate import score_classes
     from ..weights import cards
+    from ..weights.preprocessing import Preprocessing, options_of, preprocessing_of
     from ..weights.zoo import load
 
     device = pick_device("cpu" if args.packed and args.device == "auto" else args.device)
@@ -30,12 +33,17 @@ def run_evaluate(args: argparse.Namespace) -> None:
     if device.type == "cpu":
         keep_freed_memory()
     net = load(args.weights)
-    dataset = args.dataset or net.about.get("dataset")
+    known = preprocessing_of(net)
+    dataset = args.dataset or (known.dataset if known else net.about.get("dataset"))
     if dataset is None:
         raise UsageError(f"{args.weights}: doesn't say which images it was trained on; give --dataset")
-    wanted = net.about.get("identity", {}).get("image_size") or net.options.get("image_size")
-    channels = net.options["in_channels"]
+    wanted = known.image_size if known else net.options.get("image_size")
+    channels = options_of(net)["in_channels"]
     images = data.load(dataset, args.data, image_size=wanted, channels=channels, **reading(args))
+    if known:
+        names, images = Preprocessing.of(images).names, replace(images, mean=known.mean, std=known.std)
+        if known.classes and known.names != names:
+            raise UsageError(f"{args.weights} knows {some(known.names)}; {images.label} has others, {some(names)}")
     forward = pack(net) if args.packed else None
     score, classes = score_classes(net.to(device), images.to(device), forward=forward)
     if args.json:

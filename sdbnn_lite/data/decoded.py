@@ -20,11 +20,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from torchvision.transforms import functional as F
 from tqdm.auto import tqdm
 
 from ..errors import UsageError
-from .image_file import first_line, read_image
+from .image_file import centre_crop, first_line, read_image
 from .pixels import measure, to_channels
 from .prefetch import in_threads
 from .tree import SAMPLE, Tree, some
@@ -112,7 +111,7 @@ def _decode_split(paths: list[str], size: int, exact: bool, strict: bool, seen: 
         if exact and picture.size != (size, size):
             width, height = picture.size
             raise UsageError(f"{paths[index]} is {width}x{height} pixels: every image must be {size}x{size}")
-        images[index] = np.asarray(F.center_crop(F.resize(picture, size), size)).transpose(2, 0, 1)
+        images[index] = centre_crop(picture, size, size).transpose(2, 0, 1)
         return picture.size, picture.info["grey"]
 
     seen.update(pair for pair in in_threads(one, range(len(paths)), os.cpu_count() or 1, CHUNK, bar) if pair)

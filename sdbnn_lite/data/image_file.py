@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from torchvision.transforms import functional as F
 
 from ..errors import UsageError
 
@@ -76,6 +77,11 @@ def resized(picture: Image.Image, box: Box, size: int, flip: bool = False) -> np
 
 def _pixels(picture: Image.Image, flip: bool) -> np.ndarray:
     return np.asarray(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else picture)
+
+
+def centre_crop(picture: Image.Image, side: int, size: int) -> np.ndarray:
+    """The middle (size, size) pixels, after the shorter side was resized to ``side`` (bilinear, antialiased); uint8."""
+    return np.asarray(F.center_crop(F.resize(picture, side), size))
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

@@ -9,12 +9,12 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms import functional as F
 
 from ..errors import UsageError
 from . import imagenet_augment
 from .augment import Augmentation
 from .base import Batches, ImageSetBase
+from .image_file import centre_crop
 from .pixels import to_channels
 from .prefetch import Batch, prefetch
 from .resized_copy import PackedSplit, side_for
@@ -110,8 +110,7 @@ class StreamedImageSet(ImageSetBase):
         return prefetch(slices, make, self.image_size, self.workers, pinned)
 
     def _centre_crop(self, split: Split | PackedSplit, index: int) -> np.ndarray:
-        picture = F.resize(split.picture(index), side_for(self.image_size))
-        return np.asarray(F.center_crop(picture, self.image_size))
+        return centre_crop(split.picture(index), side_for(self.image_size), self.image_size)
 
     def _images(self, pixels: Tensor, u: np.ndarray | None = None, augmentation: Augmentation = NONE) -> Tensor:
         """uint8 (B, H, W, 3) -> float32 (B, C, H, W) on the device, colours varied, normalised."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core.models import BinaryNet
 from ..errors import UsageError
 from ..weights import bits
-from ..weights.files import describe, read_tensors, rebuild, write_tensors
+from ..weights.files import checked_path, describe, read_tensors, rebuild, write_tensors
 from .network import PackedNet, check, pack
 
 VERSION = 1
@@ -33,11 +33,11 @@ def save_packed(path: str | Path, net: PackedNet | BinaryNet, *, rounded: bool =
     ``rounded`` stores ASD's matrices and the 1×1 shortcuts in 16-bit steps (see ``bits``); else the logits stay the
     same to the last bit. Raises UsageError for a network that can't be packed, RunError where it can't be written.
     """
-    net = net.net if isinstance(net, PackedNet) else net
+    path, net = checked_path(path), net.net if isinstance(net, PackedNet) else net
     check(net)
     tensors, about = bits.bit_state(net, rounded), describe(net)
     mark = {"form": bits.FORM, "packed": VERSION, "digest": digest(tensors, about["network"], about["options"])}
-    write_tensors(Path(path), tensors, {**about, **mark})
+    write_tensors(path, tensors, {**about, **mark})
 
 
 def load_packed(path: str | Path, engine: str | None = None) -> PackedNet:
@@ -45,7 +45,7 @@ def load_packed(path: str | Path, engine: str | None = None) -> PackedNet:
 
     Raises UsageError, naming the file, where it is missing, damaged, of another kind or of a later version.
     """
-    tensors, about = read_tensors(Path(path))
+    tensors, about = read_tensors(path)
     if not isinstance(about, dict) or "packed" not in about:
         raise UsageError(f"{path}: not a packed network; sd.load reads other weights, sd.save_packed writes this form")
     if about["packed"] != VERSION:

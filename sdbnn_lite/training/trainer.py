@@ -16,6 +16,7 @@ from ..system.devices import convolutions, keep_freed_memory
 from ..system.files import write_csv
 from ..system.interrupt import first_interrupt_waits
 from ..weights.files import CHECKPOINT
+from ..weights.preprocessing import Preprocessing
 from ..weights.torchvision_nets import Teacher
 from . import run_folder
 from .averaging import Average
@@ -85,6 +86,7 @@ class Trainer:
         self.identity = run_folder.identity(recipe, net.options["method"], seed, teacher and fingerprint(teacher))
         with enough_memory("while images and network were copied to it", FREE, "nothing was written"):
             self.whole, self.net = images.to(device), on_device(net, device)
+            self.net.about = {"images": Preprocessing.of(images).described()}  # goes into its files
             self.average = Average(self.net, recipe.ema) if recipe.ema else None
             teach = teacher and teacher.to(device).classify
         self.images = self.whole if processes.single else replace(self.whole, shard=(processes.rank, processes.count))

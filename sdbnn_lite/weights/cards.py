@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 from ..core.models import BinaryNet
-from ..data.sets import SETS
 from ..errors import RunError, UsageError
 from .logits_check import PROBE_IMAGES, predicted_classes, probe_images, probe_logits
+from .preprocessing import preprocessing_of
 
 TOLERANCE = 0.05  # percentage points by which an accuracy may differ from the card's
 _REMEDY = "fetch both files again (git checkout, or pip install --force-reinstall sdbnn-lite)"
@@ -23,15 +23,6 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def probe_settings(net: BinaryNet, dataset: str, image_size: int | None) -> dict:
-    """How the probe's images are made for ``net``: size and statistics of the images it was trained on."""
-    images, channels = SETS[dataset], net.options["in_channels"]
-    channels = channels if channels in images.channels else images.channels[0]
-    mean, std = (list(values[:channels]) for values in images.statistics)
-    size = image_size or net.options.get("image_size") or images.size
-    return {"images": PROBE_IMAGES, "image_size": size, "mean": mean, "std": std}
-
-
 def probe_classes(net: BinaryNet, probe: dict) -> str:
     """The classes that ``net`` predicts for the images of a card's ``probe``, see :func:`predicted_classes`."""
     return predicted_classes(probe_logits(net, probe_images(probe["image_size"], probe["mean"], probe["std"])))
@@ -41,10 +32,12 @@ def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: o
     """The card of the file ``content``, which holds ``net`` and was trained by ``run`` (a run's run.json).
 
     What the run was, n (runs behind the figure: 1), its ``result``, then ``more``, then command, started, earlier (the
-    machines before, where a run was resumed elsewhere), machine (hardware and versions), bytes and sha256 of the file,
-    and probe: the classes that the network predicts for 500 synthetic images.
+    machines before, where a run was resumed elsewhere), machine (hardware and versions), images
+    (see ``preprocessing``), bytes and sha256 of the file, and probe: the classes that the network predicts for 500
+    synthetic images. ``net`` knows which images it was trained on.
     """
-    probe = probe_settings(net, run["dataset"], run.get("image_size"))
+    images = preprocessing_of(net).described()
+    probe = {"images": PROBE_IMAGES, **{key: images[key] for key in ("image_size", "mean", "std")}}
     kept = ("network", "method", "recipe", "published", "dataset", "data", "epochs", "seed")
     return {
         **{key: run[key] for key in kept},
@@ -52,6 +45,7 @@ def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: o
         **result,
         **more,
         **{key: run[key] for key in ("command", "started", "earlier", "machine") if key in run},
+        "images": images,
         "bytes": len(content),
         "sha256": digest(content),
         "probe": {**probe, "argmax": probe_classes(net, probe)},

@@ -5,8 +5,10 @@ built. A run's checkpoint, ``training.checkpoint``, is such a file too.
 """
 
 import json
+import os
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -15,9 +17,17 @@ from ..core.models import BinaryNet, build
 from ..errors import UsageError
 from ..system.files import write_atomic
 from . import bits
+from .preprocessing import options_of, preprocessing_of
 
 _KEY = "sdbnn_lite"  # one key: safetensors keeps several in no fixed order, and files should be equal byte for byte
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
+
+
+def checked_path(given: object, name: str = "path") -> Path:
+    """The path ``given``; raises UsageError, naming the argument, for what can't be one."""
+    if not isinstance(given, str | os.PathLike):
+        raise UsageError(f"{name}={given!r}: a path is needed, as text or a Path; {type(given).__name__} given")
+    return Path(given)
 
 
 def tensor_bytes(tensors: dict[str, Tensor], about: dict) -> bytes:
@@ -34,8 +44,8 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     """What :func:`write_tensors` wrote. Raises UsageError, naming the file, for anything else: missing, truncated,
     a pickle (it is never unpickled), or a safetensors file of another program."""
-    path = Path(path)
-    if not path.is_file():
+    path = checked_path(path)
+    if not os.path.isfile(path):
         raise UsageError(f"{path}: no such file")
     try:
         with safe_open(path, framework="pt") as file:
@@ -49,9 +59,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
 
 
 def describe(net: BinaryNet) -> dict:
-    """How ``net`` was built: what :func:`rebuild` needs."""
-    form = {"form": bits.FORM} if in_bits(net) else {}
-    return {"network": net.name, "options": net.options, **form}
+    """How ``net`` was built, what :func:`rebuild` needs; and what it knows of the images that it learned from."""
+    form, images = {"form": bits.FORM} if in_bits(net) else {}, preprocessing_of(net)
+    known = {"images": images.described()} if images else {}
+    return {"network": net.name, "options": options_of(net), **form, **known}
 
 
 def in_bits(net: BinaryNet) -> bool:
@@ -60,7 +71,7 @@ def in_bits(net: BinaryNet) -> bool:
 
 
 def rebuild(state: dict[str, Tensor], about: dict, source: object = "weights") -> BinaryNet:
-    """The network that ``about`` describes with the weights ``state``; raises UsageError where they don't fit."""
+    """The network that ``about`` describes, and keeps, with the weights ``state``; UsageError where they don't fit."""
     try:
         net = build(about["network"], **about["options"])
     except (KeyError, TypeError) as error:
@@ -69,6 +80,7 @@ def rebuild(state: dict[str, Tensor], about: dict, source: object = "weights") -
         state = bits.expand_bits(net, state, source)
         net.form = bits.FORM
     load_state(net, state, source)
+    net.about = about
     return net.eval()
 
 
@@ -82,5 +94,12 @@ def load_state(net: nn.Module, state: dict[str, Tensor], source: object) -> None
 
 
 def save_weights(path: Path, net: BinaryNet, **about: object) -> None:
-    """The network (in bit form, if it was read from it) and how it was built, plus ``about`` (data set, recipe, …)."""
-    write_tensors(path, bits.bit_state(net) if in_bits(net) else net.state_dict(), {**describe(net), **about})
+    """The network (in bit form, if it was read from it) and how it was built, plus ``about`` (data set, recipe, …).
+
+    ``images``: what ``data.described`` says of the set, where ``net`` doesn't know it (see ``preprocessing``). Raises
+    UsageError for a network that :func:`rebuild` couldn't make of the file.
+    """
+    state, about = bits.bit_state(net) if in_bits(net) else net.state_dict(), {**describe(net), **about}
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
+        preprocessing_of(rebuild(state, about, "net"))
+    write_tensors(path, state, about)

@@ -10,15 +10,12 @@ from pathlib import Path
 import torch
 
 from ..core.models import IMAGE_SIZES, BinaryNet
-from ..data.sets import DATASETS
-from ..errors import UsageError, unknown
+from ..errors import UsageError
 from ..system.files import write_atomic
 from ..version import __version__
-from .cards import probe_settings
 from .onnx_graph import onnx_model
+from .preprocessing import preprocessing_of
 
-CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-IMAGENETTE = (0, 217, 482, 491, 497, 566, 569, 571, 574, 701)  # its ten classes' places among ImageNet's thousand
 NORMALISATION = "images = (pixels / 255 - mean) / std, per channel; (batch, channels, height, width), RGB or grey"
 
 
@@ -56,45 +53,19 @@ def metadata(net: BinaryNet, image_size: int | None = None, dataset: str | None 
 
     Raises UsageError for a size or data set that the network can't have.
     """
-    trained = getattr(net, "about", {})
-    identity, known = trained.get("identity", {}), trained.get("dataset")
-    size = identity.get("image_size") if image_size is None else image_size
-    usual = net.options.get("image_size") or IMAGE_SIZES[net.name]
+    trained, images = getattr(net, "about", {}), preprocessing_of(net, dataset)
+    identity = trained.get("identity", {})
     about = {"sdbnn_lite": __version__, "network": net.name, "method": net.method.name, "stage": net.options["stage"]}
     about |= {key: identity[key] for key in ("recipe", "epochs", "seed") if key in identity}
-    if dataset in (None, known) and "data" in trained:
+    if "data" in trained and (images is None or images.dataset == trained.get("dataset")):
         about["data"] = trained["data"]
-    if dataset or known:
-        described, usual = describe_images(net, dataset or known)
-        about |= described
-    about["image_size"] = size = usual if size is None else size
+    if images:
+        about |= {"dataset": images.dataset, "normalisation": NORMALISATION, "mean": images.mean, "std": images.std}
+        about |= {"classes": images.names} if images.classes else {}
+    usual = images.image_size if images else net.options.get("image_size") or IMAGE_SIZES[net.name]
+    about["image_size"] = size = usual if image_size is None else image_size
     if not isinstance(size, int) or size < 1:
         raise UsageError(f"image_size={size!r}: give a whole number of pixels, 1 or more")
     if not net.takes(size, size):
         raise UsageError(f"image_size={size}: {net.name} needs {net.sizes}")
     return {k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in about.items()}
-
-
-def describe_images(net: BinaryNet, dataset: str) -> tuple[dict, int]:
-    """What has to be known of a data set's images, and their usual size; UsageError where they don't suit the net."""
-    if dataset not in DATASETS:
-        raise unknown("data set", dataset, DATASETS)
-    images, names = probe_settings(net, dataset, None), class_names(dataset)
-    mean, channels = images["mean"], net.options["in_channels"]
-    if len(mean) != channels:
-        raise UsageError(f"data set {dataset!r}: images of {len(mean)} channels, but the network takes {channels}")
-    about = {"dataset": dataset, "normalisation": NORMALISATION, "mean": mean, "std": images["std"]}
-    about |= {"classes": names} if len(names) == net.options["num_classes"] else {}
-    return about, images["image_size"]
-
-
-def class_names(dataset: str) -> list[str]:
-    """The names of a set's classes in the order of the logits; ImageNet's are torchvision's."""
-    if dataset == "digits":
-        return list(map(str, range(10)))
-    if dataset == "cifar10":
-        return list(CIFAR10)
-    from torchvision.models import ResNet34_Weights
-
-    names = ResNet34_Weights.IMAGENET1K_V1.meta["categories"]
-    return list(names) if dataset == "imagenet" else [names[i] for i in IMAGENETTE]

@@ -24,6 +24,7 @@ from torch import Tensor, fx, nn
 from ..core.layers import BinaryConv2d
 from ..core.models import BinaryNet
 from ..errors import UsageError
+from .preprocessing import options_of
 
 OPSET, IR_VERSION = 17, 8  # of 2022: what tools have long been able to read; nothing here needs a later one
 INPUT, OUTPUT, BATCH = "images", "logits", "batch"
@@ -153,7 +154,8 @@ class GraphWriter:
 
     def linear(self, x: str, layer: nn.Linear) -> str:
         """x · Wᵀ + b: (N, C) -> (N, classes)."""
-        return self.add("Gemm", x, self.weights("weight", layer.weight), self.weights("bias", layer.bias), transB=1)
+        bias = [] if layer.bias is None else [self.weights("bias", layer.bias)]
+        return self.add("Gemm", x, self.weights("weight", layer.weight), *bias, transB=1)
 
     def prelu(self, x: str, layer: nn.PReLU) -> str:
         """x where x >= 0, else slope·x, a slope per channel."""
@@ -227,9 +229,10 @@ def onnx_model(net: BinaryNet, image_size: int, metadata: dict[str, str]):
     last.output[0] = OUTPUT
     helper = onnx.helper
     kind = {torch.float32: onnx.TensorProto.FLOAT, torch.float64: onnx.TensorProto.DOUBLE}[writer.dtype]
-    images = [BATCH, net.options["in_channels"], image_size, image_size]
+    options = options_of(net)
+    images = [BATCH, options["in_channels"], image_size, image_size]
     inputs = [helper.make_tensor_value_info(INPUT, kind, images)]
-    outputs = [helper.make_tensor_value_info(OUTPUT, kind, [BATCH, net.options["num_classes"]])]
+    outputs = [helper.make_tensor_value_info(OUTPUT, kind, [BATCH, options["num_classes"]])]
     graph = helper.make_graph(writer.nodes, net.name, inputs, outputs, list(writer.constants.values()))
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="sdbnn_lite")

@@ -1,12 +1,13 @@
 """The trained networks that come with the package, and what else :func:`load` takes: a file, a run's folder."""
 
+import os
 from pathlib import Path
 
 from ..core.models import BinaryNet
 from ..errors import UsageError
 from ..system.paths import PACKAGE
 from . import cards
-from .files import CHECKPOINT, WEIGHTS, read_tensors, rebuild
+from .files import CHECKPOINT, WEIGHTS, checked_path, read_tensors, rebuild
 
 ZOO = PACKAGE / "zoo"
 
@@ -18,15 +19,15 @@ def zoo_names() -> list[str]:
 
 def find_weights(weights: str | Path) -> Path:
     """The file that ``weights`` means: a file, a run's folder (its last checkpoint or final weights), a zoo name."""
-    path = Path(weights)
-    if path.is_file():
+    path = checked_path(weights, "weights")
+    if os.path.isfile(path):
         return path
-    if path.is_dir():
+    if os.path.isdir(path):
         for name in (WEIGHTS, CHECKPOINT):
             if (path / name).is_file():
                 return path / name
         raise UsageError(f"{path}: a folder without {WEIGHTS} or {CHECKPOINT}; is it a run's folder?")
-    if (ZOO / f"{weights}.safetensors").is_file():
+    if os.path.isfile(ZOO / f"{weights}.safetensors"):
         return ZOO / f"{weights}.safetensors"
     zoo = f"zoo names are {', '.join(zoo_names())}" if zoo_names() else "the zoo is empty"
     raise UsageError(f"weights {str(weights)!r}: no such file, run folder or zoo network; {zoo}")
@@ -49,5 +50,6 @@ def load(weights: str | Path) -> BinaryNet:
     if any(k.startswith("model/") for k in tensors):
         tensors = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
     net = rebuild(tensors, about, path)
-    net.about = {**about, "card": card} if card else about
+    if card:
+        net.about = {**about, "card": card}
     return net

@@ -6,7 +6,7 @@ from torch import nn
 import sdbnn_lite as sd
 
 AGREEMENT = 0.99  # of a card's predictions: float32 sums differ a little from machine to machine
-PIXELS = {"digits_convnet": 8, "imagenet_resnet18": 64, "cifar10_vgg_small": 32}  # others take 20
+PIXELS = {"digits_convnet": 8, "imagenet_resnet18": 64, "imagenet_resnet34": 32, "cifar10_vgg_small": 32}  # others 20
 
 
 def normal(*shape, seed=0):

@@ -25,7 +25,8 @@ from sdbnn_lite.errors import UsageError
 from sdbnn_lite.weights.cards import read_card
 from sdbnn_lite.weights.files import save_weights
 from sdbnn_lite.weights.logits_check import probe_images
-from sdbnn_lite.weights.onnx_export import CIFAR10, class_names, export_onnx
+from sdbnn_lite.weights.onnx_export import export_onnx
+from sdbnn_lite.weights.preprocessing import CIFAR10
 from sdbnn_lite.weights.zoo import ZOO, zoo_names
 
 onnx = pytest.importorskip("onnx")
@@ -176,11 +177,6 @@ def test_what_it_says_where_less_is_known(tmp_path):
     assert about["image_size"] == "32" and not {"dataset", "mean", "classes", "recipe"} & set(about)
     about = export_onnx(sd.build("cifar10_resnet20", num_classes=7), tmp_path / "net.onnx", dataset="imagenette")
     assert about["image_size"] == "128" and "mean" in about and "classes" not in about
-
-
-def test_names_of_classes():
-    assert class_names("digits") == list("0123456789") and len(class_names("imagenet")) == 1000
-    assert class_names("imagenette")[0] == "tench" and class_names("imagenette")[-1] == "parachute"
 
 
 @pytest.mark.parametrize(
