@@ -121,15 +121,6 @@ def described(images: ImageSet | StreamedImageSet) -> dict:
     return {"dataset": images.name, **{k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}}
 
 
-def described(images: ImageSet | StreamedImageSet) -> dict:
-    """What has to be known to feed a network trained on ``images``, as JSON can hold it: dataset (its name), label,
-    classes (names, in the order of the logits), image_size (pixels a side), channels, mean and std (one per channel).
-    """
-    keys = ("label", "classes", "image_size", "channels", "mean", "std")
-    found = {key: getattr(images, key) for key in keys}
-    return {"dataset": images.name, **{k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}}
-
-
 def digit_images() -> Tensor:
     """All test images of the digits, as the networks take them: float32 (360, 1, 8, 8)."""
     return torch.cat([x for x, _ in load("digits").test_batches(500)])

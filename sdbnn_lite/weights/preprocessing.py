@@ -19,13 +19,11 @@ from ..data.image_file import centre_crop, to_rgb
 from ..data.resized_copy import side_for
 from ..data.sets import SETS
 from ..data.streamed import StreamedImageSet
+from ..data.tree_sets import CIFAR10_CLASSES, IMAGENETTE_CLASSES
 from ..errors import UsageError, unknown
 
-CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-IMAGENETTE = {  # its classes' folders, and their places among ImageNet's thousand
-    "n01440764": 0, "n02102040": 217, "n02979186": 482, "n03000684": 491, "n03028079": 497,
-    "n03394916": 566, "n03417042": 569, "n03425413": 571, "n03445777": 574, "n03888257": 701,
-}  # fmt: skip
+# The places of Imagenette's classes among ImageNet's thousand, by folder.
+IMAGENETTE = dict(zip(IMAGENETTE_CLASSES, (0, 217, 482, 491, 497, 566, 569, 571, 574, 701), strict=True))
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def _of_known_set(dataset: str, about: dict, options: dict) -> Preprocessing:
 
 
 def _classes(dataset: str) -> tuple[str, ...]:
-    names = {"digits": tuple("0123456789"), "cifar10": CIFAR10, "imagenette": tuple(IMAGENETTE)}
+    names = {"digits": tuple("0123456789"), "cifar10": CIFAR10_CLASSES, "imagenette": IMAGENETTE_CLASSES}
     return _imagenet_names() if dataset == "imagenet" else names.get(dataset, ())
 
 
