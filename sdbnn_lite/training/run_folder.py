@@ -90,14 +90,14 @@ def rows_until(path: Path, epoch: int) -> list[dict]:
 
 
 def origin(out: Path, epochs: int, machine: dict) -> dict:
-    """When and by which command the run in ``out`` was started, so that resuming after ``epochs`` keeps it.
+    """From which network, by which command and when the run in ``out`` was started; resuming after ``epochs`` keeps it.
 
     "earlier", where other machines (or threads, versions) than ``machine`` finished an epoch before it: each of them
     as {"epochs": how many were finished when it stopped, "machine": as ``describe_machine`` gave it}.
     """
     try:
         begun = json.loads((out / RUN).read_text())
-        about = {key: begun[key] for key in ("command", "started")}
+        about = {key: begun[key] for key in ("init", "command", "started") if key in begun}
         earlier = begun.get("earlier", [])
         if begun["machine"] != machine and epochs > (earlier[-1]["epochs"] if earlier else 0):
             earlier = [*earlier, {"epochs": epochs, "machine": begun["machine"]}]

@@ -1,0 +1,66 @@
+"""Training in one call, for Python and for the command line."""
+
+from dataclasses import fields
+from pathlib import Path
+
+from ..errors import unknown
+from ..system.devices import set_threads
+from .initial import fitting
+from .options import RunOptions
+from .recipe import KINDS, Recipe
+from .recipes import RECIPES, default_method, get_recipe, read_recipe
+from .train import Result
+from .train import train as train_recipe
+
+RUN = {"data": "data_dir"} | {f.name: f.name for f in fields(RunOptions) if f.name != "data_dir"}  # argument: option
+
+
+def train(recipe: str | Path | Recipe, out: str | Path | None = None, *, method: str | None = None, seed: int = 0,
+          resume: bool = False, **settings) -> Result:  # fmt: skip
+    """Train a network, and return it with its score and its log.
+
+    >>> sd.train("digits", epochs=5)                                           # under a minute
+    >>> sd.train("cifar10-resnet20", dataset="mine", data="DIR", epochs=20)    # DIR/mine/{train,val}/<class>/*
+    >>> sd.train("mine.toml", init="cifar10_resnet20").net                     # a recipe of your own, fine-tuned
+
+    recipe    a name of ``sd.recipes()``, a TOML file (``recipes.read_recipe``) or a ``Recipe``
+    out       the run's folder (see ``run_folder``), by default runs/RECIPE-METHOD-seedS
+    method    one of ``METHODS``, by default "sdbnn", for a teacher's recipe "float"
+    seed      of initial weights and the order of images
+    resume    go on where the run in that folder was stopped (Ctrl-C returns a result that isn't ``finished``)
+    settings  any field of ``Recipe`` in place of the recipe's (``epochs`` takes the schedules along, ``batch_size``
+              alone lr); ``threads``, of the CPU; any field of ``RunOptions``: data (the folder of the image sets), init
+              (a trained network to start from: ``fine_tune``), teacher, device, progress, download, …
+
+    Whatever the recipe's network, it is built for the classes, channels and size of the images; the augmentation stays
+    the recipe's (``flip=False`` where left and right matter). Raises UsageError before anything is written, and
+    RunError where the run can't continue.
+    """
+    for name in settings:
+        if name not in RUN and name not in KINDS and name != "threads":
+            raise unknown("argument", name, [*KINDS, *RUN, "threads"])
+    if settings.get("threads") is not None:
+        set_threads(settings["threads"])
+    chosen = choose(recipe, **{name: value for name, value in settings.items() if name in KINDS})
+    method = default_method(chosen.name) if method is None else method
+    options = RunOptions(**{RUN[name]: value for name, value in settings.items() if name in RUN})
+    out = default_folder(chosen, method, seed) if out is None else out
+    return train_recipe(chosen, out, method=method, seed=seed, resume=resume, options=options)
+
+
+def choose(recipe: str | Path | Recipe, **changes) -> Recipe:
+    """The recipe of that name, in that file, or itself, with ``changes`` (None: none) and a size its network takes.
+
+    Raises UsageError as :func:`train`.
+    """
+    if not isinstance(recipe, Recipe):
+        is_file = isinstance(recipe, Path) or str(recipe).endswith(".toml")
+        recipe = read_recipe(recipe) if is_file else get_recipe(recipe)
+    return fitting(recipe.changed(**changes))
+
+
+def default_folder(recipe: Recipe, method: str, seed: int, name: str | None = None) -> Path:
+    """runs/RECIPE-METHOD-seedS, ``name`` (or the recipe's) first; a data set that isn't the recipe's own is named too.
+    """
+    own = recipe.dataset == RECIPES.get(recipe.name, recipe).dataset
+    return Path("runs") / f"{name or recipe.name}{'' if own else f'-{recipe.dataset}'}-{method}-seed{seed}"
