@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # the same names for editors, which don't run __getattr__
     from .core.models import build
     from .core.record import record_signs
     from .packed import load_packed, pack, save_packed
+    from .training.api import train
+    from .training.recipes import recipes
     from .weights.published import from_original
     from .weights.zoo import load
 
@@ -24,9 +26,11 @@ __all__ = [
     "load",
     "load_packed",
     "pack",
+    "recipes",
     "record_signs",
     "save_packed",
     "set_ede",
+    "train",
 ]
 
 _DEFINED_IN = {
@@ -36,9 +40,11 @@ _DEFINED_IN = {
     "load": ".weights.zoo",
     "load_packed": ".packed",
     "pack": ".packed",
+    "recipes": ".training.recipes",
     "record_signs": ".core.record",
     "save_packed": ".packed",
     "set_ede": ".core.layers",
+    "train": ".training.api",
 }
 
 

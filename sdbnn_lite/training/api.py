@@ -1,18 +1,21 @@
 """Training in one call, for Python and for the command line."""
 
 from dataclasses import fields
+from os import PathLike
 from pathlib import Path
+from types import NoneType
 
-from ..errors import unknown
+from ..errors import UsageError, unknown
 from ..system.devices import set_threads
 from .initial import fitting
 from .options import RunOptions
 from .recipe import KINDS, Recipe
-from .recipes import RECIPES, default_method, get_recipe, read_recipe
+from .recipes import RECIPES, choose, default_method
 from .train import Result
 from .train import train as train_recipe
 
 RUN = {"data": "data_dir"} | {f.name: f.name for f in fields(RunOptions) if f.name != "data_dir"}  # argument: option
+PLACES = ("out", "data", "init", "teacher")
 
 
 def train(recipe: str | Path | Recipe, out: str | Path | None = None, *, method: str | None = None, seed: int = 0,
@@ -36,27 +39,18 @@ def train(recipe: str | Path | Recipe, out: str | Path | None = None, *, method:
     the recipe's (``flip=False`` where left and right matter). Raises UsageError before anything is written, and
     RunError where the run can't continue.
     """
-    for name in settings:
-        if name not in RUN and name not in KINDS and name != "threads":
+    for name, value in {**settings, "out": out}.items():
+        if name not in (*KINDS, *RUN, "threads", "out"):
             raise unknown("argument", name, [*KINDS, *RUN, "threads"])
+        if name in PLACES and not isinstance(value, (str, PathLike, NoneType)):
+            raise UsageError(f"{name}={value!r}: a path is needed")
     if settings.get("threads") is not None:
         set_threads(settings["threads"])
-    chosen = choose(recipe, **{name: value for name, value in settings.items() if name in KINDS})
+    chosen = fitting(choose(recipe, **{name: value for name, value in settings.items() if name in KINDS}))
     method = default_method(chosen.name) if method is None else method
     options = RunOptions(**{RUN[name]: value for name, value in settings.items() if name in RUN})
     out = default_folder(chosen, method, seed) if out is None else out
     return train_recipe(chosen, out, method=method, seed=seed, resume=resume, options=options)
-
-
-def choose(recipe: str | Path | Recipe, **changes) -> Recipe:
-    """The recipe of that name, in that file, or itself, with ``changes`` (None: none) and a size its network takes.
-
-    Raises UsageError as :func:`train`.
-    """
-    if not isinstance(recipe, Recipe):
-        is_file = isinstance(recipe, Path) or str(recipe).endswith(".toml")
-        recipe = read_recipe(recipe) if is_file else get_recipe(recipe)
-    return fitting(recipe.changed(**changes))
 
 
 def default_folder(recipe: Recipe, method: str, seed: int, name: str | None = None) -> Path:

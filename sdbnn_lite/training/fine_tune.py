@@ -38,8 +38,7 @@ def start_from(net: BinaryNet, init: str | Path) -> dict:
             given[f"{name}.weight"] = layer.weight * magnitude(net, name, layer)
     taken = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
     if all(value.ndim < 2 for value in taken.values()):
-        raise UsageError(f"--init {init}: no weight of its {start.name} fits this {net.name}; start from a network with "
-                         f"layers of the same shapes")  # fmt: skip
+        raise UsageError(f"--init {init}: no weight of its {start.name} fits this {net.name}")
     net.load_state_dict(own | taken)
     latent = "its signs times the spread of fresh weights" if in_bits(start) else "its own"
     return {"from": Path(init).name, "taken": len(taken), "new": [n for n in own if n not in taken], "latent": latent}

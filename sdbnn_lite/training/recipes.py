@@ -60,6 +60,17 @@ def get_recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
+def choose(recipe: str | Path | Recipe, **changes) -> Recipe:
+    """The recipe of that name, in that TOML file, or itself, with ``changes`` of its fields (None: as it is).
+
+    Raises UsageError as :func:`get_recipe`, :func:`read_recipe` and ``Recipe``.
+    """
+    if not isinstance(recipe, Recipe):
+        is_file = isinstance(recipe, Path) or str(recipe).endswith(".toml")
+        recipe = read_recipe(recipe) if is_file else get_recipe(recipe)
+    return recipe.changed(**changes)
+
+
 def read_recipe(path: str | Path, base: Recipe | None = None) -> Recipe:
     """The recipe in the TOML file ``path``; what it doesn't name is ``base``'s, or that of the recipe it is ``from``.
 
@@ -94,6 +105,6 @@ def recipe_toml(recipe: Recipe) -> str:
     lines = []
     for name in OWN:
         value = getattr(recipe, name)
-        text = json.dumps(value, ensure_ascii=False)  # lists, texts, true and false are the same in TOML
+        text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # then JSON's values are TOML's too
         lines.append(f"{'# ' if value is None else ''}{name} = {'32' if value is None else text}  # {meanings[name]}")
     return "\n".join(lines) + "\n"
