@@ -69,7 +69,7 @@ def test_any_recipe_trains_on_any_images(run, colours, tmp_path):
     folder = tmp_path / "runs" / "digits-cifar10-sdbnn-seed0"
     about = json.loads((folder / "run.json").read_text())
     assert code == 0 and "all 10 test images of CIFAR-10" in out
-    assert (about["recipe"], about["dataset"], about["test_images"], about["image_size"]) == ("digits", "cifar10", 10, None)
+    assert (about["recipe"], about["dataset"], about["test_images"]) == ("digits", "cifar10", 10)
     said = out.split("test accuracy ")[1].split(" %")[0]
     assert f"test accuracy {said} %" in run(*arguments, "--resume")[1]
     code, out, _ = run(folder, "--data", colours, command="evaluate")
@@ -87,7 +87,9 @@ def test_the_next_size_that_the_network_takes_is_the_runs(run, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize("init, method", [("digits_float", "sdbnn"), ("digits_float", "xnor_pp"), ("digits_sdbnn", "bnn")])
+@pytest.mark.parametrize(
+    "init, method", [("digits_float", "sdbnn"), ("digits_float", "xnor_pp"), ("digits_sdbnn", "bnn")]
+)
 def test_a_network_of_another_method_is_a_start(run, tmp_path, init, method):
     code, _, err = run("digits", *SHORT, "--init", init, "--method", method, "--out", "r")
     start = json.loads((tmp_path / "r" / "run.json").read_text())["init"]
