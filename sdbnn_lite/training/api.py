@@ -30,10 +30,9 @@ def train(recipe: str | Path | Recipe, out: str | Path | None = None, *, method:
     out       the run's folder (see ``run_folder``), by default runs/RECIPE-METHOD-seedS
     method    one of ``METHODS``, by default "sdbnn", for a teacher's recipe "float"
     seed      of initial weights and the order of images
-    resume    go on where the run in that folder was stopped (Ctrl-C returns a result that isn't ``finished``)
-    settings  any field of ``Recipe`` in place of the recipe's (``epochs`` takes the schedules along, ``batch_size``
-              alone lr); ``threads``, of the CPU; any field of ``RunOptions``: data (the folder of the image sets), init
-              (a trained network to start from: ``fine_tune``), teacher, device, progress, download, …
+    resume    continue the run in that folder (Ctrl-C stops one: the result isn't ``finished``)
+    settings  any field of ``Recipe`` (``epochs`` takes the schedules along, ``batch_size`` alone lr); any field of
+              ``RunOptions``: data (the image sets' folder), init (see ``fine_tune``), teacher, device, …; threads
 
     Whatever the recipe's network, it is built for the classes, channels and size of the images; the augmentation stays
     the recipe's (``flip=False`` where left and right matter). Raises UsageError before anything is written, and
@@ -54,7 +53,6 @@ def train(recipe: str | Path | Recipe, out: str | Path | None = None, *, method:
 
 
 def default_folder(recipe: Recipe, method: str, seed: int, name: str | None = None) -> Path:
-    """runs/RECIPE-METHOD-seedS, ``name`` (or the recipe's) first; a data set that isn't the recipe's own is named too.
-    """
+    """runs/RECIPE-METHOD-seedS; ``name``: instead of the recipe's. Another data set than the recipe's is named too."""
     own = recipe.dataset == RECIPES.get(recipe.name, recipe).dataset
     return Path("runs") / f"{name or recipe.name}{'' if own else f'-{recipe.dataset}'}-{method}-seed{seed}"

@@ -1,22 +1,19 @@
 """Start a run from a trained network: tensors that fit are taken, the others stay as they were drawn.
 
-So a network can get another head (other classes), another method's parts (ASD, WSD, scales), or more channels. In bit
-form (the zoo's CIFAR and Imagenette networks) only the signs ŵ of the latent weights are known; training starts from
+So a network gets another head (other classes), another method's parts (ASD, WSD, scales), or more channels. Of one in
+bit form (the zoo's CIFAR and Imagenette networks) only the latent weights' signs ŵ are known. Training starts from
 
-    w = ŵ·s_o        s_o: the layer's standard deviation as drawn (for XNOR-Net: the factor stored for the filter o)
+    w = ŵ·s_o        s_o: the standard deviation of the layer's weights as drawn (XNOR-Net: the stored factor s_o)
 
-from where a sign flips about as easily as in a fresh network. WSD's shift of w, at most 1 % of a filter's mean, flips
-none of these signs, and IR-Net's balancing none but those of a filter whose signs are all the same: the network starts
-with the logits of the one that was stored.
+where a sign flips about as easily as in a fresh network. WSD's shift, at most 1 % of a filter's mean, flips none of
+these signs, and IR-Net's balancing none but those of a filter of equal signs: the logits are the stored network's.
 """
 
 import re
-from collections import Counter
 from pathlib import Path
 
 import torch
 
-from ..core.layers import BinaryConv2d
 from ..core.models import BinaryNet
 from ..errors import UsageError
 from ..weights.bits import packable_layers
@@ -33,9 +30,10 @@ def start_from(net: BinaryNet, init: str | Path) -> dict:
     """
     start, own = load(init), net.state_dict()
     given = start.state_dict()
-    if in_bits(start):
-        for name, layer in packable_layers(start).items():
-            given[f"{name}.weight"] = layer.weight * magnitude(net, name, layer)
+    for name, layer in packable_layers(start).items() if in_bits(start) else ():
+        key, factors = f"{name}.weight", layer.scale() if net.method.scale == "analytic" else None
+        if key in own:
+            given[key] = layer.weight * (own[key].std() if factors is None else factors.view(-1, 1, 1, 1))
     taken = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
     if all(value.ndim < 2 for value in taken.values()):
         raise UsageError(f"--init {init}: no weight of its {start.name} fits this {net.name}")
@@ -44,22 +42,12 @@ def start_from(net: BinaryNet, init: str | Path) -> dict:
     return {"from": Path(init).name, "taken": len(taken), "new": [n for n in own if n not in taken], "latent": latent}
 
 
-def magnitude(net: BinaryNet, name: str, stored: BinaryConv2d) -> torch.Tensor:
-    """s_o of the layer ``name`` of a fresh ``net``, for the latent weights of the ``stored`` one: (O or 1, 1, 1, 1)."""
-    fresh = dict(net.named_modules()).get(name)
-    if not isinstance(fresh, BinaryConv2d):
-        return stored.weight.new_ones(1, 1, 1, 1)  # no layer takes them
-    if fresh.method.scale == "analytic" and stored.learned_scale is not None:
-        return stored.scale()[:, None, None, None]
-    return fresh.weight.std().view(1, 1, 1, 1)
-
-
 def describe_start(start: dict, classes: int) -> str:
-    """One line on what :func:`start_from` returned, the new tensors of many layers counted."""
-    ends = [re.sub(r"^.*\b(conv\d*|convs\.\d+)\.", "….", name) for name in start["new"]]
-    many = Counter(ends)
-    seen = dict.fromkeys(end if many[end] > 1 else name for name, end in zip(start["new"], ends))
-    new = [f"{name} ({many[name]})" if many[name] > 1 else name for name in seen]
-    head = f" ({classes} classes)" if "linear.weight" in new else ""
+    """One line on what :func:`start_from` returned; new tensors whose names differ by numbers alone are counted."""
+    alike: dict[str, list[str]] = {}
+    for name in start["new"]:
+        alike.setdefault(re.sub(r"\d+", "*", name), []).append(name)
+    new = ", ".join(names[0] if len(names) == 1 else f"{kind} ({len(names)})" for kind, names in alike.items())
+    head = f" ({classes} classes)" if "linear.weight" in start["new"] else ""
     latent = "" if start["latent"] == "its own" else f"; latent weights: {start['latent']}"
-    return f"init {start['from']}: {start['taken']} tensors taken; new: {', '.join(new) or 'none'}{head}{latent}"
+    return f"init {start['from']}: {start['taken']} tensors taken; new: {new or 'none'}{head}{latent}"

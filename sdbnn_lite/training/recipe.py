@@ -8,11 +8,9 @@ from numbers import Integral, Real
 
 from ..errors import UsageError, unknown
 
-CHOICES = {
-    "network": (  # core.models.NETWORKS, named here so that recipes can be listed without loading torch
-        "cifar10_resnet20", "cifar10_resnet18", "cifar10_vgg_small", "digits_convnet", "imagenet_resnet18",
-        "imagenet_resnet34",
-    ),
+CHOICES = {  # of networks: those of ``build``, named here so that recipes can be listed without loading torch
+    "network": ("cifar10_resnet20", "cifar10_resnet18", "cifar10_vgg_small", "digits_convnet", "imagenet_resnet18",
+                "imagenet_resnet34"),
     "optimizer": ("sgd", "adam", "normsgd"), "schedule": ("cosine", "linear"), "ede_k": ("published", "peak"),
 }  # fmt: skip
 LEAST_T, MOST_T = 2.0**-126, 2.0**126  # of EDE: float32 holds these, their inverses, and k·t = max(t, 1)
@@ -131,7 +129,7 @@ _NEEDED = {
 
 
 def checked(field: str, value: object) -> object:
-    """``value`` as a recipe holds it in ``field``: 1 as 1.0 where it holds a number, a list of two as a tuple.
+    """``value`` as a recipe holds it in ``field``: a number as float, a list of two as a tuple.
 
     Raises UsageError for an unknown field and for a value of another type; True is no number.
     """

@@ -1,12 +1,9 @@
 """The training recipes by name, as ``recipes.toml`` beside this file has them, the chains of them, and a user's own.
 
-A file of one's own, for ``sdbnn-lite train --config`` and ``sd.train``, holds one recipe:
+A file of one's own, for ``sdbnn-lite train --config`` and ``sd.train``, holds one recipe, as ``recipe_toml`` writes it:
 
     from = "digits"            optional: what has the fields that the file doesn't name
-    dataset = "mine"           any field of ``Recipe``; ``name`` is the file's unless it says so
-    epochs = 10
-
-``recipe_toml`` writes one with every field and its meaning. ``published`` isn't among them: it is found out.
+    dataset = "mine"           any field of ``Recipe`` but ``published``; ``name`` is the file's unless it says so
 """
 
 import dataclasses
@@ -39,11 +36,9 @@ OWN = [field for field in KINDS if field != "published"]  # what a file of one's
 
 
 def recipes() -> dict[str, Recipe]:
-    """The training recipes of this package by name; what each field means: ``help(sd.recipes()["digits"])``.
+    """The training recipes of this package by name.
 
-    >>> sd.recipes()["cifar10-resnet20"].lr
-    0.11
-    >>> mine = dataclasses.replace(sd.recipes()["digits"], name="mine", epochs=5)    # for sd.train(mine)
+    >>> mine = sd.recipes()["digits"].changed(name="mine", lr=0.05)    # any field; for sd.train(mine)
     """
     return dict(RECIPES)
 

@@ -23,7 +23,12 @@ LOCK = ".lock"  # there while a process trains
 
 
 def identity(recipe: Recipe, method: str, seed: int, teacher: str | None = None) -> dict:
-    """What has to be the same for a run to be resumed, ready for JSON; ``teacher``: its weights' fingerprint."""
+    """What has to be the same for a run to be resumed, ready for JSON; ``teacher``: its weights' fingerprint.
+
+    Raises UsageError for a seed that isn't one.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise UsageError(f"seed={seed!r}: a whole number from 0 to 2^63-1 is needed")
     settings = dataclasses.asdict(recipe)
     name = settings.pop("name")
     del settings["about"]

@@ -33,7 +33,7 @@ from .options import DEFAULTS, RunOptions
 from .recipe import Recipe
 from .search_space import Space, as_written, values, with_settings
 from .steps.processes import join
-from .train import check_seed, load_images
+from .train import load_images
 from .trainer import Trainer
 
 VALIDATION = 5000  # held-out images where the options don't say
@@ -49,7 +49,6 @@ class Search:
 
     def __init__(self, recipe: Recipe, space: Space, out: str | Path, method: str = "sdbnn", seed: int = 0,
                  options: RunOptions = DEFAULTS):  # fmt: skip
-        check_seed(seed)
         self.recipe, self.space, self.folder, self.method, self.seed = recipe, space, Path(out), method, seed
         self.options = dataclasses.replace(options, validation=options.validation or VALIDATION)
         self.processes = join(options.device)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from .. import data
 from ..core.models import BinaryNet
-from ..errors import UsageError
 from ..system.files import write_json
 from ..system.machine import describe_machine
 from ..weights.files import WEIGHTS, save_weights
@@ -49,7 +48,6 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
 
     Raises UsageError for wrong use, before anything is written, and RunError where the run can't continue.
     """
-    check_seed(seed)
     folder, processes = Path(out), join(options.device)
     processes.agree(lambda: check_batch(recipe.batch_size, processes.count))
     teacher = processes.one_first(lambda: load_teacher(options.teacher, recipe, options.download))
@@ -69,12 +67,6 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
         elif start and processes.is_main:
             print(describe_start(start["init"], net.options["num_classes"]), file=sys.stderr, flush=True)
         return run(trainer, folder, options, {} if found else start, resumed=bool(found))
-
-
-def check_seed(seed: int) -> None:
-    """Raise UsageError unless ``seed`` is one."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise UsageError(f"seed={seed!r}: a whole number from 0 to 2^63-1 is needed")
 
 
 def load_images(
