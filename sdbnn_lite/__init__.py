@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # the same names for editors, which don't run __getattr__
     from .own.convert import convert
     from .own.predict import predict
     from .packed import load_packed, pack, save_packed
+    from .training.api import train
+    from .training.recipes import recipes
     from .weights.published import from_original
     from .weights.zoo import load
 
@@ -32,9 +34,11 @@ __all__ = [
     "load_packed",
     "pack",
     "predict",
+    "recipes",
     "record_signs",
     "save_packed",
     "set_ede",
+    "train",
 ]
 
 _DEFINED_IN = {
@@ -49,9 +53,11 @@ _DEFINED_IN = {
     "load_packed": ".packed",
     "pack": ".packed",
     "predict": ".own.predict",
+    "recipes": ".training.recipes",
     "record_signs": ".core.record",
     "save_packed": ".packed",
     "set_ede": ".core.layers",
+    "train": ".training.api",
 }
 
 

@@ -24,9 +24,11 @@ from .tables import FINAL_GRADIENTS, FINAL_SIGNS, run_name
 
 
 def default_folder(recipe: Recipe) -> Path:
-    """Where a study's runs lie unless the user says so: another length has a folder of its own."""
-    usual = recipe.name in RECIPES and RECIPES[recipe.name].epochs == recipe.epochs
-    return Path("runs") / f"{recipe.name}-study{'' if usual else f'-{recipe.epochs}-epochs'}"
+    """Where a study's runs lie unless the user says so: another length or data set has a folder of its own."""
+    usual = RECIPES.get(recipe.name)
+    images = "" if usual and usual.dataset == recipe.dataset else f"-{recipe.dataset}"
+    length = "" if usual and usual.epochs == recipe.epochs else f"-{recipe.epochs}-epochs"
+    return Path("runs") / f"{recipe.name}{images}-study{length}"
 
 
 def plan(methods: Sequence[str], seeds: int) -> list[tuple[str, int]]:

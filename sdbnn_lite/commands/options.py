@@ -44,8 +44,10 @@ READING = (  # where the images are, and how they are read
     option("--strict", action="store_true", help="stop at an unreadable training image, don't leave it out"),
     option("--workers", type=int, metavar="N", help="threads that read ImageNet (default: cores, at most 16)"),
 )
+DATASET = option("--dataset", metavar="NAME", help="another image set than the recipe's, DIR/NAME of your own too")
 TRAINING = (  # and what a command line may change in a recipe
     *READING,
+    DATASET,
     option("--epochs", type=int, metavar="N", help="compress or stretch the recipe's schedules to N epochs"),
     option("--batch-size", type=int, metavar="N", help="images per step in all; lr follows, unless --lr"),
     option("--lr", type=float, metavar="X", help="the highest learning rate, instead of the recipe's"),

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .options import METHOD, QUIET, READING, command, option
+from .options import DATASET, METHOD, QUIET, READING, command, option
 from .training import run_options
 
 SPACE = """\
@@ -31,6 +31,7 @@ SHOWN = 10  # trials in the printed table
     option("--confirm-epochs", type=int, default=30, metavar="E", help="… for E epochs (%(default)s)"),
     option("--confirm-seeds", type=int, nargs="+", default=(1, 2), metavar="S", help="… with these seeds"),
     *READING,
+    DATASET,
     option("--teacher", metavar="WEIGHTS", help="the network that trials with distillation learn from"),
     option("--threads", type=int, metavar="N", help="CPU threads of this process"),
     QUIET,
@@ -42,14 +43,15 @@ def run_search(args: argparse.Namespace) -> None:
 
     from ..errors import UsageError
     from ..training.confirm import CONFIRMED, confirm
-    from ..training.recipes import get_recipe
+    from ..training.initial import fitting
+    from ..training.recipes import choose
     from ..training.search import TRIALS, Search
     from ..training.search_space import read_space
 
     for name, least in (("trials", 1), ("confirm", 0), ("confirm_epochs", 1), ("validation", 1)):
         if getattr(args, name) < least:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(args, name)}: a number from {least} up is needed")
-    recipe = get_recipe(args.recipe).with_epochs(args.epochs)
+    recipe = fitting(choose(args.recipe, epochs=args.epochs, dataset=args.dataset))
     space = read_space(args.space, recipe)
     search = Search(recipe, space, args.out, args.method, args.seed, run_options(args, validation=args.validation))
     search.run(args.trials)

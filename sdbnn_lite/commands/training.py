@@ -6,7 +6,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from ..training.recipes import CHAINS, RECIPES, default_method, get_recipe
+from ..errors import UsageError
+from ..training.recipes import CHAINS, RECIPES, choose, default_method, get_recipe, read_recipe, recipe_toml
 from .options import METHOD_LIST, TRAINING, command, option, reading
 from .scoring import describe_score
 
@@ -28,28 +29,38 @@ def recipe_list() -> str:
 
 
 @command(
-    option("recipe", metavar="RECIPE", help="one of the recipes or rows of recipes below"),
+    option("recipe", metavar="RECIPE", nargs="?", help="one of the recipes or rows of recipes below"),
+    option("--config", metavar="FILE", help="a TOML file with a recipe of your own, or what it changes in RECIPE"),
+    option("--print-config", action="store_true", help="print the recipe as such a file, every field explained"),
     option("--method", metavar="M", help=f"one of {METHOD_LIST} (default: sdbnn; a teacher: float)"),
     option("--seed", type=int, default=0, metavar="S", help="initial weights, order of images (default: 0)"),
     option("--out", metavar="DIR", help="the run's folder (default: runs/RECIPE-METHOD-seedS)"),
     option("--resume", action="store_true", help="resume the run in that folder exactly where it stopped"),
-    option("--init", metavar="WEIGHTS", help="first weights from a trained network (stage 2 from stage 1)"),
+    option("--init", metavar="WEIGHTS", help="start from a trained network: what fits is taken, the rest is new"),
     *TRAINING,
     epilog=recipe_list(),
 )
 def run_train(args: argparse.Namespace) -> int:
     """Train one network by a recipe."""
+    recipes = chosen(args)
+    chain = args.recipe if len(recipes) > 1 else None
+    if args.print_config:
+        if chain:
+            raise UsageError(f"--print-config: {chain} is several recipes, {', '.join(CHAINS[chain])}; name one")
+        print(recipe_toml(recipes[0]), end="")
+        return 0
+
+    from ..training.api import default_folder
+    from ..training.initial import fitting
     from ..training.stages import train_stages
     from ..training.steps.processes import is_main, leave
     from ..training.train import train
 
-    method = args.method or default_method(args.recipe)
-    out = Path(args.out or f"runs/{args.recipe}-{method}-seed{args.seed}")
+    recipes = list(map(fitting, recipes))
+    method = args.method or default_method(chain or recipes[0].name)
+    out = Path(args.out or default_folder(recipes[-1], method, args.seed, chain))
     how = {"method": method, "seed": args.seed, "resume": args.resume, "options": run_options(args, init=args.init)}
-    if args.recipe in CHAINS:
-        results = train_stages([changed(get_recipe(part), args) for part in CHAINS[args.recipe]], out, **how)
-    else:
-        results = [train(changed(get_recipe(args.recipe), args), out, **how)]
+    results = train_stages(recipes, out, **how) if chain else [train(recipes[0], out, **how)]
     leave()
     said = [describe_run(result, args.seed) for result in results if result.finished]
     stopped = not results[-1].finished
@@ -59,6 +70,16 @@ def run_train(args: argparse.Namespace) -> int:
     if is_main():
         print(*said, sep="\n", flush=True)
     return 130 if stopped else 0
+
+
+def chosen(args: argparse.Namespace) -> list:
+    """The recipes that the command line names, with what it changes; several where it names a chain."""
+    if args.config is not None:
+        base = None if args.recipe is None else get_recipe(args.recipe)
+        return [changed(read_recipe(args.config, base), args)]
+    if args.recipe is None:
+        raise UsageError("RECIPE or --config FILE is needed; `sdbnn-lite train --help` lists the recipes")
+    return [changed(name, args) for name in CHAINS.get(args.recipe, [args.recipe])]
 
 
 def describe_run(result, seed: int) -> str:
@@ -94,9 +115,12 @@ def run_study(args: argparse.Namespace) -> None:
     from ..analysis.publish import card_study
     from ..analysis.tables import study_facts, study_folder, summary
     from ..core.methods import METHODS
+    from ..training.initial import fitting
     from ..weights.zoo import ZOO
 
-    recipe = changed(get_recipe(args.recipe), args)
+    recipe = fitting(changed(args.recipe, args))
+    if args.publish and recipe.dataset != get_recipe(args.recipe).dataset:
+        raise UsageError(f"--publish --dataset {recipe.dataset}: the package's tables are of the recipe's own images")
     out = Path(args.out or studies.default_folder(recipe))
     methods = args.methods.split(",") if args.methods else list(METHODS)
     tables = study_folder(recipe.name) if args.publish else out
@@ -131,7 +155,7 @@ def again_command(args: argparse.Namespace) -> str:
     """What makes a study's tables again anywhere: as typed, without the folders of this machine."""
     kept = ["sdbnn-lite", "study", args.recipe, "--seeds", str(args.seeds)]
     where = {"data": args.data and "DIR", "teacher": args.teacher and Path(args.teacher).name}
-    for name in ("methods", "epochs", "batch_size", "lr", "image_size", "distill", "ede", *where, "threads"):
+    for name in ("methods", "dataset", "epochs", "batch_size", "lr", "image_size", "distill", "ede", *where, "threads"):
         value = where.get(name, getattr(args, name))
         if value not in (None, ""):
             kept += [f"--{name.replace('_', '-')}", *map(str, value if name == "ede" else [value])]
@@ -139,9 +163,9 @@ def again_command(args: argparse.Namespace) -> str:
 
 
 def changed(recipe, args: argparse.Namespace):
-    """The recipe with what the command line changes."""
-    others = {"image_size": args.image_size, "distill": args.distill, "ede": args.ede and tuple(args.ede)}
-    return recipe.changed(args.epochs, args.batch_size, args.lr, **others)
+    """The recipe (or the one of that name) with what the command line changes."""
+    others = {"image_size": args.image_size, "distill": args.distill, "ede": args.ede, "dataset": args.dataset}
+    return choose(recipe, epochs=args.epochs, batch_size=args.batch_size, lr=args.lr, **others)
 
 
 def run_options(args: argparse.Namespace, **more):

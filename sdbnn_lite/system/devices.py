@@ -25,8 +25,8 @@ def set_threads(threads: int) -> None:
 
     Raises UsageError for a number outside 1 … 1024.
     """
-    if not 1 <= threads <= 1024:
-        raise UsageError(f"threads={threads}: a whole number from 1 to 1024 is needed")
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:
+        raise UsageError(f"threads={threads!r}: a whole number from 1 to 1024 is needed")
     torch.set_num_threads(threads)
 
 

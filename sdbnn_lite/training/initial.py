@@ -1,6 +1,7 @@
 """What a run starts from: the network, checked against its images, and the teacher where the recipe has one."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,13 +11,17 @@ from ..core.layers import binary_layers
 from ..core.models import BinaryNet, build
 from ..data.augment import Augmentation
 from ..data.in_memory import ImageSet
+from ..data.sets import SETS
 from ..errors import UsageError
-from ..weights.files import in_bits, load_state
 from ..weights.torch_files import is_torch_file
 from ..weights.torchvision_nets import Teacher, published_teacher, read_teacher
 from ..weights.zoo import load
 from .evaluate import Images
 from .recipe import Recipe
+from .recipes import RECIPES
+
+SIZED = ("digits_convnet", "cifar10_vgg_small")  # networks that are built for one size
+MULTIPLES = {"digits_convnet": 4, "cifar10_vgg_small": 8, "imagenet_resnet18": 32, "imagenet_resnet34": 32}  # of a side
 
 
 def augmentation_of(recipe: Recipe, epoch: int) -> Augmentation:
@@ -26,14 +31,30 @@ def augmentation_of(recipe: Recipe, epoch: int) -> Augmentation:
     return Augmentation(recipe.pad, recipe.flip, recipe.reflect, recipe.cutout, turn, recipe.resized, **colours)
 
 
-def initial_network(
-    recipe: Recipe, method: str, seed: int, images: Images, init: str | Path | None = None
-) -> BinaryNet:
-    """The network of a recipe with weights drawn from ``seed``, or taken from ``init`` (stage 2 from stage 1).
+def next_size(network: str, size: int) -> int:
+    """``size``, or the next larger one that ``network`` takes."""
+    multiple = MULTIPLES.get(network, 1)
+    return -(-size // multiple) * multiple
 
-    Raises UsageError where the images don't fit the network, or the weights in ``init`` don't.
+
+def fitting(recipe: Recipe) -> Recipe:
+    """``recipe`` with an image size that its network takes, where its known data set's own isn't one."""
+    if recipe.image_size is not None or recipe.dataset not in SETS:
+        return recipe
+    own = SETS[recipe.dataset].size
+    size = next_size(recipe.network, own)
+    return recipe if size == own else replace(recipe, image_size=size)
+
+
+def initial_network(recipe: Recipe, method: str, seed: int, images: Images) -> BinaryNet:
+    """The network of a recipe, for these images' classes, channels and size, with weights drawn from ``seed``.
+
+    Raises UsageError where the network can't have such images.
     """
-    sized = {"image_size": images.image_size} if recipe.network in ("digits_convnet", "cifar10_vgg_small") else {}
+    if recipe.network in SIZED and (near := next_size(recipe.network, images.image_size)) != images.image_size:
+        raise UsageError(f"image_size={images.image_size}: {recipe.network} needs a multiple of "
+                         f"{MULTIPLES[recipe.network]}; give --image-size {near}")  # fmt: skip
+    sized = {"image_size": images.image_size} if recipe.network in SIZED else {}
     sized |= {"stage": recipe.stage, "in_channels": images.channels}
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
         torch.manual_seed(seed)
@@ -41,12 +62,6 @@ def initial_network(
     with torch.no_grad():
         for layer in binary_layers(net).values():
             layer.weight *= recipe.initial_scale
-    if init is not None:
-        start = load(init)
-        if in_bits(start):
-            raise UsageError(f"--init {init}: stored as bits, without the latent weights that training moves; "
-                             f"give the run's own folder or weights file")  # fmt: skip
-        load_state(net, start.state_dict(), init)
     check_fits(net, images, recipe.network)
     images.check(augmentation_of(recipe, 0))
     return net
@@ -56,7 +71,8 @@ def check_fits(net: BinaryNet | Teacher, images: Images, name: object) -> None:
     """Raise UsageError unless ``net``, called ``name``, takes ``images``: size, channels, classes, labels."""
     channels, classes, size = net.options["in_channels"], net.options["num_classes"], images.image_size
     if not net.takes(size, size):
-        raise UsageError(f"{name} needs images of {net.sizes}; those of {images.label} are {size}×{size}")
+        near = f"; give --image-size {next_size(net.name, size)}" if net.name in MULTIPLES and name == net.name else ""
+        raise UsageError(f"{name} needs images of {net.sizes}; those of {images.label} are {size}×{size}{near}")
     if channels != images.channels:
         raise UsageError(f"{name} takes {channels} channels, the images of {images.label} have {images.channels}")
     if classes != images.num_classes:
@@ -97,10 +113,11 @@ def load_teacher(weights: str | Path | None, recipe: Recipe, download: bool = Fa
         return read_teacher(weights) if is_torch_file(weights) else load(weights).requires_grad_(False)
     if has_published_teacher(recipe):
         return published_teacher(download)
-    own = recipe.dataset == "imagenette"
-    command = "imagenette-teacher" if own else f"{recipe.name.removesuffix('-best')} --method float"
+    named = "imagenette-teacher" if "-stage" in recipe.name else recipe.name.removesuffix("-best")
+    more = "" if named.endswith("-teacher") else " --method float"
+    more += "" if RECIPES.get(named, recipe).dataset == recipe.dataset else f" --dataset {recipe.dataset}"
     raise UsageError(f"recipe {recipe.name} learns from a teacher: give --teacher FILE, a run's folder or a zoo name; "
-                     f"train one with `sdbnn-lite train {command}`")  # fmt: skip
+                     f"train one with `sdbnn-lite train {named}{more}`, or learn without one: --distill 0")  # fmt: skip
 
 
 def has_published_teacher(recipe: Recipe) -> bool:

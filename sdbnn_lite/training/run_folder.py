@@ -23,7 +23,12 @@ LOCK = ".lock"  # there while a process trains
 
 
 def identity(recipe: Recipe, method: str, seed: int, teacher: str | None = None) -> dict:
-    """What has to be the same for a run to be resumed, ready for JSON; ``teacher``: its weights' fingerprint."""
+    """What has to be the same for a run to be resumed, ready for JSON; ``teacher``: its weights' fingerprint.
+
+    Raises UsageError for a seed that isn't one.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise UsageError(f"seed={seed!r}: a whole number from 0 to 2^63-1 is needed")
     settings = dataclasses.asdict(recipe)
     name = settings.pop("name")
     del settings["about"]
@@ -90,14 +95,14 @@ def rows_until(path: Path, epoch: int) -> list[dict]:
 
 
 def origin(out: Path, epochs: int, machine: dict) -> dict:
-    """When and by which command the run in ``out`` was started, so that resuming after ``epochs`` keeps it.
+    """From which network, by which command and when the run in ``out`` was started; resuming after ``epochs`` keeps it.
 
     "earlier", where other machines (or threads, versions) than ``machine`` finished an epoch before it: each of them
     as {"epochs": how many were finished when it stopped, "machine": as ``describe_machine`` gave it}.
     """
     try:
         begun = json.loads((out / RUN).read_text())
-        about = {key: begun[key] for key in ("command", "started")}
+        about = {key: begun[key] for key in ("init", "command", "started") if key in begun}
         earlier = begun.get("earlier", [])
         if begun["machine"] != machine and epochs > (earlier[-1]["epochs"] if earlier else 0):
             earlier = [*earlier, {"epochs": epochs, "machine": begun["machine"]}]

@@ -1,5 +1,6 @@
 """Train one network by a recipe into a folder: check, build, train, report. The loop itself: ``trainer``."""
 
+import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -8,13 +9,13 @@ from pathlib import Path
 
 from .. import data
 from ..core.models import BinaryNet
-from ..errors import UsageError
 from ..system.files import write_json
 from ..system.machine import describe_machine
 from ..weights.files import WEIGHTS, save_weights
 from ..weights.torchvision_nets import Teacher
 from . import run_folder
 from .evaluate import Images, Score
+from .fine_tune import describe_start, start_from
 from .initial import check_fits, fingerprint, has_published_teacher, initial_network, load_teacher
 from .options import DEFAULTS, RunOptions
 from .recipe import Recipe
@@ -47,8 +48,6 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
 
     Raises UsageError for wrong use, before anything is written, and RunError where the run can't continue.
     """
-    if not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise UsageError(f"seed={seed!r}: a whole number from 0 to 2^63-1 is needed")
     folder, processes = Path(out), join(options.device)
     processes.agree(lambda: check_batch(recipe.batch_size, processes.count))
     teacher = processes.one_first(lambda: load_teacher(options.teacher, recipe, options.download))
@@ -58,13 +57,16 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
     look = partial(run_folder.look_into, folder, identity, resume, again)
     processes.agree(look)  # before the images are loaded, which may take minutes
     images = load_images(recipe, teacher, options, processes)
-    net = initial_network(recipe, method, seed, images, options.init)
+    net = initial_network(recipe, method, seed, images)
+    start = {} if options.init is None else {"init": start_from(net, options.init)}
     trainer = Trainer(recipe, net, images, seed, teacher, processes)
     with processes.agree(lambda: run_folder.open_folder(folder) if processes.is_main else nullcontext()):
         found = processes.agree(look)  # again: what another process has done meanwhile
         if found:
             trainer.resume(*found, folder)
-        return run(trainer, folder, options, resumed=bool(found))
+        elif start and processes.is_main:
+            print(describe_start(start["init"], net.options["num_classes"]), file=sys.stderr, flush=True)
+        return run(trainer, folder, options, {} if found else start, resumed=bool(found))
 
 
 def load_images(
@@ -85,12 +87,12 @@ def load_images(
     return images
 
 
-def run(trainer: Trainer, folder: Path, options: RunOptions, resumed: bool) -> Result:
-    """Train to the end or to Ctrl-C; a run that was finished before is only scored again."""
+def run(trainer: Trainer, folder: Path, options: RunOptions, start: dict, resumed: bool) -> Result:
+    """Train to the end or to Ctrl-C; a run that was finished before is only scored again. ``start``: for run.json."""
     if resumed and trainer.progress.epoch == trainer.recipe.epochs and run_folder.result_of(folder):
         score = trainer.score()
     else:
-        about = describe_run(trainer, folder, options.command, resumed)
+        about = start | describe_run(trainer, folder, options.command, resumed)
         if trainer.processes.is_main:
             write_json(folder / run_folder.RUN, {**about, "result": None})
         score = trainer.run(folder, options.progress)

@@ -1,4 +1,6 @@
-"""The bit form of a network: one bit per binary weight, for files that are to be read and run, not trained on.
+"""The bit form of a network: one bit per binary weight, for files that are to be read and run.
+
+Training that starts from one makes latent weights of the signs: see ``training.fine_tune``.
 
     weight ŵ        -1  +1
     bit              0   1       first weight in the highest bit of the first byte; the last byte is filled with 0

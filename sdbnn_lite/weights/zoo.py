@@ -38,7 +38,7 @@ def load(weights: str | Path) -> BinaryNet:
 
     ``net.about`` holds what the file says of itself (recipe, data set, seed, …), and ``net.about["card"]`` the card
     beside it, where there is one (see ``cards``). The zoo's CIFAR networks are in bit form: same logits as the trained
-    ones, but no latent weights, so they can't be trained on (see ``bits``).
+    ones, but no latent weights (see ``bits``); ``sd.train(…, init=name)`` starts from their signs.
 
     Raises UsageError for anything else, and for a file that isn't the one its card describes.
     """

@@ -16,7 +16,7 @@ from sdbnn_lite.data.in_memory import ImageSet
 from sdbnn_lite.data.sets import described
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.weights.files import save_weights
-from sdbnn_lite.weights.preprocessing import CIFAR10, IMAGENETTE, Preprocessing
+from sdbnn_lite.weights.preprocessing import IMAGENETTE, Preprocessing
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,22 @@ from tiny_runs import QUIET, quiet
 import sdbnn_lite as sd
 from sdbnn_lite import data
 from sdbnn_lite.core.layers import binary_layers
+from sdbnn_lite.core.models import NETWORKS
 from sdbnn_lite.data import load
 from sdbnn_lite.errors import UsageError
-from sdbnn_lite.training.initial import check_fits, fingerprint, initial_network, load_teacher
+from sdbnn_lite.training.fine_tune import start_from
+from sdbnn_lite.training.initial import (
+    SIZED,
+    check_fits,
+    fingerprint,
+    fitting,
+    initial_network,
+    load_teacher,
+    next_size,
+)  # fmt: skip
 from sdbnn_lite.training.recipes import RECIPES
 from sdbnn_lite.training.train import train
-from sdbnn_lite.weights.bits import FORM, bit_state
-from sdbnn_lite.weights.files import describe, save_weights, write_tensors
+from sdbnn_lite.weights.files import save_weights
 
 TINY = dataclasses.replace(RECIPES["digits"], epochs=1, batch_size=256)
 
@@ -31,7 +40,7 @@ def changed(images, **tensors):
 
 def test_what_fits_passes(digits):
     for recipe in ("digits", "cifar10-resnet20"):
-        net = initial_network(RECIPES[recipe], "sdbnn", 0, digits, None)
+        net = initial_network(RECIPES[recipe], "sdbnn", 0, digits)
         check_fits(net, digits, recipe)
         assert net.options["num_classes"] == 10 and net.options["in_channels"] == 1
 
@@ -77,9 +86,8 @@ def test_the_initial_scale_multiplies_the_latent_weights_alone(digits, tmp_path)
     for name, value in plain.state_dict().items():
         assert torch.equal(scaled.state_dict()[name], value * 2.5 if name in latent else value)
     save_weights(tmp_path / "w.safetensors", plain)
-    again = initial_network(
-        dataclasses.replace(TINY, initial_scale=2.5), "sdbnn", 1, digits, tmp_path / "w.safetensors"
-    )
+    again = initial_network(dataclasses.replace(TINY, initial_scale=2.5), "sdbnn", 1, digits)
+    start_from(again, tmp_path / "w.safetensors")
     assert torch.equal(again.conv2.weight, plain.conv2.weight)  # what was trained already isn't scaled
 
 
@@ -98,6 +106,13 @@ def test_teachers(digits, tmp_path):
         load_teacher(None, taught)
     with pytest.raises(UsageError, match="no such file, run folder or zoo network"):
         load_teacher("y", taught)
+    for name, dataset, command in (
+        ("cifar10-resnet20-best", "mine", "cifar10-resnet20 --method float --dataset mine"),
+        ("imagenet-resnet18-stage1", "mine", "imagenette-teacher --dataset mine"),
+        ("imagenette-resnet18-stage2", "imagenette", "imagenette-teacher"),
+    ):
+        with pytest.raises(UsageError, match=f"`sdbnn-lite train {command}`, or learn without one: --distill 0"):
+            load_teacher(None, RECIPES[name].changed(dataset=dataset))
     save_weights(tmp_path / "t.safetensors", sd.build("digits_convnet", "float"))
     teacher = load_teacher(tmp_path / "t.safetensors", taught)
     assert not teacher.training and not any(p.requires_grad for p in teacher.parameters())
@@ -117,12 +132,35 @@ def test_the_fingerprint_is_of_every_bit(tmp_path):
     assert fingerprint(net) != first
 
 
-def test_training_does_not_start_from_a_network_stored_as_bits(digits, tmp_path):
-    """Its latent weights are gone: ±1 of them would train, but not as the run went."""
-    net = sd.build("digits_convnet", method="bnn")
-    save_weights(tmp_path / "whole.safetensors", net)
-    state, about = bit_state(net), {**describe(net), "form": FORM}
-    write_tensors(tmp_path / "bits.safetensors", state, about)
-    assert initial_network(TINY, "bnn", 0, digits, str(tmp_path / "whole.safetensors")) is not None
-    with pytest.raises(UsageError, match="stored as bits, without the latent weights"):
-        initial_network(TINY, "bnn", 0, digits, str(tmp_path / "bits.safetensors"))
+def test_sides_that_networks_take():
+    """The table of multiples is what ``build`` and ``takes`` allow; ImageNet's take up to three pixels less, too."""
+    for network in NETWORKS:
+        for side in range(8, 71):
+            with torch.device("meta"):
+                try:
+                    taken = sd.build(network, **({"image_size": side} if network in SIZED else {})).takes(side, side)
+                except UsageError:
+                    taken = False
+            fits = next_size(network, side) == side
+            assert taken == fits or (taken and network.startswith("imagenet") and next_size(network, side) - side <= 3)
+
+
+@pytest.mark.parametrize(
+    "network, own, asked, given",
+    [("cifar10_resnet20", 8, None, None), ("imagenet_resnet18", 8, None, 32), ("digits_convnet", 8, 12, 12),
+     ("cifar10_vgg_small", 8, None, None)],
+)  # fmt: skip
+def test_a_recipe_takes_the_sets_own_size_or_the_next_that_its_network_can_have(network, own, asked, given):
+    recipe = dataclasses.replace(TINY, network=network, image_size=asked)
+    found = fitting(recipe)
+    assert found == dataclasses.replace(recipe, image_size=given)
+    images = load("digits", image_size=found.image_size)
+    net = initial_network(found, "sdbnn", 0, images).eval()
+    assert net(images.test_sample(2)).shape == (2, 10) and images.image_size == (given or own)
+
+
+def test_an_unknown_set_whose_size_does_not_fit_is_said_with_one_that_does(digits):
+    odd = changed(digits, train_images=digits.train_images[..., :6, :6], test_images=digits.test_images[..., :6, :6])
+    for network, near in (("digits_convnet", 8), ("cifar10_vgg_small", 8), ("imagenet_resnet34", 32)):
+        with pytest.raises(UsageError, match=f"give --image-size {near}$"):
+            initial_network(dataclasses.replace(TINY, network=network), "sdbnn", 0, odd)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,6 +11,7 @@ from sdbnn_lite.data import DATASETS
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.system.files import read_csv
 from sdbnn_lite.system.paths import PACKAGE
+from sdbnn_lite.training.recipe import CHOICES, LEAST_T, MOST_T
 from sdbnn_lite.training.recipes import CHAINS, RECIPES, default_method, get_recipe
 
 PUBLISHED = {  # epochs, lr, T_min: DESIGN's table; T_max is 10
@@ -168,11 +170,66 @@ def test_changed():
         ({"weight_decay": -1e-4}, "weight_decay=-0.0001: a finite number from 0 up"),
         ({"momentum": 1.0}, "momentum=1.0: a number from 0 below 1"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"network": "cifar10_resnet21"}, "unknown network 'cifar10_resnet21': choose one of .*did you mean"),
+        ({"network": None}, "network=None: text is needed"),
+        ({"dataset": 10}, "dataset=10: text is needed"),
+        ({"epochs": True}, "epochs=True: a whole number is needed"),
+        ({"stage": True}, "stage=True: a whole number"),
+        ({"stage": 3}, "stage=3: 1 .real weights"),
+        ({"cutout": False}, "cutout=False: a whole number"),
+        ({"lr": "0.1"}, "lr='0.1': a number is needed"),
+        ({"lr": True}, "lr=True: a number is needed"),
+        ({"lr": 10**400}, "lr=10+: a number is needed"),
+        ({"flip": 1}, "flip=1: True or False is needed"),
+        ({"pad": -1}, "pad=-1: a whole number of pixels"),
+        ({"pad": 1.5}, "pad=1.5: a whole number"),
+        ({"jitter": 2}, "jitter=2.0: a number from 0 to 1"),
+        ({"lighting": float("inf")}, "lighting=inf"),
+        ({"image_size": 0}, "image_size=0: 1 pixel or more"),
+        ({"image_size": "32"}, "image_size='32': a whole number or None is needed"),
+        ({"ede": 1.0}, "ede=1.0: two numbers are needed"),
+        ({"ede": ("a", "b")}, r"ede=\('a', 'b'\): two numbers are needed"),
+        ({"ede": (1e-45, 10.0)}, "ede=.1e-45, 10.0.: two finite numbers .* from 1.2e-38 to 8.5e.37"),
+        ({"ede": (1.0, 1e39)}, "ede=.1.0, 1e.39."),
     ],
 )
 def test_bad_values(change, message):
     with pytest.raises(UsageError, match=message):
         dataclasses.replace(get_recipe("digits"), **change)
+
+
+def test_values_are_kept_as_their_field_has_them():
+    r = dataclasses.replace(get_recipe("digits"), lr=1, ede=[1, 10], epochs=np.int64(3), momentum=np.float32(0.5))
+    assert (r.lr, r.ede, r.epochs, r.momentum) == (1.0, (1.0, 10.0), 3, 0.5)
+    assert [type(v) for v in (r.lr, r.ede, r.ede[0], r.epochs, r.momentum)] == [float, tuple, float, int, float]
+    assert r.changed(lr=1, ede=[1.0, 10.0]) == r
+
+
+def test_every_t_that_a_recipe_may_have_is_one_in_float32():
+    for t in (LEAST_T, MOST_T):
+        kept = torch.tensor([t, 1 / t, max(t, 1)], dtype=torch.float32)
+        assert kept.double().tolist() == [t, 1 / t, max(t, 1)]
+        dataclasses.replace(get_recipe("digits"), ede=(t, t))
+
+
+def test_the_choices_of_networks_are_those_of_build():
+    assert CHOICES["network"] == NETWORKS
+
+
+@pytest.mark.parametrize("change", [{"lrr": 1}, {"": 1}])
+def test_a_change_of_a_field_that_there_is_not(change):
+    with pytest.raises(UsageError, match="unknown setting of a recipe .*choose one of name, network"):
+        get_recipe("digits").changed(**change)
+
+
+@pytest.mark.parametrize("change", [{"epochs": "two"}, {"batch_size": "64"}, {"batch_size": True}, {"lr": None}])
+def test_changes_of_another_type(change):
+    (field,) = change
+    if change[field] is None:
+        assert get_recipe("digits").changed(**change) == get_recipe("digits")
+    else:
+        with pytest.raises(UsageError, match=f"{field}={change[field]!r}: a whole number is needed"):
+            get_recipe("digits").changed(**change)
 
 
 def test_unknown_recipe_lists_the_choices():

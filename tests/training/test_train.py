@@ -11,7 +11,6 @@ from tiny_runs import QUIET, TINY, quiet, same_run
 
 from sdbnn_lite.data import load
 from sdbnn_lite.data.augment import Augmentation
-from sdbnn_lite.errors import UsageError
 from sdbnn_lite.system.files import read_csv
 from sdbnn_lite.training import run_folder
 from sdbnn_lite.training.evaluate import evaluate
@@ -84,8 +83,6 @@ def test_stage_2_starts_from_stage_1(tmp_path):
     second = train(recipe, tmp_path / "two", options=quiet(init=str(tmp_path / "one")))
     assert not first.net.conv2.binary_weights and second.net.conv2.binary_weights
     assert torch.allclose(first.net.conv2.weight, second.net.conv2.weight, atol=1e-9)
-    with pytest.raises(UsageError, match="weights of another network"):
-        train(recipe, tmp_path / "three", method="rsign", options=quiet(init=str(tmp_path / "one")))
 
 
 def test_adam_and_linear(tmp_path):
