@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from ..core.methods import METHODS
+from .known import completer
 
 
 def option(*names: str, **settings) -> tuple[tuple, dict]:
@@ -27,7 +28,8 @@ def add_to(commands: argparse._SubParsersAction, run: Callable) -> None:
     raw = argparse.RawDescriptionHelpFormatter
     sub = commands.add_parser(name, help=summary, description=summary, epilog=run.epilog, formatter_class=raw)
     for names, settings in run.options:
-        sub.add_argument(*names, **settings)
+        action = sub.add_argument(*names, **settings)
+        action.completer = completer(action.dest)
     sub.set_defaults(run=run)
 
 
@@ -54,8 +56,10 @@ TRAINING = (  # and what a command line may change in a recipe
     option("--ede", type=float, nargs=2, metavar=("T0", "T1"), help="EDE's first and last t, not the recipe's"),
     option("--teacher", metavar="WEIGHTS", help="the network that a recipe with distillation learns from"),
     option("--threads", type=int, metavar="N", help="CPU threads; the same number gives the same bits"),
+    option("--tensorboard", nargs="?", const="", metavar="DIR",
+           help="write curves, flips and histograms for TensorBoard (DIR: default RUN/tensorboard)"),
     QUIET,
-)
+)  # fmt: skip
 
 
 def reading(args: argparse.Namespace) -> dict:

@@ -4,8 +4,10 @@ import argparse
 import os
 import shlex
 import sys
+import textwrap
 from pathlib import Path
 
+from ..core.methods import METHODS, get_method
 from ..training.recipes import CHAINS, RECIPES, default_method, get_recipe
 from .options import METHOD_LIST, TRAINING, command, option, reading
 from .scoring import describe_score
@@ -20,15 +22,13 @@ and on each of N machines, the first of which is called FIRST (ID: a new one for
 
 
 def recipe_list() -> str:
-    """The recipes and the chains of them, with what each is: below the help of ``train``."""
-    width = max(map(len, RECIPES))
-    lines = [f"  {r.name:{width}}  {r.about}{'; as published' if r.published else ''}" for r in RECIPES.values()]
-    chains = [f"  {name:{width}}  {', '.join(parts)}" for name, parts in CHAINS.items()]
-    return "\n".join(["recipes:", *lines, "", "consecutive runs (each in a folder of its own):", *chains, "", SEVERAL])
+    """The names of the recipes and of the chains of them: below the help of ``train``."""
+    names = textwrap.fill(", ".join([*RECIPES, *CHAINS]), 110, initial_indent="  ", subsequent_indent="  ")
+    return f"recipes (what each is: sdbnn-lite list recipes):\n{names}\n\n{SEVERAL}"
 
 
 @command(
-    option("recipe", metavar="RECIPE", help="one of the recipes or rows of recipes below"),
+    option("recipe", metavar="RECIPE", help="one of the recipes below"),
     option("--method", metavar="M", help=f"one of {METHOD_LIST} (default: sdbnn; a teacher: float)"),
     option("--seed", type=int, default=0, metavar="S", help="initial weights, order of images (default: 0)"),
     option("--out", metavar="DIR", help="the run's folder (default: runs/RECIPE-METHOD-seedS)"),
@@ -39,17 +39,16 @@ def recipe_list() -> str:
 )
 def run_train(args: argparse.Namespace) -> int:
     """Train one network by a recipe."""
+    recipes = [changed(get_recipe(part), args) for part in CHAINS.get(args.recipe, [args.recipe])]
+    method = get_method(args.method or default_method(args.recipe)).name  # a wrong name is said before torch is loaded
+
     from ..training.stages import train_stages
     from ..training.steps.processes import is_main, leave
     from ..training.train import train
 
-    method = args.method or default_method(args.recipe)
     out = Path(args.out or f"runs/{args.recipe}-{method}-seed{args.seed}")
     how = {"method": method, "seed": args.seed, "resume": args.resume, "options": run_options(args, init=args.init)}
-    if args.recipe in CHAINS:
-        results = train_stages([changed(get_recipe(part), args) for part in CHAINS[args.recipe]], out, **how)
-    else:
-        results = [train(changed(get_recipe(args.recipe), args), out, **how)]
+    results = train_stages(recipes, out, **how) if args.recipe in CHAINS else [train(*recipes, out, **how)]
     leave()
     said = [describe_run(result, args.seed) for result in results if result.finished]
     stopped = not results[-1].finished
@@ -75,7 +74,7 @@ def describe_run(result, seed: int) -> str:
 
 
 @command(
-    option("recipe", metavar="RECIPE", help="a recipe of `sdbnn-lite train --help`"),
+    option("recipe", metavar="RECIPE", help="a recipe of `sdbnn-lite list recipes`"),
     option("--methods", metavar="A,B", help="comma-separated (default: all)"),
     option("--seeds", type=int, default=3, metavar="N", help="seeds 0 … N-1 (default: 3)"),
     option("--out", metavar="DIR", help="the runs' folder (default: runs/RECIPE-study); resumes if stopped"),
@@ -85,6 +84,9 @@ def describe_run(result, seed: int) -> str:
 )
 def run_study(args: argparse.Namespace) -> None:
     """Train several methods with several seeds and gather their tables."""
+    recipe = changed(get_recipe(args.recipe), args)
+    methods = [get_method(name).name for name in args.methods.split(",")] if args.methods else list(METHODS)
+
     import pandas as pd
 
     from .. import data
@@ -93,12 +95,9 @@ def run_study(args: argparse.Namespace) -> None:
     from ..analysis.final_signs import write_study_signs
     from ..analysis.publish import card_study
     from ..analysis.tables import study_facts, study_folder, summary
-    from ..core.methods import METHODS
     from ..weights.zoo import ZOO
 
-    recipe = changed(get_recipe(args.recipe), args)
     out = Path(args.out or studies.default_folder(recipe))
-    methods = args.methods.split(",") if args.methods else list(METHODS)
     tables = study_folder(recipe.name) if args.publish else out
     planned, left_out = studies.plan(methods, args.seeds), []
     if args.partial:
@@ -151,5 +150,6 @@ def run_options(args: argparse.Namespace, **more):
 
     if args.threads is not None:
         set_threads(args.threads)
+    more |= {"tensorboard": getattr(args, "tensorboard", None)}
     more |= {"progress": not args.quiet, "command": args.typed, "teacher": args.teacher, **reading(args)}
     return RunOptions(args.data, args.device, **more)

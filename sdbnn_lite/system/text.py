@@ -1,6 +1,6 @@
 """Tables as text: Markdown for the README and the notebooks, aligned columns for a terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -21,3 +21,11 @@ def aligned_table(rows: Sequence[Sequence[str]], right: Sequence[bool], rule: bo
     rows = [rows[0], ["-" * width for width in widths], *rows[1:]] if rule else rows
     lines = ([f"{c:>{w}}" if r else f"{c:<{w}}" for c, w, r in zip(row, widths, right)] for row in rows)
     return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+def rows_table(rows: Sequence[Mapping[str, object]], cell: Callable[[object], str] = str) -> str:
+    """Dictionaries with the same keys, each a line under these; numbers to the right. "nothing" where there are none."""
+    if not rows:
+        return "nothing"
+    lines = [list(rows[0]), *(list(map(cell, row.values())) for row in rows)]
+    return aligned_table(lines, [isinstance(value, int | float) for value in rows[0].values()])

@@ -1,6 +1,6 @@
 """What a command line says of a run beside its recipe, its method and its seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -18,6 +18,11 @@ class RunOptions:
     strict: bool = False
     workers: int | None = None
     validation: int | None = None  # training images to hold out and score in place of the test images
+    tensorboard: str | Path | None = None  # a folder for TensorBoard's files; "": the run's folder/tensorboard
+
+    def of_part(self, name: str) -> "RunOptions":
+        """The same for one of several runs: below a folder for TensorBoard each has its own."""
+        return replace(self, tensorboard=Path(self.tensorboard) / name) if self.tensorboard else self
 
 
 DEFAULTS = RunOptions()
