@@ -7,7 +7,7 @@ import shlex
 import sys
 from contextlib import suppress
 
-from .commands import converting, listing, measuring, plotting, publishing, scoring, searching, training
+from .commands import converting, listing, measuring, publishing, scoring, searching, training
 from .commands.options import add_to
 from .errors import RunError, UsageError
 from .version import __version__
@@ -18,11 +18,7 @@ Self-Distribution Binary Neural Networks: learn, test and reproduce them.
 New here?    sdbnn-lite walkthrough      everything on embedded images, about five minutes
 Train one:   sdbnn-lite train digits     under a minute on a laptop
 What else?   sdbnn-lite list             recipes, networks, methods, trained networks, data sets
-"""
-COMPLETION = """\
-Tab completes commands, options and names in bash and zsh, once these are run (the second in each new shell):
-  pip install argcomplete
-  eval "$(register-python-argcomplete sdbnn-lite)"
+Tab key:     pip install argcomplete     and in each shell: eval "$(register-python-argcomplete sdbnn-lite)"
 """
 
 COMMANDS = (
@@ -30,7 +26,7 @@ COMMANDS = (
     training.run_train,
     training.run_study,
     searching.run_search,
-    plotting.run_plot,
+    publishing.run_plot,
     listing.run_list,
     scoring.run_evaluate,
     converting.run_pack_images,
@@ -52,23 +48,18 @@ class Parser(argparse.ArgumentParser):
 
 
 class ShowVersion(argparse.Action):
-    """``--version``: this package's, Python's and torch's, which isn't loaded for it."""
+    """Prints the versions of this package, of Python and of torch, which isn't loaded for it."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib import metadata
+        from importlib.metadata import version
 
-        try:
-            torch = metadata.version("torch")
-        except metadata.PackageNotFoundError:
-            torch = "isn't installed"
-        print(f"sdbnn-lite {__version__} (Python {sys.version.split()[0]}, torch {torch})")
+        print(f"sdbnn-lite {__version__} (Python {sys.version.split()[0]}, torch {version('torch')})")
         parser.exit()
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Every command with its options; ``args.run`` is the function that does it."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = Parser("sdbnn-lite", description=DESCRIPTION, epilog=COMPLETION, formatter_class=raw)
+    parser = Parser("sdbnn-lite", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action=ShowVersion, nargs=0, help="show versions and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     for run in COMMANDS:
@@ -82,9 +73,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:  # the shell asks what may come next
         with suppress(ImportError):
-            from argcomplete import autocomplete
+            import argcomplete
 
-            autocomplete(parser)
+            argcomplete.autocomplete(parser, default_completer=listing.names)
     args = parser.parse_args(argv)
     args.typed = shlex.join(["sdbnn-lite", *argv])
     try:

@@ -50,8 +50,8 @@ def run_study(
     out = writable_folder(out)
     for method, seed in planned:
         who = {"method": method, "seed": seed}
-        folder, own = out / run_name(who), options.of_part(run_name(who))
-        if not train(recipe, folder, **who, resume=(folder / CHECKPOINT).exists(), options=own).finished:
+        folder = out / run_name(who)
+        if not train(recipe, folder, **who, resume=(folder / CHECKPOINT).exists(), options=options).finished:
             raise KeyboardInterrupt
         rows.append({**who, **final_row(folder)})
         print(f"{method:8} seed {seed}: {100 * rows[-1]['test_accuracy']:.2f} %", flush=True)

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Callable
 
 from ..core.methods import METHODS
-from .known import completer
 
 
 def option(*names: str, **settings) -> tuple[tuple, dict]:
@@ -28,8 +27,7 @@ def add_to(commands: argparse._SubParsersAction, run: Callable) -> None:
     raw = argparse.RawDescriptionHelpFormatter
     sub = commands.add_parser(name, help=summary, description=summary, epilog=run.epilog, formatter_class=raw)
     for names, settings in run.options:
-        action = sub.add_argument(*names, **settings)
-        action.completer = completer(action.dest)
+        sub.add_argument(*names, **settings)
     sub.set_defaults(run=run)
 
 
@@ -57,7 +55,7 @@ TRAINING = (  # and what a command line may change in a recipe
     option("--teacher", metavar="WEIGHTS", help="the network that a recipe with distillation learns from"),
     option("--threads", type=int, metavar="N", help="CPU threads; the same number gives the same bits"),
     option("--tensorboard", nargs="?", const="", metavar="DIR",
-           help="write curves, flips and histograms for TensorBoard (DIR: default RUN/tensorboard)"),
+           help="curves, flips, histograms for TensorBoard, in RUN/tensorboard or, named like RUN, in DIR"),
     QUIET,
 )  # fmt: skip
 

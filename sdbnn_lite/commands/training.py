@@ -19,12 +19,7 @@ and on each of N machines, the first of which is called FIRST (ID: a new one for
   torchrun --nnodes N --nproc-per-node M --max-restarts 3 --rdzv-backend c10d --rdzv-id ID --rdzv-endpoint FIRST:29500 \
       -m sdbnn_lite train RECIPE --data DIR --out RUN
 """
-
-
-def recipe_list() -> str:
-    """The names of the recipes and of the chains of them: below the help of ``train``."""
-    names = textwrap.fill(", ".join([*RECIPES, *CHAINS]), 110, initial_indent="  ", subsequent_indent="  ")
-    return f"recipes (what each is: sdbnn-lite list recipes):\n{names}\n\n{SEVERAL}"
+NAMES = textwrap.fill(", ".join([*RECIPES, *CHAINS]), 110, initial_indent="  ", subsequent_indent="  ")
 
 
 @command(
@@ -35,7 +30,7 @@ def recipe_list() -> str:
     option("--resume", action="store_true", help="resume the run in that folder exactly where it stopped"),
     option("--init", metavar="WEIGHTS", help="first weights from a trained network (stage 2 from stage 1)"),
     *TRAINING,
-    epilog=recipe_list(),
+    epilog=f"recipes (what each is: sdbnn-lite list recipes):\n{NAMES}\n\n{SEVERAL}",
 )
 def run_train(args: argparse.Namespace) -> int:
     """Train one network by a recipe."""

@@ -61,16 +61,11 @@ becomes of it, room by room (no room imports from one further down):
 """
 
 from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # for editors, which don't run __getattr__
-    from . import asd, binarize, layers, methods, models, record, scaling, signs, wsd
 
 __all__ = ["binarize", "asd", "wsd", "scaling", "methods", "layers", "models", "signs", "record"]
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> object:
     """A file of this room that is used for the first time (PEP 562): ``methods`` alone needs no torch."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -54,7 +54,7 @@ METHODS = {
     )
 }
 
-PAPERS = {  # numbers on arXiv.org
+PAPERS = {  # on arXiv
     "bnn": "1602.02830", "xnor": "1603.05279", "xnor_pp": "1909.13863", "bireal": "1808.00278",
     "irnet": "1909.10788", "ede": "1909.10788",  # ede: IR-Net's gradient alone
     "rsign": "2003.03488",  # ReActNet's shift

@@ -24,7 +24,7 @@ def aligned_table(rows: Sequence[Sequence[str]], right: Sequence[bool], rule: bo
 
 
 def rows_table(rows: Sequence[Mapping[str, object]], cell: Callable[[object], str] = str) -> str:
-    """Dictionaries with the same keys, each a line under these; numbers to the right. "nothing" where there are none."""
+    """Dictionaries with the same keys, each a line under these, numbers to the right; "nothing" if there are none."""
     if not rows:
         return "nothing"
     lines = [list(rows[0]), *(list(map(cell, row.values())) for row in rows)]

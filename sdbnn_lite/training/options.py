@@ -1,6 +1,6 @@
 """What a command line says of a run beside its recipe, its method and its seed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -18,11 +18,7 @@ class RunOptions:
     strict: bool = False
     workers: int | None = None
     validation: int | None = None  # training images to hold out and score in place of the test images
-    tensorboard: str | Path | None = None  # a folder for TensorBoard's files; "": the run's folder/tensorboard
-
-    def of_part(self, name: str) -> "RunOptions":
-        """The same for one of several runs: below a folder for TensorBoard each has its own."""
-        return replace(self, tensorboard=Path(self.tensorboard) / name) if self.tensorboard else self
+    tensorboard: str | Path | None = None  # where TensorBoard finds the run under its name; "": in the run's own folder
 
 
 DEFAULTS = RunOptions()

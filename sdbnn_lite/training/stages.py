@@ -46,16 +46,16 @@ def train_stages(recipes: Sequence[Recipe], out: str | Path, *, method: str = "s
     join(options.device).agree(lambda: None if again else check_folders(out, list(chain), resume))
     results, teacher, init = [], options.teacher, options.init
     for number, (part, recipe) in enumerate(chain.items(), start=1):
-        folder, own = out / part, options.of_part(part)
+        folder = out / part
         if is_main():
             print(f"{number} of {len(chain)}: {recipe.name}, {recipe.epochs} epochs, into {folder}", flush=True)
         how = {"seed": seed, "resume": (resume or again) and (folder / CHECKPOINT).exists()}
         if part == "teacher":
-            recipe, given = replace(recipe, distill=0.0), replace(own, init=None, teacher=None)
+            recipe, given = replace(recipe, distill=0.0), replace(options, init=None, teacher=None)
             results.append(train(recipe, folder, method=default_method(recipe.name), options=given, **how))
             teacher = folder
         else:
-            given = replace(own, init=init, teacher=teacher if recipe.distill > 0 else None)
+            given = replace(options, init=init, teacher=teacher if recipe.distill > 0 else None)
             results.append(train(recipe, folder, method=method, options=given, **how))
             init = folder
         if not results[-1].finished:

@@ -66,8 +66,8 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
         if found:
             trainer.resume(*found, folder)
         if options.tensorboard is not None and processes.is_main:
-            board = tensorboard.Board(trainer, Path(options.tensorboard or folder / "tensorboard"))
-            held.callback(board.close)
+            board = tensorboard.Board(trainer, options.tensorboard, folder)
+            held.callback(board.writer.close)
             trainer.after_epoch = board.after_epoch
         return run(trainer, folder, options, resumed=bool(found))
 
