@@ -41,7 +41,7 @@ def measure(names: Iterable[str] = ()) -> dict[str, Any]:
 
 def as_text(result: dict[str, Any]) -> str:
     """What ``measure`` gave, as aligned tables with the machine under them."""
-    parts = [f"{BENCHES[name].title}\n{rows_table(rows, _cell)}" for name, rows in result.items() if name != "machine"]
+    parts = [f"{BENCHES[name].title}\n{rows_table(rows, 1)}" for name, rows in result.items() if name != "machine"]
     machine = result["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     parts.append(f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads\n{versions}")
@@ -54,14 +54,6 @@ BENCHES = {
     "packed": Bench("Bit-packed: milliseconds beside torch's best float32; ratios: median (10th-90th)", bench_packed),
     "explorers": Bench(f"Explorers: one control moved to picture and sentence; goal {GOAL_MS} ms", bench_explorers),
 }
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None:
-        return "-"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
 def _version(package: str) -> str | None:

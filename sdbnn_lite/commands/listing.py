@@ -42,7 +42,7 @@ NAMES = {"recipe": "recipes", "network": "networks", "method": "methods", "datas
 def run_list(args: argparse.Namespace) -> None:
     """List recipes, networks, methods, the zoo with accuracies, data sets."""
     found = {table: rows(table) for table in ([args.what] if args.what else COLUMNS)}
-    text = "\n\n".join(f"{table}:\n{rows_table(found[table], _cell)}" for table in found)
+    text = "\n\n".join(f"{table}:\n{rows_table(found[table], digits=4)}" for table in found)
     print(json.dumps(found, indent=2, ensure_ascii=False) if args.json else text)
 
 
@@ -66,10 +66,3 @@ def rows(table: str) -> list[dict]:
 def names(action: argparse.Action, **_: object) -> list[str]:
     """What Tab completes as a command's argument (argcomplete's default completer); where nothing fits, files."""
     return [row["name"] for row in rows(NAMES[action.dest])] if action.dest in NAMES else []
-
-
-def _cell(value: object) -> str:
-    """A value as the tables print it: a share in percent."""
-    if value is None or isinstance(value, bool):
-        return "yes" if value else "-"
-    return f"{100 * value:.2f} %" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value

@@ -66,9 +66,7 @@ def note(ax: Axes, y: float, text: str, size: float = SMALL, **look) -> None:
     ax.annotate(text, (1, y), (7, 0), ax.get_yaxis_transform(), "offset points", size=size, **{"va": "center", **look})
 
 
-def with_legend(
-    figure: Figure, bands: int, columns: int, height: float = 0.5, **options
-) -> tuple[np.ndarray, Axes]:
+def with_legend(figure: Figure, bands: int, columns: int, height: float = 0.5, **options) -> tuple[np.ndarray, Axes]:
     """(bands, columns) axes, and below them an empty one, ``height`` inches high, for the legend, which would otherwise
     cover the caption."""
     inches = figure.get_figheight()
