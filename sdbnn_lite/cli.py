@@ -1,19 +1,24 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command ``sdbnn-lite`` (= ``python -m sdbnn_lite``): which commands there are. Each stands in ``commands``."""
 
 import argparse
 import os
 import shlex
 import sys
+from contextlib import suppress
 
-from .commands import converting, measuring, predicting, publishing, scoring, searching, training
+from .commands import converting, listing, measuring, predicting, publishing, scoring, searching, training
 from .commands.options import add_to
 from .errors import RunError, UsageError
+from .version import __version__
 
 DESCRIPTION = """\
 Self-Distribution Binary Neural Networks: learn, test and reproduce them.
 
 New here?    sdbnn-lite walkthrough      everything on embedded images, about five minutes
 Train one:   sdbnn-lite train digits     under a minute on a laptop
+What else?   sdbnn-lite list             recipes, networks, methods, trained networks, data sets
+Tab key:     pip install argcomplete     and in each shell: eval "$(register-python-argcomplete sdbnn-lite)"
 """
 
 COMMANDS = (
@@ -21,6 +26,8 @@ COMMANDS = (
     training.run_train,
     training.run_study,
     searching.run_search,
+    publishing.run_plot,
+    listing.run_list,
     scoring.run_evaluate,
     predicting.run_predict,
     converting.run_pack_images,
@@ -41,9 +48,20 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
+class ShowVersion(argparse.Action):
+    """Prints the versions of this package, of Python and of torch, which isn't loaded for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"sdbnn-lite {__version__} (Python {sys.version.split()[0]}, torch {version('torch')})")
+        parser.exit()
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Every command with its options; ``args.run`` is the function that does it."""
     parser = Parser("sdbnn-lite", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="show versions and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     for run in COMMANDS:
         add_to(commands, run)
@@ -53,7 +71,13 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code: 0, 1 (a run failed), 2 (wrong use), 130 (Ctrl-C)."""
     argv = sys.argv[1:] if argv is None else argv
-    args = make_parser().parse_args(argv)
+    parser = make_parser()
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks what may come next
+        with suppress(ImportError):
+            import argcomplete
+
+            argcomplete.autocomplete(parser, default_completer=listing.names)
+    args = parser.parse_args(argv)
     args.typed = shlex.join(["sdbnn-lite", *argv])
     try:
         return args.run(args) or 0

@@ -12,7 +12,7 @@ from ..cost.time_steps import bench_train
 from ..errors import unknown
 from ..lessons.time_explorers import GOAL_MS, bench_explorers
 from ..system.machine import describe_machine
-from ..system.text import aligned_table
+from ..system.text import rows_table
 
 THREADS = 2  # torch's, as in the notebooks
 PACKAGES = ("matplotlib", "ipywidgets")  # whose versions matter here, besides those that describe_machine names
@@ -41,7 +41,7 @@ def measure(names: Iterable[str] = ()) -> dict[str, Any]:
 
 def as_text(result: dict[str, Any]) -> str:
     """What ``measure`` gave, as aligned tables with the machine under them."""
-    parts = [f"{BENCHES[name].title}\n{_aligned(rows)}" for name, rows in result.items() if name != "machine"]
+    parts = [f"{BENCHES[name].title}\n{rows_table(rows, 1)}" for name, rows in result.items() if name != "machine"]
     machine = result["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     parts.append(f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads\n{versions}")
@@ -54,22 +54,6 @@ BENCHES = {
     "packed": Bench("Bit-packed: milliseconds beside torch's best float32; ratios: median (10th-90th)", bench_packed),
     "explorers": Bench(f"Explorers: one control moved to picture and sentence; goal {GOAL_MS} ms", bench_explorers),
 }
-
-
-def _aligned(rows: list[dict[str, Any]]) -> str:
-    """Rows under their keys; numbers to the right."""
-    if not rows:
-        return "nothing"
-    lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-    return aligned_table(lines, [isinstance(value, int | float) for value in rows[0].values()])
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None:
-        return "-"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
 def _version(package: str) -> str | None:

@@ -56,8 +56,10 @@ TRAINING = (  # and what a command line may change in a recipe
     option("--ede", type=float, nargs=2, metavar=("T0", "T1"), help="EDE's first and last t, not the recipe's"),
     option("--teacher", metavar="WEIGHTS", help="the network that a recipe with distillation learns from"),
     option("--threads", type=int, metavar="N", help="CPU threads; the same number gives the same bits"),
+    option("--tensorboard", nargs="?", const="", metavar="DIR",
+           help="curves, flips, histograms for TensorBoard, in RUN/tensorboard or, named like RUN, in DIR"),
     QUIET,
-)
+)  # fmt: skip
 
 
 def reading(args: argparse.Namespace) -> dict:

@@ -1,9 +1,11 @@
-"""``publish``, ``figures`` and ``walkthrough``: a run goes into the package; pictures and notebooks show it."""
+"""``publish``, ``plot``, ``figures``, ``walkthrough``: a run goes into the package; pictures and notebooks show it."""
 
 import argparse
+import json
 import os
 from pathlib import Path
 
+from ..errors import UsageError, unknown
 from .options import READING, command, option, reading
 
 ABOUT = """\
@@ -43,6 +45,56 @@ def run_publish(args: argparse.Namespace) -> None:
     )
     network = "network and card: none (--tables-only)" if args.tables_only else f"network and card: {to.zoo}"
     print(f"{network}    tables: {to.results / name}")
+
+
+@command(
+    option("runs", nargs="+", metavar="RUN", help="a run's folder, also while it is being trained"),
+    option("--out", metavar="FILE", help=".png or .svg (default: RUN/curves.png; of several runs: ./curves.png)"),
+)
+def run_plot(args: argparse.Namespace) -> None:
+    """Draw accuracy, loss and schedules of one or several runs."""
+    import pandas as pd
+
+    from ..plots.parts import joined, wrapped
+    from ..plots.runs import compared
+    from ..plots.theme import FORMATS
+    from ..system.files import writable_folder, write_atomic
+
+    folders = list(map(Path, dict.fromkeys(args.runs)))
+    out = Path(args.out or (folders[0] if len(folders) == 1 else Path()) / "curves.png")
+    if out.suffix not in FORMATS:
+        raise unknown("ending of --out", out.name, FORMATS)
+    runs, logs = zip(*map(read_run, folders))
+    named = dict(zip(labels(folders, runs, logs), (pd.DataFrame(log).astype(float) for log in logs)))
+    caption = wrapped(f"{joined(run['data'] for run in runs)}; training images: augmented, while the weights change")
+    figure = compared(named, f"{joined(run['recipe'] for run in runs)}, epoch by epoch", caption)
+    write_atomic(writable_folder(out.parent) / out.name, FORMATS[out.suffix](figure))
+    print(out)
+
+
+def read_run(folder: Path) -> tuple[dict, list[dict]]:
+    """A run's run.json and log; UsageError where ``folder`` isn't a run's, or no epoch is finished."""
+    from ..system.files import read_csv
+    from ..training.run_folder import LOG, RUN
+
+    try:
+        run, log = json.loads((folder / RUN).read_text(encoding="utf-8")), read_csv(folder / LOG)
+    except (OSError, ValueError) as error:
+        inside = ", ".join(str(found.parent) for found in sorted(folder.glob(f"*/{RUN}"))[:3])
+        hint = f"; there are runs in it: {inside}" if inside else ""
+        raise UsageError(f"{folder}: not a run's folder, it has no {RUN} that can be read{hint}") from error
+    if not log:
+        raise UsageError(f"{folder}: nothing to draw yet, no epoch is finished")
+    return run, log
+
+
+def labels(folders: list[Path], runs: tuple[dict, ...], logs: tuple[list, ...]) -> list[str]:
+    """Method and seed where these tell runs of one recipe apart, else folders; of unfinished ones how far they are."""
+    who = [f"{run['method']} seed {run['seed']}" for run in runs]
+    if len(set(who)) < len(who) or len({(run["recipe"], run["epochs"]) for run in runs}) > 1:
+        who = list(map(str, folders))
+    return [name if run["result"] else f"{name}, epoch {len(log)} of {run['epochs']}"
+            for name, run, log in zip(who, runs, logs)]  # fmt: skip
 
 
 @command(

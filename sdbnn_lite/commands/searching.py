@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from ..errors import UsageError
+from ..training.recipes import choose
 from .options import DATASET, METHOD, QUIET, READING, command, option
 from .training import run_options
 
@@ -19,7 +21,7 @@ SHOWN = 10  # trials in the printed table
 
 
 @command(
-    option("recipe", metavar="RECIPE", help="a recipe of `sdbnn-lite train --help`"),
+    option("recipe", metavar="RECIPE", help="a recipe of `sdbnn-lite list recipes`"),
     option("--space", metavar="FILE", required=True, help="which settings, between which limits (see below)"),
     option("--trials", type=int, metavar="N", required=True, help="how many in all, earlier calls' included"),
     option("--out", metavar="DIR", required=True, help="the search's folder; resumes if stopped"),
@@ -39,19 +41,19 @@ SHOWN = 10  # trials in the printed table
 )
 def run_search(args: argparse.Namespace) -> None:
     """Try many settings of a recipe, judged by held-out training images."""
-    import pandas as pd
-
-    from ..errors import UsageError
-    from ..training.confirm import CONFIRMED, confirm
-    from ..training.initial import fitting
-    from ..training.recipes import choose
-    from ..training.search import TRIALS, Search
-    from ..training.search_space import read_space
-
     for name, least in (("trials", 1), ("confirm", 0), ("confirm_epochs", 1), ("validation", 1)):
         if getattr(args, name) < least:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(args, name)}: a number from {least} up is needed")
-    recipe = fitting(choose(args.recipe, epochs=args.epochs, dataset=args.dataset))
+    recipe = choose(args.recipe, epochs=args.epochs, dataset=args.dataset)
+
+    import pandas as pd
+
+    from ..training.confirm import CONFIRMED, confirm
+    from ..training.initial import fitting
+    from ..training.search import TRIALS, Search
+    from ..training.search_space import read_space
+
+    recipe = fitting(recipe)
     space = read_space(args.space, recipe)
     search = Search(recipe, space, args.out, args.method, args.seed, run_options(args, validation=args.validation))
     search.run(args.trials)

@@ -4,8 +4,10 @@ import argparse
 import os
 import shlex
 import sys
+import textwrap
 from pathlib import Path
 
+from ..core.methods import METHODS, get_method
 from ..errors import UsageError
 from ..training.recipes import CHAINS, RECIPES, choose, default_method, get_recipe, read_recipe, recipe_toml
 from .options import METHOD_LIST, TRAINING, command, option, reading
@@ -18,18 +20,11 @@ and on each of N machines, the first of which is called FIRST (ID: a new one for
   torchrun --nnodes N --nproc-per-node M --max-restarts 3 --rdzv-backend c10d --rdzv-id ID --rdzv-endpoint FIRST:29500 \
       -m sdbnn_lite train RECIPE --data DIR --out RUN
 """
-
-
-def recipe_list() -> str:
-    """The recipes and the chains of them, with what each is: below the help of ``train``."""
-    width = max(map(len, RECIPES))
-    lines = [f"  {r.name:{width}}  {r.about}{'; as published' if r.published else ''}" for r in RECIPES.values()]
-    chains = [f"  {name:{width}}  {', '.join(parts)}" for name, parts in CHAINS.items()]
-    return "\n".join(["recipes:", *lines, "", "consecutive runs (each in a folder of its own):", *chains, "", SEVERAL])
+NAMES = textwrap.fill(", ".join([*RECIPES, *CHAINS]), 110, initial_indent="  ", subsequent_indent="  ")
 
 
 @command(
-    option("recipe", metavar="RECIPE", nargs="?", help="one of the recipes or rows of recipes below"),
+    option("recipe", metavar="RECIPE", nargs="?", help="one of the recipes below"),
     option("--config", metavar="FILE", help="a TOML file with a recipe of your own, or what it changes in RECIPE"),
     option("--print-config", action="store_true", help="print the recipe as such a file, every field explained"),
     option("--method", metavar="M", help=f"one of {METHOD_LIST} (default: sdbnn; a teacher: float)"),
@@ -38,7 +33,7 @@ def recipe_list() -> str:
     option("--resume", action="store_true", help="resume the run in that folder exactly where it stopped"),
     option("--init", metavar="WEIGHTS", help="start from a trained network: what fits is taken, the rest is new"),
     *TRAINING,
-    epilog=recipe_list(),
+    epilog=f"recipes (what each is: sdbnn-lite list recipes):\n{NAMES}\n\n{SEVERAL}",
 )
 def run_train(args: argparse.Namespace) -> int:
     """Train one network by a recipe."""
@@ -49,6 +44,7 @@ def run_train(args: argparse.Namespace) -> int:
             raise UsageError(f"--print-config: {chain} is several recipes, {', '.join(CHAINS[chain])}; name one")
         print(recipe_toml(recipes[0]), end="")
         return 0
+    method = get_method(args.method or default_method(chain or recipes[0].name)).name  # said before torch is loaded
 
     from ..training.api import default_folder
     from ..training.initial import fitting
@@ -57,7 +53,6 @@ def run_train(args: argparse.Namespace) -> int:
     from ..training.train import train
 
     recipes = list(map(fitting, recipes))
-    method = args.method or default_method(chain or recipes[0].name)
     out = Path(args.out or default_folder(recipes[-1], method, args.seed, chain))
     how = {"method": method, "seed": args.seed, "resume": args.resume, "options": run_options(args, init=args.init)}
     results = train_stages(recipes, out, **how) if chain else [train(recipes[0], out, **how)]
@@ -96,7 +91,7 @@ def describe_run(result, seed: int) -> str:
 
 
 @command(
-    option("recipe", metavar="RECIPE", help="a recipe of `sdbnn-lite train --help`"),
+    option("recipe", metavar="RECIPE", help="a recipe of `sdbnn-lite list recipes`"),
     option("--methods", metavar="A,B", help="comma-separated (default: all)"),
     option("--seeds", type=int, default=3, metavar="N", help="seeds 0 … N-1 (default: 3)"),
     option("--out", metavar="DIR", help="the runs' folder (default: runs/RECIPE-study); resumes if stopped"),
@@ -106,6 +101,11 @@ def describe_run(result, seed: int) -> str:
 )
 def run_study(args: argparse.Namespace) -> None:
     """Train several methods with several seeds and gather their tables."""
+    recipe = changed(args.recipe, args)
+    if args.publish and recipe.dataset != get_recipe(args.recipe).dataset:
+        raise UsageError(f"--publish --dataset {recipe.dataset}: the package's tables are of the recipe's own images")
+    methods = [get_method(name).name for name in args.methods.split(",")] if args.methods else list(METHODS)
+
     import pandas as pd
 
     from .. import data
@@ -114,15 +114,11 @@ def run_study(args: argparse.Namespace) -> None:
     from ..analysis.final_signs import write_study_signs
     from ..analysis.publish import card_study
     from ..analysis.tables import study_facts, study_folder, summary
-    from ..core.methods import METHODS
     from ..training.initial import fitting
     from ..weights.zoo import ZOO
 
-    recipe = fitting(changed(args.recipe, args))
-    if args.publish and recipe.dataset != get_recipe(args.recipe).dataset:
-        raise UsageError(f"--publish --dataset {recipe.dataset}: the package's tables are of the recipe's own images")
+    recipe = fitting(recipe)
     out = Path(args.out or studies.default_folder(recipe))
-    methods = args.methods.split(",") if args.methods else list(METHODS)
     tables = study_folder(recipe.name) if args.publish else out
     planned, left_out = studies.plan(methods, args.seeds), []
     if args.partial:
@@ -175,5 +171,6 @@ def run_options(args: argparse.Namespace, **more):
 
     if args.threads is not None:
         set_threads(args.threads)
+    more |= {"tensorboard": getattr(args, "tensorboard", None)}
     more |= {"progress": not args.quiet, "command": args.typed, "teacher": args.teacher, **reading(args)}
     return RunOptions(args.data, args.device, **more)

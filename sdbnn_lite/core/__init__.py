@@ -1,7 +1,7 @@
 """From the equations to the network, and what its signs say: this is the library to read.
 
-It needs torch (``signs`` and ``record`` NumPy and SciPy too) and nothing else of this package but ``errors``. Read one
-file after the other; each holds one idea:
+It needs torch (``signs`` and ``record`` NumPy and SciPy too) and nothing else of this package but ``errors``; a file is
+loaded when it is first used. Read one after the other; each holds one idea:
 
     binarize   the sign, and the surrogate gradients that let it learn    https://arxiv.org/abs/1909.10788
     asd        shifts before the sign of an activation: ASD, RSign        https://arxiv.org/abs/2103.02394
@@ -60,6 +60,13 @@ becomes of it, room by room (no room imports from one further down):
     lessons    ``lessons.notebook.show_result`` shows it in a notebook, with a text for readers who don't see it
 """
 
-from . import asd, binarize, layers, methods, models, record, scaling, signs, wsd
+from importlib import import_module
 
 __all__ = ["binarize", "asd", "wsd", "scaling", "methods", "layers", "models", "signs", "record"]
+
+
+def __getattr__(name: str) -> object:
+    """A file of this room that is used for the first time (PEP 562): ``methods`` alone needs no torch."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f".{name}", __name__)

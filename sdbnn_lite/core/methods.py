@@ -1,10 +1,6 @@
 """What ``method=`` means: ten binarisations and the float twin, each a composition of the same few parts.
 
-    bnn       arXiv:1602.02830    bireal   arXiv:1808.00278    rsign             arXiv:2003.03488 (ReActNet's shift)
-    xnor      arXiv:1603.05279    irnet    arXiv:1909.10788    asd, wsd, sdbnn   arXiv:2103.02394
-    xnor_pp   arXiv:1909.13863    ede      IR-Net's gradient alone
-
-Each takes one idea of its paper, on the same networks; the papers' networks differ in more than that.
+Each takes one idea of its paper (``PAPERS``), on the same networks; the papers' networks differ in more than that.
 """
 
 from dataclasses import dataclass, replace
@@ -69,6 +65,13 @@ METHODS = {
         Method("sdbnn", "SD-BNN (ASD + WSD)", **_EDE, activation_shift="asd", weight_shift="wsd"),
     )
 }
+
+PAPERS = {  # on arXiv
+    "bnn": "1602.02830", "xnor": "1603.05279", "xnor_pp": "1909.13863", "bireal": "1808.00278",
+    "irnet": "1909.10788", "ede": "1909.10788",  # ede: IR-Net's gradient alone
+    "rsign": "2003.03488",  # ReActNet's shift
+    "asd": "2103.02394", "wsd": "2103.02394", "sdbnn": "2103.02394",
+}  # fmt: skip
 
 _IMAGENET_GRADIENTS = {"activation_gradient": "polynomial", "weight_gradient": "ste"}
 

@@ -66,10 +66,11 @@ def note(ax: Axes, y: float, text: str, size: float = SMALL, **look) -> None:
     ax.annotate(text, (1, y), (7, 0), ax.get_yaxis_transform(), "offset points", size=size, **{"va": "center", **look})
 
 
-def with_legend(figure: Figure, bands: int, columns: int, **options) -> tuple[np.ndarray, Axes]:
-    """(bands, columns) axes, and below them an empty one for the legend, which would otherwise cover the caption."""
+def with_legend(figure: Figure, bands: int, columns: int, height: float = 0.5, **options) -> tuple[np.ndarray, Axes]:
+    """(bands, columns) axes, and below them an empty one, ``height`` inches high, for the legend, which would otherwise
+    cover the caption."""
     inches = figure.get_figheight()
-    ratios = [(inches - 1.2) / bands] * bands + [0.5]
+    ratios = [(inches - 0.7 - height) / bands] * bands + [height]
     grid = figure.subplots(bands + 1, columns, squeeze=False, gridspec_kw={"height_ratios": ratios}, **options)
     for ax in grid[-1]:
         ax.remove()

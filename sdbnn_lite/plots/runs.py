@@ -1,4 +1,4 @@
-"""Figures of runs, for notebooks 05 and 06, of what they reach, mistake and learn from: data in, ``Figure`` out."""
+"""Figures of runs: what they reach, mistake and learn from. For notebooks 05 and 06 and ``plot``."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,15 +7,22 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from ..analysis.ede_gradients import over_layers
 from ..core.methods import METHODS
 from ..errors import UsageError
 from .parts import INK, RIM, SMALL, fill, finish, note, spread_out, with_legend
-from .theme import BLACK, BLUE, COLOURS, MARKERS, ORANGE, drawing
+from .theme import BLACK, BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, PURPLE, RED, SKY, drawing
 
 STEPS = (1.0, 2.0, 5.0, 10.0)  # of EDE's t, whose gradients are drawn layer by layer
+PANELS = {  # label of the axis -> columns of log.csv, solid and dashed, and their factor
+    "accuracy (%)": (("test_accuracy", "train_accuracy"), 100),
+    "loss": (("test_loss", "train_loss"), 1),
+    "learning rate": (("lr",), 1),
+    "t of EDE": (("ede_t",), 1),
+}
 _SHADES = ("#9ECAE1", "#4292C6", "#08519C", BLACK)
 _HEAT = LinearSegmentedColormap.from_list("mistakes", ["#FFFFFF", "#F6C58F"])  # dark text can be read on all of it
 
@@ -64,6 +71,39 @@ def _run_panel(ax: Axes, log: pd.DataFrame, paper: float | None) -> None:
         ax.axhline(paper, color=BLACK, lw=1.4, ls=(0, (1, 2)), label="the paper's figure")
     ax.set_xlim(0, max(epochs[-1], 2))
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def compared(runs: Mapping[str, pd.DataFrame], title: str, caption: str = "") -> Figure:
+    """Accuracy, loss, learning rate and EDE's t (logarithmic) after each epoch; a colour and a marker for each run.
+
+    ``runs``: name in the legend -> log.csv's rows, at least one. Solid: test images, dashed: training images.
+    """
+    if not runs or any(log.empty for log in runs.values()):
+        raise UsageError(f"runs: {len(runs)} given; at least one is needed, and an epoch of each")
+    columns = max(1, min(3, 96 // (8 + max(map(len, runs)))))
+    below_axes = 0.3 + 0.22 * -(-(len(runs) + 2) // columns)
+    with drawing(8.3, 6.0 + below_axes) as figure:
+        grid, below = with_legend(figure, 2, 2, below_axes)
+        for ax, (label, (lines, factor)) in zip(grid.flat, PANELS.items()):
+            for number, log in enumerate(runs.values()):
+                every = -(-len(log) // 8)  # about eight markers, the last one at the line's end
+                marked = slice((len(log) - 1) % every, None, every)
+                for column, style in zip(lines, ("-", "--")):
+                    ax.plot(log["epoch"], factor * log[column], style, markevery=marked, **_look(number))
+            ax.set(ylabel=label, xlabel="epoch", yscale="log" if label.startswith("t ") else "linear")
+            ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        entries = [Line2D([], [], label=name, **_look(number)) for number, name in enumerate(runs)]
+        entries += [Line2D([], [], color=INK, ls=style, label=f"{which} images")
+                    for style, which in (("-", "test"), ("--", "training"))]  # fmt: skip
+        below.legend(handles=entries, loc="center", ncols=columns, fontsize=SMALL, frameon=False)
+        return finish(figure, title, caption)
+
+
+def _look(number: int) -> dict:
+    """Of the run with that number: eight colours and eleven markers make 88 pairs."""
+    colours, markers = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK, GREY), list(MARKERS.values())
+    look = {"color": colours[number % len(colours)], "marker": markers[number % len(markers)]}
+    return look | {"mec": BLACK, "mew": 0.6, "ms": 5, "lw": 1.6}
 
 
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str, caption: str = "") -> Figure:

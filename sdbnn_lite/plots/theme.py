@@ -69,10 +69,12 @@ def svg_bytes(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+FORMATS = {".png": lambda figure: png_bytes(figure, dpi=150), ".svg": svg_bytes}  # of a picture's file
+
+
 def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
     """Write ``folder/name.png`` and ``folder/name.svg``; returns both paths."""
-    folder = writable_folder(folder)
-    paths = [folder / f"{name}.png", folder / f"{name}.svg"]
-    write_atomic(paths[0], png_bytes(figure, dpi=150))
-    write_atomic(paths[1], svg_bytes(figure))
+    paths = [writable_folder(folder) / f"{name}{ending}" for ending in FORMATS]
+    for path in paths:
+        write_atomic(path, FORMATS[path.suffix](figure))
     return paths

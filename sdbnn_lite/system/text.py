@@ -1,6 +1,6 @@
 """Tables as text: Markdown for the README and the notebooks, aligned columns for a terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -21,3 +21,17 @@ def aligned_table(rows: Sequence[Sequence[str]], right: Sequence[bool], rule: bo
     rows = [rows[0], ["-" * width for width in widths], *rows[1:]] if rule else rows
     lines = ([f"{c:>{w}}" if r else f"{c:<{w}}" for c, w, r in zip(row, widths, right)] for row in rows)
     return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+def rows_table(rows: Sequence[Mapping[str, object]], digits: int) -> str:
+    """Dictionaries with the same keys, each a line under these; numbers to the right, floats to ``digits`` places."""
+    if not rows:
+        return "nothing"
+    lines = [list(rows[0]), *([_cell(value, digits) for value in row.values()] for row in rows)]
+    return aligned_table(lines, [isinstance(value, int | float) for value in rows[0].values()])
+
+
+def _cell(value: object, digits: int) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "-", True: "yes", False: "no"}[value]
+    return f"{value:.{digits}f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

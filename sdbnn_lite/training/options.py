@@ -18,6 +18,7 @@ class RunOptions:
     strict: bool = False
     workers: int | None = None
     validation: int | None = None  # training images to hold out and score in place of the test images
+    tensorboard: str | Path | None = None  # where TensorBoard finds the run under its name; "": in the run's own folder
 
 
 DEFAULTS = RunOptions()

@@ -1,7 +1,7 @@
 """Train one network by a recipe into a folder: check, build, train, report. The loop itself: ``trainer``."""
 
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -13,7 +13,7 @@ from ..system.files import write_json
 from ..system.machine import describe_machine
 from ..weights.files import WEIGHTS, save_weights
 from ..weights.torchvision_nets import Teacher
-from . import run_folder
+from . import run_folder, tensorboard
 from .evaluate import Images, Score
 from .fine_tune import describe_start, start_from
 from .initial import check_fits, fingerprint, has_published_teacher, initial_network, load_teacher
@@ -50,6 +50,7 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
     """
     folder, processes = Path(out), join(options.device)
     processes.agree(lambda: check_batch(recipe.batch_size, processes.count))
+    processes.agree(lambda: tensorboard.check(options.tensorboard))
     teacher = processes.one_first(lambda: load_teacher(options.teacher, recipe, options.download))
     identity = run_folder.identity(recipe, method, seed, teacher and fingerprint(teacher))
     again = restarted(folder / run_folder.RUN)
@@ -60,12 +61,16 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
     net = initial_network(recipe, method, seed, images)
     start = {} if options.init is None else {"init": start_from(net, options.init)}
     trainer = Trainer(recipe, net, images, seed, teacher, processes)
-    with processes.agree(lambda: run_folder.open_folder(folder) if processes.is_main else nullcontext()):
+    with processes.agree(lambda: run_folder.open_folder(folder) if processes.is_main else ExitStack()) as held:
         found = processes.agree(look)  # again: what another process has done meanwhile
         if found:
             trainer.resume(*found, folder)
         elif start and processes.is_main:
             print(describe_start(start["init"], net.options["num_classes"]), file=sys.stderr, flush=True)
+        if options.tensorboard is not None and processes.is_main:
+            board = tensorboard.Board(trainer, options.tensorboard, folder)
+            held.callback(board.writer.close)
+            trainer.after_epoch = board.after_epoch
         return run(trainer, folder, options, {} if found else start, resumed=bool(found))
 
 

@@ -59,7 +59,7 @@ def cifar_tree(tmp_path):
 def test_help_names_every_command_and_recipe(run):
     code, out, _ = run("--help")
     assert code == 0
-    for name in ("walkthrough", "train", "study", "evaluate", "publish", "import-original", "figures"):
+    for name in ("walkthrough", "train", "study", "evaluate", "plot", "list", "publish", "import-original", "figures"):
         assert name in out
     code, out, _ = run("train", "--help")
     assert code == 0 and all(name in out for name in RECIPES)

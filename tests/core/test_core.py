@@ -33,12 +33,18 @@ def loaded_by(statement):
     return json.loads(done.stdout)
 
 
-def test_importing_core_loads_torch_and_nothing_else_of_ours():
+def test_importing_core_loads_its_files_when_they_are_used():
+    """First none, then all of them, by attribute and by star; beside them only torch and what it needs."""
+    ours = {"sdbnn_lite", "sdbnn_lite.version", "sdbnn_lite.core"}
     loaded = loaded_by("import sdbnn_lite.core")
-    assert "torch" in loaded
-    ours = {name for name in loaded if name.split(".")[0] == "sdbnn_lite"}
-    rooms = {"sdbnn_lite", "sdbnn_lite.version", "sdbnn_lite.errors", "sdbnn_lite.core"}
-    assert ours == rooms | {f"sdbnn_lite.core.{name}" for name in FILES}
+    assert {name for name in loaded if name.startswith("sdbnn_lite")} == ours and "torch" not in loaded
+    everything = loaded_by("import sdbnn_lite.core as c; c.layers.BinaryConv2d; from sdbnn_lite.core import *; record")
+    files = {f"sdbnn_lite.core.{name}" for name in FILES}
+    assert {n for n in everything if n.startswith("sdbnn_lite")} == ours | {"sdbnn_lite.errors"} | files
+    assert "torch" in everything
+    assert "torch" not in loaded_by("import sdbnn_lite.core; sdbnn_lite.core.methods.METHODS")
+    with pytest.raises(AttributeError, match="'sdbnn_lite.core' has no attribute 'layer'"):
+        _ = sdbnn_lite.core.layer
 
 
 def test_importing_the_package_loads_nothing_heavy():

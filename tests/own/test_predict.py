@@ -14,6 +14,7 @@ import sdbnn_lite as sd
 from sdbnn_lite import cli, data
 from sdbnn_lite.data.in_memory import ImageSet
 from sdbnn_lite.data.sets import described
+from sdbnn_lite.data.tree_sets import CIFAR10_CLASSES
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.weights.files import save_weights
 from sdbnn_lite.weights.preprocessing import IMAGENETTE, Preprocessing
@@ -94,7 +95,7 @@ def test_a_photograph_of_any_size_and_mode(tmp_path):
     picture = Image.fromarray(colours, "RGBA")
     for mode in ("RGB", "RGBA", "L", "P", "CMYK", "1", "LA"):
         (likeliest, *_) = sd.predict("cifar10_resnet20", picture.convert(mode))
-        assert likeliest.name in CIFAR10
+        assert likeliest.name in CIFAR10_CLASSES
 
 
 def test_a_network_of_ones_own(digits):

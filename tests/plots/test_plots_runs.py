@@ -33,6 +33,12 @@ def made_curves(*epochs):
     return {f"{title}, {n} epochs": (log_rows(n, 0.8, random), 90.8) for title, n in zip(titles, epochs)}
 
 
+def made_runs(*epochs, name="run {}"):
+    random = np.random.default_rng(6)
+    logs = [log_rows(n, 0.8, random).assign(ede_t=np.geomspace(1e-3, 10, n)) for n in epochs]
+    return {name.format(number): log for number, log in enumerate(logs)}
+
+
 def made_counts(seed=0):
     random = np.random.default_rng(seed)
     return random.integers(0, 120, (10, 10)) + np.diag(random.integers(700, 900, 10))
@@ -55,6 +61,11 @@ DRAWN = {
     "run_curves": lambda: run_plots.run_curves(made_curves(10, 100, 10), "measured on\nthese"),
     "run_curves of one": lambda: run_plots.run_curves(made_curves(100)),
     "run_curves of four": lambda: run_plots.run_curves(made_curves(600, 500, 400, 1)),
+    "compared": lambda: run_plots.compared(made_runs(30, 17, 1), "Three runs", "measured on\nthese"),
+    "compared, one epoch": lambda: run_plots.compared(made_runs(1), "One run"),
+    "compared, many": lambda: run_plots.compared(
+        made_runs(*[50] * 12, name="runs/cifar10-resnet20-evening-seed{}, epoch 50 of 600"), "Twelve runs"
+    ),
     "layer_profile": lambda: sign_plots.layer_profile(made_signs(), BINARY, caption="measured on\nthese"),
     "layer_profile of three measures": lambda: sign_plots.layer_profile(made_signs(), BINARY, parts.MEASURES),
     "layer_profile of one layer": lambda: sign_plots.layer_profile(made_signs(layers=["conv2"]), ("bnn",)),
@@ -73,7 +84,7 @@ def test_every_text_can_be_read(drawn, name):
         assert ax.get_position().width > 0.13 and ax.get_position().height > 0.04
 
 
-@pytest.mark.parametrize("name", ["run_curves", "run_curves of four", "signs_against_accuracy"])
+@pytest.mark.parametrize("name", ["run_curves", "run_curves of four", "signs_against_accuracy", "compared, many"])
 def test_the_legend_covers_nothing(drawn, name):
     figure = drawn[name]
     (legend,) = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
@@ -109,6 +120,24 @@ def test_curves_show_every_epoch_and_both_protocols(drawn):
         assert (x[0], y[0]) == (len(log), percent[-1])
         assert set(line(ax, "the paper's figure")[1]) == {paper}
         assert f"last {percent[-1]:.2f} %, best {percent.max():.2f} %" in ax.get_title(loc="left")
+
+
+def test_compared_runs_are_drawn_as_far_as_they_go_and_look_different(drawn):
+    accuracy, loss, rate, t = drawn["compared"].axes[:4]
+    logs = made_runs(30, 17, 1).values()
+    solid = [each for each in accuracy.lines if each.get_linestyle() == "-"]
+    dashed = [each for each in accuracy.lines if each.get_linestyle() == "--"]
+    for log, test, training in zip(logs, solid, dashed, strict=True):
+        assert test.get_ydata() == pytest.approx(100 * log["test_accuracy"])
+        assert training.get_ydata() == pytest.approx(100 * log["train_accuracy"])
+        marks = np.arange(len(log))[test.get_markevery()]
+        assert marks[-1] == len(log) - 1 and len(marks) <= 8
+    assert len(loss.lines) == 6 and len(rate.lines) == len(t.lines) == 3 and t.get_yscale() == "log"
+    many = drawn["compared, many"].axes[3].lines
+    assert len({(each.get_color(), each.get_marker()) for each in many}) == 12
+    for nothing in ({}, {"a": pd.DataFrame({"epoch": []})}):
+        with pytest.raises(UsageError, match="at least one is needed, and an epoch of each"):
+            run_plots.compared(nothing, "x")
 
 
 def test_the_profile_is_the_mean_of_the_seeds_in_the_network_s_order(drawn):

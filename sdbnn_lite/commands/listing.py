@@ -1,0 +1,68 @@
+"""``list``: the recipes, networks, methods, trained networks and image sets that there are, without loading torch."""
+
+import argparse
+import json
+from dataclasses import replace
+
+from ..core.methods import METHODS, PAPERS
+from ..system.paths import PACKAGE
+from ..system.text import rows_table
+from ..training.recipes import CHAINS, RECIPES
+from .options import JSON, command, option
+
+NETWORKS = {  # classes, channels, pixels a side, parameters with method sdbnn: what ``core.models.build`` makes
+    "cifar10_resnet20": (10, 3, 32, 274_074),
+    "cifar10_resnet18": (10, 3, 32, 11_320_650),
+    "cifar10_vgg_small": (10, 3, 32, 4_715_018),
+    "digits_convnet": (10, 1, 8, 59_242),
+    "imagenet_resnet18": (1000, 3, 224, 11_980_840),
+    "imagenet_resnet34": (1000, 3, 224, 22_377_000),
+}
+DATASETS = {  # channels, pixels a side, where it lies: what ``data.sets.SETS`` says
+    "digits": ("1 or 3", 8, "embedded"),
+    "cifar10": ("3", 32, "DIR/cifar10"),
+    "imagenet": ("3", 224, "DIR/imagenet"),
+    "imagenette": ("3", 128, "DIR/imagenette"),
+}
+COLUMNS = {  # of each table, after the name
+    "recipes": "network dataset epochs published about",
+    "networks": "classes channels pixels parameters",
+    "methods": "title paper",
+    "zoo": "network method data epochs test_accuracy bytes",
+    "datasets": "channels pixels where",
+}
+NAMES = {"recipe": "recipes", "network": "networks", "method": "methods", "dataset": "datasets", "weights": "zoo",
+         "init": "zoo", "teacher": "zoo"}  # a command's argument: the table whose names may stand there  # fmt: skip
+
+
+@command(
+    option("what", nargs="?", choices=COLUMNS, metavar="WHAT", help=f"one of {', '.join(COLUMNS)} (default: all)"),
+    JSON,
+)
+def run_list(args: argparse.Namespace) -> None:
+    """List recipes, networks, methods, the zoo with accuracies, data sets."""
+    found = {table: rows(table) for table in ([args.what] if args.what else COLUMNS)}
+    text = "\n\n".join(f"{table}:\n{rows_table(found[table], digits=4)}" for table in found)
+    print(json.dumps(found, indent=2, ensure_ascii=False) if args.json else text)
+
+
+def rows(table: str) -> list[dict]:
+    """The rows of a table of ``COLUMNS``."""
+    keys = COLUMNS[table].split()
+    if table == "recipes":
+        chains = [replace(RECIPES[parts[-1]], name=name, epochs=sum(RECIPES[part].epochs for part in parts),
+                          about=f"in a row: {', '.join(parts)}") for name, parts in CHAINS.items()]  # fmt: skip
+        found = {recipe.name: vars(recipe) for recipe in (*RECIPES.values(), *chains)}
+    elif table == "zoo":
+        found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.glob("zoo/*.json"))}
+    elif table == "methods":
+        found = {name: {"title": m.title, "paper": PAPERS.get(name)} for name, m in METHODS.items()}
+    else:
+        facts = NETWORKS if table == "networks" else DATASETS
+        found = {name: dict(zip(keys, values)) for name, values in facts.items()}
+    return [{"name": name, **{key: row[key] for key in keys}} for name, row in found.items()]
+
+
+def names(action: argparse.Action, **_: object) -> list[str]:
+    """What Tab completes as a command's argument (argcomplete's default completer); where nothing fits, files."""
+    return [row["name"] for row in rows(NAMES[action.dest])] if action.dest in NAMES else []
