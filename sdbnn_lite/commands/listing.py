@@ -20,7 +20,10 @@ NETWORKS = {  # classes, channels, pixels a side, parameters with method sdbnn: 
 }
 DATASETS = {  # channels, pixels a side, where it lies: what ``data.sets.SETS`` says
     "digits": ("1 or 3", 8, "embedded"),
+    "mnist": ("1 or 3", 28, "DIR/mnist"),
+    "fashion_mnist": ("1 or 3", 28, "DIR/fashion_mnist"),
     "cifar10": ("3", 32, "DIR/cifar10"),
+    "cifar100": ("3", 32, "DIR/cifar100"),
     "imagenet": ("3", 224, "DIR/imagenet"),
     "imagenette": ("3", 128, "DIR/imagenette"),
 }

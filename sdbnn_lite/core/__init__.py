@@ -67,6 +67,6 @@ __all__ = ["binarize", "asd", "wsd", "scaling", "methods", "layers", "models", "
 
 def __getattr__(name: str) -> object:
     """A file of this room that is used for the first time (PEP 562): ``methods`` alone needs no torch."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(f".{name}", __name__)
+    if name in __all__:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ..errors import UsageError, check_whole
 from .asd import ActivationSelfDistribution, StaticShift
 from .binarize import binarize, check_ede, ede_k
-from .methods import Method, as_method
+from .methods import Method, get_method
 from .scaling import LearnedScale, analytic_scale, power_of_two_scale
 from .wsd import WeightSelfDistribution, balance
 
@@ -28,7 +28,7 @@ class BinaryLayer(nn.Module):
 
     def add_parts(self, sizes: tuple[int, int], method: Method | str, reduction: int, binary_weights: bool) -> None:
         """What the method needs beside the weights: parameters of shifts and scale, EDE's buffers; ``sizes`` (O, C)."""
-        self.method, self.binary_weights, self.channels = as_method(method), binary_weights, sizes
+        self.method, self.binary_weights, self.channels = get_method(method), binary_weights, sizes
         (filters, channels), shift = sizes, self.method.activation_shift
         self.asd = ActivationSelfDistribution(channels, reduction) if shift == "asd" else None
         self.rsign = StaticShift(channels) if shift == "static" else None
@@ -93,12 +93,11 @@ class BinaryLayer(nn.Module):
 
 
 class BinaryConv2d(BinaryLayer, nn.Conv2d):
-    """A convolution whose activations and weights are ±1, with ``nn.Conv2d``'s arguments (but no bias by default):
+    """A convolution whose activations and weights are ±1, with ``nn.Conv2d``'s arguments (but no bias by default).
 
-        a  (N, C, H, W) or (C, H, W)      w  (O, C / groups, kh, kw)      y = scale · conv2d(â, ŵ) + bias
-
+    a  (N, C, H, W) or (C, H, W)      w  (O, C / groups, kh, kw)      y = scale · conv2d(â, ŵ) + bias
     It is padded *after* the sign; with zeros, a padded tap adds 0. ``method``: a name or a :class:`Method`;
-    ``reduction``: r of ASD. See :class:`BinaryLayer`. Raises UsageError for arguments and inputs that it can't take.
+    ``reduction``: r of ASD. Raises UsageError for arguments and inputs that it can't take.
     """
 
     pixel_dims = 2
@@ -131,12 +130,7 @@ class BinaryConv2d(BinaryLayer, nn.Conv2d):
 
 
 class BinaryLinear(BinaryLayer, nn.Linear):
-    """A linear layer whose activations and weights are ±1, with ``nn.Linear``'s arguments (but no bias by default):
-
-        a  (…, I)      w  (O, I)      y = scale · ŵ â + bias
-
-    As a 1×1 convolution of one pixel: ASD's mean is a itself. See :class:`BinaryConv2d`.
-    """
+    """As :class:`BinaryConv2d`, with ``nn.Linear``'s arguments: a (…, I), w (O, I). ASD's mean is a itself."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = False,
                  device: torch.device | str | None = None, dtype: torch.dtype | None = None, *,
@@ -150,7 +144,7 @@ class BinaryLinear(BinaryLayer, nn.Linear):
         return self.asd.shift_of(a) if self.asd is not None else self.rsign and self.rsign.beta
 
     def product(self, a: Tensor, w: Tensor) -> Tensor:
-        """a wᵀ"""
+        """ŵ â"""
         return F.linear(a, w)
 
     def forward(self, a: Tensor) -> Tensor:

@@ -76,21 +76,18 @@ PAPERS = {  # on arXiv
 _IMAGENET_GRADIENTS = {"activation_gradient": "polynomial", "weight_gradient": "ste"}
 
 
-def get_method(name: str, *, imagenet: bool = False) -> Method:
-    """The method called ``name``; raises UsageError with the choices for another.
+def get_method(name: str | Method, *, imagenet: bool = False) -> Method:
+    """The method called ``name``, or one of your own itself; raises UsageError with the choices for another.
 
     On ImageNet the paper (arXiv:2103.02394) trains with Bi-Real Net's polynomial for activations and the clipped
     identity for weights, so EDE gives way to them in every method that adds a *shift* to it (and in their common
     ground, ``ede``). IR-Net keeps EDE, which is its own.
     """
+    if isinstance(name, Method):
+        return name
     if not isinstance(name, str) or name not in METHODS:
         raise unknown("method", name, METHODS)
     method = METHODS[name]
     if imagenet and method.activation_gradient == "ede" and name != "irnet":
         method = replace(method, **_IMAGENET_GRADIENTS)
     return method
-
-
-def as_method(method: "Method | str") -> Method:
-    """``method`` itself, or the one called so; UsageError for anything else."""
-    return method if isinstance(method, Method) else get_method(method)

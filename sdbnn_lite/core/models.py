@@ -270,7 +270,7 @@ IMAGE_SIZES = {name: 224 if name.startswith("imagenet") else 32 for name in NETW
 
 def build(
     name: str,
-    method: str = "sdbnn",
+    method: str | Method = "sdbnn",
     num_classes: int | None = None,
     *,
     stage: int = 2,
@@ -280,7 +280,7 @@ def build(
     """A network with random weights, float32 on the CPU; ``.to`` and ``.double()`` take it anywhere else.
 
     name          one of ``NETWORKS``
-    method        one of ``methods.METHODS``
+    method        one of ``methods.METHODS``, or a Method
     num_classes   default 10 (CIFAR, digits) or 1000 (ImageNet)
     stage         1: real weights under binary activations; 2: both binary (ImageNet's two stages; works on all)
     in_channels   default 3, digits 1
@@ -313,5 +313,5 @@ def build(
     conv = partial(BinaryConv2d, padding=1, method=chosen, reduction=reduction, binary_weights=stage == 2)
     net = network(conv, num_classes=num_classes, in_channels=in_channels, **sized)
     net.name, net.method = name, chosen
-    net.options = {"method": method, "num_classes": num_classes, "stage": stage, "in_channels": in_channels, **sized}
+    net.options = {"method": chosen.name, "num_classes": num_classes, "stage": stage, "in_channels": in_channels, **sized}
     return net

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from ..core.layers import BinaryConv2d, BinaryLayer, BinaryLinear
-from ..core.methods import Method, as_method
+from ..core.methods import Method, get_method
 from ..errors import UsageError, unknown
 from ..system.text import aligned_table
 
@@ -52,7 +52,7 @@ def convert(net: nn.Module, method: Method | str = "sdbnn", skip: Skip = FIRST_A
         raise UsageError(f"net: {type(net).__name__} given, an nn.Module is needed")
     if order not in ORDERS:
         raise unknown("order", order, ORDERS)
-    method, net = as_method(method), copy.deepcopy(net)
+    method, net = get_method(method), copy.deepcopy(net)
     layers, why = _layers(net), {}
     skipped = _skipped(layers, skip)
     for name, layer in layers.items():
