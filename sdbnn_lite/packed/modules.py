@@ -52,23 +52,23 @@ class OnBits:
         shift = x.new_zeros(()) if shift is None else shift.to(x.dtype)
         if isinstance(self.layer, BinaryLinear):  # an image of one pixel each
             x, shift = (part.reshape(-1, 1, 1, a.shape[-1]) for part in (x, shift.expand_as(x)))
-            return self._sums(x, shift[:, 0, 0]).view(*a.shape[:-1], -1).to(x.dtype)
+            return self._sums(x, shift[:, 0, 0]).view(*a.shape[:-1], self.kernels.outputs).to(x.dtype)
         shift = shift.expand(len(x), x.shape[1], 1, 1)[:, :, 0, 0]
         x = x if self.border is None else F.pad(x, self.border, self.layer.padding_mode)
         y = self._sums(x.permute(0, 2, 3, 1), shift).permute(0, 3, 1, 2)
-        last, given = torch.channels_last, (a, self.layer.weight)  # as torch lays its own, so that later sums are equal
-        last_too = any(t.is_contiguous(memory_format=last) and not t.is_contiguous() for t in given)
-        return y.to(x.dtype, memory_format=last if last_too else torch.contiguous_format)
+        formats = torch.contiguous_format, torch.channels_last  # torch's own choice, so that later sums are equal too
+        last = any(t.is_contiguous(memory_format=formats[1]) and not t.is_contiguous() for t in (x, self.layer.weight))
+        return y.to(x.dtype, memory_format=formats[last])
 
     def _sums(self, x: Tensor, shift: Tensor) -> Tensor:
         """y (N, H', W', O) of x (N, H, W, C) and a shift (N, C)."""
         x, shift, do = x.contiguous().numpy(), shift.contiguous().numpy(), self.engine
         if self.kernels is not None:
             return torch.from_numpy(do.convolve(do.sign_words(x, shift, self.kernels.padding), self.kernels))
-        n, h, w, c = x.shape
-        signs = (x + shift[:, None, None] >= 0).reshape(n, h, w, self.layer.groups, -1)
-        parts = [signs[i : i + 1] for i in range(n)] or [signs]  # one image's words and sums at a time
-        sums = [convolve_groups(pack_words(p), self.words, signs.shape[-1], self.window) for p in parts]
+        groups, (*images, channels) = self.layer.groups, x.shape
+        signs = (x + shift[:, None, None] >= 0).reshape(*images, groups, channels // groups)
+        parts = [signs[i : i + 1] for i in range(len(x))] or [signs]  # one image's words and sums at a time
+        sums = [convolve_groups(pack_words(p), self.words, channels // groups, self.window) for p in parts]
         return torch.from_numpy(np.concatenate(sums))
 
 

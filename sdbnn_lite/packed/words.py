@@ -164,9 +164,9 @@ def convolve_groups(x: np.ndarray, w: np.ndarray, channels: int, window: Window)
     """
     taps = window.taps(x, w.shape[1:3])
     inside = window.taps(np.ones((1, *x.shape[1:3], 1, 1), np.uint8), w.shape[1:3])
-    w = w.reshape(x.shape[3], -1, *w.shape[1:])
-    different = np.zeros((*taps.shape[:4], w.shape[1]), np.int32)
-    for i, j, word in np.ndindex(w.shape[2:]):
-        different += np.bitwise_count(taps[..., word, None, i, j] ^ w[..., i, j, word]) * inside[..., i, j]
+    groups = w.reshape(x.shape[3], -1, *w.shape[1:])
+    different = np.zeros((*taps.shape[:4], groups.shape[1]), np.int32)
+    for i, j, word in np.ndindex(w.shape[1:]):
+        different += np.bitwise_count(taps[..., word, None, i, j] ^ groups[..., i, j, word]) * inside[..., i, j]
     y = channels * inside.sum((-2, -1), dtype=np.int32) - 2 * different
-    return y.reshape(*y.shape[:3], -1)
+    return y.reshape(*y.shape[:3], len(w))
