@@ -1,6 +1,7 @@
 """Packed inference: XNOR and popcount, exact zero padding, the same logits as the float network."""
 
 from .file import load_packed, save_packed
-from .network import PackedNet, pack
+from .modules import PackedModule, pack
+from .network import PackedNet
 
-__all__ = ["PackedNet", "load_packed", "pack", "save_packed"]
+__all__ = ["PackedModule", "PackedNet", "load_packed", "pack", "save_packed"]

@@ -7,13 +7,14 @@ built, the version of this form, and SHA-256 over names, types, shapes and bytes
 import hashlib
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core.models import BinaryNet
 from ..errors import UsageError
 from ..weights import bits
 from ..weights.files import checked_path, describe, read_tensors, rebuild, write_tensors
-from .network import PackedNet, check, pack
+from .modules import PackedModule, check, pack
+from .network import PackedNet, frozen, fuses
 
 VERSION = 1
 
@@ -31,10 +32,15 @@ def save_packed(path: str | Path, net: PackedNet | BinaryNet, *, rounded: bool =
     """Write a network in its packed form: `cifar10_resnet18` takes 2.7 MB instead of 44.7 MB, 2.2 MB with ``rounded``.
 
     ``rounded`` stores ASD's matrices and the 1×1 shortcuts in 16-bit steps (see ``bits``); else the logits stay the
-    same to the last bit. Raises UsageError for a network that can't be packed, RunError where it can't be written.
+    same to the last bit. Raises UsageError for a network that can't be packed, or that ``build`` didn't make and a
+    file therefore couldn't rebuild; RunError where it can't be written.
     """
-    path, net = checked_path(path), net.net if isinstance(net, PackedNet) else net
+    path, net = checked_path(path), net.net if isinstance(net, (PackedNet, PackedModule)) else net
     check(net)
+    if not fuses(net) or not isinstance(net.linear, nn.Linear) or net.linear.bias is None:
+        raise UsageError(f"net: {type(net).__name__} given; a file can rebuild only what sd.build makes, with another "
+                         f"nn.Linear at most: save net.state_dict(), load that and pack again")  # fmt: skip
+    net = frozen(net)
     tensors, about = bits.bit_state(net, rounded), describe(net)
     mark = {"form": bits.FORM, "packed": VERSION, "digest": digest(tensors, about["network"], about["options"])}
     write_tensors(path, tensors, {**about, **mark})

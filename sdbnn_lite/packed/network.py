@@ -10,7 +10,8 @@ by one comparison (see :mod:`.thresholds`).
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import partial
+from copy import deepcopy
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from ..core.layers import BinaryConv2d, binary_layers
-from ..core.models import BinaryNet, CifarResNet, DigitsConvNet, ImageNetResNet, ResNet20Block, VGGSmall
+from ..core.models import BinaryNet, CifarResNet, DigitsConvNet, ImageNetResNet, ResNet20Block, VGGSmall, build
 from ..errors import UsageError
 from .engines import engine
 from .shards import in_shards
@@ -49,7 +50,7 @@ class BareLayer:
     """A binary convolution and nothing else, as the engines compute it: w (O, C, k, k), every value ±1."""
 
     def __init__(self, w: np.ndarray, stride: int = 1, padding: int = 1):
-        self.outputs, self.channels, self.kernel, _ = w.shape
+        self.outputs, self.channels, self.kernel, _ = w.shape  # square, as the tables of border classes are
         self.stride, self.padding = stride, padding
         self.words = pack_weights(w)
         self.blocks = side_by_side(self.words)
@@ -125,12 +126,14 @@ def _to_torch(x: np.ndarray) -> Tensor:
 
 
 class PackedNet:
-    """What :func:`pack` gives: call it with images (N, C, H, W), get logits (N, classes), as from the network."""
+    """What :func:`sdbnn_lite.pack` gives for our own networks: images (N, C, H, W) in, logits (N, classes) out.
+
+    ``net``: its own copy, see :func:`frozen`, of a network that :func:`fuses`.
+    """
 
     def __init__(self, net: BinaryNet, engine_name: str | None = None):
-        check(net)
-        self.net = net.eval()  # its real layers are used, and its checks
         self.engine = engine(engine_name)
+        self.net = net = frozen(net)  # its real layers are used, and its checks
         self.layers = {name: self._layer(name) for name in binary_layers(net)}
         self.first = real_conv(net.conv1, net.bns[0] if isinstance(net, VGGSmall) else net.bn1)
         self.shortcuts = self._shortcuts()
@@ -145,6 +148,7 @@ class PackedNet:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
+        images = widened(images)
         self.net.check(images)
         images = images.contiguous(memory_format=torch.channels_last)
         if not self.engine.lock and 1 < torch.get_num_threads() <= len(images):
@@ -239,25 +243,43 @@ class PackedNet:
         return net.linear(_to_torch(x).flatten(1))
 
 
-def check(net: nn.Module) -> None:
-    """Raise UsageError unless ``net`` has binary weights and activations, on the CPU."""
-    if not isinstance(net, (CifarResNet, VGGSmall, DigitsConvNet, ImageNetResNet)):
-        raise UsageError(f"net: {type(net).__name__} given; one of sdbnn_lite's networks is needed (sd.build, sd.load)")
-    layers = binary_layers(net)
-    if not layers or not all(layer.binary_weights for layer in layers.values()):
-        raise UsageError(f"net: {net.name}, method {net.method.name}, has real weights; only a network with binary "
-                         f"weights and activations can be packed")  # fmt: skip
-    if next(net.parameters()).device.type != "cpu":
-        raise UsageError("net: it lies on a GPU; packed inference runs on the CPU: pack(net.cpu())")
+def widened(x: object) -> object:
+    """A float16 or bfloat16 tensor as float32, anything else as it is."""
+    return x.float() if isinstance(x, Tensor) and x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def pack(net: BinaryNet, engine: str | None = None) -> PackedNet:
-    """The bit-packed network, for inference on the CPU.
+def frozen(net: nn.Module) -> nn.Module:
+    """A copy of ``net`` that shares nothing with it: in evaluation mode, without gradients, halves as float32.
 
-    ``engine``: "numba" (fast) or "numpy" (readable); None selects numba where it is installed.
-
-    Images (N, C, H, W) -> logits (N, classes): the network's own to 1e-9 in float64, to 1e-4 in float32, where an
-    activation within rounding of its threshold may rarely take the other sign. The network is put into evaluation mode
-    and shared, not copied. Raises UsageError for one with real weights (the float twin, stage 1) or on a GPU.
+    Raises UsageError where it can't be copied.
     """
-    return PackedNet(net, engine)
+    try:
+        copy = deepcopy(net)
+    except (RuntimeError, TypeError) as error:  # tensors with a history, locks, open files among its attributes
+        raise UsageError(f"net: {type(net).__name__} can't be copied, as packing has to: {error}") from error
+    copy.zero_grad()
+    return (copy.float() if any(widened(p) is not p for p in copy.parameters()) else copy).eval()
+
+
+def _plan(net: nn.Module) -> dict[str, tuple]:
+    """Kind and geometry of all modules by name, without the classifier and the parts of binary layers."""
+    binary = binary_layers(net)
+    free = ("linear", *(f"{name}." for name in binary))
+    stats = {m for m in net.modules() if getattr(m, "affine", False) and getattr(m, "track_running_stats", False)}
+    return {name: (type(m), "" if m in stats else m.extra_repr()) for name, m in net.named_modules()
+            if name in binary or not name.startswith(free)}  # fmt: skip
+
+
+@lru_cache
+def _plan_of(name: str, options: tuple[tuple[str, object], ...]) -> dict[str, tuple]:
+    """The plan of what ``build`` makes; the caller's random numbers stay as they are."""
+    with torch.random.fork_rng(devices=[]):
+        return _plan(build(name, **dict(options)))
+
+
+def fuses(net: nn.Module) -> bool:
+    """Whether :class:`PackedNet` computes ``net``: one that ``build`` made, changed in nothing but its classifier."""
+    if type(net) not in (CifarResNet, VGGSmall, DigitsConvNet, ImageNetResNet) or not hasattr(net, "options"):
+        return False
+    whole = all(layer.binary_weights for layer in binary_layers(net).values())
+    return whole and _plan(net) == _plan_of(net.name, tuple(net.options.items()))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ..errors import UsageError
 
@@ -26,9 +27,9 @@ WORD = 64
 def pack_words(signs: np.ndarray) -> np.ndarray:
     """(..., C) of booleans (True: +1) → (..., ⌈C/64⌉) uint64, the first channel in the lowest bit."""
     *shape, channels = signs.shape
-    full = np.zeros((*shape, -(-channels // WORD) * WORD), bool)
-    full[..., :channels] = signs
-    return np.packbits(full, axis=-1, bitorder="little").view("<u8").astype(np.uint64)
+    full = np.zeros((*shape, -(-channels // WORD) * 8), np.uint8)
+    full[..., : -(-channels // 8)] = np.packbits(signs, axis=-1, bitorder="little")
+    return full.view("<u8").astype(np.uint64)
 
 
 def unpack_words(words: np.ndarray, channels: int) -> np.ndarray:
@@ -38,9 +39,9 @@ def unpack_words(words: np.ndarray, channels: int) -> np.ndarray:
 
 
 def pack_weights(w: np.ndarray) -> np.ndarray:
-    """ŵ (O, C, k, k), every value ±1 → (O, k, k, K) uint64. Raises UsageError where it isn't ±1."""
-    if w.ndim != 4 or w.shape[2] != w.shape[3] or not np.isin(w, (-1, 1)).all():
-        raise UsageError(f"w: shape {w.shape} given; (O, C, k, k) of nothing but +1 and -1 is needed")
+    """ŵ (O, C, kh, kw), every value ±1 → (O, kh, kw, K) uint64. Raises UsageError where it isn't ±1."""
+    if w.ndim != 4 or not np.isin(w, (-1, 1)).all():
+        raise UsageError(f"w: shape {w.shape} given; (O, C, kh, kw) of nothing but +1 and -1 is needed")
     return pack_words(w.transpose(0, 2, 3, 1) > 0)
 
 
@@ -127,16 +128,45 @@ def base_of(w: np.ndarray, geometry: Geometry) -> Base:
     return Base(table.astype(np.int32), rows.astype(np.int64), columns.astype(np.int64), geometry)
 
 
+@dataclass(frozen=True)
+class Window:
+    """Where the outputs of any convolution look: pairs for rows and columns; ``padding`` before and behind in each."""
+
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
+    dilation: tuple[int, int] = (1, 1)
+
+    def taps(self, grid: np.ndarray, kernel: tuple[int, int]) -> np.ndarray:
+        """(N, H, W, ...) → (N, H', W', ..., kh, kw): what each output sees of it, zeros where it looks outside."""
+        padded = np.pad(grid, ((0, 0), *self.padding, *[(0, 0)] * (grid.ndim - 3)))
+        (down, right), (high, wide) = self.stride, self.dilation
+        extent = (high * (kernel[0] - 1) + 1, wide * (kernel[1] - 1) + 1)
+        if padded.shape[1] < extent[0] or padded.shape[2] < extent[1]:
+            raise UsageError(f"images of {grid.shape[1]}×{grid.shape[2]} pixels are too small for a kernel of "
+                             f"{kernel[0]}×{kernel[1]} with {self}")  # fmt: skip
+        return sliding_window_view(padded, extent, (1, 2))[:, ::down, ::right, ..., ::high, ::wide]
+
+
 def convolve(x: np.ndarray, w: np.ndarray, base: Base) -> np.ndarray:
     """y (N, H', W', O) of words x (N, H, W, K) and w (O, k, k, K), as the module's equations have it."""
-    geometry = base.geometry
-    p, s = geometry.padding, geometry.stride
-    padded = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
-    high, wide = geometry.out_height, geometry.out_width
-    different = np.zeros((len(x), high, wide, geometry.outputs), np.int64)
-    for i in range(geometry.kernel):
-        for j in range(geometry.kernel):
-            seen = padded[:, i : i + s * (high - 1) + 1 : s, j : j + s * (wide - 1) + 1 : s]  # (N, H', W', K)
-            for word in range(w.shape[-1]):
-                different += np.bitwise_count(seen[..., word, None] ^ w[:, i, j, word])
-    return (base.at_every_pixel() - 2 * different).astype(geometry.sums)
+    g = base.geometry
+    taps = Window((g.stride, g.stride), ((g.padding, g.padding),) * 2).taps(x, w.shape[1:3])
+    different = np.zeros((*taps.shape[:3], g.outputs), np.int64)
+    for i, j, word in np.ndindex(w.shape[1:]):
+        different += np.bitwise_count(taps[..., word, i, j, None] ^ w[:, i, j, word])
+    return (base.at_every_pixel() - 2 * different).astype(g.sums)
+
+
+def convolve_groups(x: np.ndarray, w: np.ndarray, channels: int, window: Window) -> np.ndarray:
+    """y (N, H', W', O) int32 for any ``window`` and G groups: C·(taps inside) - 2·Σ_{taps inside} popcount(x XOR w).
+
+    x (N, H, W, G, K) and w (O, kh, kw, K): words of the ``channels`` C of one group, which has O / G filters.
+    """
+    taps = window.taps(x, w.shape[1:3])
+    inside = window.taps(np.ones((1, *x.shape[1:3], 1, 1), np.uint8), w.shape[1:3])
+    groups = w.reshape(x.shape[3], -1, *w.shape[1:])
+    different = np.zeros((*taps.shape[:4], groups.shape[1]), np.int32)
+    for i, j, word in np.ndindex(w.shape[1:]):
+        different += np.bitwise_count(taps[..., word, None, i, j] ^ groups[..., i, j, word]) * inside[..., i, j]
+    y = channels * inside.sum((-2, -1), dtype=np.int32) - 2 * different
+    return y.reshape(*y.shape[:3], len(w))
