@@ -27,13 +27,12 @@ def check_images(images: Tensor, channels: int, dtype: torch.dtype) -> None:
         raise UsageError(f"images: shape {tuple(images.shape)} given, (N, {channels}, H, W) needed, all at least 1")
     if images.dtype != dtype:
         raise UsageError(f"images: {images.dtype} given, but the network computes in {dtype}; convert one of them")
-    if torch.compiler.is_compiling():
-        return  # no value can be looked at while a graph is made
     try:
-        finite = torch.isfinite(images.sum()) or torch.isfinite(images).all()  # the sum is a tenth of the work
+        # No value can be looked at while a graph is made (nor inside torch.func.vmap). The sum is a tenth of the work.
+        seen = torch.compiler.is_compiling() or torch.isfinite(images.sum()) or torch.isfinite(images).all()
     except RuntimeError:
-        return  # nor inside torch.func.vmap
-    if not finite:
+        return
+    if not seen:
         raise UsageError("images: NaN or infinite values given; a sign of them would mean nothing")
 
 
@@ -313,5 +312,6 @@ def build(
     conv = partial(BinaryConv2d, padding=1, method=chosen, reduction=reduction, binary_weights=stage == 2)
     net = network(conv, num_classes=num_classes, in_channels=in_channels, **sized)
     net.name, net.method = name, chosen
-    net.options = {"method": chosen.name, "num_classes": num_classes, "stage": stage, "in_channels": in_channels, **sized}
+    made = {"method": chosen.name, "num_classes": num_classes, "stage": stage, "in_channels": in_channels}
+    net.options = made | sized
     return net

@@ -83,7 +83,8 @@ def test_convolutions_of_any_geometry(method, groups, width, filters, kernel, st
     signs = np.pad(signs_of(a if shift is None else a + shift), [(0, 0), (0, 0), *both], NUMPYS[mode])
     weights = torch.from_numpy(signs_of(layer.shifted_weight()))
     expected = F.conv2d(torch.from_numpy(signs), weights, None, stride, 0, dilation, groups)
-    square = all(len({*both}) == 1 for both in ((kh, kw), layer.stride, (both[0] + both[1] if mode == "zeros" else (0,))))
+    around = both[0] + both[1] if mode == "zeros" else (0,)
+    square = all(len({*sizes}) == 1 for sizes in ((kh, kw), layer.stride, around))
     assert check_layer(layer, a, expected) == (square and groups == 1 and (kh == 1 or dilation in (1, (1, 1))))
 
 
