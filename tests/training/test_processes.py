@@ -108,6 +108,7 @@ def test_five_steps_of_the_trainer_in_float32(two):
     one, shared = (load_file(two / name / WEIGHTS) for name in ("one_five", "five"))
     assert difference(one, shared) < 1e-6
     same_run(two / "one_five", two / "five")
+    assert len(list((two / "five" / "tensorboard").iterdir())) == 1  # only the main process writes
     about = json.loads((two / "five" / run_folder.RUN).read_text())
     assert about["machine"]["processes"] == 2 and about["path"] == "readable, 2 processes"
 
