@@ -107,12 +107,17 @@ def test_the_version_is_the_same_everywhere():
 
 
 PUBLIC = {
+    "BinaryConv2d": "core.layers",
+    "BinaryLinear": "core.layers",
+    "Method": "core.methods",
     "binary_layers": "core.layers",
     "build": "core.models",
+    "convert": "own.convert",
     "from_original": "weights.published",
     "load": "weights.zoo",
     "load_packed": "packed.file",
-    "pack": "packed.network",
+    "pack": "packed.modules",
+    "predict": "own.predict",
     "recipes": "training.recipes",
     "record_signs": "core.record",
     "save_packed": "packed.file",

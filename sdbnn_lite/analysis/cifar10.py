@@ -88,6 +88,21 @@ def markdown(rows: pd.DataFrame | None = None) -> str:
     return "\n".join([markdown_table(heads, lines), "", legend(rows), "", *origins])
 
 
+def best_markdown() -> str:
+    """The best mean of each network, one row each, as a Markdown table with all that has to stand beside it."""
+    rows = table().sort_values("mean", na_position="first").drop_duplicates("network", keep="last").sort_index()
+    heads = ("Network", "Ours", "Epochs", "n", "Hardware", "Command", "The paper's figure", "The paper's epochs")
+    lines = []
+    for row in rows.to_dict("records"):
+        cells = ("not run yet", "–", 0, "–")
+        if row["n"]:
+            cells = f"**{in_percent(row['mean'], row['std'])}**", f"{row['epochs']:.0f}", row["n"], row["hardware"]
+        name = row["title"] + own_recipe(row["network"], row["recipe"])
+        lines.append((name, *cells, f"`{row['command']}`", f"{row['paper']} %", row["paper_epochs"]))
+    there = rows[rows["n"] > 0]
+    return markdown_table(heads, lines) + ("" if there.empty else f"\n\nOurs: {measured_on(there, 'test images')}")
+
+
 def csv_rows(rows: pd.DataFrame) -> list[dict]:
     """:func:`table` with two decimals of a percent, empty where there is no number."""
     digits = {"mean": 2, "std": 2, "best_mean": 2, "best_std": 2, "epochs": 0, "test_images": 0}

@@ -13,6 +13,7 @@ sign(0) is +1 here: a bit holds two values, and ``torch.sign``'s third one can't
 """
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -105,7 +106,7 @@ def binarize(x: Tensor, gradient: str, k: Tensor | float = 1.0, t: Tensor | floa
 
 def ede_k(t: float) -> float:
     """k = max(1/t, 1): keeps the gradient's peak k·t at 1 while t < 1, and lets it grow with t afterwards."""
-    if not (math.isfinite(t) and t > 0):
+    if not (isinstance(t, Real) and math.isfinite(t) and t > 0):
         raise UsageError(f"t={t!r}: EDE needs a finite t > 0")
     return max(1 / t, 1.0)
 
@@ -113,7 +114,7 @@ def ede_k(t: float) -> float:
 def check_ede(t: float, k: float, dtype: torch.dtype) -> None:
     """Raise UsageError unless ``dtype`` holds t, k and their product as normal numbers."""
     least, most = torch.finfo(dtype).tiny, torch.finfo(dtype).max
-    if not all(least <= value <= most for value in (t, k, k * t)):
+    if not (isinstance(k, Real) and all(least <= value <= most for value in (t, k, k * t))):
         raise UsageError(f"t={t!r}, k={k!r}: {dtype} needs t, k and k·t from {least:.2g} to {most:.2g}")
 
 

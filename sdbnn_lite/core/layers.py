@@ -155,6 +155,8 @@ class BinaryLinear(BinaryLayer, nn.Linear):
 
 def binary_layers(net: nn.Module) -> dict[str, BinaryLayer]:
     """The binary layers of ``net`` by their dotted name, in order; empty for the float twin."""
+    if not isinstance(net, nn.Module):
+        raise UsageError(f"net: {type(net).__name__} given, an nn.Module is needed")
     return {name: m for name, m in net.named_modules() if isinstance(m, BinaryLayer) and m.method.binary}
 
 
@@ -165,9 +167,9 @@ def set_ede(net: nn.Module, t: float, k: float | None = None) -> None:
     and for a ``net`` without such layers.
     """
     k = ede_k(t) if k is None else k
-    layers = [layer for layer in net.modules() if isinstance(layer, BinaryLayer)]
+    layers = [layer for layer in getattr(net, "modules", list)() if isinstance(layer, BinaryLayer)]
     if not layers:
-        raise UsageError(f"net: {type(net).__name__} has no binary layer whose EDE could be set")
+        raise UsageError(f"net: {type(net).__name__} given, which has no binary layer whose EDE could be set")
     for layer in layers:
         check_ede(t, k, layer.ede_t.dtype)
     for layer in layers:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import UsageError
+from ..errors import UsageError, check_whole
 from . import signs
 from .binarize import sign
 from .layers import BinaryLayer, binary_layers
@@ -128,8 +128,10 @@ def record_signs(net: nn.Module, images: Tensor, batch_size: int = 256) -> dict[
     layers = binary_layers(net)
     if not layers:
         raise UsageError("net: it has no binary layer whose signs could be recorded (the float twin has none)")
-    if batch_size < 1 or len(images) == 0:
-        raise UsageError(f"images: {len(images)} given, batch_size={batch_size}: at least 1 of both is needed")
+    check_whole(batch_size=batch_size)
+    if not isinstance(images, Tensor) or len(images) == 0:
+        what = 0 if isinstance(images, Tensor) else type(images).__name__
+        raise UsageError(f"images: {what} given, a tensor (N, C, H, W) of at least 1 is needed")
     tallies = {name: _Tally() for name in layers}
     hooks = [layer.register_forward_hook(tallies[name].watch) for name, layer in layers.items()]
     modes = {module: module.training for module in net.modules()}

@@ -19,6 +19,7 @@ from ..system.paths import REPOSITORY
 
 PAGES = tuple(REPOSITORY / name for name in ("README.md", "docs/results.md", "docs/claims.md", "docs/speed.md"))
 TABLES = {
+    "best": cifar10.best_markdown,
     "reproduction": cifar10.markdown,
     "imagenette": lambda: imagenet_results.markdown(imagenet_results.table()),
     "claims": lambda: claims.markdown(claims.measure(), folder="../notebooks/"),

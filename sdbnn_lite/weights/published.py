@@ -60,7 +60,9 @@ def from_original(state_dict: Mapping[str, Tensor], network: str) -> dict[str, T
 
     Raises UsageError for another network, and where keys or shapes don't fit: it names every one of them.
     """
-    network = re.sub(r"_stage[12]$", "", network)
+    if not isinstance(state_dict, Mapping):
+        raise UsageError(f"state_dict: {type(state_dict).__name__} given, names and their tensors are needed")
+    network = re.sub(r"_stage[12]$", "", str(network))
     if network not in _RULES:
         raise unknown("network", network, IMPORTABLE)
     mapped, published = {}, {}
