@@ -29,12 +29,12 @@ def sign(x: Tensor) -> Tensor:
 
 
 class _Surrogate(Function):
-    """Forward sign(x), whatever the constants; ``backward`` is each surrogate's own. For ``torch.func`` too."""
+    """Forward sign(x); ``backward`` is each surrogate's own. In this form it works in ``torch.func``, too."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, *constants: Tensor) -> Tensor:
+    def forward(x: Tensor) -> Tensor:
         return sign(x)
 
     @staticmethod
@@ -58,6 +58,10 @@ class _SignPolynomial(_Surrogate):
 
 
 class _SignEDE(_Surrogate):
+    @staticmethod
+    def forward(x: Tensor, peak: Tensor, t: Tensor) -> Tensor:  # not *constants: torch.compile counts arguments
+        return sign(x)
+
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
         x, peak, t = ctx.saved_tensors
