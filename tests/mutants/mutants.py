@@ -31,8 +31,8 @@ MUTANTS = (
         "sign-of-zero",
         "sign(0) is -1 instead of +1, in torch.",
         "core/binarize.py",
-        "torch.where(x >= 0, 1.0, -1.0)",
-        "torch.where(x > 0, 1.0, -1.0)",
+        "return 2 * (x >= 0)",
+        "return 2 * (x > 0)",
         ("core/test_binarize.py::test_sign_is_never_zero_and_keeps_dtype_and_shape",),
     ),
     Mutant(
@@ -103,8 +103,8 @@ MUTANTS = (
         "balance-biased-std",
         "IR-Net's weights are divided by the standard deviation over n, not n - 1.",
         "core/wsd.py",
-        "/ (w[0].numel() - 1)",
-        "/ w[0].numel()",
+        "/ max(w[0].numel() - 1, 1)",
+        "/ max(w[0].numel(), 1)",
         ("core/test_wsd.py::test_balance_equals_the_loop",),
     ),
     # --- layers and networks -----------------------------------------------------------------------------------------
@@ -112,8 +112,8 @@ MUTANTS = (
         "padding-before-sign",
         "The border is padded before the sign, so that it counts as +1 instead of 0.",
         "core/layers.py",
-        "F.conv2d(a, w, stride=self.stride, padding=self.padding)",
-        "F.conv2d(F.pad(a, (self.padding,) * 4, value=1.0), w, stride=self.stride)",
+        "self._conv_forward(a, w, None)",
+        "F.conv2d(F.pad(a, (*self.padding,) * 2, value=1.0), w, stride=self.stride)",
         ("core/test_layers.py::test_padding_adds_zero_after_the_sign",),
     ),
     Mutant(
