@@ -2,14 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.layers import binary_layers
+from ..core.record import SHARE_BINS
 from ..errors import RunError, UsageError
 from ..system.files import writable_folder
 from .evaluate import Score
 from .trainer import Trainer
+
+BIN_EDGES = np.linspace(0, 1, SHARE_BINS + 1)
+BIN_CENTRES = (BIN_EDGES[1:] + BIN_EDGES[:-1]) / 2
 
 
 def check(folder: str | Path | None) -> None:
@@ -28,6 +33,7 @@ class Board:
 
     output, entropy   of the output signs, as in signs.csv
     weight_flips      share of ŵ that isn't what it was an epoch before; none where that isn't known
+    output_signs      histogram over the channels: each one's share of +1, as signs.csv has it
     latent_weights    their histogram
 
     They lie in ``place``, in a folder named like the run's, ``out``; where it is "", in out/tensorboard. What a killed
@@ -57,6 +63,9 @@ class Board:
         try:
             for name, value in scalars.items():
                 self.writer.add_scalar(name, value, epoch)
+            for row in signs:
+                shares = np.repeat(BIN_CENTRES, [int(count) for count in row["share_histogram"].split()])
+                self.writer.add_histogram(f"output_signs/{row['layer']}", shares, epoch, bins=BIN_EDGES)
             for name, layer in self.layers.items():
                 self.writer.add_histogram(f"latent_weights/{name}", layer.weight, epoch)
             self.writer.flush()

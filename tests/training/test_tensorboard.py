@@ -84,6 +84,18 @@ def test_curves_are_those_of_the_log_and_of_the_signs(stopped_once):
             assert scalars(board, f"{name}/{layer}") == pytest.approx(wanted)
 
 
+def test_histograms_of_output_signs_are_those_of_the_table(stopped_once):
+    """Every channel at the middle of its bin: counts and mean, from signs.csv read anew."""
+    out, *_ = stopped_once
+    board = read(out / "tensorboard")
+    for row in read_csv(out / "signs.csv"):
+        counts = [int(count) for count in row["share_histogram"].split()]
+        each = board.Histograms(f"output_signs/{row['layer']}")[int(row["epoch"]) - 1]
+        assert each.step == int(row["epoch"]) and each.histogram_value.num == sum(counts) == 64
+        mean = sum(count * (place + 0.5) / 20 for place, count in enumerate(counts)) / sum(counts)
+        assert each.histogram_value.sum / sum(counts) == pytest.approx(mean)
+
+
 def test_flips_and_latent_weights(stopped_once):
     out, before, after = stopped_once
     board, net = read(out / "tensorboard"), load(out)
@@ -145,7 +157,7 @@ def test_what_has_no_binary_weights_has_no_flips(method, stage, flips, tmp_path)
     train(dataclasses.replace(ONE, stage=stage), tmp_path / "run", method=method, options=BOARD)
     tags = read(tmp_path / "run" / "tensorboard").Tags()
     assert {tag.partition("/")[2] for tag in tags["scalars"] if tag.startswith("weight_flips/")} == flips
-    assert len(tags["histograms"]) == (0 if method == "float" else 2)
+    assert len(tags["histograms"]) == (0 if method == "float" else 4)
 
 
 def test_a_missing_package_or_folder_is_said_before_anything_is_written(tmp_path, monkeypatch, capsys):
