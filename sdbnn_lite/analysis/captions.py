@@ -35,9 +35,8 @@ def settings(facts: Mapping, keys: Sequence[str]) -> dict:
     return {key: tuple(facts[key]) if isinstance(facts[key], list) else facts[key] for key in keys}
 
 
-def groups(
-    runs: pd.DataFrame, same: Sequence[str], joined: Sequence[str], sort: bool = False
-) -> Iterator[tuple[dict, pd.DataFrame]]:
+def groups(runs: pd.DataFrame, same: Sequence[str], joined: Sequence[str],
+           sort: bool = False) -> Iterator[tuple[dict, pd.DataFrame]]:  # fmt: skip
     """Each group of ``runs`` that are equal in the columns ``same``, as (row, runs), in order of appearance or sorted.
 
     The row holds those columns, n, and of each column ``joined`` its different texts.

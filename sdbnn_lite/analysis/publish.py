@@ -46,15 +46,8 @@ class Target:
         return cls(Path(out) / "zoo", Path(out) / "results" / "runs") if out else cls(ZOO, runs_folder())
 
 
-def publish_run(
-    folder: str | Path,
-    name: str | None = None,
-    *,
-    images: Images | None = None,
-    rounded: bool = False,
-    tables_only: bool = False,
-    to: Target | None = None,
-) -> tuple[str, dict]:
+def publish_run(folder: str | Path, name: str | None = None, *, images: Images | None = None, rounded: bool = False,
+                tables_only: bool = False, to: Target | None = None) -> tuple[str, dict]:  # fmt: skip
     """Make the zoo's entry ``name`` from the finished run in ``folder``; returns its name and its card.
 
     ``name``: by default the network's, with ``_<method>`` for any but sdbnn. An entry of that name is replaced.

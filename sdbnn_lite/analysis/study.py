@@ -40,9 +40,8 @@ def plan(methods: Sequence[str], seeds: int) -> list[tuple[str, int]]:
     return [(method, seed) for method in dict.fromkeys(methods) for seed in range(seeds)]
 
 
-def run_study(
-    recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int, options: RunOptions = DEFAULTS
-) -> list[dict]:
+def run_study(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int,
+              options: RunOptions = DEFAULTS) -> list[dict]:  # fmt: skip
     """Train every method with seeds 0 … seeds-1 into ``out``; finished runs are kept, started ones resumed.
 
     ``options`` go to :func:`train`. Returns the rows of runs.csv. Raises UsageError for no seed or an unknown method,

@@ -161,19 +161,16 @@ def kilowatt_hours(hours: float, gpus: int, watts: float) -> float:
     return hours * gpus * watts / 1000
 
 
-def table(
-    work: Work, gpu: Gpu, cpu_us: Mapping[str, float], per_image: float, parameters: int, teacher: int
-) -> list[dict[str, float]]:
+def table(work: Work, gpu: Gpu, cpu_us: Mapping[str, float], per_image: float, parameters: int,
+          teacher: int) -> list[dict[str, float]]:  # fmt: skip
     """A row per number of ``GPUS``: gpus, hours, images_s, a column of ``cores`` for each way of reading in ``cpu_us``
     (microseconds an image), and the memory of each GPU in GiB (see :func:`memory`)."""
     rows = []
     for number in GPUS:
         speed = gpu.images_s(number)
-        rows.append({
-            "gpus": number, "hours": hours(work, gpu, number), "images_s": speed,
-            **{f"cores, {way}": cores(speed, cost) for way, cost in cpu_us.items()},
-            "GiB": memory(work, number, per_image, parameters, teacher)["all"] / 2**30,
-        })  # fmt: skip
+        rows.append({"gpus": number, "hours": hours(work, gpu, number), "images_s": speed,
+                     **{f"cores, {way}": cores(speed, cost) for way, cost in cpu_us.items()},
+                     "GiB": memory(work, number, per_image, parameters, teacher)["all"] / 2**30})  # fmt: skip
     return rows
 
 
@@ -184,16 +181,14 @@ def bill(row: Mapping[str, float], work: Work, parameters: int, watts: float) ->
     archives = FACTS["train_gb"].value + FACTS["val_gb"].value
     rate = row["images_s"] * usual / (work.train_images + work.val_images)
     ways = [key for key in row if key.startswith("cores, ")]
-    return [
-        (f"hours, {' + '.join(map(str, work.epochs))} epochs", f"{row['hours']:.0f}", "assumed speed"),
-        ("images a second to read", f"{row['images_s']:,.0f}", "assumed speed"),
-        *((way.replace(",", ":", 1), f"{row[way]:.0f}", "assumed speed, measured cost") for way in ways),
-        ("images on each GPU", f"{math.ceil(work.batch_size / row['gpus'])}", "recipe"),
-        ("memory of each GPU, at least", f"{row['GiB']:.1f} GiB", "counted"),
-        ("ImageNet's two archives", f"{archives:.0f} GB", "quoted"),
-        ("packed copy, 256 px, at least", f"{least / 1e9:.0f} GB", "counted: all square"),
-        ("packed copy, 256 px, about", f"{usual / 1e9:.0f} GB", "counted: all 4 to 3"),
-        ("read from it, at most", f"{rate / 1e9:.1f} GB/s", "assumed speed"),
-        ("checkpoint of a stage", f"{12 * parameters / 1e6:.0f} MB", "counted: weights, Adam's two means"),
-        ("electricity of the GPUs", f"{energy:.0f} kWh", "assumed speed, power"),
-    ]
+    return [(f"hours, {' + '.join(map(str, work.epochs))} epochs", f"{row['hours']:.0f}", "assumed speed"),
+            ("images a second to read", f"{row['images_s']:,.0f}", "assumed speed"),
+            *((way.replace(",", ":", 1), f"{row[way]:.0f}", "assumed speed, measured cost") for way in ways),
+            ("images on each GPU", f"{math.ceil(work.batch_size / row['gpus'])}", "recipe"),
+            ("memory of each GPU, at least", f"{row['GiB']:.1f} GiB", "counted"),
+            ("ImageNet's two archives", f"{archives:.0f} GB", "quoted"),
+            ("packed copy, 256 px, at least", f"{least / 1e9:.0f} GB", "counted: all square"),
+            ("packed copy, 256 px, about", f"{usual / 1e9:.0f} GB", "counted: all 4 to 3"),
+            ("read from it, at most", f"{rate / 1e9:.1f} GB/s", "assumed speed"),
+            ("checkpoint of a stage", f"{12 * parameters / 1e6:.0f} MB", "counted: weights, Adam's two means"),
+            ("electricity of the GPUs", f"{energy:.0f} kWh", "assumed speed, power")]  # fmt: skip

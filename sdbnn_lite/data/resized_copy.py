@@ -134,9 +134,8 @@ class Packed:
     left_out: int
 
 
-def pack(
-    tree: Tree, side: int, workers: int = os.cpu_count() or 1, strict: bool = False, progress: bool = True
-) -> Packed:
+def pack(tree: Tree, side: int, workers: int = os.cpu_count() or 1, strict: bool = False,
+         progress: bool = True) -> Packed:  # fmt: skip
     """Pack the images of ``tree``, the shorter side resized to ``side`` (bilinear, antialiased, as torchvision).
 
     Unreadable training images are left out and named; with ``strict``, and for test images always, the first one stops

@@ -58,19 +58,9 @@ class SetInfo:
     downloads: bool = False
 
 
-def load(
-    name: str,
-    data_dir: str | Path | None = None,
-    *,
-    image_size: int | None = None,
-    channels: int | None = None,
-    download: bool = False,
-    progress: bool = True,
-    seed: int = SPLIT_SEED,
-    strict: bool = False,
-    workers: int | None = None,
-    validation: int | None = None,
-) -> ImageSet | StreamedImageSet:
+def load(name: str, data_dir: str | Path | None = None, *, image_size: int | None = None, channels: int | None = None,
+         download: bool = False, progress: bool = True, seed: int = SPLIT_SEED, strict: bool = False,
+         workers: int | None = None, validation: int | None = None) -> ImageSet | StreamedImageSet:  # fmt: skip
     """The image set ``name``, one of ``DATASETS`` or a folder's, from ``data_dir``/``name`` (default: SDBNN_DATA).
 
     ``image_size``: pixels a side; digits (8) and MNIST (28) are resized, imagenette (128), imagenet (224) and your own
@@ -171,11 +161,9 @@ def _digits(asked: Options) -> ImageSet:
     labels = torch.from_numpy(digits.target).long()
     train, test = train_test_split(range(len(labels)), test_size=0.2, stratify=digits.target, random_state=asked.seed)
     mean, std = asked.statistics
-    return ImageSet(
-        name=asked.name, label="digits (scikit-learn, 8x8 scans)", classes=tuple(map(str, digits.target_names)),
-        mean=mean, std=std,
-        train_images=images[train], train_labels=labels[train], test_images=images[test], test_labels=labels[test],
-    )  # fmt: skip
+    return ImageSet(name=asked.name, label="digits (scikit-learn, 8x8 scans)",
+                    classes=tuple(map(str, digits.target_names)), mean=mean, std=std, train_images=images[train],
+                    train_labels=labels[train], test_images=images[test], test_labels=labels[test])  # fmt: skip
 
 
 def imagenet_tree(data_dir: str | Path | None = None) -> Tree:

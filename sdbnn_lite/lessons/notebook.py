@@ -28,14 +28,8 @@ GET_ZOO = (
 GET_NOTEBOOKS = "pip install 'sdbnn-lite[notebooks]'"
 
 
-def notebook_setup(
-    *,
-    fast: bool = True,
-    data: str | Path | None = None,
-    needs: Iterable[str] = (),
-    study: str | None = None,
-    uses: str = "the embedded digits",
-) -> None:
+def notebook_setup(*, fast: bool = True, data: str | Path | None = None, needs: Iterable[str] = (),
+                   study: str | None = None, uses: str = "the embedded digits") -> None:  # fmt: skip
     """The first call of a notebook: fix the number of threads, check what the notebook will need, say what it uses.
 
     ``fast``, ``data``: the notebook's parameters FAST and DATA. ``needs``: names of trained networks (zoo names);

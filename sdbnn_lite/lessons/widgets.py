@@ -114,14 +114,9 @@ class Sentence(str):
     __repr__ = str.__str__
 
 
-def explorer(
-    compute: Callable[..., Any],
-    draw: Callable[[Any], Figure],
-    say: Callable[[Any], str],
-    controls: Sequence[Control],
-    presets: Mapping[str, Mapping[str, Any]] | None = None,
-    **start: Any,
-):
+def explorer(compute: Callable[..., Any], draw: Callable[[Any], Figure], say: Callable[[Any], str],
+             controls: Sequence[Control], presets: Mapping[str, Mapping[str, Any]] | None = None,
+             **start: Any):  # fmt: skip
     """Sliders, lists and presets above a picture and a sentence: an ``ipywidgets.VBox``.
 
     ``presets``: name -> values of some or all controls. ``start``: values to begin with, by the controls' names.

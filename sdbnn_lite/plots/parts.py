@@ -109,14 +109,6 @@ def curve(ax: Axes, table: pd.DataFrame, method: str, every: slice, alpha: float
     ax.plot(x[every], table["mean"].iloc[every], MARKERS[method], color=colour, mec=BLACK, mew=0.8, ms=7)
 
 
-def run_markers(ax: Axes, table: pd.DataFrame, methods: Sequence[str], measure: str) -> None:
-    """Every run of ``table`` at its ``measure`` and test accuracy in percent, by its method's marker."""
-    for method in methods:
-        mine = table[table["method"] == method]
-        ax.plot(mine[measure], 100 * mine["test_accuracy"], MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8,
-                ms=9, ls="", label=METHODS[method].short, clip_on=False)  # fmt: skip
-
-
 @dataclass(frozen=True)
 class EndNames:
     """How names stand at the right ends of lines: marker at ``at``, text at ``text_at`` (both in axes widths), the

@@ -61,18 +61,11 @@ class Progress:
 
     def row(self, recipe: Recipe, score: Score) -> dict:
         """The epoch's row in log.csv: schedules, training figures (on the way, augmented), test figures, speed."""
-        return {
-            "epoch": self.epoch + 1,
-            "ede_t": ede_schedule(self.epoch, recipe.epochs, *recipe.ede),
-            "lr": recipe.lr_at(self.epoch),
-            "train_loss": self.loss_sum / self.seen,
-            "train_accuracy": self.correct / self.seen,
-            "test_loss": score.loss,
-            "test_accuracy": score.top1,
-            "test_top5": score.top5,
-            "seconds": round(self.seconds, 3),
-            "images_per_second": round(self.seen / self.seconds, 1),
-        }
+        return {"epoch": self.epoch + 1, "ede_t": ede_schedule(self.epoch, recipe.epochs, *recipe.ede),
+                "lr": recipe.lr_at(self.epoch), "train_loss": self.loss_sum / self.seen,
+                "train_accuracy": self.correct / self.seen, "test_loss": score.loss, "test_accuracy": score.top1,
+                "test_top5": score.top5, "seconds": round(self.seconds, 3),
+                "images_per_second": round(self.seen / self.seconds, 1)}  # fmt: skip
 
 
 class Trainer:

@@ -39,17 +39,10 @@ def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: o
     images = preprocessing_of(net).described()
     probe = {"images": PROBE_IMAGES, **{key: images[key] for key in ("image_size", "mean", "std")}}
     kept = ("network", "method", "recipe", "published", "dataset", "data", "epochs", "seed")
-    return {
-        **{key: run[key] for key in kept},
-        "n": 1,
-        **result,
-        **more,
-        **{key: run[key] for key in ("command", "started", "earlier", "machine") if key in run},
-        "images": images,
-        "bytes": len(content),
-        "sha256": digest(content),
-        "probe": {**probe, "argmax": probe_classes(net, probe)},
-    }
+    return {**{key: run[key] for key in kept}, "n": 1, **result, **more,
+            **{key: run[key] for key in ("command", "started", "earlier", "machine") if key in run}, "images": images,
+            "bytes": len(content), "sha256": digest(content),
+            "probe": {**probe, "argmax": probe_classes(net, probe)}}  # fmt: skip
 
 
 def read_card(weights: Path) -> dict | None:

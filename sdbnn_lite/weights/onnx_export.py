@@ -19,9 +19,8 @@ from .preprocessing import preprocessing_of
 NORMALISATION = "images = (pixels / 255 - mean) / std, per channel; (batch, channels, height, width), RGB or grey"
 
 
-def export_onnx(
-    net: BinaryNet, path: str | Path, *, image_size: int | None = None, dataset: str | None = None
-) -> dict[str, str]:
+def export_onnx(net: BinaryNet, path: str | Path, *, image_size: int | None = None,
+                dataset: str | None = None) -> dict[str, str]:  # fmt: skip
     """Write ``net``, in evaluation mode, as an ONNX file: images (batch, C, size, size) -> logits (batch, classes).
 
     image_size   pixels a side (default: those it was trained on, or the network's usual ones)

@@ -210,9 +210,8 @@ def draw(stats: Stats) -> Figure:
     return figure
 
 
-def small_multiples(
-    values: Sequence[float] = VALUES, image: int = 4, layer: str = "conv2", channel: int = 0, filter: int = 0
-) -> Figure:
+def small_multiples(values: Sequence[float] = VALUES, image: int = 4, layer: str = "conv2", channel: int = 0,
+                    filter: int = 0) -> Figure:  # fmt: skip
     """The explorer without its sliders: a column per value of the shift, the same for every channel of the layer."""
     if not len(values):
         raise UsageError("values: empty; at least one shift is needed")

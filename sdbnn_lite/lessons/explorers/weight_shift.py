@@ -180,12 +180,9 @@ def draw(stats: Stats) -> Figure:
         _signs(signs, stats)
         signs.set_axis_off()
         _output_histogram(outputs, stats)
-        titles = {
-            weights: "Latent weights",
-            near: "Close-up around zero",
-            signs: f"Signs, bright +1; × {flipped} of {stats.w.size} flipped",
-            outputs: f"Outputs; {stats.flipped_outputs / places:.1%} of the signs flipped",
-        }
+        titles = {weights: "Latent weights", near: "Close-up around zero",
+                  signs: f"Signs, bright +1; × {flipped} of {stats.w.size} flipped",
+                  outputs: f"Outputs; {stats.flipped_outputs / places:.1%} of the signs flipped"}  # fmt: skip
         for ax, title in titles.items():
             ax.set_title(title, y=1.02)  # a given y needs no search for a free place
     return figure
