@@ -24,10 +24,8 @@ def span(values: Sequence[float], digits: int = 0) -> str:
 
 def study_line(facts: Mapping, n: Sequence[int]) -> str:
     """Data set, network, epochs, number of seeds and test images of a study's figure."""
-    return (
-        f"{facts['data']}; {facts['network']}, {facts['epochs']} epochs, n = {span(n)}; "
-        f"last epoch, all {facts['test_images']:,} test images"
-    )
+    return (f"{facts['data']}; {facts['network']}, {facts['epochs']} epochs, n = {span(n)}; last epoch, all "
+            f"{facts['test_images']:,} test images")  # fmt: skip
 
 
 def settings(facts: Mapping, keys: Sequence[str]) -> dict:

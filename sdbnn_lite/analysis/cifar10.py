@@ -100,11 +100,9 @@ def legend(rows: pd.DataFrame) -> str:
     there = rows[rows["n"] > 0]
     if there.empty:
         return f"Nothing of ours was run yet. The published code scores {THEIR_IMAGES:,} of the 10,000 test images."
-    return (
-        f"Ours: {measured_on(there, 'test images')} The second protocol takes each run's best epoch on the test set, "
-        f"as the published code does, but from the same {image_counts(there)} images; the published code scores "
-        f"{THEIR_IMAGES:,} of them. The paper's two columns are the paper's own."
-    )
+    return (f"Ours: {measured_on(there, 'test images')} The second protocol takes each run's best epoch on the test "
+            f"set, as the published code does, but from the same {image_counts(there)} images; the published code "
+            f"scores {THEIR_IMAGES:,} of them. The paper's two columns are the paper's own.")  # fmt: skip
 
 
 def own_recipe(network: str, recipe: str) -> str:
@@ -136,10 +134,9 @@ def gap_in_words(row: Mapping) -> str:
     length = row["epochs"] / row["paper_epochs"]
     schedule = "the published length" if length == 1 else f"{100 * length:.2g} % of the published {row['paper_epochs']}"
     seeds = f"n = {row['n']}" + (", so its spread isn't known" if row["n"] == 1 else f", ± {row['std']:.2f}")
-    return (
-        f"{row['title']}{own_recipe(row['network'], row['recipe'])}: {row['mean']:.2f} %, {abs(points):.2f} points "
-        f"{side} the paper's {row['paper']} %, after {row['epochs']:.0f} epochs, {schedule} ({seeds})."
-    )
+    return (f"{row['title']}{own_recipe(row['network'], row['recipe'])}: {row['mean']:.2f} %, {abs(points):.2f} points "
+            f"{side} the paper's {row['paper']} %, after {row['epochs']:.0f} "
+            f"epochs, {schedule} ({seeds}).")  # fmt: skip
 
 
 def protocol_in_words(rows: pd.DataFrame) -> str:
@@ -151,11 +148,9 @@ def protocol_in_words(rows: pd.DataFrame) -> str:
         f"{row['best_mean'] - row['mean']:+.2f} points ({row['title']}, {row['epochs']:.0f} epochs, n = {row['n']})"
         for row in there.to_dict("records")
     ]
-    return (
-        f"Choosing the best epoch instead of the last one gives {', '.join(said)}. It can't be less than 0, since the "
-        "last epoch is among those to choose from. And it isn't a measurement of unseen images any more: the test "
-        "images were looked at to choose."
-    )
+    return (f"Choosing the best epoch instead of the last one gives {', '.join(said)}. It can't be less than 0, since "
+            "the last epoch is among those to choose from. And it isn't a measurement of unseen images any more: the "
+            "test images were looked at to choose.")  # fmt: skip
 
 
 def fit_in_words(name: str) -> str:
@@ -166,10 +161,8 @@ def fit_in_words(name: str) -> str:
         said = "it hasn't learnt the training images by heart (and they are harder: cropped and mirrored at random)"
     else:
         said = f"it is {train - test:.1f} points better on images that it knows, though they are cropped and mirrored"
-    return (
-        f"{TITLES.get(run['network'], run['network'])}, epoch {run['epochs']}: {train:.1f} % of the training images, "
-        f"as augmented, and {test:.1f} % of the test images are right; {said}."
-    )
+    return (f"{TITLES.get(run['network'], run['network'])}, epoch {run['epochs']}: {train:.1f} % of the training "
+            f"images, as augmented, and {test:.1f} % of the test images are right; {said}.")  # fmt: skip
 
 
 def in_words() -> str:

@@ -146,10 +146,8 @@ def stages_in_words(rows: pd.DataFrame) -> str:
         return "There aren't two parts yet that could be compared."
     students = [best[part]["mean"] for part in ("stage1", "stage2") if part in best]
     if "teacher" in best and students and max(students) > best["teacher"]["mean"] - 2:
-        said.append(
-            "The students are about as accurate as the teacher that they imitate: it sets the limit here, and what "
-            "binary numbers cost would show only under a better one."
-        )
+        said.append("The students are about as accurate as the teacher that they imitate: it sets the limit here, and "
+                    "what binary numbers cost would show only under a better one.")  # fmt: skip
     n = min(row["n"] for row in best.values())
     said += ["One seed each: how much of that is luck isn't known."] * (n == 1)
     said.append("Mind that the teacher has more layers, and that stage 2 learns on top of stage 1's epochs.")

@@ -51,9 +51,8 @@ def read_predictions(name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
         table = pd.read_csv(folder / PREDICTIONS)
         classes = tuple(json.loads((folder / RUN).read_text(encoding="utf-8"))["classes"])
     except (OSError, KeyError) as error:
-        raise UsageError(
-            f"results/runs/{name} holds no predictions; `sdbnn-lite publish RUN --data DIR` writes them"
-        ) from error
+        raise UsageError(f"results/runs/{name} holds no predictions; `sdbnn-lite publish RUN --data "
+                         "DIR` writes them") from error  # fmt: skip
     if tuple(table.columns) != COLUMNS:
         raise UsageError(f"results/runs/{name}/{PREDICTIONS}: the columns are {', '.join(table.columns)}")
     return table, classes
@@ -110,8 +109,6 @@ def in_words(counts: np.ndarray, classes: tuple[str, ...]) -> str:
     between = vehicle[:, None] != vehicle
     within = ~between & ~np.eye(len(classes), dtype=bool)
     if within.any() and between.any() and counts[within].mean() > 2 * counts[between].mean():
-        said += (
-            " The mistakes aren't spread evenly: animals are taken for animals, and vehicles for vehicles, more than"
-            " twice as often as one for the other, pair by pair."
-        )
+        said += (" The mistakes aren't spread evenly: animals are taken for animals, and vehicles for vehicles, more "
+                 "than twice as often as one for the other, pair by pair.")  # fmt: skip
     return said

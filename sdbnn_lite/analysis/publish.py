@@ -154,10 +154,8 @@ def rescore(stored: BinaryNet, run: dict, images: Images) -> tuple[dict, dict, l
     collector = Collector(net)
     score = evaluate(net, images, forward=collector)
     if 100 * abs(score.top1 - own) > SCORE_TOLERANCE + 1e-9:
-        raise RunError(
-            f"the file scores {100 * score.top1:.2f} %, the run itself {100 * own:.2f} %: more than {SCORE_TOLERANCE} "
-            f"points apart; nothing was written"
-        )
+        raise RunError(f"the file scores {100 * score.top1:.2f} %, the run itself {100 * own:.2f} %: more than "
+                       f"{SCORE_TOLERANCE} points apart; nothing was written")  # fmt: skip
     result = {"protocol": run["result"]["protocol"], "test_accuracy": score.top1, "test_top5": score.top5}
     result |= {"test_loss": score.loss, "test_images": score.images}
     more = {"run_accuracy": own, "scored": f"as stored, on {device}"}

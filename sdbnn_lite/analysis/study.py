@@ -99,10 +99,9 @@ def check_replaces(to: Path, epochs: int, planned: Sequence[tuple[str, int]]) ->
         return
     there = json.loads((to / "study.json").read_text(encoding="utf-8"))
     if there["epochs"] > epochs:
-        raise UsageError(
-            f"{to}: holds a study of {there['epochs']} epochs, which one of {epochs} doesn't replace; leave --publish "
-            f"out (the tables then go beside the runs), or train {there['epochs']} epochs or more"
-        )
+        raise UsageError(f"{to}: holds a study of {there['epochs']} epochs, which one of {epochs} doesn't replace; "
+                         f"leave --publish out (the tables then go beside the runs), or train {there['epochs']} epochs "
+                         "or more")  # fmt: skip
     if there["epochs"] == epochs:
         rows = read_csv(to / "runs.csv")
         missing = [f"{r['method']} seed {r['seed']}" for r in rows if (r["method"], int(r["seed"])) not in set(planned)]

@@ -39,10 +39,8 @@ def run_publish(args: argparse.Namespace) -> None:
     to = Target.at(args.out)
     name, card = publish_run(args.folder, args.name, images=images, to=to, rounded=args.round,
                              tables_only=args.tables_only)  # fmt: skip
-    print(
-        f"{name}: {card['bytes']:,} bytes, {100 * card['test_accuracy']:.2f} % on all {card['test_images']:,} test "
-        f"images of {card['data']} (scored {card['scored']}), rounded: {card['rounded']}"
-    )
+    print(f"{name}: {card['bytes']:,} bytes, {100 * card['test_accuracy']:.2f} % on all {card['test_images']:,} test "
+          f"images of {card['data']} (scored {card['scored']}), rounded: {card['rounded']}")  # fmt: skip
     network = "network and card: none (--tables-only)" if args.tables_only else f"network and card: {to.zoo}"
     print(f"{network}    tables: {to.results / name}")
 

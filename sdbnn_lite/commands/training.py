@@ -82,12 +82,10 @@ def describe_run(result, seed: int) -> str:
     from ..system.machine import describe_machine, processor
 
     net, machine = result.net, describe_machine(next(result.net.parameters()).device)
-    return (
-        f"{describe_score(result.score, result.label)}\n"
-        f"({net.name}, method {net.options['method']}, {len(result.log)} epochs, seed {seed}, n = 1, last epoch, "
-        f"{processor(machine)})\n"
-        f"run: {result.out}    evaluate it again: sdbnn-lite evaluate {shlex.quote(str(result.out))}"
-    )
+    return (f"{describe_score(result.score, result.label)}\n"
+            f"({net.name}, method {net.options['method']}, {len(result.log)} epochs, seed {seed}, n = 1, last epoch, "
+            f"{processor(machine)})\n"
+            f"run: {result.out}    evaluate it again: sdbnn-lite evaluate {shlex.quote(str(result.out))}")  # fmt: skip
 
 
 @command(

@@ -21,10 +21,8 @@ from ..weights.zoo import zoo_names
 
 THREADS = 2  # torch's, always: sums in another order differ in their last digits, and committed text would with them
 OLDEST_TORCH = "2.4"
-GET_ZOO = (
-    "`git checkout -- sdbnn_lite/zoo sdbnn_lite/results` brings them back, "
-    "`sdbnn-lite study digits --publish` makes them again"
-)
+GET_ZOO = ("`git checkout -- sdbnn_lite/zoo sdbnn_lite/results` brings them back, `sdbnn-lite study digits --publish` "
+           "makes them again")  # fmt: skip
 GET_NOTEBOOKS = "pip install 'sdbnn-lite[notebooks]'"
 
 

@@ -34,10 +34,8 @@ def check_hygiene(nb: Any) -> list[str]:
     texts = [cell for _, cell in code if not _is_plot(cell)]
     compared = sum(_has_compared_text(cell) for cell in texts)
     if compared < MIN_COMPARED * len(texts):
-        complaints.append(
-            f"only {compared} of the {len(texts)} code cells that aren't plots show text that a re-run compares; "
-            f"{MIN_COMPARED:.0%} have to"
-        )
+        complaints.append(f"only {compared} of the {len(texts)} code cells that aren't plots show text that a re-run "
+                          f"compares; {MIN_COMPARED:.0%} have to")  # fmt: skip
     return complaints
 
 

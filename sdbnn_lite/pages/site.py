@@ -24,14 +24,10 @@ from .hygiene import EXPLORER, tags
 
 NEEDED = "the site needs nbconvert: pip install 'sdbnn-lite[notebooks]'"
 TITLE = "Self-Distribution Binary Neural Networks"
-ABOUT = (
-    "In a binary neural network every weight and every activation is +1 or −1. These notebooks show, step by step, "
-    "what decides those signs and how a network learns to set them better."
-)
-LIVE = (
-    "Sliders stand here when the notebook runs. The still picture above shows the same for a few of their values. "
-    "To move them yourself: <code>make lab</code>."
-)
+ABOUT = ("In a binary neural network every weight and every activation is +1 or −1. These notebooks show, step by "
+         "step, what decides those signs and how a network learns to set them better.")  # fmt: skip
+LIVE = ("Sliders stand here when the notebook runs. The still picture above shows the same for a few of their values. "
+        "To move them yourself: <code>make lab</code>.")  # fmt: skip
 COLOURS = {"text": "#1f2328", "muted": "#57606a", "link": "#0b57a4", "page": "#ffffff", "code": "#f6f8fa"}
 CODE_STYLE = "xcode"  # of pygments' light styles the one whose colours all stand out enough
 TEMPLATE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))

@@ -65,9 +65,8 @@ def check_results() -> None:
     needed += [zoo.ZOO / f"{STUDY}_{method}.safetensors" for method in SIGN_METHODS]
     missing = [path.name for path in needed if not path.is_file()]
     if missing:
-        raise UsageError(
-            f"the figures need {', '.join(missing)} in the package; make it with: sdbnn-lite study {STUDY} --publish"
-        )
+        raise UsageError(f"the figures need {', '.join(missing)} in the package; make it with: sdbnn-lite study "
+                         f"{STUDY} --publish")  # fmt: skip
 
 
 def zoo_signs(method: str) -> dict[str, LayerSigns]:

@@ -163,10 +163,8 @@ def mistakes(images: ImageSet) -> Figure:
 def _answers(name: str, table: pd.DataFrame) -> str:
     run = tables.published_runs(cifar10.DATASET)[name]
     right = int((table["true"] == table["predicted"]).sum())
-    return (
-        f"{run['data']}; {run['network']}, method {run['method']}, {run['epochs']} epochs, n = 1; last epoch,\n"
-        f"{right:,} of all {len(table):,} test images right; {hardware(run)}"
-    )
+    return (f"{run['data']}; {run['network']}, method {run['method']}, {run['epochs']} epochs, n = 1; last epoch,\n"
+            f"{right:,} of all {len(table):,} test images right; {hardware(run)}")  # fmt: skip
 
 
 def _said_of_ablation() -> str:

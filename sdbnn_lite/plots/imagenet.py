@@ -46,12 +46,10 @@ def _stage_text(name: str, recipe: Recipe, weights: str) -> str:
     rate = {"linear": "straight down to 0", "cosine": "along a cosine to 0"}[recipe.schedule]
     m = recipe.distill
     loss = {0.0: "cross-entropy", 1.0: "KL(r‖p) alone"}.get(m, f"{1 - m:g}·CE + {m:g}·KL(r‖p)")
-    return (
-        f"{name}: activations ±1, weights {weights}\n"
-        f"{recipe.epochs} epochs, {recipe.batch_size} images a step\n"
-        f"{recipe.optimizer.capitalize()}, rate {recipe.lr:g}, {rate}\n"
-        f"loss: {loss}"
-    )
+    return (f"{name}: activations ±1, weights {weights}\n"
+            f"{recipe.epochs} epochs, {recipe.batch_size} images a step\n"
+            f"{recipe.optimizer.capitalize()}, rate {recipe.lr:g}, {rate}\n"
+            f"loss: {loss}")  # fmt: skip
 
 
 def augmentation_text(recipe: Recipe) -> str:

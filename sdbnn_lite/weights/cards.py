@@ -78,8 +78,7 @@ def compare(card: dict, top1: float, images: int, label: str) -> str:
         return f"card: {on_card} on {card['test_images']:,} test images of {card['data']}; not compared, other images"
     points = 100 * abs(top1 - card["test_accuracy"])
     if points > TOLERANCE + 1e-9:
-        raise RunError(
-            f"{card['network']}: {100 * top1:.2f} % here, {on_card} on its card, {points:.2f} points apart on "
-            f"the same {label}, {TOLERANCE} allowed; compare images, versions and hardware with the card's"
-        )
+        raise RunError(f"{card['network']}: {100 * top1:.2f} % here, {on_card} on its card, {points:.2f} points apart "
+                       f"on the same {label}, {TOLERANCE} allowed; compare images, versions and hardware with the "
+                       "card's")  # fmt: skip
     return f"card: {on_card}; {'equal' if points < 1e-9 else f'{points:.2f} points apart, within {TOLERANCE}'}"

@@ -109,11 +109,9 @@ class Processes:
             return
 
         def gone() -> str:
-            return (
-                f"another of the {self.count} processes is gone (killed, out of memory, or its machine is down); "
-                f"{kept()}; resume with --resume, on any number of processes, or start torchrun with --max-restarts 3, "
-                f"which resumes automatically"
-            )
+            return (f"another of the {self.count} processes is gone (killed, out of memory, or its machine is down); "
+                    f"{kept()}; resume with --resume, on any number of processes, or start torchrun with "
+                    "--max-restarts 3, which resumes automatically")  # fmt: skip
 
         try:
             with last_words(lambda: f"process {self.rank}: ended by torchrun: it was stopped, or {gone()}"):
