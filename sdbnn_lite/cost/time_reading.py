@@ -61,7 +61,8 @@ def bench_data(images: int = IMAGES, rounds: int = ROUNDS, workers: int = WORKER
             some = copy_some(given / name, Path(folder) / name, images)
             cases.append((f"{name} (real)", some, 224 if name == "imagenet" else 128))
         for source, tree, size in cases:
-            rows += _measure(source, size, [*_streams(tree, size, workers), _resident(tree, size)], rounds)
+            resident = _held(decode(tree, size, progress=False).train, tree.train.labels, BATCH, IMAGENET)
+            rows += _measure(source, size, [*_streams(tree, size, workers), resident], rounds)
     return rows + _measure(*_cifar(given, cifar_images), rounds)
 
 
@@ -129,10 +130,6 @@ def _plain_loader(tree: Tree, size: int, workers: int) -> Callable[[], Iterable]
     images = ImageFolder(tree.train.root, transforms.Compose(steps))
     loader = DataLoader(images, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
     return lambda: loader
-
-
-def _resident(tree: Tree, size: int) -> Way:
-    return _held(decode(tree, size, progress=False).train, tree.train.labels, BATCH, IMAGENET)
 
 
 def _held(pixels: torch.Tensor, labels: torch.Tensor, batch: int, augmentation: Augmentation) -> Way:

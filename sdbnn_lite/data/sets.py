@@ -32,7 +32,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torchvision.datasets import CIFAR10, CIFAR100, MNIST, FashionMNIST
 
-from ..errors import UsageError, unknown
+from ..errors import UsageError, check_whole, unknown
 from . import tree_sets
 from .base import IMAGENET_MEAN, IMAGENET_STD, Options
 from .in_memory import ImageSet
@@ -118,8 +118,8 @@ def digit_images() -> Tensor:
 
 def check_workers(workers: int | None) -> None:
     """Raise UsageError unless ``workers`` is None or a number of threads that make sense; 0: none but the caller's."""
-    if workers is not None and (type(workers) is not int or not 0 <= workers <= MOST_WORKERS):
-        raise UsageError(f"workers={workers!r}: a whole number from 0 to {MOST_WORKERS} is needed")
+    if workers is not None:
+        check_whole(0, MOST_WORKERS, workers=workers)
 
 
 def _check_own(name: str, data_dir: str | Path | None) -> None:

@@ -11,7 +11,7 @@ from torchvision.transforms.functional import to_pil_image
 
 from ..data.base import ImageSetBase
 from ..data.image_file import first_line, read_image
-from ..errors import UsageError
+from ..errors import UsageError, check_whole
 from ..packed import PackedNet
 from ..system.devices import convolutions
 from ..weights.files import checked_path
@@ -42,8 +42,7 @@ def predict(net: Any, image: Any, top: int = 5, *, like: ImageSetBase | Preproce
     Probabilities are the softmax of the logits. A class without a known name is called by its number. ``net`` stays as
     it is. Raises UsageError, naming the argument, for all else: an unreadable file, other shapes or types, NaN.
     """
-    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
-        raise UsageError(f"top={top!r}: a whole number from 1 up is needed")
+    check_whole(top=top)
     net = net if isinstance(net, nn.Module | PackedNet) else load(checked_path(net, "net"))
     known = preprocessing_of(net) if like is None else Preprocessing.of(like)
     several = isinstance(image, list | tuple) or getattr(image, "ndim", 0) == 4

@@ -12,7 +12,7 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import UsageError, check_whole
 from ..system.files import read_csv, writable_folder
 from ..system.locks import hold
 from ..weights.files import CHECKPOINT, WEIGHTS, read_tensors
@@ -27,12 +27,11 @@ def identity(recipe: Recipe, method: str, seed: int, teacher: str | None = None)
 
     Raises UsageError for a seed that isn't one.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise UsageError(f"seed={seed!r}: a whole number from 0 to 2^63-1 is needed")
+    check_whole(0, 2**63 - 1, seed=seed)
     settings = dataclasses.asdict(recipe)
     name = settings.pop("name")
     del settings["about"]
-    described = {"recipe": name, "method": method, "seed": seed, **settings, "teacher": teacher}
+    described = {"recipe": name, "method": method, "seed": int(seed), **settings, "teacher": teacher}
     return json.loads(json.dumps(described))  # tuples become lists
 
 

@@ -46,10 +46,6 @@ class Progress:
     seen: int = 0
     seconds: float = 0.0
 
-    def finish_epoch(self) -> None:
-        """Move on, with empty sums."""
-        self.__init__(epoch=self.epoch + 1)
-
     def __str__(self) -> str:
         return f"epoch {self.epoch}" if self.step == 0 else f"epoch {self.epoch + 1}, step {self.step}"
 
@@ -180,7 +176,7 @@ class Trainer:
             with convolutions(tf32=False):
                 recorded = record_signs(self.scored, self.whole.test_sample(SIGN_IMAGES))
             self.signs += [{"epoch": now.epoch + 1, "layer": name, **summary_row(s)} for name, s in recorded.items()]
-        now.finish_epoch()
+        now.__init__(epoch=now.epoch + 1)  # with empty sums
         self.epoch_start = self.generator.get_state()
         return score
 

@@ -11,12 +11,8 @@ from ..errors import UsageError, unknown
 
 # Published names on the left, ours on the right; every rule is applied, in order.
 _STAGE = (r"^layer(\d)\.", lambda m: f"layers.{int(m[1]) - 1}.")
-_CIFAR_SHIFTS = [
-    (r"\.alpha$", ".wsd.alpha"),
-    (r"\.dybeta\.fc\.0\.", ".asd.squeeze."),
-    (r"\.dybeta\.fc\.2\.", ".asd.expand."),
-]
-_CIFAR_RESNET = [_STAGE, *_CIFAR_SHIFTS]
+_CIFAR_SHIFTS = [(r"\.alpha$", ".wsd.alpha"), (r"\.dybeta\.fc\.0\.", ".asd.squeeze."),
+                 (r"\.dybeta\.fc\.2\.", ".asd.expand.")]  # fmt: skip
 _VGG = [
     (r"^conv(\d)\.", lambda m: f"convs.{int(m[1]) - 1}." if int(m[1]) else "conv1."),
     (r"^bn(\d)\.", r"bns.\1."),
@@ -34,11 +30,9 @@ _IMAGENET = [
     (r"^fc\.", "linear."),
 ]
 _RULES = {
-    "cifar10_resnet20": _CIFAR_RESNET,
-    "cifar10_resnet18": _CIFAR_RESNET,
+    **dict.fromkeys(("cifar10_resnet20", "cifar10_resnet18"), [_STAGE, *_CIFAR_SHIFTS]),
     "cifar10_vgg_small": _VGG,
-    "imagenet_resnet18": _IMAGENET,
-    "imagenet_resnet34": _IMAGENET,
+    **dict.fromkeys(("imagenet_resnet18", "imagenet_resnet34"), _IMAGENET),
 }
 IMPORTABLE = tuple(n for n in NETWORKS if n in _RULES)
 

@@ -185,7 +185,7 @@ def test_what_it_says_where_less_is_known(tmp_path):
         ({"net": nn.Linear(1, 1)}, "net: Linear given; one of sdbnn_lite's networks is needed"),
         ({"net": sd.build("digits_convnet").half()}, "computes in torch.float16; float32 or float64 is needed"),
         ({"image_size": 9}, "image_size=9: digits_convnet needs 8×8"),
-        ({"image_size": 0}, "image_size=0: give a whole number of pixels"),
+        ({"image_size": 0}, "image_size=0: a whole number from 1 up"),
         ({"dataset": "digit"}, "did you mean 'digits'"),
         ({"dataset": "cifar10"}, "images of 3 channels, but the network takes 1"),
     ],
