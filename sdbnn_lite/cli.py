@@ -40,7 +40,6 @@ class ShowVersion(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
-
         print(f"sdbnn-lite {__version__} (Python {sys.version.split()[0]}, torch {version('torch')})")
         parser.exit()
 

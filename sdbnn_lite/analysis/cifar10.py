@@ -43,11 +43,10 @@ def finished_runs() -> pd.DataFrame:
 
 def _row(facts: Mapping, seed: int, last: float, log: pd.DataFrame, source: str) -> dict:
     elsewhere = facts["earlier"][-1]["epochs"] if "earlier" in facts else 0  # done on other machines than the last
-    return {
-        **settings(facts, _SAME), "seed": seed, "last": 100 * last, "best": 100 * log["test_accuracy"].max(),
-        "seconds": log.loc[log["epoch"] > elsewhere, "seconds"].median(), "hardware": hardware(facts),
-        "machine": hardware({"machine": facts["machine"]}), "command": facts["command"], "source": source,
-    }  # fmt: skip
+    return {**settings(facts, _SAME), "seed": seed, "last": 100 * last, "best": 100 * log["test_accuracy"].max(),
+            "seconds": log.loc[log["epoch"] > elsewhere, "seconds"].median(), "hardware": hardware(facts),
+            "machine": hardware({"machine": facts["machine"]}), "command": facts["command"],
+            "source": source}  # fmt: skip
 
 
 def table() -> pd.DataFrame:
@@ -118,10 +117,9 @@ def timing() -> pd.DataFrame:
     rows = []
     for row, same in groups(runs, _SAME, ["machine"], sort=True):
         network, seconds = row["network"], same["seconds"].median()
-        rows.append({
-            **row, "title": TITLES[network] + own_recipe(network, row["recipe"]), "seconds": seconds,
-            "hours": seconds * row["epochs"] / 3600, "published_hours": seconds * PUBLISHED[network].epochs / 3600,
-        })  # fmt: skip
+        rows.append({**row, "title": TITLES[network] + own_recipe(network, row["recipe"]), "seconds": seconds,
+                     "hours": seconds * row["epochs"] / 3600,
+                     "published_hours": seconds * PUBLISHED[network].epochs / 3600})  # fmt: skip
     return pd.DataFrame(rows, columns=["title", "epochs", "seconds", "hours", "published_hours", "machine"])
 
 
@@ -144,10 +142,8 @@ def protocol_in_words(rows: pd.DataFrame) -> str:
     there = rows[rows["n"] > 0]
     if there.empty:
         return "Nothing was run yet, so there is nothing to compare."
-    said = [
-        f"{row['best_mean'] - row['mean']:+.2f} points ({row['title']}, {row['epochs']:.0f} epochs, n = {row['n']})"
-        for row in there.to_dict("records")
-    ]
+    said = [f"{row['best_mean'] - row['mean']:+.2f} points ({row['title']}, {row['epochs']:.0f} epochs, n = {row['n']})"
+            for row in there.to_dict("records")]  # fmt: skip
     return (f"Choosing the best epoch instead of the last one gives {', '.join(said)}. It can't be less than 0, since "
             "the last epoch is among those to choose from. And it isn't a measurement of unseen images any more: the "
             "test images were looked at to choose.")  # fmt: skip

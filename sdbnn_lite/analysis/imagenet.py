@@ -14,11 +14,8 @@ from .captions import groups, hardware, in_percent, mean_std, measured_on, setti
 from .final_signs import read_signs
 
 SETS = {"imagenette": "imagenette-resnet18", "imagenet": "imagenet-resnet18"}  # data set: its chain
-TITLES = {
-    "teacher": "Teacher: real-valued ResNet-34",
-    "stage1": "Stage 1: real weights, binary activations",
-    "stage2": "Stage 2: both binary",
-}
+TITLES = {"teacher": "Teacher: real-valued ResNet-34", "stage1": "Stage 1: real weights, binary activations",
+          "stage2": "Stage 2: both binary"}  # fmt: skip
 PAPER = {"stage2": (66.5, 86.7), "stage1": (67.6, 87.4)}  # ImageNet, top-1 and top-5 in percent; arXiv 2103.02394
 SIGN_COLUMNS = ["part", "layer", "input_before", "input_after", "entropy", "sign_difference"]
 USUAL = {"teacher": "float", "stage1": "sdbnn", "stage2": "sdbnn"}  # the methods that the recipes are meant for

@@ -4,7 +4,6 @@ Given the images, also what ``predictions``, ``final_signs`` and ``ede_gradients
 """
 
 import copy
-import json
 import re
 import shlex
 from dataclasses import dataclass
@@ -52,10 +51,8 @@ def publish_run(folder: str | Path, name: str | None = None, *, images: Images |
 
     ``name``: by default the network's, with ``_<method>`` for any but sdbnn. An entry of that name is replaced.
     ``images``: the set it was trained on; then the stored file is scored on all test images, and the card holds that
-    figure and ``run_accuracy``, the run's own; else the run's alone. ``rounded``: ASD's matrices and 1×1 shortcuts in
-    16-bit steps (see ``bits``); needs ``images``, since it changes the logits.
-    ``tables_only``: nothing goes into the zoo (a ResNet-34's real weights take 85 MB), which may hold no entry of that
-    name: these results would pass for its own. ``to``: the package, unless given.
+    figure and ``run_accuracy``, the run's own; else the run's alone. ``rounded``: in 16-bit steps (see ``bits``); needs
+    ``images``. ``tables_only``: nothing goes into the zoo, which may hold no entry of that name. ``to``: the package.
 
     RunError, and nothing written, unless the file's network gives the logits of the trained one (its weights rounded
     with ``rounded``) to the last bit on ``logits_check``'s 500 images, and scores within ``SCORE_TOLERANCE`` of it.
@@ -134,12 +131,8 @@ def measure(run: dict, net: BinaryNet, images: Images | None, rounded: bool) -> 
 
 def read_run(folder: Path) -> dict:
     """run.json of a finished run; UsageError where there is none, or the run isn't finished."""
-    try:
-        run = json.loads((folder / run_folder.RUN).read_text(encoding="utf-8"))
-        result = run["result"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{folder}: not a run's folder, {run_folder.RUN} can't be read ({error})") from error
-    if result is None or not (folder / WEIGHTS).is_file():
+    run, _ = run_folder.read_run(folder)
+    if run["result"] is None or not (folder / WEIGHTS).is_file():
         raise UsageError(f"{folder}: the run isn't finished; go on with it (--resume) first")
     return run
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.methods import METHODS, PAPERS
-from ..system.files import read_toml
+from ..system.files import read_json, read_toml
 from ..system.paths import PACKAGE
 from ..system.text import rows_table
 from ..training.recipes import CHAINS, RECIPES
@@ -37,7 +37,7 @@ def rows(table: str) -> list[dict]:
                           about=f"in a row: {', '.join(parts)}") for name, parts in CHAINS.items()]  # fmt: skip
         found = {recipe.name: vars(recipe) for recipe in (*RECIPES.values(), *chains)}
     elif table == "zoo":
-        found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.glob("zoo/*.json"))}
+        found = {path.stem: read_json(path) for path in sorted(PACKAGE.glob("zoo/*.json"))}
     elif table == "methods":
         found = {name: {"title": m.title, "paper": PAPERS.get(name)} for name, m in METHODS.items()}
     else:

@@ -12,8 +12,7 @@ temporary folder; and where ``--data`` (SDBNN_DATA) has them, copies of real one
 the clock starts, so it is the processor that is measured, not the disk.
 
 Every round runs each way once over all images; ``images_s`` is the median round. ``cpu_us``: microseconds of processor
-time an image, in all threads of this process, whatever else the machine does. That of worker processes isn't seen from
-here; N = 0 does the same work.
+time an image, in all threads of this process; that of worker processes isn't seen from here.
 """
 
 import os

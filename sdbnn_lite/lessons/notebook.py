@@ -94,7 +94,6 @@ def show_png(path: str | Path, alt: str) -> None:
 def _show_png(content: bytes, alt: str, width: int) -> None:
     """``width``: in pixels of the page; the picture has more."""
     from IPython.display import display  # the library itself does without IPython
-
     size = {"alt": alt, "width": width}
     display({"image/png": content, "text/plain": f"[picture] {alt}"}, raw=True, metadata={"image/png": size})
 
@@ -111,14 +110,12 @@ def show_result(name: str) -> None:
 def reveal(text: str) -> None:
     """A "Reveal" to open, like those in the text, whose words were just computed. Call it last in a cell."""
     from IPython.display import Markdown, display
-
     display(Markdown(f"<details>\n<summary><b>Reveal</b></summary>\n\n{text}\n\n</details>"))
 
 
 def listing(sentences: Iterable[str]) -> None:
     """Show sentences that were just computed as a list. Call it last in a cell."""
     from IPython.display import Markdown, display
-
     display(Markdown("\n".join(f"- {sentence}" for sentence in sentences)))
 
 

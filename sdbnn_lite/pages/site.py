@@ -157,7 +157,6 @@ code and to move the sliders, open the notebooks from a clone of the repository 
 
 def _document(title: str, body: str, links: str) -> str:
     from pygments.formatters import HtmlFormatter
-
     name = TITLE if title == TITLE else f"{title} · {TITLE}"
     # The formatter sets colours of line numbers, too, and the style's own background.
     styles = HtmlFormatter(style=CODE_STYLE).get_style_defs(".highlight").splitlines()
@@ -187,9 +186,8 @@ def _filters() -> Any:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns 0, or 2 where something on the pages doesn't work."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sdbnn_lite.pages.site", description="Write the notebooks as a web site."
-    )
+    parser = argparse.ArgumentParser(prog="python -m sdbnn_lite.pages.site",
+                                     description="Write the notebooks as a web site.")  # fmt: skip
     parser.add_argument("--out", default="site", metavar="DIR", help="where to (default: %(default)s)")
     args = parser.parse_args(argv)
     try:

@@ -50,11 +50,9 @@ def draw_all(out: str | Path, data_dir: str | Path | None = None) -> list[Path]:
     figures = {
         "digits_methods": method_plots.method_table(runs, facts),
         "output_signs": method_plots.output_signs(recorded, accuracy_notes(runs), SIGN_TITLE, caption),
-        "digits_curves": method_plots.learning_curves(curves, facts),
-        **gallery_cifar10.drawable(),
-        **mistakes,
+        "digits_curves": method_plots.learning_curves(curves, facts), **gallery_cifar10.drawable(), **mistakes,
         **gallery_cifar10.drawable(gallery_imagenet.FIGURES),
-    }
+    }  # fmt: skip
     drawn = [path for name, figure in figures.items() for path in theme.save(figure, out, name)]
     return [out / name for name in written] + drawn
 

@@ -19,11 +19,8 @@ from .theme import BLACK, COLOURS, MARKERS, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH
 INK = "#444444"  # for secondary text: 9.7:1 on white
 SMALL = 9.5
 RIM = [patheffects.withStroke(linewidth=2.8, foreground=BLACK)]  # light colours hardly stand out from white
-MEASURES = {
-    "entropy": "entropy of the output signs [bit]",
-    "sign_difference": "sign difference of the outputs",
-    "input_after": "share of +1 among the inputs",
-}
+MEASURES = {"entropy": "entropy of the output signs [bit]", "sign_difference": "sign difference of the outputs",
+            "input_after": "share of +1 among the inputs"}  # fmt: skip
 
 
 def chosen_methods(there: Iterable[str], methods: Sequence[str] | None = None, all_needed: bool = False) -> list[str]:

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..errors import UsageError, check_whole
-from ..system.files import read_csv, writable_folder
+from ..system.files import read_csv, read_json, writable_folder
 from ..system.locks import hold
 from ..weights.files import CHECKPOINT, WEIGHTS, read_tensors
 from .recipe import Recipe
@@ -57,6 +57,17 @@ def look_into(out: Path, wanted: dict, resume: bool, restarted: bool = False) ->
     return tensors, about
 
 
+def read_run(out: Path) -> tuple[dict, list[dict]]:
+    """run.json and the log of the run in ``out``; UsageError where there is no run.json, or one can't be read."""
+    try:
+        run = read_json(out / RUN)
+        return run | {"result": run["result"]}, read_csv(out / LOG)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        inside = ", ".join(str(found.parent) for found in sorted(out.glob(f"*/{RUN}"))[:3])
+        hint = f"; there are runs in it: {inside}" if inside else ""
+        raise UsageError(f"{out}: not a run's folder, it has no {RUN} that can be read{hint}") from error
+
+
 def is_begun(out: Path) -> bool:
     """Whether a run's state lies in ``out``; its run.json alone is what a kill before the first checkpoint leaves."""
     return (out / CHECKPOINT).exists() or (out / WEIGHTS).exists()
@@ -65,7 +76,7 @@ def is_begun(out: Path) -> bool:
 def result_of(out: Path) -> dict | None:
     """The result of the run in ``out``; None where it isn't finished, with its weights."""
     try:
-        return json.loads((out / RUN).read_text())["result"] if (out / WEIGHTS).is_file() else None
+        return read_json(out / RUN)["result"] if (out / WEIGHTS).is_file() else None
     except (OSError, ValueError, KeyError):
         return None
 
@@ -100,7 +111,7 @@ def origin(out: Path, epochs: int, machine: dict) -> dict:
     as {"epochs": how many were finished when it stopped, "machine": as ``describe_machine`` gave it}.
     """
     try:
-        begun = json.loads((out / RUN).read_text())
+        begun = read_json(out / RUN)
         about = {key: begun[key] for key in ("init", "command", "started") if key in begun}
         earlier = begun.get("earlier", [])
         if begun["machine"] != machine and epochs > (earlier[-1]["epochs"] if earlier else 0):

@@ -54,7 +54,6 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
     teacher = processes.one_first(lambda: load_teacher(options.teacher, recipe, options.download))
     identity = run_folder.identity(recipe, method, seed, teacher and fingerprint(teacher))
     again = restarted(folder / run_folder.RUN)
-
     look = partial(run_folder.look_into, folder, identity, resume, again)
     processes.agree(look)  # before the images are loaded, which may take minutes
     images = load_images(recipe, teacher, options, processes)

@@ -1,11 +1,11 @@
 """The card of a trained network: a JSON beside its file that says what it is, and by which the file is checked."""
 
 import hashlib
-import json
 from pathlib import Path
 
 from ..core.models import BinaryNet
 from ..errors import RunError, UsageError
+from ..system.files import read_json
 from .logits_check import PROBE_IMAGES, predicted_classes, probe_images, probe_logits
 from .preprocessing import preprocessing_of
 
@@ -54,7 +54,7 @@ def read_card(weights: Path) -> dict | None:
     if not path.is_file():
         return None
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = read_json(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: the card of {Path(weights).name} is damaged ({error}); {_REMEDY}") from error
     return card if isinstance(card, dict) and "sha256" in card else None

@@ -67,7 +67,6 @@ def from_original(state_dict: Mapping[str, Tensor], network: str) -> dict[str, T
         if ours in mapped:
             raise UsageError(f"state_dict: {published[ours]} and {key} are the same parameter; give one of them")
         mapped[ours], published[ours] = value, key
-
     with torch.device("meta"):
         expected = build(network, **stored_options(mapped, network)).state_dict()
     complaints = [f"{published[k]} has no place in {network}" for k in mapped if k not in expected]

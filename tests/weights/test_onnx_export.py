@@ -21,12 +21,12 @@ from sdbnn_lite import cli
 from sdbnn_lite.core.layers import binary_layers
 from sdbnn_lite.core.methods import METHODS
 from sdbnn_lite.core.models import NETWORKS
+from sdbnn_lite.data.tree_sets import CIFAR10_CLASSES as CIFAR10
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.weights.cards import read_card
 from sdbnn_lite.weights.files import save_weights
 from sdbnn_lite.weights.logits_check import probe_images
 from sdbnn_lite.weights.onnx_export import export_onnx
-from sdbnn_lite.weights.preprocessing import CIFAR10
 from sdbnn_lite.weights.zoo import ZOO, zoo_names
 
 onnx = pytest.importorskip("onnx")

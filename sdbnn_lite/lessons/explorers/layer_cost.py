@@ -132,11 +132,8 @@ def small_multiples(values: Sequence[int] = VALUES, side: int = 14, batch: int =
             ratio = stats.measured("float32") / stats.measured("packed")
             ax.set_title(f"{stats.shape.channels} channels\nbits: ×{ratio:.1f}")
             ax.set_xlabel(f"milliseconds\n{number(stats.shape.products)}\nproducts")
-        figure.suptitle(
-            f"{side}×{side} pixels, batch {batch}, one core; outlined: predicted by the roofline, filled: measured; "
-            f"×: float32 measured over bits measured",
-            fontsize=11,
-        )
+        bars = "outlined: predicted by the roofline, filled: measured; ×: float32 measured over bits measured"
+        figure.suptitle(f"{side}×{side} pixels, batch {batch}, one core; {bars}", fontsize=11)
     return figure
 
 

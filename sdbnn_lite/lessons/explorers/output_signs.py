@@ -179,9 +179,8 @@ def small_multiples(methods: Sequence[str] = ("ede", "asd"), layer: str = "conv2
             line[0].set_ylabel(f"{row[0].a.name}\nchannels [number]")
         for ax in axes[-1]:
             ax.set_xlabel("share of +1 [%]")
-        figure.suptitle(
-            f"Layer {layer}; bars: mean of {len(SEEDS)} seeds, whiskers: their range; hatched: more +1 than −1", size=11
-        )
+        bars = f"bars: mean of {len(SEEDS)} seeds, whiskers: their range; hatched: more +1 than −1"
+        figure.suptitle(f"Layer {layer}; {bars}", size=11)
     return figure
 
 
