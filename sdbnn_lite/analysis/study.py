@@ -150,8 +150,7 @@ def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequen
 def measure_runs(out: Path, rows: list[dict], to: Path, measure: Callable[[BinaryNet], list[dict]]) -> None:
     """Write the table ``to``: what ``measure`` finds in the network of each run that ``rows`` names, beside its method
     and seed. No file where it finds nothing, as in the float twin alone."""
-    found = beside_who(out, rows, lambda folder: measure(load(folder)))
-    if found:
+    if found := beside_who(out, rows, lambda folder: measure(load(folder))):
         write_csv(writable_folder(to.parent) / to.name, found)
 
 
@@ -160,5 +159,4 @@ def publish(out: Path, rows: list[dict], zoo: Path, prefix: str) -> None:
     zoo = writable_folder(zoo)
     for row in rows:
         if row["seed"] == 0:
-            weights = out / run_name(row) / WEIGHTS
-            write_atomic(zoo / f"{prefix}_{row['method']}.safetensors", weights.read_bytes())
+            write_atomic(zoo / f"{prefix}_{row['method']}.safetensors", (out / run_name(row) / WEIGHTS).read_bytes())

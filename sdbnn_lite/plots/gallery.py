@@ -61,8 +61,7 @@ def check_results() -> None:
     """Raise UsageError, saying what is missing and which command makes it, unless all that is drawn from is there."""
     needed = [tables.study_folder(STUDY) / name for name in ("runs.csv", "epochs.csv", "study.json")]
     needed += [zoo.ZOO / f"{STUDY}_{method}.safetensors" for method in SIGN_METHODS]
-    missing = [path.name for path in needed if not path.is_file()]
-    if missing:
+    if missing := [path.name for path in needed if not path.is_file()]:
         raise UsageError(f"the figures need {', '.join(missing)} in the package; make it with: sdbnn-lite study "
                          f"{STUDY} --publish")  # fmt: skip
 

@@ -45,8 +45,7 @@ def signs() -> Figure:
 def _caption() -> str:
     chosen = imagenet_results.longest()
     found = [published_runs("imagenette")[name] for name in chosen.values()]
-    sizes = joined(f"{run['image_size']} px" for run in found)
-    data = joined(run["data"] for run in found)
+    data, sizes = (joined(texts) for texts in zip(*((run["data"], f"{run['image_size']} px") for run in found)))
     first = f"{data} at {sizes}; n = 1 run each, last epoch, all {found[0]['test_images']:,} validation images"
     return wrapped(f"{first}; {joined(map(hardware, found))}")
 

@@ -51,8 +51,7 @@ def look_into(out: Path, wanted: dict, resume: bool, restarted: bool = False) ->
     if not checkpoint.exists():
         raise UsageError(f"{out}: nothing to resume, there is no {CHECKPOINT}; start without --resume")
     tensors, about = read_tensors(checkpoint)
-    differences = differing(about.get("identity", {}), wanted)
-    if differences:
+    if differences := differing(about.get("identity", {}), wanted):
         raise UsageError(f"{out}: another run can't be resumed with these settings: {'; '.join(differences)}")
     return tensors, about
 

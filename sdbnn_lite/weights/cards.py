@@ -62,8 +62,7 @@ def read_card(weights: Path) -> dict | None:
 
 def verify(weights: Path, card: dict) -> None:
     """Raise UsageError, naming file, both digests and remedy, unless the file is the one that the card describes."""
-    found = digest(Path(weights).read_bytes())
-    if found != card["sha256"]:
+    if (found := digest(Path(weights).read_bytes())) != card["sha256"]:
         raise UsageError(f"{weights}: damaged, nothing was loaded: SHA-256 is {found}, but {card_path(weights).name} "
                          f"beside it says {card['sha256']}; {_REMEDY}")  # fmt: skip
 

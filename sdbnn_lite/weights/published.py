@@ -78,8 +78,7 @@ def from_original(state_dict: Mapping[str, Tensor], network: str) -> dict[str, T
             else:
                 complaints.append(f"{key} (our name) is missing")
         elif mapped[key].shape not in (tensor.shape, (tensor.numel(), 1) if one_column else tensor.shape):
-            shapes = f"{tuple(mapped[key].shape)} given, {tuple(tensor.shape)} needed"
-            complaints.append(f"{published[key]}: {shapes}")
+            complaints.append(f"{published[key]}: {tuple(mapped[key].shape)} given, {tuple(tensor.shape)} needed")
         else:
             mapped[key] = mapped[key].reshape(tensor.shape)
     if complaints:
