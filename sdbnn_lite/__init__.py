@@ -23,41 +23,21 @@ if TYPE_CHECKING:  # the same names for editors, which don't run __getattr__
     from .weights.zoo import load
 
 __all__ = [
-    "BinaryConv2d",
-    "BinaryLinear",
-    "Method",
-    "binary_layers",
-    "build",
-    "convert",
-    "from_original",
-    "load",
-    "load_packed",
-    "pack",
-    "predict",
-    "recipes",
-    "record_signs",
-    "save_packed",
-    "set_ede",
-    "train",
-]
-
-_DEFINED_IN = {
-    "BinaryConv2d": ".core.layers",
-    "BinaryLinear": ".core.layers",
+    "BinaryConv2d", "BinaryLinear", "Method", "binary_layers", "build", "convert", "from_original", "load",
+    "load_packed", "pack", "predict", "recipes", "record_signs", "save_packed", "set_ede", "train",
+]  # fmt: skip
+_DEFINED_IN = {  # public name: its module
+    **dict.fromkeys(("BinaryConv2d", "BinaryLinear", "binary_layers", "set_ede"), ".core.layers"),
     "Method": ".core.methods",
-    "binary_layers": ".core.layers",
     "build": ".core.models",
+    "record_signs": ".core.record",
     "convert": ".own.convert",
+    "predict": ".own.predict",
+    **dict.fromkeys(("load_packed", "pack", "save_packed"), ".packed"),
+    "train": ".training.api",
+    "recipes": ".training.recipes",
     "from_original": ".weights.published",
     "load": ".weights.zoo",
-    "load_packed": ".packed",
-    "pack": ".packed",
-    "predict": ".own.predict",
-    "recipes": ".training.recipes",
-    "record_signs": ".core.record",
-    "save_packed": ".packed",
-    "set_ede": ".core.layers",
-    "train": ".training.api",
 }
 
 

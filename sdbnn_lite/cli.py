@@ -21,23 +21,10 @@ What else?   sdbnn-lite list             recipes, networks, methods, trained net
 Tab key:     pip install argcomplete     and in each shell: eval "$(register-python-argcomplete sdbnn-lite)"
 """
 
-COMMANDS = (
-    publishing.run_walkthrough,
-    training.run_train,
-    training.run_study,
-    searching.run_search,
-    publishing.run_plot,
-    listing.run_list,
-    scoring.run_evaluate,
-    predicting.run_predict,
-    converting.run_pack_images,
-    measuring.run_cost,
-    publishing.run_publish,
-    converting.run_import_original,
-    converting.run_export_onnx,
-    publishing.run_figures,
-    measuring.run_bench,
-)
+COMMANDS = (publishing.run_walkthrough, training.run_train, training.run_study, searching.run_search,
+            publishing.run_plot, listing.run_list, scoring.run_evaluate, predicting.run_predict,
+            converting.run_pack_images, measuring.run_cost, publishing.run_publish, converting.run_import_original,
+            converting.run_export_onnx, publishing.run_figures, measuring.run_bench)  # fmt: skip
 RESUMABLE = ("study", "search", "walkthrough", "pack-images")  # started again, these keep what is done
 
 
@@ -53,7 +40,6 @@ class ShowVersion(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
-
         print(f"sdbnn-lite {__version__} (Python {sys.version.split()[0]}, torch {version('torch')})")
         parser.exit()
 

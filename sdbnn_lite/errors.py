@@ -1,6 +1,7 @@
 """The two exceptions: for wrong use, and for a run that can't go on."""
 
 import difflib
+import math
 from collections.abc import Iterable
 from numbers import Integral
 
@@ -21,9 +22,10 @@ def unknown(kind: str, given: object, choices: Iterable[str]) -> UsageError:
     return UsageError(f"unknown {kind} {given!r}: choose one of {', '.join(choices)}{hint}")
 
 
-def check_whole(least: int = 1, **arguments: object) -> None:
-    """Raise UsageError unless each argument (of a tuple: each value) is a whole number from ``least`` up."""
+def check_whole(least: int = 1, most: float = math.inf, **arguments: object) -> None:
+    """Raise UsageError unless each argument (of a tuple: each value) is a whole number from ``least`` to ``most``."""
+    upper = "up" if most == math.inf else f"to {most}"
     for name, given in arguments.items():
         for value in given if isinstance(given, tuple) else (given,):
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-                raise UsageError(f"{name}={given!r}: a whole number from {least} up is needed")
+            if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
+                raise UsageError(f"{name}={given!r}: a whole number from {least} {upper} is needed")

@@ -123,10 +123,8 @@ def contrasts_in_words(found: Sequence[Contrast]) -> str:
         careful = f" With {seeds} seeds each this is a hint, no proof." if seeds < 4 else ""
         return f"All seeds are apart, by more than the test images' noise, in: {said}.{open_ones}{careful}"
     if max(min(c.n) for c in found) < 2:
-        return (
-            "With a single seed on one side, how far two of its seeds lie apart isn't known here, so none of these "
-            "differences is a finding yet, however large it looks."
-        )
+        return ("With a single seed on one side, how far two of its seeds lie apart isn't known here, so none of these "
+                "differences is a finding yet, however large it looks.")  # fmt: skip
     return "None of these differences is clear of the seeds' spread and of the test images' noise."
 
 
@@ -191,14 +189,11 @@ def correlation_in_words(r: RankTest | None, n: int, over: str, measure: str = "
         return f"{n} {over} are too few for a rank correlation: {FEWEST} are needed."
     if r.p < 0.05:
         way = "higher" if r.rho > 0 else "lower"
-        return (
-            f"Over {n} {over}, a higher {measure} goes with a {way} accuracy: ρ = {r.rho:+.2f}, p = {r.p:.3f}. That "
-            "says what goes together, not what causes what: the methods differ in more than their signs."
-        )
-    return (
-        f"Over {n} {over}, ρ = {r.rho:+.2f} (p = {r.p:.2f}): no relation that we could see, but with so few only "
-        f"|ρ| ≥ {r.visible:.2f} would have been noticed."
-    )
+        return (f"Over {n} {over}, a higher {measure} goes with a {way} accuracy: ρ = {r.rho:+.2f}, p = {r.p:.3f}. "
+                "That says what goes together, not what causes what: the methods differ in more "
+                "than their signs.")  # fmt: skip
+    return (f"Over {n} {over}, ρ = {r.rho:+.2f} (p = {r.p:.2f}): no relation that we could see, but with so few only "
+            f"|ρ| ≥ {r.visible:.2f} would have been noticed.")  # fmt: skip
 
 
 def layers_in_words(found: pd.DataFrame) -> str:
@@ -207,10 +202,8 @@ def layers_in_words(found: pd.DataFrame) -> str:
     if known.empty:
         return "There are too few methods yet for a correlation in any layer."
     n, positive, below = len(known), (known["rho"] > 0).sum(), (known["p"] < 0.05).sum()
-    return (
-        f"ρ is positive in {positive} of {n} layers. {below} of {n} have p < 0.05; chance alone would give about "
-        f"{0.05 * n:.0f}, and more at a time, since the layers belong to the same networks."
-    )
+    return (f"ρ is positive in {positive} of {n} layers. {below} of {n} have p < 0.05; chance alone would give about "
+            f"{0.05 * n:.0f}, and more at a time, since the layers belong to the same networks.")  # fmt: skip
 
 
 SHIFTED = (("sdbnn", "wsd"), ("asd", "ede"))  # with ASD, and without
@@ -225,10 +218,8 @@ def asd_in_words(table: pd.DataFrame) -> str:
     for one, other in pairs:
         gap = means[one] - means[other]
         n = min(table.loc[table["method"] == m, "seed"].nunique() for m in (one, other))
-        said.append(
-            f"`{one}` against `{other}`: {means[one].mean():.3f} and {means[other].mean():.3f}, lower in "
-            f"{(gap < 0).sum()} of {len(gap)} layers (n = {n} seed{'s' * (n > 1)} each)"
-        )
+        said.append(f"`{one}` against `{other}`: {means[one].mean():.3f} and {means[other].mean():.3f}, lower in "
+                    f"{(gap < 0).sum()} of {len(gap)} layers (n = {n} seed{'s' * (n > 1)} each)")  # fmt: skip
         lower += [*(gap < 0)]
     if np.mean(lower) > 0.9:
         so = "As on the digits, outputs differ *less* with ASD"

@@ -24,10 +24,8 @@ def span(values: Sequence[float], digits: int = 0) -> str:
 
 def study_line(facts: Mapping, n: Sequence[int]) -> str:
     """Data set, network, epochs, number of seeds and test images of a study's figure."""
-    return (
-        f"{facts['data']}; {facts['network']}, {facts['epochs']} epochs, n = {span(n)}; "
-        f"last epoch, all {facts['test_images']:,} test images"
-    )
+    return (f"{facts['data']}; {facts['network']}, {facts['epochs']} epochs, n = {span(n)}; last epoch, all "
+            f"{facts['test_images']:,} test images")  # fmt: skip
 
 
 def settings(facts: Mapping, keys: Sequence[str]) -> dict:
@@ -35,9 +33,8 @@ def settings(facts: Mapping, keys: Sequence[str]) -> dict:
     return {key: tuple(facts[key]) if isinstance(facts[key], list) else facts[key] for key in keys}
 
 
-def groups(
-    runs: pd.DataFrame, same: Sequence[str], joined: Sequence[str], sort: bool = False
-) -> Iterator[tuple[dict, pd.DataFrame]]:
+def groups(runs: pd.DataFrame, same: Sequence[str], joined: Sequence[str],
+           sort: bool = False) -> Iterator[tuple[dict, pd.DataFrame]]:  # fmt: skip
     """Each group of ``runs`` that are equal in the columns ``same``, as (row, runs), in order of appearance or sorted.
 
     The row holds those columns, n, and of each column ``joined`` its different texts.

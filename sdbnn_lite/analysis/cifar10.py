@@ -43,11 +43,10 @@ def finished_runs() -> pd.DataFrame:
 
 def _row(facts: Mapping, seed: int, last: float, log: pd.DataFrame, source: str) -> dict:
     elsewhere = facts["earlier"][-1]["epochs"] if "earlier" in facts else 0  # done on other machines than the last
-    return {
-        **settings(facts, _SAME), "seed": seed, "last": 100 * last, "best": 100 * log["test_accuracy"].max(),
-        "seconds": log.loc[log["epoch"] > elsewhere, "seconds"].median(), "hardware": hardware(facts),
-        "machine": hardware({"machine": facts["machine"]}), "command": facts["command"], "source": source,
-    }  # fmt: skip
+    return {**settings(facts, _SAME), "seed": seed, "last": 100 * last, "best": 100 * log["test_accuracy"].max(),
+            "seconds": log.loc[log["epoch"] > elsewhere, "seconds"].median(), "hardware": hardware(facts),
+            "machine": hardware({"machine": facts["machine"]}), "command": facts["command"],
+            "source": source}  # fmt: skip
 
 
 def table() -> pd.DataFrame:
@@ -115,11 +114,9 @@ def legend(rows: pd.DataFrame) -> str:
     there = rows[rows["n"] > 0]
     if there.empty:
         return f"Nothing of ours was run yet. The published code scores {THEIR_IMAGES:,} of the 10,000 test images."
-    return (
-        f"Ours: {measured_on(there, 'test images')} The second protocol takes each run's best epoch on the test set, "
-        f"as the published code does, but from the same {image_counts(there)} images; the published code scores "
-        f"{THEIR_IMAGES:,} of them. The paper's two columns are the paper's own."
-    )
+    return (f"Ours: {measured_on(there, 'test images')} The second protocol takes each run's best epoch on the test "
+            f"set, as the published code does, but from the same {image_counts(there)} images; the published code "
+            f"scores {THEIR_IMAGES:,} of them. The paper's two columns are the paper's own.")  # fmt: skip
 
 
 def own_recipe(network: str, recipe: str) -> str:
@@ -135,10 +132,9 @@ def timing() -> pd.DataFrame:
     rows = []
     for row, same in groups(runs, _SAME, ["machine"], sort=True):
         network, seconds = row["network"], same["seconds"].median()
-        rows.append({
-            **row, "title": TITLES[network] + own_recipe(network, row["recipe"]), "seconds": seconds,
-            "hours": seconds * row["epochs"] / 3600, "published_hours": seconds * PUBLISHED[network].epochs / 3600,
-        })  # fmt: skip
+        rows.append({**row, "title": TITLES[network] + own_recipe(network, row["recipe"]), "seconds": seconds,
+                     "hours": seconds * row["epochs"] / 3600,
+                     "published_hours": seconds * PUBLISHED[network].epochs / 3600})  # fmt: skip
     return pd.DataFrame(rows, columns=["title", "epochs", "seconds", "hours", "published_hours", "machine"])
 
 
@@ -151,10 +147,9 @@ def gap_in_words(row: Mapping) -> str:
     length = row["epochs"] / row["paper_epochs"]
     schedule = "the published length" if length == 1 else f"{100 * length:.2g} % of the published {row['paper_epochs']}"
     seeds = f"n = {row['n']}" + (", so its spread isn't known" if row["n"] == 1 else f", ± {row['std']:.2f}")
-    return (
-        f"{row['title']}{own_recipe(row['network'], row['recipe'])}: {row['mean']:.2f} %, {abs(points):.2f} points "
-        f"{side} the paper's {row['paper']} %, after {row['epochs']:.0f} epochs, {schedule} ({seeds})."
-    )
+    return (f"{row['title']}{own_recipe(row['network'], row['recipe'])}: {row['mean']:.2f} %, {abs(points):.2f} points "
+            f"{side} the paper's {row['paper']} %, after {row['epochs']:.0f} "
+            f"epochs, {schedule} ({seeds}).")  # fmt: skip
 
 
 def protocol_in_words(rows: pd.DataFrame) -> str:
@@ -162,15 +157,11 @@ def protocol_in_words(rows: pd.DataFrame) -> str:
     there = rows[rows["n"] > 0]
     if there.empty:
         return "Nothing was run yet, so there is nothing to compare."
-    said = [
-        f"{row['best_mean'] - row['mean']:+.2f} points ({row['title']}, {row['epochs']:.0f} epochs, n = {row['n']})"
-        for row in there.to_dict("records")
-    ]
-    return (
-        f"Choosing the best epoch instead of the last one gives {', '.join(said)}. It can't be less than 0, since the "
-        "last epoch is among those to choose from. And it isn't a measurement of unseen images any more: the test "
-        "images were looked at to choose."
-    )
+    said = [f"{row['best_mean'] - row['mean']:+.2f} points ({row['title']}, {row['epochs']:.0f} epochs, n = {row['n']})"
+            for row in there.to_dict("records")]  # fmt: skip
+    return (f"Choosing the best epoch instead of the last one gives {', '.join(said)}. It can't be less than 0, since "
+            "the last epoch is among those to choose from. And it isn't a measurement of unseen images any more: the "
+            "test images were looked at to choose.")  # fmt: skip
 
 
 def fit_in_words(name: str) -> str:
@@ -181,10 +172,8 @@ def fit_in_words(name: str) -> str:
         said = "it hasn't learnt the training images by heart (and they are harder: cropped and mirrored at random)"
     else:
         said = f"it is {train - test:.1f} points better on images that it knows, though they are cropped and mirrored"
-    return (
-        f"{TITLES.get(run['network'], run['network'])}, epoch {run['epochs']}: {train:.1f} % of the training images, "
-        f"as augmented, and {test:.1f} % of the test images are right; {said}."
-    )
+    return (f"{TITLES.get(run['network'], run['network'])}, epoch {run['epochs']}: {train:.1f} % of the training "
+            f"images, as augmented, and {test:.1f} % of the test images are right; {said}.")  # fmt: skip
 
 
 def in_words() -> str:

@@ -74,13 +74,9 @@ def measure() -> list[Claim]:
         facts = study_facts(STUDY)
         last = read_study(STUDY, "signs.csv").query(f"epoch == {facts['epochs']}")
         about = f"{facts['data'].split(' (')[0]}, {facts['epochs']} epochs"
-        return [
-            _scaling(nets, recorded, len(images), about),
-            _distribution(nets, recorded, len(images), about),
-            _asd(last, recorded["asd"], _frozen(nets["asd"], images), about),
-            _wsd(last, nets, about),
-            _accuracy_and_cost(nets, images, facts, about),
-        ]
+        return [_scaling(nets, recorded, len(images), about), _distribution(nets, recorded, len(images), about),
+                _asd(last, recorded["asd"], _frozen(nets["asd"], images), about), _wsd(last, nets, about),
+                _accuracy_and_cost(nets, images, facts, about)]  # fmt: skip
 
 
 def markdown(claims: Sequence[Claim], folder: str = "notebooks/") -> str:

@@ -118,8 +118,6 @@ def in_words(found: pd.DataFrame, longer: pd.DataFrame, epochs: int) -> str:
         f"{row.t:.1f}, and its training accuracy changed by {row.train:+.2f} points after t had passed 1"
         for row in longer.itertuples()
     ]
-    return (
-        f"{'. '.join(said)}. So much is measured. Whether the larger steps are what costs the points isn't; a run "
-        "whose t stays below 1 would test it: "
-        "`sdbnn-lite train cifar10-resnet20 --epochs 15 --ede 0.001 1 --data DIR`."
-    )
+    return (f"{'. '.join(said)}. So much is measured. Whether the larger steps are what costs the points isn't; a run "
+            "whose t stays below 1 would test it: `sdbnn-lite train cifar10-resnet20 --epochs 15 --ede 0.001 1 --data "
+            "DIR`.")  # fmt: skip

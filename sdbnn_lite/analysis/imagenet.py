@@ -14,11 +14,8 @@ from .captions import groups, hardware, in_percent, mean_std, measured_on, setti
 from .final_signs import read_signs
 
 SETS = {"imagenette": "imagenette-resnet18", "imagenet": "imagenet-resnet18"}  # data set: its chain
-TITLES = {
-    "teacher": "Teacher: real-valued ResNet-34",
-    "stage1": "Stage 1: real weights, binary activations",
-    "stage2": "Stage 2: both binary",
-}
+TITLES = {"teacher": "Teacher: real-valued ResNet-34", "stage1": "Stage 1: real weights, binary activations",
+          "stage2": "Stage 2: both binary"}  # fmt: skip
 PAPER = {"stage2": (66.5, 86.7), "stage1": (67.6, 87.4)}  # ImageNet, top-1 and top-5 in percent; arXiv 2103.02394
 SIGN_COLUMNS = ["part", "layer", "input_before", "input_after", "entropy", "sign_difference"]
 USUAL = {"teacher": "float", "stage1": "sdbnn", "stage2": "sdbnn"}  # the methods that the recipes are meant for
@@ -146,10 +143,8 @@ def stages_in_words(rows: pd.DataFrame) -> str:
         return "There aren't two parts yet that could be compared."
     students = [best[part]["mean"] for part in ("stage1", "stage2") if part in best]
     if "teacher" in best and students and max(students) > best["teacher"]["mean"] - 2:
-        said.append(
-            "The students are about as accurate as the teacher that they imitate: it sets the limit here, and what "
-            "binary numbers cost would show only under a better one."
-        )
+        said.append("The students are about as accurate as the teacher that they imitate: it sets the limit here, and "
+                    "what binary numbers cost would show only under a better one.")  # fmt: skip
     n = min(row["n"] for row in best.values())
     said += ["One seed each: how much of that is luck isn't known."] * (n == 1)
     said.append("Mind that the teacher has more layers, and that stage 2 learns on top of stage 1's epochs.")

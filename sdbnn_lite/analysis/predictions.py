@@ -4,7 +4,6 @@ predictions.csv   a row per test image, in the set's order: class numbers, true 
                   the network gives to each, p_true and p_predicted
 """
 
-import json
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from ..data.in_memory import ImageSet
 from ..data.streamed import StreamedImageSet
 from ..errors import UsageError
+from ..system.files import read_json
 from ..training.run_folder import RUN
 from .tables import PREDICTIONS, results_of
 
@@ -49,11 +49,10 @@ def read_predictions(name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     folder = results_of(name)
     try:
         table = pd.read_csv(folder / PREDICTIONS)
-        classes = tuple(json.loads((folder / RUN).read_text(encoding="utf-8"))["classes"])
+        classes = tuple(read_json(folder / RUN)["classes"])
     except (OSError, KeyError) as error:
-        raise UsageError(
-            f"results/runs/{name} holds no predictions; `sdbnn-lite publish RUN --data DIR` writes them"
-        ) from error
+        raise UsageError(f"results/runs/{name} holds no predictions; `sdbnn-lite publish RUN --data "
+                         "DIR` writes them") from error  # fmt: skip
     if tuple(table.columns) != COLUMNS:
         raise UsageError(f"results/runs/{name}/{PREDICTIONS}: the columns are {', '.join(table.columns)}")
     return table, classes
@@ -110,8 +109,6 @@ def in_words(counts: np.ndarray, classes: tuple[str, ...]) -> str:
     between = vehicle[:, None] != vehicle
     within = ~between & ~np.eye(len(classes), dtype=bool)
     if within.any() and between.any() and counts[within].mean() > 2 * counts[between].mean():
-        said += (
-            " The mistakes aren't spread evenly: animals are taken for animals, and vehicles for vehicles, more than"
-            " twice as often as one for the other, pair by pair."
-        )
+        said += (" The mistakes aren't spread evenly: animals are taken for animals, and vehicles for vehicles, more "
+                 "than twice as often as one for the other, pair by pair.")  # fmt: skip
     return said

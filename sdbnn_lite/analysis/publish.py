@@ -4,7 +4,6 @@ Given the images, also what ``predictions``, ``final_signs`` and ``ede_gradients
 """
 
 import copy
-import json
 import re
 import shlex
 from dataclasses import dataclass
@@ -46,23 +45,14 @@ class Target:
         return cls(Path(out) / "zoo", Path(out) / "results" / "runs") if out else cls(ZOO, runs_folder())
 
 
-def publish_run(
-    folder: str | Path,
-    name: str | None = None,
-    *,
-    images: Images | None = None,
-    rounded: bool = False,
-    tables_only: bool = False,
-    to: Target | None = None,
-) -> tuple[str, dict]:
+def publish_run(folder: str | Path, name: str | None = None, *, images: Images | None = None, rounded: bool = False,
+                tables_only: bool = False, to: Target | None = None) -> tuple[str, dict]:  # fmt: skip
     """Make the zoo's entry ``name`` from the finished run in ``folder``; returns its name and its card.
 
     ``name``: by default the network's, with ``_<method>`` for any but sdbnn. An entry of that name is replaced.
     ``images``: the set it was trained on; then the stored file is scored on all test images, and the card holds that
-    figure and ``run_accuracy``, the run's own; else the run's alone. ``rounded``: ASD's matrices and 1×1 shortcuts in
-    16-bit steps (see ``bits``); needs ``images``, since it changes the logits.
-    ``tables_only``: nothing goes into the zoo (a ResNet-34's real weights take 85 MB), which may hold no entry of that
-    name: these results would pass for its own. ``to``: the package, unless given.
+    figure and ``run_accuracy``, the run's own; else the run's alone. ``rounded``: in 16-bit steps (see ``bits``); needs
+    ``images``. ``tables_only``: nothing goes into the zoo, which may hold no entry of that name. ``to``: the package.
 
     RunError, and nothing written, unless the file's network gives the logits of the trained one (its weights rounded
     with ``rounded``) to the last bit on ``logits_check``'s 500 images, and scores within ``SCORE_TOLERANCE`` of it.
@@ -141,12 +131,8 @@ def measure(run: dict, net: BinaryNet, images: Images | None, rounded: bool) -> 
 
 def read_run(folder: Path) -> dict:
     """run.json of a finished run; UsageError where there is none, or the run isn't finished."""
-    try:
-        run = json.loads((folder / run_folder.RUN).read_text(encoding="utf-8"))
-        result = run["result"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{folder}: not a run's folder, {run_folder.RUN} can't be read ({error})") from error
-    if result is None or not (folder / WEIGHTS).is_file():
+    run, _ = run_folder.read_run(folder)
+    if run["result"] is None or not (folder / WEIGHTS).is_file():
         raise UsageError(f"{folder}: the run isn't finished; go on with it (--resume) first")
     return run
 
@@ -161,10 +147,8 @@ def rescore(stored: BinaryNet, run: dict, images: Images) -> tuple[dict, dict, l
     collector = Collector(net)
     score = evaluate(net, images, forward=collector)
     if 100 * abs(score.top1 - own) > SCORE_TOLERANCE + 1e-9:
-        raise RunError(
-            f"the file scores {100 * score.top1:.2f} %, the run itself {100 * own:.2f} %: more than {SCORE_TOLERANCE} "
-            f"points apart; nothing was written"
-        )
+        raise RunError(f"the file scores {100 * score.top1:.2f} %, the run itself {100 * own:.2f} %: more than "
+                       f"{SCORE_TOLERANCE} points apart; nothing was written")  # fmt: skip
     result = {"protocol": run["result"]["protocol"], "test_accuracy": score.top1, "test_top5": score.top5}
     result |= {"test_loss": score.loss, "test_images": score.images}
     more = {"run_accuracy": own, "scored": f"as stored, on {device}"}

@@ -4,10 +4,10 @@ results/bench/{train,packed,data}.json   what `sdbnn-lite bench train --json`, `
                                          `bench data --data DIR --json` printed on the machines that they name
 """
 
-import json
 from typing import Any
 
 from ..errors import UsageError
+from ..system.files import read_json
 from ..system.machine import processor
 from ..system.text import markdown_table
 from . import tables
@@ -20,7 +20,7 @@ def read(what: str) -> dict[str, Any]:
     path = tables.RESULTS / "bench" / f"{what}.json"
     if not path.is_file():
         raise UsageError(f"no committed measurement {what!r}; `sdbnn-lite bench {what}` measures this machine")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path)
 
 
 def markdown() -> str:
@@ -29,14 +29,11 @@ def markdown() -> str:
     for what, part in (("train", _train), ("data", _data), ("packed", _packed)):
         if (tables.RESULTS / "bench" / f"{what}.json").is_file():
             result = read(what)
-            head, rows, note = part(result[what])
-            said += [markdown_table(head, rows), f"{_source(result['machine'], what)}{note}"]
+            (head, rows, note), machine = part(result[what]), result["machine"]
+            command = f"sdbnn-lite bench {what}{' --data DIR' * (what == 'data')} --threads {machine['threads']} --json"
+            where = f"{processor(machine)} on {machine['cores']} cores, torch {machine['versions']['torch']}"
+            said += [markdown_table(head, rows), f"{where}: `{command}`{note}"]
     return "\n\n".join(said)
-
-
-def _source(machine: dict[str, Any], what: str) -> str:
-    command = f"sdbnn-lite bench {what}{' --data DIR' * (what == 'data')} --threads {machine['threads']} --json"
-    return f"{processor(machine)} on {machine['cores']} cores, torch {machine['versions']['torch']}: `{command}`"
 
 
 def _train(train: list[dict[str, Any]]) -> tuple[list, list, str]:

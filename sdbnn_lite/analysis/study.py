@@ -5,14 +5,13 @@ results/<recipe>/        runs.csv, epochs.csv, signs.csv (a row per run / epoch 
                          given the images, also what ``final_signs`` and ``ede_gradients`` measure
 """
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..core.methods import get_method
 from ..core.models import BinaryNet
 from ..errors import UsageError
-from ..system.files import read_csv, writable_folder, write_atomic, write_csv, write_json
+from ..system.files import read_csv, read_json, writable_folder, write_atomic, write_csv, write_json
 from ..training import run_folder
 from ..training.options import DEFAULTS, RunOptions
 from ..training.recipe import Recipe
@@ -40,9 +39,8 @@ def plan(methods: Sequence[str], seeds: int) -> list[tuple[str, int]]:
     return [(method, seed) for method in dict.fromkeys(methods) for seed in range(seeds)]
 
 
-def run_study(
-    recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int, options: RunOptions = DEFAULTS
-) -> list[dict]:
+def run_study(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int,
+              options: RunOptions = DEFAULTS) -> list[dict]:  # fmt: skip
     """Train every method with seeds 0 … seeds-1 into ``out``; finished runs are kept, started ones resumed.
 
     ``options`` go to :func:`train`. Returns the rows of runs.csv. Raises UsageError for no seed or an unknown method,
@@ -82,7 +80,7 @@ def finished(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int
 def why_not(folder: Path, wanted: dict) -> str:
     """Why the run in ``folder`` isn't a finished run of ``wanted``; empty where it is one."""
     try:
-        run = run_json(folder)
+        run = read_json(folder / run_folder.RUN)
     except (OSError, ValueError):
         return "not begun"
     wanted = {key: value for key, value in wanted.items() if key != "teacher"}  # its weights may be elsewhere by now
@@ -98,12 +96,11 @@ def check_replaces(to: Path, epochs: int, planned: Sequence[tuple[str, int]]) ->
     """
     if not (to / "study.json").is_file():
         return
-    there = json.loads((to / "study.json").read_text(encoding="utf-8"))
+    there = read_json(to / "study.json")
     if there["epochs"] > epochs:
-        raise UsageError(
-            f"{to}: holds a study of {there['epochs']} epochs, which one of {epochs} doesn't replace; leave --publish "
-            f"out (the tables then go beside the runs), or train {there['epochs']} epochs or more"
-        )
+        raise UsageError(f"{to}: holds a study of {there['epochs']} epochs, which one of {epochs} doesn't replace; "
+                         f"leave --publish out (the tables then go beside the runs), or train {there['epochs']} epochs "
+                         "or more")  # fmt: skip
     if there["epochs"] == epochs:
         rows = read_csv(to / "runs.csv")
         missing = [f"{r['method']} seed {r['seed']}" for r in rows if (r["method"], int(r["seed"])) not in set(planned)]
@@ -112,14 +109,9 @@ def check_replaces(to: Path, epochs: int, planned: Sequence[tuple[str, int]]) ->
                              f"name their methods and seeds too")  # fmt: skip
 
 
-def run_json(folder: Path) -> dict:
-    """The run.json in a run's ``folder``."""
-    return json.loads((folder / run_folder.RUN).read_text(encoding="utf-8"))
-
-
 def final_row(folder: Path) -> dict:
     """What runs.csv says of one finished run."""
-    result = run_json(folder)["result"]
+    result = read_json(folder / run_folder.RUN)["result"]
     seconds = sum(float(row["seconds"]) for row in read_csv(folder / run_folder.LOG))
     kept = {key: result[key] for key in ("test_accuracy", "test_top5", "test_loss", "test_images")}
     return {**kept, "train_seconds": round(seconds, 1)}
@@ -143,16 +135,13 @@ def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequen
         (to / measured).unlink(missing_ok=True)  # of the runs that were there before
     write_csv(to / "epochs.csv", beside_who(out, rows, lambda folder: read_csv(folder / run_folder.LOG)))
     write_csv(to / "signs.csv", beside_who(out, rows, lambda folder: read_csv(folder / run_folder.SIGNS)))
-    done = {name: run_json(out / name) for name in map(run_name, rows)}
+    done = {name: read_json(out / name / run_folder.RUN) for name in map(run_name, rows)}
     first = next(iter(done.values()))
     facts = {k: v for k, v in first.items() if k not in ("method", "seed", "result", "started", "earlier", "launch")}
     facts |= {"methods": list(dict.fromkeys(row["method"] for row in rows)), "seeds": sorted({r["seed"] for r in rows})}
     facts |= {"protocol": "last epoch, all test images", "command": command}
-    elsewhere = {
-        name: {key: run[key] for key in ("earlier", "machine") if key in run}
-        for name, run in done.items()
-        if "earlier" in run or run["machine"] != first["machine"]
-    }
+    elsewhere = {name: {key: run[key] for key in ("earlier", "machine") if key in run}
+                 for name, run in done.items() if "earlier" in run or run["machine"] != first["machine"]}  # fmt: skip
     facts |= {"elsewhere": elsewhere} if elsewhere else {}
     facts |= {"left_out": list(left_out)} if left_out else {}
     write_json(to / "study.json", facts)
@@ -161,8 +150,7 @@ def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequen
 def measure_runs(out: Path, rows: list[dict], to: Path, measure: Callable[[BinaryNet], list[dict]]) -> None:
     """Write the table ``to``: what ``measure`` finds in the network of each run that ``rows`` names, beside its method
     and seed. No file where it finds nothing, as in the float twin alone."""
-    found = beside_who(out, rows, lambda folder: measure(load(folder)))
-    if found:
+    if found := beside_who(out, rows, lambda folder: measure(load(folder))):
         write_csv(writable_folder(to.parent) / to.name, found)
 
 
@@ -171,5 +159,4 @@ def publish(out: Path, rows: list[dict], zoo: Path, prefix: str) -> None:
     zoo = writable_folder(zoo)
     for row in rows:
         if row["seed"] == 0:
-            weights = out / run_name(row) / WEIGHTS
-            write_atomic(zoo / f"{prefix}_{row['method']}.safetensors", weights.read_bytes())
+            write_atomic(zoo / f"{prefix}_{row['method']}.safetensors", (out / run_name(row) / WEIGHTS).read_bytes())

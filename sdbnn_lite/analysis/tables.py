@@ -6,7 +6,6 @@ results/runs/<name>/   a published run: run.json, log.csv, signs.csv, prediction
 results/bench/         measured speed (see ``speed``)
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pandas as pd
 
 from ..core.methods import METHODS
 from ..errors import UsageError
+from ..system.files import read_json
 from ..system.paths import PACKAGE
 from ..training.run_folder import LOG, RUN
 
@@ -42,7 +42,7 @@ def read_study(name: str, file: str = "runs.csv") -> pd.DataFrame:
 def study_facts(name: str) -> dict:
     """study.json of a committed study: data set, recipe, epochs, seeds, hardware, versions, command."""
     read_study(name)
-    return json.loads((study_folder(name) / "study.json").read_text(encoding="utf-8"))
+    return read_json(study_folder(name) / "study.json")
 
 
 def run_name(row: Mapping) -> str:
@@ -74,7 +74,7 @@ def results_of(name: str) -> Path:
 def published_runs(dataset: str) -> dict[str, dict]:
     """The run.json of every published run on a data set, by its name; those that aren't finished don't count."""
     paths = sorted(runs_folder().glob(f"*/{RUN}"))
-    found = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    found = {path.parent.name: read_json(path) for path in paths}
     return {name: run for name, run in found.items() if run["dataset"] == dataset and run["result"]}
 
 

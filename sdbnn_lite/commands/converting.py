@@ -17,7 +17,6 @@ def run_import_original(args: argparse.Namespace) -> None:
     from ..weights.files import rebuild, save_weights
     from ..weights.published import from_original, stored_options
     from ..weights.torch_files import read_state_dict
-
     state = from_original(read_state_dict(args.file), args.network)
     network, _, stage = args.network.partition("_stage")
     options = stored_options(state, network) | ({"stage": int(stage)} if stage else {})
@@ -37,7 +36,6 @@ def run_pack_images(args: argparse.Namespace) -> None:
     """Pack ImageNet's images once, resized, for fast reading."""
     from ..data.resized_copy import pack, side_for
     from ..data.sets import check_workers, imagenet_tree
-
     check_workers(args.workers)
     if args.image_size < 1:
         raise UsageError(f"--image-size {args.image_size}: a whole number of pixels, 1 or more, is needed")
@@ -59,7 +57,6 @@ def run_export_onnx(args: argparse.Namespace) -> None:
     from ..weights.onnx_export import export_onnx
     from ..weights.preprocessing import options_of
     from ..weights.zoo import load
-
     net, out = load(args.weights), Path(args.out)
     about = export_onnx(net, out, image_size=args.image_size, dataset=args.dataset)
     options = options_of(net)

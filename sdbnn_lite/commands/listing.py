@@ -3,37 +3,17 @@
 import argparse
 import json
 from dataclasses import replace
+from pathlib import Path
 
 from ..core.methods import METHODS, PAPERS
+from ..system.files import read_json, read_toml
 from ..system.paths import PACKAGE
 from ..system.text import rows_table
 from ..training.recipes import CHAINS, RECIPES
 from .options import JSON, command, option
 
-NETWORKS = {  # classes, channels, pixels a side, parameters with method sdbnn: what ``core.models.build`` makes
-    "cifar10_resnet20": (10, 3, 32, 274_074),
-    "cifar10_resnet18": (10, 3, 32, 11_320_650),
-    "cifar10_vgg_small": (10, 3, 32, 4_715_018),
-    "digits_convnet": (10, 1, 8, 59_242),
-    "imagenet_resnet18": (1000, 3, 224, 11_980_840),
-    "imagenet_resnet34": (1000, 3, 224, 22_377_000),
-}
-DATASETS = {  # channels, pixels a side, where it lies: what ``data.sets.SETS`` says
-    "digits": ("1 or 3", 8, "embedded"),
-    "mnist": ("1 or 3", 28, "DIR/mnist"),
-    "fashion_mnist": ("1 or 3", 28, "DIR/fashion_mnist"),
-    "cifar10": ("3", 32, "DIR/cifar10"),
-    "cifar100": ("3", 32, "DIR/cifar100"),
-    "imagenet": ("3", 224, "DIR/imagenet"),
-    "imagenette": ("3", 128, "DIR/imagenette"),
-}
-COLUMNS = {  # of each table, after the name
-    "recipes": "network dataset epochs published about",
-    "networks": "classes channels pixels parameters",
-    "methods": "title paper",
-    "zoo": "network method data epochs test_accuracy bytes",
-    "datasets": "channels pixels where",
-}
+FACTS = read_toml(Path(__file__).with_suffix(".toml"))  # of networks and data sets
+COLUMNS = FACTS["columns"]  # of each table, after the name
 NAMES = {"recipe": "recipes", "network": "networks", "method": "methods", "dataset": "datasets", "weights": "zoo",
          "init": "zoo", "teacher": "zoo"}  # a command's argument: the table whose names may stand there  # fmt: skip
 
@@ -57,12 +37,11 @@ def rows(table: str) -> list[dict]:
                           about=f"in a row: {', '.join(parts)}") for name, parts in CHAINS.items()]  # fmt: skip
         found = {recipe.name: vars(recipe) for recipe in (*RECIPES.values(), *chains)}
     elif table == "zoo":
-        found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.glob("zoo/*.json"))}
+        found = {path.stem: read_json(path) for path in sorted(PACKAGE.glob("zoo/*.json"))}
     elif table == "methods":
         found = {name: {"title": m.title, "paper": PAPERS.get(name)} for name, m in METHODS.items()}
     else:
-        facts = NETWORKS if table == "networks" else DATASETS
-        found = {name: dict(zip(keys, values)) for name, values in facts.items()}
+        found = FACTS[table]
     return [{"name": name, **{key: row[key] for key in keys}} for name, row in found.items()]
 
 

@@ -16,7 +16,6 @@ from .options import JSON, METHOD, command, option
 def run_cost(args: argparse.Namespace) -> None:
     """What one image costs: BOPs, FLOPs, OPs = BOPs/64 + FLOPs, parameters, bytes."""
     from ..cost.count import cost
-
     result = cost(args.network, args.method, image_size=args.image_size)
     print(result.to_json() if args.json else result.text())
 
@@ -31,7 +30,6 @@ def run_bench(args: argparse.Namespace) -> None:
     """Measure how long things take on this machine."""
     from ..system.devices import set_threads
     from . import bench
-
     set_threads(bench.THREADS if args.threads is None else args.threads)
     if args.data:
         os.environ["SDBNN_DATA"] = args.data  # a measurement takes no arguments

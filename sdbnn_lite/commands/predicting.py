@@ -23,7 +23,6 @@ def run_predict(args: argparse.Namespace) -> None:
     from ..system.text import aligned_table
     from ..weights.preprocessing import preprocessing_of
     from ..weights.zoo import load
-
     net, paths = load(args.weights), [file for given in args.images for file in picture_files(given)]
     like = preprocessing_of(net, args.dataset)
     found = list(zip(paths, predict(pack(net) if args.packed else net, paths, args.top, like=like)))
@@ -38,7 +37,6 @@ def run_predict(args: argparse.Namespace) -> None:
 def picture_files(given: str) -> list[str]:
     """The file itself, or a folder's pictures in order, without hidden ones; UsageError where there is none."""
     from torchvision.datasets.folder import is_image_file
-
     if not Path(given).is_dir():
         return [given]
     found = [str(path) for path in sorted(Path(given).iterdir()) if path.name[0] != "." and is_image_file(path.name)]

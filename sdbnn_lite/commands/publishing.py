@@ -1,7 +1,6 @@
 """``publish``, ``plot``, ``figures``, ``walkthrough``: a run goes into the package; pictures and notebooks show it."""
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -30,7 +29,6 @@ def run_publish(args: argparse.Namespace) -> None:
     from .. import data
     from ..analysis.publish import Target, publish_run, read_run
     from ..system.devices import pick_device
-
     device = pick_device(args.device)
     run = read_run(Path(args.folder))
     images = None
@@ -39,12 +37,10 @@ def run_publish(args: argparse.Namespace) -> None:
     to = Target.at(args.out)
     name, card = publish_run(args.folder, args.name, images=images, to=to, rounded=args.round,
                              tables_only=args.tables_only)  # fmt: skip
-    print(
-        f"{name}: {card['bytes']:,} bytes, {100 * card['test_accuracy']:.2f} % on all {card['test_images']:,} test "
-        f"images of {card['data']} (scored {card['scored']}), rounded: {card['rounded']}"
-    )
-    network = "network and card: none (--tables-only)" if args.tables_only else f"network and card: {to.zoo}"
-    print(f"{network}    tables: {to.results / name}")
+    print(f"{name}: {card['bytes']:,} bytes, {100 * card['test_accuracy']:.2f} % on all {card['test_images']:,} test "
+          f"images of {card['data']} (scored {card['scored']}), rounded: {card['rounded']}")  # fmt: skip
+    place = "none (--tables-only)" if args.tables_only else to.zoo
+    print(f"network and card: {place}    tables: {to.results / name}")
 
 
 @command(
@@ -59,33 +55,20 @@ def run_plot(args: argparse.Namespace) -> None:
     from ..plots.runs import compared
     from ..plots.theme import FORMATS
     from ..system.files import writable_folder, write_atomic
-
+    from ..training.run_folder import read_run
     folders = list(map(Path, dict.fromkeys(args.runs)))
     out = Path(args.out or (folders[0] if len(folders) == 1 else Path()) / "curves.png")
     if out.suffix not in FORMATS:
         raise unknown("ending of --out", out.name, FORMATS)
     runs, logs = zip(*map(read_run, folders))
+    for folder, log in zip(folders, logs):
+        if not log:
+            raise UsageError(f"{folder}: nothing to draw yet, no epoch is finished")
     named = dict(zip(labels(folders, runs, logs), (pd.DataFrame(log).astype(float) for log in logs)))
     caption = wrapped(f"{joined(run['data'] for run in runs)}; training images: augmented, while the weights change")
     figure = compared(named, f"{joined(run['recipe'] for run in runs)}, epoch by epoch", caption)
     write_atomic(writable_folder(out.parent) / out.name, FORMATS[out.suffix](figure))
     print(out)
-
-
-def read_run(folder: Path) -> tuple[dict, list[dict]]:
-    """A run's run.json and log; UsageError where ``folder`` isn't a run's, or no epoch is finished."""
-    from ..system.files import read_csv
-    from ..training.run_folder import LOG, RUN
-
-    try:
-        run, log = json.loads((folder / RUN).read_text(encoding="utf-8")), read_csv(folder / LOG)
-    except (OSError, ValueError) as error:
-        inside = ", ".join(str(found.parent) for found in sorted(folder.glob(f"*/{RUN}"))[:3])
-        hint = f"; there are runs in it: {inside}" if inside else ""
-        raise UsageError(f"{folder}: not a run's folder, it has no {RUN} that can be read{hint}") from error
-    if not log:
-        raise UsageError(f"{folder}: nothing to draw yet, no epoch is finished")
-    return run, log
 
 
 def labels(folders: list[Path], runs: tuple[dict, ...], logs: tuple[list, ...]) -> list[str]:
@@ -104,7 +87,6 @@ def labels(folders: list[Path], runs: tuple[dict, ...], logs: tuple[list, ...]) 
 def run_figures(args: argparse.Namespace) -> None:
     """Draw the figures again from the committed results."""
     from ..plots.gallery import draw_all
-
     for path in draw_all(args.out, args.data):
         print(path)
 
@@ -113,5 +95,4 @@ def run_figures(args: argparse.Namespace) -> None:
 def run_walkthrough(args: argparse.Namespace) -> None:
     """Run the whole notebook chain on embedded images, draw the figures."""
     from ..pages.walkthrough import walk
-
     walk(args.out)

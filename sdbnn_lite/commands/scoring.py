@@ -26,7 +26,6 @@ def run_evaluate(args: argparse.Namespace) -> None:
     from ..weights import cards
     from ..weights.preprocessing import Preprocessing, options_of, preprocessing_of
     from ..weights.zoo import load
-
     device = pick_device("cpu" if args.packed and args.device == "auto" else args.device)
     if args.packed and device.type != "cpu":
         raise UsageError("--packed --device cuda: packed networks run on the CPU")
@@ -67,8 +66,6 @@ def describe_score(score, label: str) -> str:
 
 def class_table(classes) -> str:
     """Aligned text, a class a line."""
-    from ..system.text import aligned_table
-
-    head = ["class", "images", "top-1 %", "top-5 %"]
-    rows = [[row.name, f"{row.images:,}", f"{100 * row.top1:.2f}", f"{100 * row.top5:.2f}"] for row in classes]
-    return aligned_table([head, *rows], [False, True, True, True])
+    from ..system.text import rows_table
+    shares = [{"class": c.name, "images": c.images, "top-1 %": 100 * c.top1, "top-5 %": 100 * c.top5} for c in classes]
+    return rows_table(shares, digits=2)

@@ -52,7 +52,6 @@ def run_search(args: argparse.Namespace) -> None:
     from ..training.initial import fitting
     from ..training.search import TRIALS, Search
     from ..training.search_space import read_space
-
     recipe = fitting(recipe)
     space = read_space(args.space, recipe)
     search = Search(recipe, space, args.out, args.method, args.seed, run_options(args, validation=args.validation))
@@ -73,7 +72,6 @@ def draw(search, table) -> None:
     from ..plots.search import settings_tried
     from ..plots.theme import svg_bytes
     from ..system.files import write_atomic
-
     scales = {name: "log" if getattr(d, "log", False) else "linear" if hasattr(d, "low") else "choices"
               for name, d in search.space.items()}  # fmt: skip
     recipe, images = search.recipe, search.images

@@ -51,7 +51,6 @@ def run_train(args: argparse.Namespace) -> int:
     from ..training.stages import train_stages
     from ..training.steps.processes import is_main, leave
     from ..training.train import train
-
     recipes = list(map(fitting, recipes))
     out = Path(args.out or default_folder(recipes[-1], method, args.seed, chain))
     how = {"method": method, "seed": args.seed, "resume": args.resume, "options": run_options(args, init=args.init)}
@@ -80,14 +79,11 @@ def chosen(args: argparse.Namespace) -> list:
 def describe_run(result, seed: int) -> str:
     """What a finished run reached, on what, and how to score it again."""
     from ..system.machine import describe_machine, processor
-
     net, machine = result.net, describe_machine(next(result.net.parameters()).device)
-    return (
-        f"{describe_score(result.score, result.label)}\n"
-        f"({net.name}, method {net.options['method']}, {len(result.log)} epochs, seed {seed}, n = 1, last epoch, "
-        f"{processor(machine)})\n"
-        f"run: {result.out}    evaluate it again: sdbnn-lite evaluate {shlex.quote(str(result.out))}"
-    )
+    return (f"{describe_score(result.score, result.label)}\n"
+            f"({net.name}, method {net.options['method']}, {len(result.log)} epochs, seed {seed}, n = 1, last epoch, "
+            f"{processor(machine)})\n"
+            f"run: {result.out}    evaluate it again: sdbnn-lite evaluate {shlex.quote(str(result.out))}")  # fmt: skip
 
 
 @command(
@@ -116,7 +112,6 @@ def run_study(args: argparse.Namespace) -> None:
     from ..analysis.tables import study_facts, study_folder, summary
     from ..training.initial import fitting
     from ..weights.zoo import ZOO
-
     recipe = fitting(recipe)
     out = Path(args.out or studies.default_folder(recipe))
     tables = study_folder(recipe.name) if args.publish else out
@@ -168,7 +163,6 @@ def run_options(args: argparse.Namespace, **more):
     """What every training takes from the command line, and ``more``; sets the number of threads."""
     from ..system.devices import set_threads
     from ..training.options import RunOptions
-
     if args.threads is not None:
         set_threads(args.threads)
     more |= {"tensorboard": getattr(args, "tensorboard", None)}

@@ -267,15 +267,8 @@ NETWORKS = tuple(_NETWORKS)
 IMAGE_SIZES = {name: 224 if name.startswith("imagenet") else 32 for name in NETWORKS} | {"digits_convnet": 8}  # usual
 
 
-def build(
-    name: str,
-    method: str | Method = "sdbnn",
-    num_classes: int | None = None,
-    *,
-    stage: int = 2,
-    in_channels: int | None = None,
-    image_size: int | None = None,
-) -> BinaryNet:
+def build(name: str, method: str | Method = "sdbnn", num_classes: int | None = None, *, stage: int = 2,
+          in_channels: int | None = None, image_size: int | None = None) -> BinaryNet:  # fmt: skip
     """A network with random weights, float32 on the CPU; ``.to`` and ``.double()`` take it anywhere else.
 
     name          one of ``NETWORKS``

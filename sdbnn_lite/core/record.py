@@ -80,18 +80,12 @@ class _Tally:
         y = layer.unscaled(a)
         channel = a.ndim - 1 - layer.pixel_dims
         per_channel = [dim for dim in range(a.ndim) if dim != channel]
-        self.add(
-            inputs=a.numel() // a.shape[channel],
-            input_before=before.sum(per_channel),
-            input_after=after.sum(per_channel),
-            input_flips=(before != after).sum(),
-            outputs=y.numel() // y.shape[channel],
-            output=(y >= 0).sum(per_channel),
-            output_zeros=(y == 0).sum(per_channel),
-            output_sum=y.double().sum(per_channel),
-            output_square=y.double().square().sum(per_channel),
-            scale_flips=(sign(y) != sign(output)).sum(),
-        )
+        self.add(inputs=a.numel() // a.shape[channel], input_before=before.sum(per_channel),
+                 input_after=after.sum(per_channel), input_flips=(before != after).sum(),
+                 outputs=y.numel() // y.shape[channel], output=(y >= 0).sum(per_channel),
+                 output_zeros=(y == 0).sum(per_channel), output_sum=y.double().sum(per_channel),
+                 output_square=y.double().square().sum(per_channel),
+                 scale_flips=(sign(y) != sign(output)).sum())  # fmt: skip
 
     def result(self, layer: BinaryLayer) -> LayerSigns:
         total = {k: v.cpu().numpy() if isinstance(v, Tensor) else v for k, v in self.sums.items()}
@@ -101,21 +95,14 @@ class _Tally:
         w = layer.weight >= 0
         w_hat = layer.shifted_weight() >= 0 if layer.binary_weights else w
         dims = per_filter(layer.weight)
-        return LayerSigns(
-            fan_in=layer.weight[0].numel(),
-            input_before=total["input_before"] / n_in,
-            input_after=total["input_after"] / n_in,
-            input_flips=float(total["input_flips"]) / (n_in * layer.channels[1]),
-            weight_before=w.double().mean(dims).cpu().numpy(),
-            weight_after=w_hat.double().mean(dims).cpu().numpy(),
-            weight_flips=float((w != w_hat).double().mean()),
-            output=total["output"] / n_out,
-            output_zeros=total["output_zeros"] / n_out,
-            output_mean=mean,
-            output_std=np.sqrt(variance),
-            scale_flips=int(total["scale_flips"]),
-            outputs=n_out * layer.channels[0],
-        )
+        return LayerSigns(fan_in=layer.weight[0].numel(), input_before=total["input_before"] / n_in,
+                          input_after=total["input_after"] / n_in,
+                          input_flips=float(total["input_flips"]) / (n_in * layer.channels[1]),
+                          weight_before=w.double().mean(dims).cpu().numpy(),
+                          weight_after=w_hat.double().mean(dims).cpu().numpy(),
+                          weight_flips=float((w != w_hat).double().mean()), output=total["output"] / n_out,
+                          output_zeros=total["output_zeros"] / n_out, output_mean=mean, output_std=np.sqrt(variance),
+                          scale_flips=int(total["scale_flips"]), outputs=n_out * layer.channels[0])  # fmt: skip
 
 
 @torch.no_grad()
@@ -157,19 +144,9 @@ def summary_row(layer: LayerSigns) -> dict:
     share of +1, joined by blanks.
     """
     histogram, _ = np.histogram(layer.output, bins=SHARE_BINS, range=(0, 1))
-    means = {
-        "input_before": layer.input_before,
-        "input_after": layer.input_after,
-        "input_flips": layer.input_flips,
-        "weight_before": layer.weight_before,
-        "weight_after": layer.weight_after,
-        "weight_flips": layer.weight_flips,
-        "output": layer.output,
-        "entropy": layer.entropy,
-        "sign_difference": layer.sign_difference,
-    }
-    return {
-        **{name: round(float(np.mean(value)), 6) for name, value in means.items()},
-        "dead_channels": int(layer.dead.sum()),
-        "share_histogram": " ".join(map(str, histogram)),
-    }
+    means = {"input_before": layer.input_before, "input_after": layer.input_after, "input_flips": layer.input_flips,
+             "weight_before": layer.weight_before, "weight_after": layer.weight_after,
+             "weight_flips": layer.weight_flips, "output": layer.output, "entropy": layer.entropy,
+             "sign_difference": layer.sign_difference}  # fmt: skip
+    return {**{name: round(float(np.mean(value)), 6) for name, value in means.items()},
+            "dead_channels": int(layer.dead.sum()), "share_histogram": " ".join(map(str, histogram))}  # fmt: skip

@@ -151,14 +151,8 @@ def _row(name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> Laye
     values, kernel = x.numel(), module.weight[0, 0].numel()
     matrices = 0 if module.asd is None else sum(p.numel() for p in module.asd.parameters())
     static = 0 if module.rsign is None else module.channels[1]
-    return LayerCost(
-        name,
-        "binary linear" if linear else "binary conv",
-        shape,
-        bops=products,
-        stays=matrices + (values if module.asd is not None else 0),
-        folds=(values if module.method.activation_shift else 0) + (outputs if module.method.scale else 0),
-        input_scale=values + kernel * (outputs // module.channels[0]) + 2 * outputs,
-        binary_params=weights,
-        real_params=matrices + static + bias,
-    )
+    return LayerCost(name, "binary linear" if linear else "binary conv", shape, bops=products,
+                     stays=matrices + (values if module.asd is not None else 0),
+                     folds=(values if module.method.activation_shift else 0) + (outputs if module.method.scale else 0),
+                     input_scale=values + kernel * (outputs // module.channels[0]) + 2 * outputs, binary_params=weights,
+                     real_params=matrices + static + bias)  # fmt: skip

@@ -39,14 +39,10 @@ def extra_operations(network: str, image_size: int) -> ExtraOperations:
     """Sums over the binary convolutions of :func:`cost`, for one image of ``image_size`` pixels a side."""
     rows = [row for row in cost(network, "sdbnn", image_size=image_size).layers if row.kind == "binary conv"]
     matrices = sum(row.real_params for row in rows)  # each weight is used once an image
-    return ExtraOperations(
-        asd_macs=matrices,
-        asd_mean=sum(row.stays for row in rows) - matrices,
-        scale=cost(network, "xnor", image_size=image_size).total("folds"),
-        two_sided_scale=sum(row.input_scale for row in rows),
-        asd_bytes=4 * matrices,
-        packed_bytes=sum(row.binary_params // 8 for row in rows),
-    )
+    return ExtraOperations(asd_macs=matrices, asd_mean=sum(row.stays for row in rows) - matrices,
+                           scale=cost(network, "xnor", image_size=image_size).total("folds"),
+                           two_sided_scale=sum(row.input_scale for row in rows), asd_bytes=4 * matrices,
+                           packed_bytes=sum(row.binary_params // 8 for row in rows))  # fmt: skip
 
 
 def fold_scale(net: BinaryNet) -> BinaryNet:

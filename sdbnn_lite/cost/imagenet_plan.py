@@ -16,10 +16,12 @@ its sources. All else is counted, measured (``imagenet_measured``, ``time_readin
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from ..data.resized_copy import packed_size
-from ..errors import UsageError
+from ..errors import UsageError, check_whole
+from ..system.files import read_toml
 from ..training.recipes import CHAINS, get_recipe
 
 ADAM_BYTES = 16  # of a float32 parameter: itself, its gradient, the two moving means
@@ -39,21 +41,7 @@ class Fact(NamedTuple):
         return "/".join(self.source.split("/")[3:5])
 
 
-_EXAMPLES = (
-    "https://github.com/pytorch/examples/blob/0cb38ebb1b6e50426464b3485435c0c6affc2b65/imagenet/extract_ILSVRC.sh"
-)
-_TIMM = "https://github.com/huggingface/pytorch-image-models/blob/5e7d47ca105a59a39778102d3276291d6db5dd32/results/"
-_TRAIN = f"{_TIMM}benchmark-train-amp-nhwc-pt112-cu113-rtx3090.csv"
-_INFER = f"{_TIMM}benchmark-infer-amp-nhwc-pt112-cu113-rtx3090.csv"
-FACTS = {
-    "train_images": Fact(1_281_167, "training images", _EXAMPLES),
-    "val_images": Fact(50_000, "validation images", _EXAMPLES),
-    "train_gb": Fact(138, "GB, the archive of the training images", _EXAMPLES),
-    "val_gb": Fact(6.3, "GB, the archive of the validation images", _EXAMPLES),
-    "resnet18_train": Fact(3481.78, "images/s: a real-valued ResNet-18 trains on an RTX 3090, mixed precision", _TRAIN),
-    "resnet18_infer": Fact(11023.6, "images/s: it predicts there", _INFER),
-    "resnet34_infer": Fact(6404.45, "images/s: a real-valued ResNet-34 predicts there", _INFER),
-}
+FACTS = {name: Fact(**said) for name, said in read_toml(Path(__file__).with_suffix(".toml")).items()}
 
 
 @dataclass(frozen=True)
@@ -67,9 +55,7 @@ class Work:
 
     def __post_init__(self) -> None:
         numbers = {"train_images": self.train_images, "val_images": self.val_images, "batch_size": self.batch_size}
-        for name, value in {**numbers, **{f"epochs[{i}]": n for i, n in enumerate(self.epochs)}}.items():
-            if not isinstance(value, int) or value < 1:
-                raise UsageError(f"{name}={value!r}: a whole number from 1 up is needed")
+        check_whole(**numbers, **{f"epochs[{i}]": n for i, n in enumerate(self.epochs)})
         if not self.epochs:
             raise UsageError("epochs: empty; at least one stage is needed")
 
@@ -108,8 +94,7 @@ class Gpu:
 
     def images_s(self, gpus: int = 1) -> float:
         """S: training images a second on that many GPUs, the teacher's answers included."""
-        if not isinstance(gpus, int) or gpus < 1:
-            raise UsageError(f"gpus={gpus!r}: a whole number from 1 up is needed")
+        check_whole(gpus=gpus)
         return gpus * (self.keeps if gpus > 1 else 1) / (1 / self.student + 1 / self.teacher)
 
 
@@ -161,19 +146,16 @@ def kilowatt_hours(hours: float, gpus: int, watts: float) -> float:
     return hours * gpus * watts / 1000
 
 
-def table(
-    work: Work, gpu: Gpu, cpu_us: Mapping[str, float], per_image: float, parameters: int, teacher: int
-) -> list[dict[str, float]]:
+def table(work: Work, gpu: Gpu, cpu_us: Mapping[str, float], per_image: float, parameters: int,
+          teacher: int) -> list[dict[str, float]]:  # fmt: skip
     """A row per number of ``GPUS``: gpus, hours, images_s, a column of ``cores`` for each way of reading in ``cpu_us``
     (microseconds an image), and the memory of each GPU in GiB (see :func:`memory`)."""
     rows = []
     for number in GPUS:
         speed = gpu.images_s(number)
-        rows.append({
-            "gpus": number, "hours": hours(work, gpu, number), "images_s": speed,
-            **{f"cores, {way}": cores(speed, cost) for way, cost in cpu_us.items()},
-            "GiB": memory(work, number, per_image, parameters, teacher)["all"] / 2**30,
-        })  # fmt: skip
+        rows.append({"gpus": number, "hours": hours(work, gpu, number), "images_s": speed,
+                     **{f"cores, {way}": cores(speed, cost) for way, cost in cpu_us.items()},
+                     "GiB": memory(work, number, per_image, parameters, teacher)["all"] / 2**30})  # fmt: skip
     return rows
 
 
@@ -184,16 +166,14 @@ def bill(row: Mapping[str, float], work: Work, parameters: int, watts: float) ->
     archives = FACTS["train_gb"].value + FACTS["val_gb"].value
     rate = row["images_s"] * usual / (work.train_images + work.val_images)
     ways = [key for key in row if key.startswith("cores, ")]
-    return [
-        (f"hours, {' + '.join(map(str, work.epochs))} epochs", f"{row['hours']:.0f}", "assumed speed"),
-        ("images a second to read", f"{row['images_s']:,.0f}", "assumed speed"),
-        *((way.replace(",", ":", 1), f"{row[way]:.0f}", "assumed speed, measured cost") for way in ways),
-        ("images on each GPU", f"{math.ceil(work.batch_size / row['gpus'])}", "recipe"),
-        ("memory of each GPU, at least", f"{row['GiB']:.1f} GiB", "counted"),
-        ("ImageNet's two archives", f"{archives:.0f} GB", "quoted"),
-        ("packed copy, 256 px, at least", f"{least / 1e9:.0f} GB", "counted: all square"),
-        ("packed copy, 256 px, about", f"{usual / 1e9:.0f} GB", "counted: all 4 to 3"),
-        ("read from it, at most", f"{rate / 1e9:.1f} GB/s", "assumed speed"),
-        ("checkpoint of a stage", f"{12 * parameters / 1e6:.0f} MB", "counted: weights, Adam's two means"),
-        ("electricity of the GPUs", f"{energy:.0f} kWh", "assumed speed, power"),
-    ]
+    return [(f"hours, {' + '.join(map(str, work.epochs))} epochs", f"{row['hours']:.0f}", "assumed speed"),
+            ("images a second to read", f"{row['images_s']:,.0f}", "assumed speed"),
+            *((way.replace(",", ":", 1), f"{row[way]:.0f}", "assumed speed, measured cost") for way in ways),
+            ("images on each GPU", f"{math.ceil(work.batch_size / row['gpus'])}", "recipe"),
+            ("memory of each GPU, at least", f"{row['GiB']:.1f} GiB", "counted"),
+            ("ImageNet's two archives", f"{archives:.0f} GB", "quoted"),
+            ("packed copy, 256 px, at least", f"{least / 1e9:.0f} GB", "counted: all square"),
+            ("packed copy, 256 px, about", f"{usual / 1e9:.0f} GB", "counted: all 4 to 3"),
+            ("read from it, at most", f"{rate / 1e9:.1f} GB/s", "assumed speed"),
+            ("checkpoint of a stage", f"{12 * parameters / 1e6:.0f} MB", "counted: weights, Adam's two means"),
+            ("electricity of the GPUs", f"{energy:.0f} kWh", "assumed speed, power")]  # fmt: skip

@@ -3,13 +3,13 @@
 What a network costs is counted by ``cost``; its accuracy is that of its card in the zoo.
 """
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from ..errors import UsageError
+from ..system.files import read_json
 from ..weights.zoo import ZOO
 from .count import cost
 
@@ -21,7 +21,7 @@ def zoo_table() -> pd.DataFrame:
     """A row per trained network in the package, by data set; accuracy in percent, of so many ``images``."""
     rows = []
     for path in sorted(ZOO.glob("*.json")):
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = read_json(path)
         counted = cost(card["network"], card["method"])
         of_card = (card[key] for key in ("dataset", "network", "method", "epochs"))
         scored = 100 * card["test_accuracy"], card["test_images"]

@@ -29,9 +29,8 @@ def goal(channels: int, batch: int) -> float:
     return {(64, 32): 9.0, (512, 32): 12.0}.get((channels, batch), 8.0)
 
 
-def bench_packed(
-    rounds: int = ROUNDS, shapes=SHAPES, batches=BATCHES, networks=NETWORKS, network_goal: float = 5.0
-) -> list[dict[str, Any]]:
+def bench_packed(rounds: int = ROUNDS, shapes=SHAPES, batches=BATCHES, networks=NETWORKS,
+                 network_goal: float = 5.0) -> list[dict[str, Any]]:  # fmt: skip
     """A row per convolution (3×3, padding 1) and per network, for each batch size."""
     keep_freed_memory()  # else both sides are timed with the page faults of their outputs
     rows = [_convolution(c, side, batch, rounds) for batch in batches for c, side in shapes]
@@ -60,13 +59,10 @@ def implementations(x: np.ndarray, w: np.ndarray, layer: BareLayer) -> dict[str,
     weight_last = weight.contiguous(memory_format=torch.channels_last)
     engine, shift = engines.engine(), np.zeros((len(x), x.shape[-1]), np.float32)
     padded = engine.sign_words(x, shift, 1)
-    return {
-        "NCHW": lambda: F.conv2d(plain, weight, padding=1),
-        "channels_last": lambda: F.conv2d(last, weight_last, padding=1),
-        **prepacked(last, weight),
-        "popcount": lambda: engine.convolve(padded, layer),
-        "packed": lambda: engine.convolve(engine.sign_words(x, shift, 1), layer),
-    }
+    return {"NCHW": lambda: F.conv2d(plain, weight, padding=1),
+            "channels_last": lambda: F.conv2d(last, weight_last, padding=1), **prepacked(last, weight),
+            "popcount": lambda: engine.convolve(padded, layer),
+            "packed": lambda: engine.convolve(engine.sign_words(x, shift, 1), layer)}  # fmt: skip
 
 
 def prepacked(last: torch.Tensor, weight: torch.Tensor) -> dict[str, Callable[[], Any]]:
@@ -107,14 +103,9 @@ def _row(name: str, batch: int, ways: dict[str, Callable], rounds: int, more: di
     best = min(middle.keys() - {"popcount", "packed"}, key=middle.get)
     alone = "popcount" in times
     return {
-        "what": name,
-        "batch": batch,
-        "float32": best,
-        "float32_ms": round(middle[best], 3),
-        "popcount_ms": round(middle["popcount"], 3) if alone else None,
-        "packed_ms": round(middle["packed"], 3),
+        "what": name, "batch": batch, "float32": best, "float32_ms": round(middle[best], 3),
+        "popcount_ms": round(middle["popcount"], 3) if alone else None, "packed_ms": round(middle["packed"], 3),
         "float32/popcount": ratio(times[best], times["popcount"]) if alone else None,
-        "float32/packed": ratio(times[best], times["packed"]),
-        **more,
+        "float32/packed": ratio(times[best], times["packed"]), **more,
         "met": None if more["goal"] is None else bool(np.median(times[best] / times["packed"]) >= more["goal"]),
-    }
+    }  # fmt: skip

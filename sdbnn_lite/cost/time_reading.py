@@ -12,8 +12,7 @@ temporary folder; and where ``--data`` (SDBNN_DATA) has them, copies of real one
 the clock starts, so it is the processor that is measured, not the disk.
 
 Every round runs each way once over all images; ``images_s`` is the median round. ``cpu_us``: microseconds of processor
-time an image, in all threads of this process, whatever else the machine does. That of worker processes isn't seen from
-here; N = 0 does the same work.
+time an image, in all threads of this process; that of worker processes isn't seen from here.
 """
 
 import os
@@ -48,10 +47,8 @@ IMAGENET = Augmentation(pad=0, resized=True)
 Way = tuple[str, int, Callable[[], Iterable]]  # name, workers, a pass over all images in batches
 
 
-def bench_data(
-    images: int = IMAGES, rounds: int = ROUNDS, workers: int = WORKERS, data_dir: str | None = None,
-    cifar_images: int = CIFAR_IMAGES,
-) -> list[dict[str, Any]]:  # fmt: skip
+def bench_data(images: int = IMAGES, rounds: int = ROUNDS, workers: int = WORKERS, data_dir: str | None = None,
+               cifar_images: int = CIFAR_IMAGES) -> list[dict[str, Any]]:  # fmt: skip
     """Rows of images a second; ``images`` files of each source, ``data_dir`` as for ``data.load``."""
     given = Path(data_dir or os.environ.get("SDBNN_DATA") or "")
     real = [name for name in ("imagenet", "imagenette") if str(given) != "." and (given / name / "train").is_dir()][:1]
@@ -63,7 +60,8 @@ def bench_data(
             some = copy_some(given / name, Path(folder) / name, images)
             cases.append((f"{name} (real)", some, 224 if name == "imagenet" else 128))
         for source, tree, size in cases:
-            rows += _measure(source, size, [*_streams(tree, size, workers), _resident(tree, size)], rounds)
+            resident = _held(decode(tree, size, progress=False).train, tree.train.labels, BATCH, IMAGENET)
+            rows += _measure(source, size, [*_streams(tree, size, workers), resident], rounds)
     return rows + _measure(*_cifar(given, cifar_images), rounds)
 
 
@@ -110,10 +108,8 @@ def copy_some(source: Path, root: Path, images: int) -> Tree:
 
 def _streams(tree: Tree, size: int, workers: int) -> Iterator[Way]:
     def ours(train, test, number: int, reduced: bool) -> Callable[[], Iterable]:
-        streamed = StreamedImageSet(
-            name="bench", label="bench", classes=tree.classes, train=train, test=test, image_size=size, workers=number,
-            reduced=reduced, strict=True,
-        )  # fmt: skip
+        streamed = StreamedImageSet(name="bench", label="bench", classes=tree.classes, train=train, test=test,
+                                    image_size=size, workers=number, reduced=reduced, strict=True)  # fmt: skip
         return lambda: streamed.epoch(BATCH, torch.Generator().manual_seed(0), IMAGENET)
 
     pack(tree, side_for(size), workers, progress=False)
@@ -128,24 +124,16 @@ def _streams(tree: Tree, size: int, workers: int) -> Iterator[Way]:
 
 def _plain_loader(tree: Tree, size: int, workers: int) -> Callable[[], Iterable]:
     """torchvision's usual loader; its processes are started once, in the first pass, which isn't timed."""
-    steps = [
-        transforms.RandomResizedCrop(size), transforms.RandomHorizontalFlip(), transforms.ToTensor(),
-        transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
-    ]  # fmt: skip
+    steps = [transforms.RandomResizedCrop(size), transforms.RandomHorizontalFlip(), transforms.ToTensor(),
+             transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)]  # fmt: skip
     images = ImageFolder(tree.train.root, transforms.Compose(steps))
     loader = DataLoader(images, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
     return lambda: loader
 
 
-def _resident(tree: Tree, size: int) -> Way:
-    return _held(decode(tree, size, progress=False).train, tree.train.labels, BATCH, IMAGENET)
-
-
 def _held(pixels: torch.Tensor, labels: torch.Tensor, batch: int, augmentation: Augmentation) -> Way:
-    images = ImageSet(
-        name="bench", label="bench", classes=("any",), train_images=pixels, train_labels=labels,
-        test_images=pixels[:1], test_labels=labels[:1],
-    )  # fmt: skip
+    images = ImageSet(name="bench", label="bench", classes=("any",), train_images=pixels, train_labels=labels,
+                      test_images=pixels[:1], test_labels=labels[:1])  # fmt: skip
     return "resident", 0, lambda: images.epoch(batch, torch.Generator().manual_seed(0), augmentation)
 
 
@@ -169,11 +157,9 @@ def _measure(source: str, size: int, ways: list[Way], rounds: int) -> list[dict[
     for (name, workers, _), (wall, cpu, images) in zip(ways, seen[1:].transpose(1, 2, 0)):
         speed, cpu = float(np.median(images / wall)), float(np.median(1e6 * cpu / images))
         hidden = name == "torchvision" and workers > 0
-        rows.append({
-            "source": source, "pixels": size, "way": name, "workers": workers, "images": int(images[0]),
-            "images_s": round(speed), "cpu_us": None if hidden else round(cpu, 1), "goal": goal,
-            "met": None if goal is None else speed >= goal,
-        })  # fmt: skip
+        rows.append({"source": source, "pixels": size, "way": name, "workers": workers, "images": int(images[0]),
+                     "images_s": round(speed), "cpu_us": None if hidden else round(cpu, 1), "goal": goal,
+                     "met": None if goal is None else speed >= goal})  # fmt: skip
     return rows
 
 

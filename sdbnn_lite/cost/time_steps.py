@@ -85,12 +85,10 @@ def _plain(name: str, method: str = "sdbnn"):
 def _ways(name: str, images: Tensor, labels: Tensor) -> dict[str, Callable[[], None]]:
     """A training step of each implementation; without "fast" where this machine has none."""
     published, fast = mock.patch.object(layers, "binarize", published_binarize), fast_forward(_plain(name))
-    return {
-        "published": _step(_plain(name), images, labels, around=published),
-        "readable": _step(_plain(name), images, labels),
-        **({"fast": _step(fast, images, labels, net=fast.net)} if fast else {}),
-        "float": _step(_plain(name, "float"), images, labels),
-    }
+    return {"published": _step(_plain(name), images, labels, around=published),
+            "readable": _step(_plain(name), images, labels),
+            **({"fast": _step(fast, images, labels, net=fast.net)} if fast else {}),
+            "float": _step(_plain(name, "float"), images, labels)}  # fmt: skip
 
 
 def _step(forward, images: Tensor, labels: Tensor, *, net=None, around=None) -> Callable[[], None]:

@@ -54,11 +54,9 @@ class ImageSet(ImageSetBase):
                              f"{self.num_classes} to {most} of them can be held out")  # fmt: skip
         labels = self.train_labels.cpu()
         rest, held = train_test_split(range(len(labels)), test_size=count, stratify=labels, random_state=SPLIT_SEED)
-        return replace(
-            self, label=f"{self.label}, {count:,} training images held out",
-            train_images=self.train_images[rest], train_labels=self.train_labels[rest],
-            test_images=self.train_images[held], test_labels=self.train_labels[held],
-        )  # fmt: skip
+        return replace(self, label=f"{self.label}, {count:,} training images held out",
+                       train_images=self.train_images[rest], train_labels=self.train_labels[rest],
+                       test_images=self.train_images[held], test_labels=self.train_labels[held])  # fmt: skip
 
     def check(self, augmentation: Augmentation) -> None:
         """Raise UsageError where the images are too small to be mirrored by as much, or have no colours to vary."""
@@ -84,9 +82,8 @@ class ImageSet(ImageSetBase):
         key = imagenet_augment.draw_key(generator) if augmentation.resized or augmentation.colours else None
         return self._epoch(slices, draws, centres, key, augmentation)
 
-    def _epoch(
-        self, slices: list[slice], draws: Draws, centres: Tensor | None, key: int | None, augmentation: Augmentation
-    ) -> Batches:
+    def _epoch(self, slices: list[slice], draws: Draws, centres: Tensor | None, key: int | None,
+               augmentation: Augmentation) -> Batches:  # fmt: skip
         for part in slices:
             batch = draws[part]
             u = None if key is None else imagenet_augment.numbers(key, part)

@@ -30,9 +30,8 @@ class Batch(NamedTuple):
     failed: list[tuple[int, UsageError]]  # place in the batch, why
 
 
-def prefetch(
-    slices: Iterable[slice], make: Callable[[int], np.ndarray], size: int, workers: int, pinned: bool = False
-) -> Iterator[Batch]:
+def prefetch(slices: Iterable[slice], make: Callable[[int], np.ndarray], size: int, workers: int,
+             pinned: bool = False) -> Iterator[Batch]:  # fmt: skip
     """The batches ``slices``, whose image at place i is ``make(i)``, uint8 (size, size, 3).
 
     ``workers`` threads make them while the caller works on earlier ones; at most as many batches wait as keep every

@@ -134,9 +134,8 @@ class Packed:
     left_out: int
 
 
-def pack(
-    tree: Tree, side: int, workers: int = os.cpu_count() or 1, strict: bool = False, progress: bool = True
-) -> Packed:
+def pack(tree: Tree, side: int, workers: int = os.cpu_count() or 1, strict: bool = False,
+         progress: bool = True) -> Packed:  # fmt: skip
     """Pack the images of ``tree``, the shorter side resized to ``side`` (bilinear, antialiased, as torchvision).
 
     Unreadable training images are left out and named; with ``strict``, and for test images always, the first one stops
@@ -159,10 +158,9 @@ def pack(
             for name in ("about.json", "train.done", "test.done"):
                 (place / name).unlink(missing_ok=True)
         except OSError as error:
-            raise RunError(
-                f"{part} can't be written ({first_line(error)}); what is packed so far is kept there, and the same "
-                f"command resumes it. {place.parent} may be a link to another disk"
-            ) from error
+            raise RunError(f"{part} can't be written ({first_line(error)}); what is packed so far is kept there, and "
+                           f"the same command resumes it. {place.parent} may be a link "
+                           "to another disk") from error  # fmt: skip
     on_disk = sum(file.stat().st_size for file in place.iterdir())
     packed = sum(map(len, open_packed(tree, side) or ()))
     left_out = len(tree.train) + len(tree.test) - packed

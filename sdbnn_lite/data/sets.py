@@ -32,7 +32,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torchvision.datasets import CIFAR10, CIFAR100, MNIST, FashionMNIST
 
-from ..errors import UsageError, unknown
+from ..errors import UsageError, check_whole, unknown
 from . import tree_sets
 from .base import IMAGENET_MEAN, IMAGENET_STD, Options
 from .in_memory import ImageSet
@@ -58,29 +58,17 @@ class SetInfo:
     downloads: bool = False
 
 
-def load(
-    name: str,
-    data_dir: str | Path | None = None,
-    *,
-    image_size: int | None = None,
-    channels: int | None = None,
-    download: bool = False,
-    progress: bool = True,
-    seed: int = SPLIT_SEED,
-    strict: bool = False,
-    workers: int | None = None,
-    validation: int | None = None,
-) -> ImageSet | StreamedImageSet:
+def load(name: str, data_dir: str | Path | None = None, *, image_size: int | None = None, channels: int | None = None,
+         download: bool = False, progress: bool = True, seed: int = SPLIT_SEED, strict: bool = False,
+         workers: int | None = None, validation: int | None = None) -> ImageSet | StreamedImageSet:  # fmt: skip
     """The image set ``name``, one of ``DATASETS`` or a folder's, from ``data_dir``/``name`` (default: SDBNN_DATA).
 
     ``image_size``: pixels a side; digits (8) and MNIST (28) are resized, imagenette (128), imagenet (224) and your own
-    (:func:`tree_sets.own`) resized and cropped, CIFAR is 32. ``channels``: 1 or 3 for digits, MNIST (1) and your own,
-    the others have 3. ``download``: fetch CIFAR or MNIST, with checksums. ``progress``: draw a bar while files are
-    decoded. ``seed``: of the split of digits.
-    ``strict``: refuse unreadable training images instead of leaving them out (test images are always refused).
-    ``workers``: threads that read imagenet (its resized copy where there is one, see ``resized_copy``).
-    ``validation``: so many training images take the test images' place (``ImageSet.validation_split``); those on the
-    disk aren't read then, and need not be there. What is streamed can't have it.
+    (:func:`tree_sets.own`) resized and cropped, CIFAR is 32. ``channels``: 1 or 3, where the set can have both.
+    ``download``: fetch CIFAR or MNIST. ``progress``: draw a bar while files are decoded. ``seed``: of digits' split.
+    ``strict``: refuse unreadable training images, don't leave them out (test images are always refused). ``workers``:
+    threads that read imagenet. ``validation``: so many training images take the test images' place
+    (``ImageSet.validation_split``); those on the disk need not be there. What is streamed can't have it.
 
     Raises UsageError, saying what to do, for an unknown name, a size or channel count that the set can't have, and
     a folder that isn't given, is missing or doesn't hold the set.
@@ -128,8 +116,8 @@ def digit_images() -> Tensor:
 
 def check_workers(workers: int | None) -> None:
     """Raise UsageError unless ``workers`` is None or a number of threads that make sense; 0: none but the caller's."""
-    if workers is not None and (type(workers) is not int or not 0 <= workers <= MOST_WORKERS):
-        raise UsageError(f"workers={workers!r}: a whole number from 0 to {MOST_WORKERS} is needed")
+    if workers is not None:
+        check_whole(0, MOST_WORKERS, workers=workers)
 
 
 def _check_own(name: str, data_dir: str | Path | None) -> None:
@@ -156,10 +144,9 @@ def _data_folder(name: str, data_dir: str | Path | None, download: bool) -> Path
         hint = ", and --download to fetch it there" if SETS[name].downloads else ""
         raise UsageError(f"data set {name!r} needs a folder: give --data DIR or set SDBNN_DATA{hint}")
     folder = Path(given).expanduser()
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--data {folder} is a file: give the folder that holds {name}/")
-    if not folder.exists() and not download:
-        raise UsageError(f"--data {folder} is missing: give the folder that holds {name}/")
+    if not folder.is_dir() and (folder.exists() or not download):
+        what = "a file" if folder.exists() else "missing"
+        raise UsageError(f"--data {folder} is {what}: give the folder that holds {name}/")
     return folder / name
 
 
@@ -171,11 +158,9 @@ def _digits(asked: Options) -> ImageSet:
     labels = torch.from_numpy(digits.target).long()
     train, test = train_test_split(range(len(labels)), test_size=0.2, stratify=digits.target, random_state=asked.seed)
     mean, std = asked.statistics
-    return ImageSet(
-        name=asked.name, label="digits (scikit-learn, 8x8 scans)", classes=tuple(map(str, digits.target_names)),
-        mean=mean, std=std,
-        train_images=images[train], train_labels=labels[train], test_images=images[test], test_labels=labels[test],
-    )  # fmt: skip
+    return ImageSet(name=asked.name, label="digits (scikit-learn, 8x8 scans)",
+                    classes=tuple(map(str, digits.target_names)), mean=mean, std=std, train_images=images[train],
+                    train_labels=labels[train], test_images=images[test], test_labels=labels[test])  # fmt: skip
 
 
 def imagenet_tree(data_dir: str | Path | None = None) -> Tree:

@@ -117,7 +117,6 @@ def open_tree(root: Path, test_names: tuple[str, ...], classes: int | None = Non
         tree = Tree(root, train, Split(root / test_name)) if test_name else Tree(root, train, train.part([]), TRAIN)
     except OSError as error:
         raise UsageError(f"{root} can't be read ({first_line(error)})") from error
-
     if only := sorted(set(tree.train.classes) ^ set(tree.test.classes)):
         where = [f"{name} (only in {'train' if name in tree.train.classes else test_name})" for name in only]
         raise UsageError(f"{root}: the class folders of train and {test_name} differ: {some(where)}")

@@ -94,17 +94,13 @@ def _own_label(asked: Options, tree: Tree, but: str = "") -> str:
 def _held(label: str, tree: Tree, pixels: Decoded, asked: Options) -> ImageSet:
     pixels = pixels.in_channels(asked.channels)
     mean, std = asked.statistics or pixels.statistics
-    return ImageSet(
-        name=asked.name, label=label, classes=tree.classes, mean=mean, std=std,
-        train_images=pixels.train, train_labels=pixels.labels(tree),
-        test_images=pixels.test, test_labels=tree.test.labels,
-    )  # fmt: skip
+    return ImageSet(name=asked.name, label=label, classes=tree.classes, mean=mean, std=std, train_images=pixels.train,
+                    train_labels=pixels.labels(tree), test_images=pixels.test,
+                    test_labels=tree.test.labels)  # fmt: skip
 
 
 def _streamed(label: str, tree: Tree, splits: tuple, asked: Options) -> StreamedImageSet:
     mean, std = asked.statistics
     given = {} if asked.workers is None else {"workers": asked.workers}
-    return StreamedImageSet(
-        name=asked.name, label=label, classes=tree.classes, train=splits[0], test=splits[1], mean=mean, std=std,
-        image_size=asked.image_size, strict=asked.strict, **given,
-    )  # fmt: skip
+    return StreamedImageSet(name=asked.name, label=label, classes=tree.classes, train=splits[0], test=splits[1],
+                            mean=mean, std=std, image_size=asked.image_size, strict=asked.strict, **given)  # fmt: skip

@@ -21,21 +21,13 @@ from ..weights.zoo import zoo_names
 
 THREADS = 2  # torch's, always: sums in another order differ in their last digits, and committed text would with them
 OLDEST_TORCH = "2.4"
-GET_ZOO = (
-    "`git checkout -- sdbnn_lite/zoo sdbnn_lite/results` brings them back, "
-    "`sdbnn-lite study digits --publish` makes them again"
-)
+GET_ZOO = ("`git checkout -- sdbnn_lite/zoo sdbnn_lite/results` brings them back, `sdbnn-lite study digits --publish` "
+           "makes them again")  # fmt: skip
 GET_NOTEBOOKS = "pip install 'sdbnn-lite[notebooks]'"
 
 
-def notebook_setup(
-    *,
-    fast: bool = True,
-    data: str | Path | None = None,
-    needs: Iterable[str] = (),
-    study: str | None = None,
-    uses: str = "the embedded digits",
-) -> None:
+def notebook_setup(*, fast: bool = True, data: str | Path | None = None, needs: Iterable[str] = (),
+                   study: str | None = None, uses: str = "the embedded digits") -> None:  # fmt: skip
     """The first call of a notebook: fix the number of threads, check what the notebook will need, say what it uses.
 
     ``fast``, ``data``: the notebook's parameters FAST and DATA. ``needs``: names of trained networks (zoo names);
@@ -102,7 +94,6 @@ def show_png(path: str | Path, alt: str) -> None:
 def _show_png(content: bytes, alt: str, width: int) -> None:
     """``width``: in pixels of the page; the picture has more."""
     from IPython.display import display  # the library itself does without IPython
-
     size = {"alt": alt, "width": width}
     display({"image/png": content, "text/plain": f"[picture] {alt}"}, raw=True, metadata={"image/png": size})
 
@@ -119,14 +110,12 @@ def show_result(name: str) -> None:
 def reveal(text: str) -> None:
     """A "Reveal" to open, like those in the text, whose words were just computed. Call it last in a cell."""
     from IPython.display import Markdown, display
-
     display(Markdown(f"<details>\n<summary><b>Reveal</b></summary>\n\n{text}\n\n</details>"))
 
 
 def listing(sentences: Iterable[str]) -> None:
     """Show sentences that were just computed as a list. Call it last in a cell."""
     from IPython.display import Markdown, display
-
     display(Markdown("\n".join(f"- {sentence}" for sentence in sentences)))
 
 

@@ -114,14 +114,9 @@ class Sentence(str):
     __repr__ = str.__str__
 
 
-def explorer(
-    compute: Callable[..., Any],
-    draw: Callable[[Any], Figure],
-    say: Callable[[Any], str],
-    controls: Sequence[Control],
-    presets: Mapping[str, Mapping[str, Any]] | None = None,
-    **start: Any,
-):
+def explorer(compute: Callable[..., Any], draw: Callable[[Any], Figure], say: Callable[[Any], str],
+             controls: Sequence[Control], presets: Mapping[str, Mapping[str, Any]] | None = None,
+             **start: Any):  # fmt: skip
     """Sliders, lists and presets above a picture and a sentence: an ``ipywidgets.VBox``.
 
     ``presets``: name -> values of some or all controls. ``start``: values to begin with, by the controls' names.
@@ -149,7 +144,6 @@ class _Explorer:
                 raise UsageError(f"preset: {found[0]}")
         first, self.notes = clamp(controls, start)
         self.busy = False  # while several values change at once
-
         layout = ipywidgets.Layout(width=WIDTH, max_width="100%")
         look = {"style": {"description_width": LABEL_WIDTH}, "layout": layout}
         self.widgets = {name: self._widget(ipywidgets, c, first[name], look) for name, c in self.controls.items()}
@@ -161,7 +155,6 @@ class _Explorer:
             self.preset.observe(self._on_preset, "value")
         self.picture, self.sentence = ipywidgets.HTML(), ipywidgets.HTML()
         self._changed()
-
         above = [self.preset] if presets else []
         hint = ipywidgets.HTML(f"<small>{HINT}</small>")
         self.box = ipywidgets.VBox([*above, *self.widgets.values(), hint, self.picture, self.sentence])

@@ -57,7 +57,8 @@ def convert(net: nn.Module, method: Method | str = "sdbnn", skip: Skip = FIRST_A
     skipped = _skipped(layers, skip)
     for name, layer in layers.items():
         why[name] = _why_not(layer, linear) or skipped(name, layer)
-    conversion = Conversion(tuple((name, _describe(m), *_outcome(m, why[name])) for name, m in layers.items()))
+    was = {name: f"{type(m).__name__} {'×'.join(map(str, m.weight.shape))}" for name, m in layers.items()}
+    conversion = Conversion(tuple((name, was[name], *_outcome(m, why[name])) for name, m in layers.items()))
     chosen = {name for name in layers if not why[name] and not isinstance(layers[name], BinaryLayer)}
     if not chosen:
         raise UsageError(f"net: {type(net).__name__} has no layer to make binary\n{conversion}")
@@ -114,10 +115,6 @@ def _outcome(layer: nn.Module, why: str) -> tuple[str, str]:
     if isinstance(layer, BinaryLayer):
         return "binary", "was already"
     return ("real", why) if why else ("binary", "")
-
-
-def _describe(layer: nn.Module) -> str:
-    return f"{type(layer).__name__} {'×'.join(map(str, layer.weight.shape))}"
 
 
 def _binary(layer: nn.Module, method: Method, reduction: int, order: str) -> nn.Module:

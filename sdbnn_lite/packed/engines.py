@@ -80,7 +80,6 @@ class Fast:
         import numba
 
         from . import kernels
-
         self.kernels, self.numba = kernels, numba
         threads = torch.get_num_threads()
         self.follow_threads()

@@ -4,14 +4,13 @@ The tensors are the bit form of ``sdbnn_lite.weights.bits``; the JSON beside the
 built, the version of this form, and SHA-256 over names, types, shapes and bytes of all tensors.
 """
 
-import hashlib
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from ..core.models import BinaryNet
 from ..errors import UsageError
-from ..weights import bits
+from ..weights import bits, files
 from ..weights.files import checked_path, describe, read_tensors, rebuild, write_tensors
 from .modules import PackedModule, check, pack
 from .network import PackedNet, frozen, fuses
@@ -21,11 +20,7 @@ VERSION = 1
 
 def digest(tensors: dict[str, Tensor], network: str, options: dict) -> str:
     """SHA-256 of what the file holds, whatever the order of its tensors."""
-    found = hashlib.sha256(f"{network} {sorted(options.items())}".encode())
-    for name, tensor in sorted(tensors.items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().numpy().tobytes())
-    return found.hexdigest()
+    return files.digest(sorted(tensors.items()), f"{network} {sorted(options.items())}")
 
 
 def save_packed(path: str | Path, net: PackedNet | BinaryNet, *, rounded: bool = False) -> None:

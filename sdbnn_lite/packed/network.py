@@ -169,9 +169,8 @@ class PackedNet:
             return self._imagenet_resnet(images)
         return self._chain(images)
 
-    def run(
-        self, name: str, x: np.ndarray, around: np.ndarray | None = None, pooled: bool = False, only: str | None = None
-    ) -> np.ndarray:
+    def run(self, name: str, x: np.ndarray, around: np.ndarray | None = None, pooled: bool = False,
+            only: str | None = None) -> np.ndarray:  # fmt: skip
         """One packed layer on real activations (N, H, W, C), or on words that an earlier one made.
 
         ``only``: the one layer that uses what comes out. It gets words, where its signs follow from the sums alone.

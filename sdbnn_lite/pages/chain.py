@@ -152,9 +152,8 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns 0, 1 for a notebook that fails or isn't clean, 2 for wrong use."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sdbnn_lite.pages.chain", description="Execute the notebooks in place, clean and check them."
-    )
+    about = "Execute the notebooks in place, clean and check them."
+    parser = argparse.ArgumentParser(prog="python -m sdbnn_lite.pages.chain", description=about)
     parser.add_argument("names", nargs="*", metavar="NOTEBOOK", help="file names in notebooks/ (default: all)")
     parser.add_argument("--check", action="store_true", help="only check what is there, execute nothing")
     args = parser.parse_args(argv)

@@ -30,14 +30,11 @@ def check_hygiene(nb: Any) -> list[str]:
         for output in cell.outputs:
             complaints += [f"cell {number}: {complaint}" for complaint in _output_complaints(output)]
     complaints += _heading_complaints(nb)
-
     texts = [cell for _, cell in code if not _is_plot(cell)]
     compared = sum(_has_compared_text(cell) for cell in texts)
     if compared < MIN_COMPARED * len(texts):
-        complaints.append(
-            f"only {compared} of the {len(texts)} code cells that aren't plots show text that a re-run compares; "
-            f"{MIN_COMPARED:.0%} have to"
-        )
+        complaints.append(f"only {compared} of the {len(texts)} code cells that aren't plots show text that a re-run "
+                          f"compares; {MIN_COMPARED:.0%} have to")  # fmt: skip
     return complaints
 
 
@@ -74,11 +71,9 @@ def _has_compared_text(cell: Any) -> bool:
     """Whether nbval compares something that says something (a figure's ``<Figure size ...>`` doesn't)."""
     if IGNORE_OUTPUT in tags(cell) or "NBVAL_IGNORE_OUTPUT" in cell.source:
         return False
-    return any(
-        (output.output_type == "stream" and output.name == "stdout" and output.text.strip())
-        or ("text/plain" in output.get("data", {}) and not _is_picture(output))
-        for output in cell.outputs
-    )
+    return any((output.output_type == "stream" and output.name == "stdout" and output.text.strip())
+               or ("text/plain" in output.get("data", {}) and not _is_picture(output))
+               for output in cell.outputs)  # fmt: skip
 
 
 def _is_plot(cell: Any) -> bool:
@@ -94,9 +89,8 @@ def _is_picture(output: Any) -> bool:
 def _readable(output: Any) -> str:
     """All the text of an output, without its pictures' bytes."""
     data = output.get("data", {}).items()
-    return output.get("text", "") + "\n".join(
-        str(value) for kind, value in data if kind.startswith("text/") or kind.endswith(("+xml", "json"))
-    )
+    texts = [str(value) for kind, value in data if kind.startswith("text/") or kind.endswith(("+xml", "json"))]
+    return output.get("text", "") + "\n".join(texts)
 
 
 def code_cells(nb: Any) -> Iterator[tuple[int, Any]]:

@@ -24,14 +24,10 @@ from .hygiene import EXPLORER, tags
 
 NEEDED = "the site needs nbconvert: pip install 'sdbnn-lite[notebooks]'"
 TITLE = "Self-Distribution Binary Neural Networks"
-ABOUT = (
-    "In a binary neural network every weight and every activation is +1 or −1. These notebooks show, step by step, "
-    "what decides those signs and how a network learns to set them better."
-)
-LIVE = (
-    "Sliders stand here when the notebook runs. The still picture above shows the same for a few of their values. "
-    "To move them yourself: <code>make lab</code>."
-)
+ABOUT = ("In a binary neural network every weight and every activation is +1 or −1. These notebooks show, step by "
+         "step, what decides those signs and how a network learns to set them better.")  # fmt: skip
+LIVE = ("Sliders stand here when the notebook runs. The still picture above shows the same for a few of their values. "
+        "To move them yourself: <code>make lab</code>.")  # fmt: skip
 COLOURS = {"text": "#1f2328", "muted": "#57606a", "link": "#0b57a4", "page": "#ffffff", "code": "#f6f8fa"}
 CODE_STYLE = "xcode"  # of pygments' light styles the one whose colours all stand out enough
 TEMPLATE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
@@ -161,7 +157,6 @@ code and to move the sliders, open the notebooks from a clone of the repository 
 
 def _document(title: str, body: str, links: str) -> str:
     from pygments.formatters import HtmlFormatter
-
     name = TITLE if title == TITLE else f"{title} · {TITLE}"
     # The formatter sets colours of line numbers, too, and the style's own background.
     styles = HtmlFormatter(style=CODE_STYLE).get_style_defs(".highlight").splitlines()
@@ -191,9 +186,8 @@ def _filters() -> Any:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns 0, or 2 where something on the pages doesn't work."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sdbnn_lite.pages.site", description="Write the notebooks as a web site."
-    )
+    parser = argparse.ArgumentParser(prog="python -m sdbnn_lite.pages.site",
+                                     description="Write the notebooks as a web site.")  # fmt: skip
     parser.add_argument("--out", default="site", metavar="DIR", help="where to (default: %(default)s)")
     args = parser.parse_args(argv)
     try:

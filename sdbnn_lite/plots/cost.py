@@ -17,11 +17,8 @@ from ..errors import UsageError
 from .parts import INK, SMALL, finish, wrapped
 from .theme import BLACK, BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, SKY, drawing
 
-KIND_LOOKS = {
-    "float32": ("torch float32", ORANGE, "s"),
-    "bits": ("popcount alone", SKY, "^"),
-    "packed": ("with packing", BLUE, "o"),
-}
+KIND_LOOKS = {"float32": ("torch float32", ORANGE, "s"), "bits": ("popcount alone", SKY, "^"),
+              "packed": ("with packing", BLUE, "o")}  # fmt: skip
 BANDWIDTHS = dict(zip(SETS, ("inner caches", "outer cache", "memory")))
 
 

@@ -50,11 +50,9 @@ def draw_all(out: str | Path, data_dir: str | Path | None = None) -> list[Path]:
     figures = {
         "digits_methods": method_plots.method_table(runs, facts),
         "output_signs": method_plots.output_signs(recorded, accuracy_notes(runs), SIGN_TITLE, caption),
-        "digits_curves": method_plots.learning_curves(curves, facts),
-        **gallery_cifar10.drawable(),
-        **mistakes,
+        "digits_curves": method_plots.learning_curves(curves, facts), **gallery_cifar10.drawable(), **mistakes,
         **gallery_cifar10.drawable(gallery_imagenet.FIGURES),
-    }
+    }  # fmt: skip
     drawn = [path for name, figure in figures.items() for path in theme.save(figure, out, name)]
     return [out / name for name in written] + drawn
 
@@ -63,11 +61,9 @@ def check_results() -> None:
     """Raise UsageError, saying what is missing and which command makes it, unless all that is drawn from is there."""
     needed = [tables.study_folder(STUDY) / name for name in ("runs.csv", "epochs.csv", "study.json")]
     needed += [zoo.ZOO / f"{STUDY}_{method}.safetensors" for method in SIGN_METHODS]
-    missing = [path.name for path in needed if not path.is_file()]
-    if missing:
-        raise UsageError(
-            f"the figures need {', '.join(missing)} in the package; make it with: sdbnn-lite study {STUDY} --publish"
-        )
+    if missing := [path.name for path in needed if not path.is_file()]:
+        raise UsageError(f"the figures need {', '.join(missing)} in the package; make it with: sdbnn-lite study "
+                         f"{STUDY} --publish")  # fmt: skip
 
 
 def zoo_signs(method: str) -> dict[str, LayerSigns]:

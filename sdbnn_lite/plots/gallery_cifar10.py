@@ -37,9 +37,8 @@ def one(name: str, figures: Mapping[str, GalleryEntry] | None = None) -> tuple[F
     figures = FIGURES if figures is None else figures
     if name not in figures:
         raise unknown("figure", name, figures)
-    entry = figures[name]
-    missing = entry.missing()
-    return (None, missing) if missing else (entry.draw(), entry.words())
+    missing = figures[name].missing()
+    return (None, missing) if missing else (figures[name].draw(), figures[name].words())
 
 
 def drawable(figures: Mapping[str, GalleryEntry] | None = None) -> dict[str, Figure]:
@@ -69,8 +68,7 @@ def gradients() -> Figure:
     one = cifar10.METHOD if cifar10.METHOD in seeds else table["method"].iloc[0]
     last = tables.read_study(ablation.STUDY, "epochs.csv")["ede_t"].max()
     images = f"{table['images'].iloc[0]} test images, evenly from the whole set"
-    measured = f"weights after the last epoch; gradients: {images}"
-    caption = f"{study_line(facts, seeds)}\n{hardware(facts)}\n{measured}"
+    caption = f"{study_line(facts, seeds)}\n{hardware(facts)}\nweights after the last epoch; gradients: {images}"
     return run_plots.gradients_over_t(table, one, last, caption)
 
 
@@ -117,10 +115,8 @@ def run_curves() -> Figure:
     chosen = longest_runs()
     if not chosen:
         raise UsageError(NO_RUN)
-    panels = {
-        f"{cifar10.TITLES[network]}, {run['epochs']} epochs":
-            (tables.run_log(name), cifar10.PAPER[network]) for network, (name, run) in chosen.items()
-    }  # fmt: skip
+    panels = {f"{cifar10.TITLES[network]}, {run['epochs']} epochs": (tables.run_log(name), cifar10.PAPER[network])
+              for network, (name, run) in chosen.items()}  # fmt: skip
     runs = [run for _, run in chosen.values()]
     epochs = ", ".join(f"{cifar10.TITLES[n]} {cifar10.PUBLISHED[n].epochs}" for n in chosen)
     data = joined(run["data"] for run in runs)
@@ -163,10 +159,8 @@ def mistakes(images: ImageSet) -> Figure:
 def _answers(name: str, table: pd.DataFrame) -> str:
     run = tables.published_runs(cifar10.DATASET)[name]
     right = int((table["true"] == table["predicted"]).sum())
-    return (
-        f"{run['data']}; {run['network']}, method {run['method']}, {run['epochs']} epochs, n = 1; last epoch,\n"
-        f"{right:,} of all {len(table):,} test images right; {hardware(run)}"
-    )
+    return (f"{run['data']}; {run['network']}, method {run['method']}, {run['epochs']} epochs, n = 1; last epoch,\n"
+            f"{right:,} of all {len(table):,} test images right; {hardware(run)}")  # fmt: skip
 
 
 def _said_of_ablation() -> str:
@@ -201,10 +195,8 @@ def _said_of_signs() -> str:
 
 
 def _said_of_runs() -> str:
-    said = [
-        f"{cifar10.TITLES[network]}: {100 * run['result']['test_accuracy']:.1f} % after {run['epochs']} epochs"
-        for network, (_, run) in longest_runs().items()
-    ]
+    said = [f"{cifar10.TITLES[network]}: {100 * run['result']['test_accuracy']:.1f} % after {run['epochs']} epochs"
+            for network, (_, run) in longest_runs().items()]  # fmt: skip
     return f"Accuracy on test and training images after every epoch, a panel per network. {'; '.join(said)}."
 
 

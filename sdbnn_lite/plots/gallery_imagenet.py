@@ -20,10 +20,9 @@ def recipe() -> Figure:
     parts = imagenet_results.parts_of("imagenet")
     one, two = (get_recipe(parts[part]) for part in ("stage1", "stage2"))
     results = [f"in the paper: {PAPER[part][0]} % top-1 of ImageNet" for part in ("stage1", "stage2")]
-    caption = (
-        "r: the teacher's softmax, p: the student's. On Imagenette the teacher is trained first, by ourselves:\n"
-        f"{TITLES['teacher'].partition(': ')[2]}, {get_recipe('imagenette-teacher').epochs} epochs, cross-entropy"
-    )
+    caption = ("r: the teacher's softmax, p: the student's. On Imagenette the teacher is trained first, by ourselves:\n"
+               f"{TITLES['teacher'].partition(': ')[2]}, {get_recipe('imagenette-teacher').epochs} epochs, "
+               "cross-entropy")  # fmt: skip
     return imagenet_plots.recipe_chain(one, two, "ResNet-34, from torchvision", results, caption)
 
 
@@ -46,27 +45,22 @@ def signs() -> Figure:
 def _caption() -> str:
     chosen = imagenet_results.longest()
     found = [published_runs("imagenette")[name] for name in chosen.values()]
-    sizes = joined(f"{run['image_size']} px" for run in found)
-    data = joined(run["data"] for run in found)
+    data, sizes = (joined(texts) for texts in zip(*((run["data"], f"{run['image_size']} px") for run in found)))
     first = f"{data} at {sizes}; n = 1 run each, last epoch, all {found[0]['test_images']:,} validation images"
     return wrapped(f"{first}; {joined(map(hardware, found))}")
 
 
 def missing() -> str:
     """What stands where there is no figure yet, on lines that fit a page."""
-    return (
-        "Not run yet: no part of it, trained on Imagenette, is published in this package.\n"
-        f"All three are trained by: {imagenet_results.train_command('imagenette')}\n"
-        "Each is put into the package by: sdbnn-lite publish RUN NAME --data DIR"
-    )
+    return ("Not run yet: no part of it, trained on Imagenette, is published in this package.\n"
+            f"All three are trained by: {imagenet_results.train_command('imagenette')}\n"
+            "Each is put into the package by: sdbnn-lite publish RUN NAME --data DIR")  # fmt: skip
 
 
 def _said_of_recipe() -> str:
-    return (
-        "Flow chart. A frozen real-valued ResNet-34 gives its softmax as the target of stage 1 (binary activations, "
-        "real weights) and of stage 2 (both binary); stage 2 begins with all weights of stage 1; all three see the "
-        "same augmented images."
-    )
+    return ("Flow chart. A frozen real-valued ResNet-34 gives its softmax as the target of stage 1 (binary "
+            "activations, real weights) and of stage 2 (both binary); stage 2 begins with all weights of stage 1; all "
+            "three see the same augmented images.")  # fmt: skip
 
 
 def _said_of_runs() -> str:

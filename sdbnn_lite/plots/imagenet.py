@@ -21,9 +21,8 @@ _LOOKS = {"stage1": (ORANGE, "s", "--"), "stage2": (BLUE, "o", "-")}
 _NAMES = {"stage1": "stage 1: real weights", "stage2": "stage 2: both binary"}
 
 
-def recipe_chain(
-    one: Recipe, two: Recipe, teacher: str, results: Sequence[str] = ("", ""), caption: str = ""
-) -> Figure:
+def recipe_chain(one: Recipe, two: Recipe, teacher: str, results: Sequence[str] = ("", ""),
+                 caption: str = "") -> Figure:  # fmt: skip
     """The stages side by side, the ``teacher`` above them, their images below; ``results``: a line below each stage."""
     with drawing(8.3, 5.6) as figure:
         ax = figure.subplots()
@@ -47,12 +46,10 @@ def _stage_text(name: str, recipe: Recipe, weights: str) -> str:
     rate = {"linear": "straight down to 0", "cosine": "along a cosine to 0"}[recipe.schedule]
     m = recipe.distill
     loss = {0.0: "cross-entropy", 1.0: "KL(r‖p) alone"}.get(m, f"{1 - m:g}·CE + {m:g}·KL(r‖p)")
-    return (
-        f"{name}: activations ±1, weights {weights}\n"
-        f"{recipe.epochs} epochs, {recipe.batch_size} images a step\n"
-        f"{recipe.optimizer.capitalize()}, rate {recipe.lr:g}, {rate}\n"
-        f"loss: {loss}"
-    )
+    return (f"{name}: activations ±1, weights {weights}\n"
+            f"{recipe.epochs} epochs, {recipe.batch_size} images a step\n"
+            f"{recipe.optimizer.capitalize()}, rate {recipe.lr:g}, {rate}\n"
+            f"loss: {loss}")  # fmt: skip
 
 
 def augmentation_text(recipe: Recipe) -> str:
@@ -83,9 +80,8 @@ def _arrow(ax: Axes, start: tuple, end: tuple, colour: str) -> None:
     ax.add_patch(FancyArrowPatch(start, end, zorder=1, **look))
 
 
-def soft_targets(
-    image: np.ndarray, rows: Mapping[str, Sequence[float]], classes: Sequence[str], right: int, caption: str = ""
-) -> Figure:
+def soft_targets(image: np.ndarray, rows: Mapping[str, Sequence[float]], classes: Sequence[str], right: int,
+                 caption: str = "") -> Figure:  # fmt: skip
     """One image, and beside it the probabilities of the ``classes`` that each of ``rows`` (heading -> p) gives it."""
     looks = ((GREY, ""), (GREEN, "//"), (BLUE, ""), (ORANGE, ".."))
     with drawing(8.3, 3.4) as figure:
@@ -164,9 +160,8 @@ def stage_profile(signs: pd.DataFrame, caption: str = "") -> Figure:
         return finish(figure, "Signs through the depth of the network, stage by stage", caption)
 
 
-def plan_hours(
-    gpus: Sequence[int], bands: Mapping[str, Sequence[float]], cores: Mapping[str, Sequence[float]], caption: str = ""
-) -> Figure:
+def plan_hours(gpus: Sequence[int], bands: Mapping[str, Sequence[float]], cores: Mapping[str, Sequence[float]],
+               caption: str = "") -> Figure:  # fmt: skip
     """Left: hours over the number of GPUs, a line for each assumption in ``bands``. Right: the CPU cores that each
     way of reading in ``cores`` needs to keep them fed; all scales are logarithmic."""
     looks = ((GREY, ":", "v"), (BLUE, "-", "o"), (GREY, "--", "^"))

@@ -57,12 +57,9 @@ def method_table(runs: pd.DataFrame, facts: Mapping, title: str = "", more: str 
         return finish(figure, title or usual, f"{caption}\n{more}" if more else caption)
 
 
-def output_signs(
-    net_signs: Mapping[str, Mapping[str, LayerSigns]],
-    notes: Mapping[str, str] | None = None,
-    title: str = "How often does a channel say +1? Each dot is one channel of a trained network",
-    caption: str = "",
-) -> Figure:
+def output_signs(net_signs: Mapping[str, Mapping[str, LayerSigns]], notes: Mapping[str, str] | None = None,
+                 title: str = "How often does a channel say +1? Each dot is one channel of a trained network",
+                 caption: str = "") -> Figure:  # fmt: skip
     """How often each output channel says +1, per layer, method under method; every dot is one channel.
 
     ``net_signs``: method -> layer -> what ``record_signs`` gave. ``notes`` stand in place of what each method does.
@@ -96,9 +93,8 @@ def sign_summary(layers: Mapping[str, LayerSigns]) -> Figure:
     return _share_rows(rows, titles, title, "share of +1")
 
 
-def _share_rows(
-    rows: Mapping[str, Mapping[str, np.ndarray]], titles: Mapping[str, str], title: str, xlabel: str, caption: str = ""
-) -> Figure:
+def _share_rows(rows: Mapping[str, Mapping[str, np.ndarray]], titles: Mapping[str, str], title: str, xlabel: str,
+                caption: str = "") -> Figure:  # fmt: skip
     """A panel per layer, two side by side, a row per label: shares of +1 as stacks of dots, with their mean entropy."""
     columns = min(len(titles), 2)
     bands = -(-len(titles) // columns)
@@ -138,11 +134,9 @@ def _share_row(ax: Axes, baseline: float, shares: np.ndarray, tallest: int) -> N
     y = baseline + 0.06 + below * 0.8 / max(tallest, 8)
     ax.axhline(baseline, color=GREY, lw=0.8, zorder=1)
     dead = (shares == 0) | (shares == 1)
-    kinds = (
-        (~dead & (shares >= 0.5), {"marker": "o", "s": 17, "c": PLUS, "edgecolors": BLACK, "linewidths": 0.6}),
-        (~dead & (shares < 0.5), {"marker": "o", "s": 15, "c": "white", "edgecolors": MINUS, "linewidths": 1.3}),
-        (dead, {"marker": "x", "s": 20, "c": BLACK, "linewidths": 1.5}),
-    )
+    kinds = ((~dead & (shares >= 0.5), {"marker": "o", "s": 17, "c": PLUS, "edgecolors": BLACK, "linewidths": 0.6}),
+             (~dead & (shares < 0.5), {"marker": "o", "s": 15, "c": "white", "edgecolors": MINUS, "linewidths": 1.3}),
+             (dead, {"marker": "x", "s": 20, "c": BLACK, "linewidths": 1.5}))  # fmt: skip
     for chosen, look in kinds:
         if chosen.any():
             ax.scatter(x[chosen], y[chosen], clip_on=False, zorder=3, **look)

@@ -19,11 +19,8 @@ from .theme import BLACK, COLOURS, MARKERS, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH
 INK = "#444444"  # for secondary text: 9.7:1 on white
 SMALL = 9.5
 RIM = [patheffects.withStroke(linewidth=2.8, foreground=BLACK)]  # light colours hardly stand out from white
-MEASURES = {
-    "entropy": "entropy of the output signs [bit]",
-    "sign_difference": "sign difference of the outputs",
-    "input_after": "share of +1 among the inputs",
-}
+MEASURES = {"entropy": "entropy of the output signs [bit]", "sign_difference": "sign difference of the outputs",
+            "input_after": "share of +1 among the inputs"}  # fmt: skip
 
 
 def chosen_methods(there: Iterable[str], methods: Sequence[str] | None = None, all_needed: bool = False) -> list[str]:
@@ -107,14 +104,6 @@ def curve(ax: Axes, table: pd.DataFrame, method: str, every: slice, alpha: float
         ax.fill_between(x, table["min"], table["max"], color=colour, alpha=alpha, lw=0)
     ax.plot(x, table["mean"], color=colour, **{"lw": 1.8, "path_effects": RIM, **look})
     ax.plot(x[every], table["mean"].iloc[every], MARKERS[method], color=colour, mec=BLACK, mew=0.8, ms=7)
-
-
-def run_markers(ax: Axes, table: pd.DataFrame, methods: Sequence[str], measure: str) -> None:
-    """Every run of ``table`` at its ``measure`` and test accuracy in percent, by its method's marker."""
-    for method in methods:
-        mine = table[table["method"] == method]
-        ax.plot(mine[measure], 100 * mine["test_accuracy"], MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8,
-                ms=9, ls="", label=METHODS[method].short, clip_on=False)  # fmt: skip
 
 
 @dataclass(frozen=True)

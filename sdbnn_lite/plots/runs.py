@@ -144,9 +144,8 @@ def _in_two(name: str, longest: int = 8) -> str:
     return f"{name[:half]}-\n{name[half:]}"
 
 
-def mistakes(
-    images: np.ndarray, table: pd.DataFrame, classes: Sequence[str], title: str, caption: str = "", columns: int = 6
-) -> Figure:
+def mistakes(images: np.ndarray, table: pd.DataFrame, classes: Sequence[str], title: str, caption: str = "",
+             columns: int = 6) -> Figure:  # fmt: skip
     """Misclassified test images: above each its class, below it the network's answer and how sure it is.
 
     ``images`` is uint8 (N, H, W, 3); ``table`` has a row for each: true, predicted, p_true, p_predicted.

@@ -13,20 +13,8 @@ from scipy import stats
 from ..analysis.rank_test import FEWEST, RankTest, rank_correlation
 from ..core.methods import METHODS
 from ..errors import UsageError
-from .parts import (
-    INK,
-    SMALL,
-    EndNames,
-    axis_label,
-    chosen_methods,
-    curve,
-    fill,
-    finish,
-    name_ends,
-    run_markers,
-    with_legend,
-)
-from .theme import BLACK, BLUE, COLOURS, GREY, RED, drawing
+from .parts import INK, SMALL, EndNames, axis_label, chosen_methods, curve, fill, finish, name_ends, with_legend
+from .theme import BLACK, BLUE, COLOURS, GREY, MARKERS, RED, drawing
 
 POINTS = 256  # of a density
 THIN_RIM = [patheffects.withStroke(linewidth=2.6, foreground=BLACK)]
@@ -112,6 +100,14 @@ def over_epochs(signs: pd.DataFrame, methods: Sequence[str], measure: str = "ent
     return figure
 
 
+def run_markers(ax: Axes, table: pd.DataFrame, methods: Sequence[str], measure: str) -> None:
+    """Every run of ``table`` at its ``measure`` and test accuracy in percent, by its method's marker."""
+    for method in methods:
+        mine = table[table["method"] == method]
+        ax.plot(mine[measure], 100 * mine["test_accuracy"], MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8,
+                ms=9, ls="", label=METHODS[method].short, clip_on=False)  # fmt: skip
+
+
 def final_runs(signs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """A row per run and layer: what signs.csv says after the run's last epoch, beside its ``test_accuracy``."""
     last = signs[signs["epoch"] == signs["epoch"].max()]
@@ -140,9 +136,8 @@ def against_accuracy(table: pd.DataFrame, measure: str = "entropy") -> Figure:
     return figure
 
 
-def layer_profile(
-    table: pd.DataFrame, methods: Sequence[str], measures: Sequence[str] = ("sign_difference",), caption: str = ""
-) -> Figure:
+def layer_profile(table: pd.DataFrame, methods: Sequence[str], measures: Sequence[str] = ("sign_difference",),
+                  caption: str = "") -> Figure:  # fmt: skip
     """A panel per measure: its mean over the seeds in each layer, a line per method; a band is the seeds' range.
 
     ``table`` has a row per ``method``, ``seed`` and ``layer``, in the network's order; methods it lacks are left out.
@@ -179,9 +174,8 @@ def _stages(ax: Axes, layers: Sequence[str]) -> bool:
     return len(set(stages)) > 1
 
 
-def signs_against_accuracy(
-    runs: pd.DataFrame, layers: pd.DataFrame, found: RankTest | None, measure: str, caption: str = ""
-) -> Figure:
+def signs_against_accuracy(runs: pd.DataFrame, layers: pd.DataFrame, found: RankTest | None, measure: str,
+                           caption: str = "") -> Figure:  # fmt: skip
     """Left: every run's accuracy against its ``measure``, mean over the layers. Right: rho of each layer over methods.
 
     ``runs``, ``layers`` and ``found`` are what ``ablation.over_layers``, ``by_layer`` and ``correlation`` (over the

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from ..errors import UsageError, unknown
+from ..errors import UsageError, check_whole, unknown
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -25,8 +25,7 @@ def set_threads(threads: int) -> None:
 
     Raises UsageError for a number outside 1 … 1024.
     """
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:
-        raise UsageError(f"threads={threads!r}: a whole number from 1 to 1024 is needed")
+    check_whole(most=1024, threads=threads)
     torch.set_num_threads(threads)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ..errors import RunError, UsageError
 
@@ -56,6 +57,11 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 def read_toml(path: str | Path) -> dict:
     """What a TOML file says; raises OSError or ValueError where it can't be read."""
     return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; raises OSError or ValueError where it can't be read."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_json(path: Path, content: object) -> None:

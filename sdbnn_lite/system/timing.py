@@ -9,9 +9,8 @@ import numpy as np
 TURN = 0.05  # seconds: longer than the other variant's OpenMP threads wait actively and take a core meanwhile
 
 
-def interleaved(
-    variants: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int, at_least: int = 1
-) -> dict[str, np.ndarray]:
+def interleaved(variants: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int,
+                at_least: int = 1) -> dict[str, np.ndarray]:  # fmt: skip
     """Milliseconds of every variant, one number a round, the first ``warm_up`` rounds left out.
 
     In each round a variant runs as often as fills ``TURN``, but ``at_least`` so often, and counts with the median: with

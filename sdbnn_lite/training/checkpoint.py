@@ -16,9 +16,8 @@ from ..core.models import BinaryNet
 from ..weights.files import describe, load_state, write_tensors
 
 
-def save_checkpoint(
-    path: Path, net: BinaryNet, optimizer: torch.optim.Optimizer, random: Tensor, about: dict, extra: dict | None = None
-) -> None:
+def save_checkpoint(path: Path, net: BinaryNet, optimizer: torch.optim.Optimizer, random: Tensor, about: dict,
+                    extra: dict | None = None) -> None:  # fmt: skip
     """Write all that a run needs to resume exactly; ``random`` is the data generator's state at the epoch's start.
 
     ``extra``: tensors that :func:`restore` leaves alone. Raises RunError where the file can't be written.

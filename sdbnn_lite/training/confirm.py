@@ -57,7 +57,5 @@ def row(search: Search, trial: FrozenTrial, epochs: int, seeds: Sequence[int]) -
     results = {f"seed_{seed}": run_folder.result_of(folder(search, trial, epochs, seed)) for seed in seeds}
     reached = {name: result and result["test_accuracy"] for name, result in results.items()}
     found = [accuracy for accuracy in reached.values() if accuracy is not None]
-    return {
-        "trial": trial.number, **trial.params, "epochs": epochs, "n": len(found), **reached,
-        "mean": fmean(found) if found else None, "std": stdev(found) if len(found) > 1 else None,
-    }  # fmt: skip
+    return {"trial": trial.number, **trial.params, "epochs": epochs, "n": len(found), **reached,
+            "mean": fmean(found) if found else None, "std": stdev(found) if len(found) > 1 else None}  # fmt: skip

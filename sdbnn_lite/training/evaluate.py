@@ -41,9 +41,8 @@ def evaluate(net: nn.Module, images: Images, batch_size: int = 500, forward: For
     return score_classes(net, images, batch_size, forward)[0]
 
 
-def score_classes(
-    net: nn.Module, images: Images, batch_size: int = 500, forward: Forward | None = None
-) -> tuple[Score, list[ClassScore]]:
+def score_classes(net: nn.Module, images: Images, batch_size: int = 500,
+                  forward: Forward | None = None) -> tuple[Score, list[ClassScore]]:  # fmt: skip
     """The score of all test images and that of each class, in one pass. Arguments and errors: see :func:`predict`.
 
     top-1 of class c = #{i: y_i = c, argmax of the logits = c} / #{i: y_i = c}       (a class's recall)
@@ -62,9 +61,8 @@ def score_classes(
 
 
 @torch.no_grad()
-def predict(
-    net: nn.Module, images: Images, batch_size: int = 500, forward: Forward | None = None
-) -> Iterator[tuple[Tensor, Tensor]]:
+def predict(net: nn.Module, images: Images, batch_size: int = 500,
+            forward: Forward | None = None) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
     """Logits (N, classes) and labels (N,) of every test batch, in order; ``net`` in evaluation mode meanwhile.
 
     ``forward`` (default: ``net`` itself) is another implementation of the same network's logits, such as a fast path.

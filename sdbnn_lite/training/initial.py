@@ -1,6 +1,5 @@
 """What a run starts from: the network, checked against its images, and the teacher where the recipe has one."""
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ..data.augment import Augmentation
 from ..data.in_memory import ImageSet
 from ..data.sets import SETS
 from ..errors import UsageError
+from ..weights.files import digest
 from ..weights.torch_files import is_torch_file
 from ..weights.torchvision_nets import Teacher, published_teacher, read_teacher
 from ..weights.zoo import load
@@ -126,9 +126,5 @@ def has_published_teacher(recipe: Recipe) -> bool:
 
 
 def fingerprint(net: nn.Module) -> str:
-    """SHA-256 (its first 16 hex digits) over names, types and values of the weights."""
-    digest = hashlib.sha256()
-    for name, tensor in net.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
+    """The first 16 hex digits of SHA-256 over names, types and values of the weights."""
+    return digest(net.state_dict().items())[:16]

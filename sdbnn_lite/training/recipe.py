@@ -93,9 +93,8 @@ class Recipe:
         warmup = min(round(self.warmup_epochs * checked("epochs", epochs) / self.epochs), max(epochs - 1, 0))
         return dataclasses.replace(self, epochs=epochs, warmup_epochs=warmup, published=False)
 
-    def changed(
-        self, epochs: int | None = None, batch_size: int | None = None, lr: float | None = None, **others
-    ) -> "Recipe":
+    def changed(self, epochs: int | None = None, batch_size: int | None = None, lr: float | None = None,
+                **others) -> "Recipe":  # fmt: skip
         """The same recipe with what isn't None replaced (any field); no longer "published" where that changes it.
 
         A ``batch_size`` alone takes the learning rate along: lr·b'/b with SGD (Goyal et al. 2017), lr·√(b'/b) with Adam
@@ -122,10 +121,8 @@ class Recipe:
 
 
 KINDS = {field.name: field.type for field in dataclasses.fields(Recipe)}
-_NEEDED = {
-    str: "text is", bool: "True or False is", int: "a whole number is", float: "a number is",
-    int | None: "a whole number or None is", tuple[float, float]: "two numbers are",
-}  # fmt: skip
+_NEEDED = {str: "text is", bool: "True or False is", int: "a whole number is", float: "a number is",
+           int | None: "a whole number or None is", tuple[float, float]: "two numbers are"}  # fmt: skip
 
 
 def checked(field: str, value: object) -> object:

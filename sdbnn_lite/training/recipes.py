@@ -28,8 +28,7 @@ def _read(path: Path) -> dict[str, Recipe]:
 RECIPES = _read(Path(__file__).with_suffix(".toml"))
 
 CHAINS = {  # consecutive runs that `sdbnn-lite train` does under one name
-    "imagenet-resnet18": ("imagenet-resnet18-stage1", "imagenet-resnet18-stage2"),
-    "imagenet-resnet34": ("imagenet-resnet34-stage1", "imagenet-resnet34-stage2"),
+    **{name: (f"{name}-stage1", f"{name}-stage2") for name in ("imagenet-resnet18", "imagenet-resnet34")},
     "imagenette-resnet18": ("imagenette-teacher", "imagenette-resnet18-stage1", "imagenette-resnet18-stage2"),
 }
 OWN = [field for field in KINDS if field != "published"]  # what a file of one's own may say

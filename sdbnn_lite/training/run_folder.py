@@ -12,8 +12,8 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..errors import UsageError
-from ..system.files import read_csv, writable_folder
+from ..errors import UsageError, check_whole
+from ..system.files import read_csv, read_json, writable_folder
 from ..system.locks import hold
 from ..weights.files import CHECKPOINT, WEIGHTS, read_tensors
 from .recipe import Recipe
@@ -27,12 +27,11 @@ def identity(recipe: Recipe, method: str, seed: int, teacher: str | None = None)
 
     Raises UsageError for a seed that isn't one.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise UsageError(f"seed={seed!r}: a whole number from 0 to 2^63-1 is needed")
+    check_whole(0, 2**63 - 1, seed=seed)
     settings = dataclasses.asdict(recipe)
     name = settings.pop("name")
     del settings["about"]
-    described = {"recipe": name, "method": method, "seed": seed, **settings, "teacher": teacher}
+    described = {"recipe": name, "method": method, "seed": int(seed), **settings, "teacher": teacher}
     return json.loads(json.dumps(described))  # tuples become lists
 
 
@@ -52,10 +51,20 @@ def look_into(out: Path, wanted: dict, resume: bool, restarted: bool = False) ->
     if not checkpoint.exists():
         raise UsageError(f"{out}: nothing to resume, there is no {CHECKPOINT}; start without --resume")
     tensors, about = read_tensors(checkpoint)
-    differences = differing(about.get("identity", {}), wanted)
-    if differences:
+    if differences := differing(about.get("identity", {}), wanted):
         raise UsageError(f"{out}: another run can't be resumed with these settings: {'; '.join(differences)}")
     return tensors, about
+
+
+def read_run(out: Path) -> tuple[dict, list[dict]]:
+    """run.json and the log of the run in ``out``; UsageError where there is no run.json, or one can't be read."""
+    try:
+        run = read_json(out / RUN)
+        return run | {"result": run["result"]}, read_csv(out / LOG)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        inside = ", ".join(str(found.parent) for found in sorted(out.glob(f"*/{RUN}"))[:3])
+        hint = f"; there are runs in it: {inside}" if inside else ""
+        raise UsageError(f"{out}: not a run's folder, it has no {RUN} that can be read{hint}") from error
 
 
 def is_begun(out: Path) -> bool:
@@ -66,7 +75,7 @@ def is_begun(out: Path) -> bool:
 def result_of(out: Path) -> dict | None:
     """The result of the run in ``out``; None where it isn't finished, with its weights."""
     try:
-        return json.loads((out / RUN).read_text())["result"] if (out / WEIGHTS).is_file() else None
+        return read_json(out / RUN)["result"] if (out / WEIGHTS).is_file() else None
     except (OSError, ValueError, KeyError):
         return None
 
@@ -101,7 +110,7 @@ def origin(out: Path, epochs: int, machine: dict) -> dict:
     as {"epochs": how many were finished when it stopped, "machine": as ``describe_machine`` gave it}.
     """
     try:
-        begun = json.loads((out / RUN).read_text())
+        begun = read_json(out / RUN)
         about = {key: begun[key] for key in ("init", "command", "started") if key in begun}
         earlier = begun.get("earlier", [])
         if begun["machine"] != machine and epochs > (earlier[-1]["epochs"] if earlier else 0):

@@ -169,11 +169,10 @@ class Search:
         rows = []
         for trial in self.finished():
             epochs = max(trial.intermediate_values, default=0)
-            rows.append({
-                "trial": trial.number, "state": FINISHED[trial.state], **{n: trial.params[n] for n in self.space},
-                "epochs": epochs, "validation_accuracy": trial.intermediate_values.get(epochs),
-                "seconds": round(trial.duration.total_seconds(), 1),
-            })  # fmt: skip
+            rows.append({"trial": trial.number, "state": FINISHED[trial.state],
+                         **{n: trial.params[n] for n in self.space}, "epochs": epochs,
+                         "validation_accuracy": trial.intermediate_values.get(epochs),
+                         "seconds": round(trial.duration.total_seconds(), 1)})  # fmt: skip
         return rows
 
 

@@ -56,7 +56,7 @@ def _distribution(name: str, entry: object, where: str) -> BaseDistribution:
         raise unknown(f"{where}: setting", name, KINDS)
     kind = KINDS[name]
     allowed = (int, float) if kind is float else (kind,)
-    given, needed = f"{where}: {name} = {entry}", f"{'number' if kind is float else kind.__name__}"
+    given, needed = f"{where}: {name} = {entry}", "number" if kind is float else kind.__name__
     if not isinstance(entry, dict):
         choices = entry if isinstance(entry, list) else [entry]
         if not choices or any(type(value) not in allowed for value in choices):

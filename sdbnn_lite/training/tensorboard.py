@@ -42,7 +42,6 @@ class Board:
 
     def __init__(self, trainer: Trainer, place: str | Path, out: Path):
         from torch.utils.tensorboard import SummaryWriter
-
         self.trainer, self.layers = trainer, binary_layers(trainer.net)
         folder = writable_folder(Path(place, out.resolve().name) if place else out / "tensorboard")
         self.writer = SummaryWriter(str(folder), purge_step=trainer.progress.epoch + 1)

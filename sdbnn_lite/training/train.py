@@ -54,7 +54,6 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
     teacher = processes.one_first(lambda: load_teacher(options.teacher, recipe, options.download))
     identity = run_folder.identity(recipe, method, seed, teacher and fingerprint(teacher))
     again = restarted(folder / run_folder.RUN)
-
     look = partial(run_folder.look_into, folder, identity, resume, again)
     processes.agree(look)  # before the images are loaded, which may take minutes
     images = load_images(recipe, teacher, options, processes)
@@ -74,9 +73,8 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
         return run(trainer, folder, options, {} if found else start, resumed=bool(found))
 
 
-def load_images(
-    recipe: Recipe, teacher: BinaryNet | Teacher | None, options: RunOptions, processes: Processes
-) -> Images:
+def load_images(recipe: Recipe, teacher: BinaryNet | Teacher | None, options: RunOptions,
+                processes: Processes) -> Images:  # fmt: skip
     """The recipe's images, checked: enough for all processes, and fit for the teacher."""
     how = {"download": options.download and not has_published_teacher(recipe), "strict": options.strict}
     how |= {"progress": options.progress and processes.is_main, "workers": options.workers}
@@ -110,17 +108,10 @@ def describe_run(trainer: Trainer, folder: Path, command: str, resumed: bool) ->
     """run.json but for the result: settings, images, command, start, machine; where ``resumed``, as it was started."""
     images, processes = trainer.whole, trainer.processes
     machine = describe_machine(processes.device) | ({} if processes.single else {"processes": processes.count})
-    return {
-        **trainer.identity,
-        "data": images.label,
-        "train_images": images.num_train,
-        "test_images": images.num_test,
-        "command": command,
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        **(run_folder.origin(folder, trainer.progress.epoch, machine) if resumed else {}),
-        **({"launch": launch()} if launch() else {}),
-        "machine": machine,
-    }
+    return {**trainer.identity, "data": images.label, "train_images": images.num_train, "test_images": images.num_test,
+            "command": command, "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            **(run_folder.origin(folder, trainer.progress.epoch, machine) if resumed else {}),
+            **({"launch": launch()} if launch() else {}), "machine": machine}  # fmt: skip
 
 
 def report(trainer: Trainer, folder: Path, about: dict, score: Score, scored: str) -> None:

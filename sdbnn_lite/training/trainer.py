@@ -46,10 +46,6 @@ class Progress:
     seen: int = 0
     seconds: float = 0.0
 
-    def finish_epoch(self) -> None:
-        """Move on, with empty sums."""
-        self.__init__(epoch=self.epoch + 1)
-
     def __str__(self) -> str:
         return f"epoch {self.epoch}" if self.step == 0 else f"epoch {self.epoch + 1}, step {self.step}"
 
@@ -61,18 +57,11 @@ class Progress:
 
     def row(self, recipe: Recipe, score: Score) -> dict:
         """The epoch's row in log.csv: schedules, training figures (on the way, augmented), test figures, speed."""
-        return {
-            "epoch": self.epoch + 1,
-            "ede_t": ede_schedule(self.epoch, recipe.epochs, *recipe.ede),
-            "lr": recipe.lr_at(self.epoch),
-            "train_loss": self.loss_sum / self.seen,
-            "train_accuracy": self.correct / self.seen,
-            "test_loss": score.loss,
-            "test_accuracy": score.top1,
-            "test_top5": score.top5,
-            "seconds": round(self.seconds, 3),
-            "images_per_second": round(self.seen / self.seconds, 1),
-        }
+        return {"epoch": self.epoch + 1, "ede_t": ede_schedule(self.epoch, recipe.epochs, *recipe.ede),
+                "lr": recipe.lr_at(self.epoch), "train_loss": self.loss_sum / self.seen,
+                "train_accuracy": self.correct / self.seen, "test_loss": score.loss, "test_accuracy": score.top1,
+                "test_top5": score.top5, "seconds": round(self.seconds, 3),
+                "images_per_second": round(self.seen / self.seconds, 1)}  # fmt: skip
 
 
 class Trainer:
@@ -187,7 +176,7 @@ class Trainer:
             with convolutions(tf32=False):
                 recorded = record_signs(self.scored, self.whole.test_sample(SIGN_IMAGES))
             self.signs += [{"epoch": now.epoch + 1, "layer": name, **summary_row(s)} for name, s in recorded.items()]
-        now.finish_epoch()
+        now.__init__(epoch=now.epoch + 1)  # with empty sums
         self.epoch_start = self.generator.get_state()
         return score
 

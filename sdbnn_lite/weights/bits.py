@@ -18,8 +18,6 @@ Nearly half of ResNet-18's file would then be real matrices, ASD's two and the 1
 
     <matrix>        int16 (O, …)     q = round(w / step_o), -32767 … 32767
     <matrix>.step   (O,)             step_o = max |w_o| / 32767; the weight is then q·step_o
-
-(float16 is as small, but at least 16 times coarser for a row's largest weights.)
 """
 
 import math

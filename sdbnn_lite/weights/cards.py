@@ -1,11 +1,11 @@
 """The card of a trained network: a JSON beside its file that says what it is, and by which the file is checked."""
 
 import hashlib
-import json
 from pathlib import Path
 
 from ..core.models import BinaryNet
 from ..errors import RunError, UsageError
+from ..system.files import read_json
 from .logits_check import PROBE_IMAGES, predicted_classes, probe_images, probe_logits
 from .preprocessing import preprocessing_of
 
@@ -39,17 +39,10 @@ def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: o
     images = preprocessing_of(net).described()
     probe = {"images": PROBE_IMAGES, **{key: images[key] for key in ("image_size", "mean", "std")}}
     kept = ("network", "method", "recipe", "published", "dataset", "data", "epochs", "seed")
-    return {
-        **{key: run[key] for key in kept},
-        "n": 1,
-        **result,
-        **more,
-        **{key: run[key] for key in ("command", "started", "earlier", "machine") if key in run},
-        "images": images,
-        "bytes": len(content),
-        "sha256": digest(content),
-        "probe": {**probe, "argmax": probe_classes(net, probe)},
-    }
+    return {**{key: run[key] for key in kept}, "n": 1, **result, **more,
+            **{key: run[key] for key in ("command", "started", "earlier", "machine") if key in run}, "images": images,
+            "bytes": len(content), "sha256": digest(content),
+            "probe": {**probe, "argmax": probe_classes(net, probe)}}  # fmt: skip
 
 
 def read_card(weights: Path) -> dict | None:
@@ -61,7 +54,7 @@ def read_card(weights: Path) -> dict | None:
     if not path.is_file():
         return None
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = read_json(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: the card of {Path(weights).name} is damaged ({error}); {_REMEDY}") from error
     return card if isinstance(card, dict) and "sha256" in card else None
@@ -69,8 +62,7 @@ def read_card(weights: Path) -> dict | None:
 
 def verify(weights: Path, card: dict) -> None:
     """Raise UsageError, naming file, both digests and remedy, unless the file is the one that the card describes."""
-    found = digest(Path(weights).read_bytes())
-    if found != card["sha256"]:
+    if (found := digest(Path(weights).read_bytes())) != card["sha256"]:
         raise UsageError(f"{weights}: damaged, nothing was loaded: SHA-256 is {found}, but {card_path(weights).name} "
                          f"beside it says {card['sha256']}; {_REMEDY}")  # fmt: skip
 
@@ -85,8 +77,7 @@ def compare(card: dict, top1: float, images: int, label: str) -> str:
         return f"card: {on_card} on {card['test_images']:,} test images of {card['data']}; not compared, other images"
     points = 100 * abs(top1 - card["test_accuracy"])
     if points > TOLERANCE + 1e-9:
-        raise RunError(
-            f"{card['network']}: {100 * top1:.2f} % here, {on_card} on its card, {points:.2f} points apart on "
-            f"the same {label}, {TOLERANCE} allowed; compare images, versions and hardware with the card's"
-        )
+        raise RunError(f"{card['network']}: {100 * top1:.2f} % here, {on_card} on its card, {points:.2f} points apart "
+                       f"on the same {label}, {TOLERANCE} allowed; compare images, versions and hardware with the "
+                       "card's")  # fmt: skip
     return f"card: {on_card}; {'equal' if points < 1e-9 else f'{points:.2f} points apart, within {TOLERANCE}'}"

@@ -4,8 +4,10 @@ A file of weights holds the network's state dict, or its bit form (see ``bits``)
 built. A run's checkpoint, ``training.checkpoint``, is such a file too.
 """
 
+import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -28,6 +30,15 @@ def checked_path(given: object, name: str = "path") -> Path:
     if not isinstance(given, str | os.PathLike):
         raise UsageError(f"{name}={given!r}: a path is needed, as text or a Path; {type(given).__name__} given")
     return Path(given)
+
+
+def digest(tensors: Iterable[tuple[str, Tensor]], about: str = "") -> str:
+    """SHA-256, in hex, over ``about`` and over names, types, shapes and bytes of the tensors, in their order."""
+    found = hashlib.sha256(about.encode())
+    for name, tensor in tensors:
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def tensor_bytes(tensors: dict[str, Tensor], about: dict) -> bytes:

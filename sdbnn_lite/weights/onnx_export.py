@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ..core.models import IMAGE_SIZES, BinaryNet
-from ..errors import UsageError
+from ..errors import UsageError, check_whole
 from ..system.files import write_atomic
 from ..version import __version__
 from .onnx_graph import onnx_model
@@ -19,9 +19,8 @@ from .preprocessing import preprocessing_of
 NORMALISATION = "images = (pixels / 255 - mean) / std, per channel; (batch, channels, height, width), RGB or grey"
 
 
-def export_onnx(
-    net: BinaryNet, path: str | Path, *, image_size: int | None = None, dataset: str | None = None
-) -> dict[str, str]:
+def export_onnx(net: BinaryNet, path: str | Path, *, image_size: int | None = None,
+                dataset: str | None = None) -> dict[str, str]:  # fmt: skip
     """Write ``net``, in evaluation mode, as an ONNX file: images (batch, C, size, size) -> logits (batch, classes).
 
     image_size   pixels a side (default: those it was trained on, or the network's usual ones)
@@ -63,9 +62,9 @@ def metadata(net: BinaryNet, image_size: int | None = None, dataset: str | None 
         about |= {"dataset": images.dataset, "normalisation": NORMALISATION, "mean": images.mean, "std": images.std}
         about |= {"classes": images.names} if images.classes else {}
     usual = images.image_size if images else net.options.get("image_size") or IMAGE_SIZES[net.name]
-    about["image_size"] = size = usual if image_size is None else image_size
-    if not isinstance(size, int) or size < 1:
-        raise UsageError(f"image_size={size!r}: give a whole number of pixels, 1 or more")
+    size = usual if image_size is None else image_size
+    check_whole(image_size=size)
+    about["image_size"] = int(size)
     if not net.takes(size, size):
         raise UsageError(f"image_size={size}: {net.name} needs {net.sizes}")
     return {k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in about.items()}

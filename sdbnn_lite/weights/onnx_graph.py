@@ -200,8 +200,7 @@ class GraphWriter:
 LAYERS: dict[type, Callable] = {
     BinaryConv2d: GraphWriter.binary_conv,
     nn.Conv2d: GraphWriter.conv,
-    nn.BatchNorm2d: GraphWriter.batch_norm,
-    nn.BatchNorm1d: GraphWriter.batch_norm,
+    **dict.fromkeys((nn.BatchNorm2d, nn.BatchNorm1d), GraphWriter.batch_norm),
     nn.Linear: GraphWriter.linear,
     nn.PReLU: GraphWriter.prelu,
     nn.AvgPool2d: GraphWriter.mean_pool,

@@ -114,17 +114,13 @@ def _of_known_set(dataset: str, about: dict, options: dict) -> Preprocessing:
         raise unknown("data set", dataset, SETS)
     known = SETS[dataset]
     channels = options["in_channels"] if options.get("in_channels") in known.channels else known.channels[0]
-    said = {"dataset": dataset, "label": about.get("data", dataset), "classes": _classes(dataset)}
+    names = {"digits": tuple("0123456789"), "cifar10": CIFAR10_CLASSES, "imagenette": IMAGENETTE_CLASSES}
+    classes = _imagenet_names() if dataset == "imagenet" else names.get(dataset, ())
+    said = {"dataset": dataset, "label": about.get("data", dataset), "classes": classes}
     said["image_size"] = about.get("identity", {}).get("image_size") or options.get("image_size") or known.size
     return Preprocessing.of({**said, **{k: v[:channels] for k, v in zip(("mean", "std"), known.statistics)}})
 
 
-def _classes(dataset: str) -> tuple[str, ...]:
-    names = {"digits": tuple("0123456789"), "cifar10": CIFAR10_CLASSES, "imagenette": IMAGENETTE_CLASSES}
-    return _imagenet_names() if dataset == "imagenet" else names.get(dataset, ())
-
-
 def _imagenet_names() -> tuple[str, ...]:
     from torchvision.models import ResNet34_Weights
-
     return tuple(ResNet34_Weights.IMAGENET1K_V1.meta["categories"])

@@ -11,12 +11,8 @@ from ..errors import UsageError, unknown
 
 # Published names on the left, ours on the right; every rule is applied, in order.
 _STAGE = (r"^layer(\d)\.", lambda m: f"layers.{int(m[1]) - 1}.")
-_CIFAR_SHIFTS = [
-    (r"\.alpha$", ".wsd.alpha"),
-    (r"\.dybeta\.fc\.0\.", ".asd.squeeze."),
-    (r"\.dybeta\.fc\.2\.", ".asd.expand."),
-]
-_CIFAR_RESNET = [_STAGE, *_CIFAR_SHIFTS]
+_CIFAR_SHIFTS = [(r"\.alpha$", ".wsd.alpha"), (r"\.dybeta\.fc\.0\.", ".asd.squeeze."),
+                 (r"\.dybeta\.fc\.2\.", ".asd.expand.")]  # fmt: skip
 _VGG = [
     (r"^conv(\d)\.", lambda m: f"convs.{int(m[1]) - 1}." if int(m[1]) else "conv1."),
     (r"^bn(\d)\.", r"bns.\1."),
@@ -34,11 +30,9 @@ _IMAGENET = [
     (r"^fc\.", "linear."),
 ]
 _RULES = {
-    "cifar10_resnet20": _CIFAR_RESNET,
-    "cifar10_resnet18": _CIFAR_RESNET,
+    **dict.fromkeys(("cifar10_resnet20", "cifar10_resnet18"), [_STAGE, *_CIFAR_SHIFTS]),
     "cifar10_vgg_small": _VGG,
-    "imagenet_resnet18": _IMAGENET,
-    "imagenet_resnet34": _IMAGENET,
+    **dict.fromkeys(("imagenet_resnet18", "imagenet_resnet34"), _IMAGENET),
 }
 IMPORTABLE = tuple(n for n in NETWORKS if n in _RULES)
 
@@ -75,7 +69,6 @@ def from_original(state_dict: Mapping[str, Tensor], network: str) -> dict[str, T
         if ours in mapped:
             raise UsageError(f"state_dict: {published[ours]} and {key} are the same parameter; give one of them")
         mapped[ours], published[ours] = value, key
-
     with torch.device("meta"):
         expected = build(network, **stored_options(mapped, network)).state_dict()
     complaints = [f"{published[k]} has no place in {network}" for k in mapped if k not in expected]
@@ -87,8 +80,7 @@ def from_original(state_dict: Mapping[str, Tensor], network: str) -> dict[str, T
             else:
                 complaints.append(f"{key} (our name) is missing")
         elif mapped[key].shape not in (tensor.shape, (tensor.numel(), 1) if one_column else tensor.shape):
-            shapes = f"{tuple(mapped[key].shape)} given, {tuple(tensor.shape)} needed"
-            complaints.append(f"{published[key]}: {shapes}")
+            complaints.append(f"{published[key]}: {tuple(mapped[key].shape)} given, {tuple(tensor.shape)} needed")
         else:
             mapped[key] = mapped[key].reshape(tensor.shape)
     if complaints:

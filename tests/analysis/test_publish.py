@@ -139,7 +139,7 @@ def test_what_is_no_finished_run_is_refused(runs, places, tmp_path):
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "run.json").write_text("not JSON")
     for folder in (tmp_path, tmp_path / "text"):
-        with pytest.raises(UsageError, match="not a run's folder, run.json can't be read"):
+        with pytest.raises(UsageError, match="not a run's folder, it has no run.json that can be read"):
             publish_run(folder, to=places)
     with pytest.raises(UsageError, match="isn't finished; go on with it"):
         publish_run(edited(runs / "sdbnn", tmp_path / "begun", result=None), to=places)

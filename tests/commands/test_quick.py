@@ -93,21 +93,22 @@ def test_lists_say_what_there_is(capsys):
 
 
 def test_networks_are_as_they_are_built():
-    assert list(listing.NETWORKS) == list(NETWORKS)
-    for name, (classes, channels, pixels, parameters) in listing.NETWORKS.items():
+    assert list(listing.FACTS["networks"]) == list(NETWORKS)
+    for name, facts in listing.FACTS["networks"].items():
         with torch.device("meta"):
             net = sd.build(name)
-        assert (net.options["num_classes"], net.options["in_channels"]) == (classes, channels)
-        assert sum(p.numel() for p in net.parameters()) == parameters and pixels == IMAGE_SIZES[name]
+        assert (net.options["num_classes"], net.options["in_channels"]) == (facts["classes"], facts["channels"])
+        assert sum(p.numel() for p in net.parameters()) == facts["parameters"]
+        assert facts["pixels"] == IMAGE_SIZES[name]
 
 
 def test_data_sets_are_those_that_can_be_opened():
-    """A set that is added to ``data.sets`` is added to ``listing.DATASETS`` too."""
+    """A set that is added to ``data.sets`` is added to ``listing.toml`` too."""
     facts = {
         name: (" or ".join(map(str, info.channels)), info.size, f"DIR/{name}" if info.on_disk else "embedded")
         for name, info in SETS.items()
     }
-    assert listing.DATASETS == facts
+    assert {name: tuple(said.values()) for name, said in listing.FACTS["datasets"].items()} == facts
 
 
 def test_tables_can_be_read(capsys):

@@ -21,12 +21,12 @@ from sdbnn_lite import cli
 from sdbnn_lite.core.layers import binary_layers
 from sdbnn_lite.core.methods import METHODS
 from sdbnn_lite.core.models import NETWORKS
+from sdbnn_lite.data.tree_sets import CIFAR10_CLASSES as CIFAR10
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.weights.cards import read_card
 from sdbnn_lite.weights.files import save_weights
 from sdbnn_lite.weights.logits_check import probe_images
 from sdbnn_lite.weights.onnx_export import export_onnx
-from sdbnn_lite.weights.preprocessing import CIFAR10
 from sdbnn_lite.weights.zoo import ZOO, zoo_names
 
 onnx = pytest.importorskip("onnx")
@@ -185,7 +185,7 @@ def test_what_it_says_where_less_is_known(tmp_path):
         ({"net": nn.Linear(1, 1)}, "net: Linear given; one of sdbnn_lite's networks is needed"),
         ({"net": sd.build("digits_convnet").half()}, "computes in torch.float16; float32 or float64 is needed"),
         ({"image_size": 9}, "image_size=9: digits_convnet needs 8×8"),
-        ({"image_size": 0}, "image_size=0: give a whole number of pixels"),
+        ({"image_size": 0}, "image_size=0: a whole number from 1 up"),
         ({"dataset": "digit"}, "did you mean 'digits'"),
         ({"dataset": "cifar10"}, "images of 3 channels, but the network takes 1"),
     ],

@@ -167,13 +167,11 @@ def say(stats: Stats) -> str:
     """The picture in words."""
     how = {"asd": "ASD on", "off": "ASD off", "own": "my own shift for every channel"}[stats.mode]
     up, down = int((stats.flipped & stats.after).sum()), int((stats.flipped & stats.before).sum())
-    said = (
-        f"Image {stats.image} (a {stats.label}), layer {stats.layer}, channel {stats.channel}, {how}: "
-        f"the shift is {stats.shift:+.2f}, so a sign is +1 from a = {0.0 - stats.shift:.2f} up. "
-        f"It flips {up} of {stats.a.size} signs to +1 and {down} to -1: {stats.before.mean():.0%} were +1, now "
-        f"{stats.after.mean():.0%} are. {stats.stuck} of the activations sit at exactly -1. Of the outputs of filter "
-        f"{stats.filter}, {stats.output_after.mean():.0%} are +1 ({stats.output_before.mean():.0%} without a shift)."
-    )
+    said = (f"Image {stats.image} (a {stats.label}), layer {stats.layer}, channel {stats.channel}, {how}: the shift is "
+            f"{stats.shift:+.2f}, so a sign is +1 from a = {0.0 - stats.shift:.2f} up. It flips {up} of {stats.a.size} "
+            f"signs to +1 and {down} to -1: {stats.before.mean():.0%} were +1, now {stats.after.mean():.0%} are. "
+            f"{stats.stuck} of the activations sit at exactly -1. Of the outputs of filter {stats.filter}, "
+            f"{stats.output_after.mean():.0%} are +1 ({stats.output_before.mean():.0%} without a shift).")  # fmt: skip
     return f"{stats.note} {said}".strip()
 
 
@@ -210,9 +208,8 @@ def draw(stats: Stats) -> Figure:
     return figure
 
 
-def small_multiples(
-    values: Sequence[float] = VALUES, image: int = 4, layer: str = "conv2", channel: int = 0, filter: int = 0
-) -> Figure:
+def small_multiples(values: Sequence[float] = VALUES, image: int = 4, layer: str = "conv2", channel: int = 0,
+                    filter: int = 0) -> Figure:  # fmt: skip
     """The explorer without its sliders: a column per value of the shift, the same for every channel of the layer."""
     if not len(values):
         raise UsageError("values: empty; at least one shift is needed")

@@ -76,12 +76,10 @@ def compute(channels: int, outputs: int, side: int, batch: int, whole: bool = Fa
 def counts_in_words(stats: Stats) -> str:
     """What was counted, and so is the same on every machine."""
     shape = stats.shape
-    return (
-        f"{shape}: {number(shape.products)} products, as BOPs/64 {number(stats.ops)} OPs. Weights "
-        f"{in_bytes(shape.weight_bytes('float32'))} as float32, {in_bytes(shape.weight_bytes('bits'))} on bits; "
-        f"activations {in_bytes(shape.input_bytes('float32'))} and {in_bytes(shape.input_bytes('bits'))}. "
-        f"{stats.used:.0%} of each word's bits hold a channel."
-    )
+    return (f"{shape}: {number(shape.products)} products, as BOPs/64 {number(stats.ops)} OPs. Weights "
+            f"{in_bytes(shape.weight_bytes('float32'))} as float32, {in_bytes(shape.weight_bytes('bits'))} on bits; "
+            f"activations {in_bytes(shape.input_bytes('float32'))} and {in_bytes(shape.input_bytes('bits'))}. "
+            f"{stats.used:.0%} of each word's bits hold a channel.")  # fmt: skip
 
 
 def say(stats: Stats) -> str:
@@ -90,10 +88,9 @@ def say(stats: Stats) -> str:
     a, b = (1000 * stats.predicted(kind) for kind in KINDS)
     pace = "arithmetic sets" if stats.peaks.bound(stats.shape, "packed") == "arithmetic" else "bytes set"
     share = "" if stats.timed.share == 1 else f", scaled up from {stats.timed.share:.2%} of the layer"
-    return (
-        f"{counts_in_words(stats)} One core could do it in {a:.3g} ms in float32 and in {b:.3g} ms on bits, where "
-        f"{pace} the pace. Measured{share}: {f:.3g} ms and {p:.3g} ms with packing, {f / p:.1f} times as fast."
-    )
+    return (f"{counts_in_words(stats)} One core could do it in {a:.3g} ms in float32 and in {b:.3g} ms on bits, where "
+            f"{pace} the pace. Measured{share}: {f:.3g} ms and {p:.3g} ms with packing, {f / p:.1f} "
+            "times as fast.")  # fmt: skip
 
 
 def number(value: float) -> str:
@@ -135,11 +132,8 @@ def small_multiples(values: Sequence[int] = VALUES, side: int = 14, batch: int =
             ratio = stats.measured("float32") / stats.measured("packed")
             ax.set_title(f"{stats.shape.channels} channels\nbits: ×{ratio:.1f}")
             ax.set_xlabel(f"milliseconds\n{number(stats.shape.products)}\nproducts")
-        figure.suptitle(
-            f"{side}×{side} pixels, batch {batch}, one core; outlined: predicted by the roofline, filled: measured; "
-            f"×: float32 measured over bits measured",
-            fontsize=11,
-        )
+        bars = "outlined: predicted by the roofline, filled: measured; ×: float32 measured over bits measured"
+        figure.suptitle(f"{side}×{side} pixels, batch {batch}, one core; {bars}", fontsize=11)
     return figure
 
 

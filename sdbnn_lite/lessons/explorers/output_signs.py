@@ -106,12 +106,9 @@ def _side(method: str, layer: str, epoch: int, seed: int | str) -> Side:
     seeds = list(SEEDS) if seed == ALL else [seed]
     chosen = signs.loc[(method, layer)].loc[seeds]
     now = chosen.xs(epoch, level="epoch")
-    return Side(
-        method,
-        np.array([text.split() for text in now["share_histogram"]], dtype=int),
-        chosen["entropy"].to_numpy().reshape(len(seeds), -1),
-        epochs.loc[method].loc[seeds].xs(epoch, level="epoch")["test_accuracy"].to_numpy(),
-    )
+    return Side(method, np.array([text.split() for text in now["share_histogram"]], dtype=int),
+                chosen["entropy"].to_numpy().reshape(len(seeds), -1),
+                epochs.loc[method].loc[seeds].xs(epoch, level="epoch")["test_accuracy"].to_numpy())  # fmt: skip
 
 
 def compute(method_a: str, method_b: str, layer: str, epoch: int, seed: int | str = ALL) -> Stats:
@@ -167,9 +164,8 @@ def draw(stats: Stats) -> Figure:
     return figure
 
 
-def small_multiples(
-    methods: Sequence[str] = ("ede", "asd"), layer: str = "conv2", epochs: Sequence[int] = VALUES
-) -> Figure:
+def small_multiples(methods: Sequence[str] = ("ede", "asd"), layer: str = "conv2",
+                    epochs: Sequence[int] = VALUES) -> Figure:  # fmt: skip
     """The explorer without its sliders: a row per method, a column per epoch, all seeds."""
     if not len(methods) or not len(epochs):
         raise UsageError("methods, epochs: at least one of both is needed")
@@ -183,9 +179,8 @@ def small_multiples(
             line[0].set_ylabel(f"{row[0].a.name}\nchannels [number]")
         for ax in axes[-1]:
             ax.set_xlabel("share of +1 [%]")
-        figure.suptitle(
-            f"Layer {layer}; bars: mean of {len(SEEDS)} seeds, whiskers: their range; hatched: more +1 than −1", size=11
-        )
+        bars = f"bars: mean of {len(SEEDS)} seeds, whiskers: their range; hatched: more +1 than −1"
+        figure.suptitle(f"Layer {layer}; {bars}", size=11)
     return figure
 
 

@@ -159,14 +159,12 @@ def say(stats: Stats) -> str:
     n, places = stats.w.size, stats.y_before.size
     flipped = int(stats.flipped.sum())
     seed = f", seed {stats.seed}" if stats.weights == FRESH else ""
-    return (
-        f"Filter {stats.filter} of {stats.layer} ({NAMES[stats.weights]}{seed}) has the mean {stats.mean:+.4f}; with "
-        f"α = {stats.alpha:g} and the constant {stats.constant:.3g} its weights shift by {stats.shift:+.1e}, which "
-        f"flips {flipped} of {n} weight signs ({flipped / n:.1%}; +1 among them: {stats.before.mean():.1%} → "
-        f"{stats.after.mean():.1%}) and {stats.flipped_outputs:,} of {places:,} output signs over {stats.images} test "
-        f"images ({stats.flipped_outputs / places:.1%}; +1 among them: {(stats.y_before >= 0).mean():.1%} → "
-        f"{(stats.y_after >= 0).mean():.1%})."
-    )
+    return (f"Filter {stats.filter} of {stats.layer} ({NAMES[stats.weights]}{seed}) has the mean {stats.mean:+.4f}; "
+            f"with α = {stats.alpha:g} and the constant {stats.constant:.3g} its weights shift by {stats.shift:+.1e}, "
+            f"which flips {flipped} of {n} weight signs ({flipped / n:.1%}; +1 among them: {stats.before.mean():.1%} → "
+            f"{stats.after.mean():.1%}) and {stats.flipped_outputs:,} of {places:,} output signs over {stats.images} "
+            f"test images ({stats.flipped_outputs / places:.1%}; +1 among them: {(stats.y_before >= 0).mean():.1%} → "
+            f"{(stats.y_after >= 0).mean():.1%}).")  # fmt: skip
 
 
 def draw(stats: Stats) -> Figure:
@@ -180,12 +178,9 @@ def draw(stats: Stats) -> Figure:
         _signs(signs, stats)
         signs.set_axis_off()
         _output_histogram(outputs, stats)
-        titles = {
-            weights: "Latent weights",
-            near: "Close-up around zero",
-            signs: f"Signs, bright +1; × {flipped} of {stats.w.size} flipped",
-            outputs: f"Outputs; {stats.flipped_outputs / places:.1%} of the signs flipped",
-        }
+        titles = {weights: "Latent weights", near: "Close-up around zero",
+                  signs: f"Signs, bright +1; × {flipped} of {stats.w.size} flipped",
+                  outputs: f"Outputs; {stats.flipped_outputs / places:.1%} of the signs flipped"}  # fmt: skip
         for ax, title in titles.items():
             ax.set_title(title, y=1.02)  # a given y needs no search for a free place
     return figure

@@ -15,9 +15,6 @@ augmented there (``ImageSet.to``); ``channels_last`` throughout.
 TF32 (float32 convolutions with 10-bit inputs) is off where weights are binary: only the few real layers would use it,
 and a first layer so rounded would flip signs behind it. It is on where all weights are real (float twin, stage 1), and
 never while test images are scored.
-
-Tested on the CPU: all of it but the graph itself, with a capture that only remembers what to do
-(tests/training/test_cuda_graph.py); test_cuda.py beside it is what a machine with a GPU adds.
 """
 
 import warnings

@@ -5,9 +5,8 @@
 torch's DistributedDataParallel gives every process the *mean* of all P gradients, so each p minimises (P·n_p/N)·L_p:
 L_p itself but for an epoch's last batch, whose shards may differ by one image. Then all take the same optimizer step.
 
-Batch norm is synchronised. On a GPU the ±1 convolutions are those of ``half_precision``, and TF32 is
-used as in ``cuda_graph``; there is neither a CUDA graph nor torch.compile, which communication would break up.
-Written without a GPU at hand: tested with gloo on the CPU, in two processes (tests/training/test_processes.py).
+Batch norm is synchronised. On a GPU the ±1 convolutions are those of ``half_precision``, and TF32 is used as in
+``cuda_graph``; there is neither a CUDA graph nor torch.compile, which communication would break up.
 """
 
 import inspect

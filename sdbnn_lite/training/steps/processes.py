@@ -19,7 +19,6 @@ from the last checkpoint without ``--resume`` if the folder's run.json was writt
 id (``--rdzv-id``, or ``--standalone``'s own), or where it has none (a single machine) torchrun's process id.
 """
 
-import json
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -35,6 +34,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from ...errors import RunError, UsageError
 from ...system.devices import pick_device
+from ...system.files import read_json
 from ...system.interrupt import last_words
 from ..evaluate import Score
 
@@ -109,11 +109,9 @@ class Processes:
             return
 
         def gone() -> str:
-            return (
-                f"another of the {self.count} processes is gone (killed, out of memory, or its machine is down); "
-                f"{kept()}; resume with --resume, on any number of processes, or start torchrun with --max-restarts 3, "
-                f"which resumes automatically"
-            )
+            return (f"another of the {self.count} processes is gone (killed, out of memory, or its machine is down); "
+                    f"{kept()}; resume with --resume, on any number of processes, or start torchrun with "
+                    "--max-restarts 3, which resumes automatically")  # fmt: skip
 
         try:
             with last_words(lambda: f"process {self.rank}: ended by torchrun: it was stopped, or {gone()}"):
@@ -190,6 +188,6 @@ def launch() -> str | None:
 def restarted(run_file: Path) -> bool:
     """Whether torchrun restarted this process, and the run of ``run_file`` is the one that it trained before."""
     try:
-        return attempt() > 0 and json.loads(run_file.read_text()).get("launch") == launch()
+        return attempt() > 0 and read_json(run_file).get("launch") == launch()
     except (OSError, ValueError):
         return False

@@ -16,9 +16,8 @@ class Step:
 
     look_every = 1  # after so many steps it is cheap to read the sums: a GPU has to be waited for
 
-    def __init__(
-        self, forward: Forward, optimizer: torch.optim.Optimizer, loss: TrainingLoss, average: Average | None = None
-    ):
+    def __init__(self, forward: Forward, optimizer: torch.optim.Optimizer, loss: TrainingLoss,
+                 average: Average | None = None):  # fmt: skip
         self.forward, self.optimizer, self.loss, self.average = forward, optimizer, loss, average
         device = optimizer.param_groups[0]["params"][0].device
         self.tally = torch.zeros(2, dtype=torch.float64, device=device)  # Σ loss·images, Σ correct
