@@ -19,7 +19,8 @@ from sdbnn_lite.data.sets import described
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.weights.files import describe, options_of, read_tensors, save_weights, write_tensors
 from sdbnn_lite.weights.onnx_export import metadata
-from sdbnn_lite.weights.preprocessing import CIFAR10, Preprocessing, preprocessing_of
+from sdbnn_lite.weights.preprocessing import CIFAR10_CLASSES as CIFAR10
+from sdbnn_lite.weights.preprocessing import Preprocessing, preprocessing_of
 
 
 @pytest.fixture(autouse=True)
