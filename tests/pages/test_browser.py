@@ -1,6 +1,7 @@
-"""The explorers as a learner meets them: JupyterLab in a real browser, all cells run, every control moved by keyboard.
+"""The explorers as a learner meets them: JupyterLab in a real browser, every control moved by keyboard.
 
-One notebook takes about 20 seconds. A failure leaves a screenshot in browser-failures/.
+One notebook is run whole, of the others what their explorers need: nbval runs all cells of all. A failure leaves a
+screenshot in browser-failures/.
 """
 
 import importlib
@@ -19,6 +20,7 @@ from sdbnn_lite.pages.hygiene import code_cells  # noqa: E402
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(browser.why_not()), reason=browser.why_not())]
 
 CALL = re.compile(r"\b(\w+)\.explorer\(")
+WHOLE = "02_activation_self_distribution.ipynb"  # all its cells are fast
 
 DEAD = """
 from sdbnn_lite.lessons import widgets
@@ -45,6 +47,14 @@ def calls(name):
     return CALL.findall(source)
 
 
+def shorten(path):
+    """Keep the first two code cells of the notebook ``path``, which import and set up, and those with an explorer."""
+    nb = chain.read(path)
+    code = [cell for _, cell in code_cells(nb)]
+    nb.cells = [cell for i, cell in enumerate(code) if i < 2 or CALL.search(cell.source)]
+    chain.write(nb, path)
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """JupyterLab on copies of the notebooks: it saves what it opens."""
@@ -52,6 +62,8 @@ def lab(tmp_path_factory):
         for folder in ("notebooks", "figures"):
             if (ROOT / folder).is_dir():
                 shutil.copytree(ROOT / folder, lab.root / folder, ignore=shutil.ignore_patterns(".*"))
+        for name in set(chain.CHAIN) - {WHOLE}:
+            shorten(lab.root / "notebooks" / name)
         yield lab
 
 
