@@ -140,8 +140,8 @@ def test_adam_resumes_exactly(tmp_path, interrupt_after, monkeypatch):
 
 
 RICH = dataclasses.replace(
-    TINY, epochs=2, warmup_epochs=1, label_smoothing=0.1, decay_all=False, ema=0.8, reflect=True, cutout=2, alternate_flip=True,
-    flip=True, distill=0.5,
+    TINY, epochs=2, warmup_epochs=1, label_smoothing=0.1, decay_all=False, ema=0.8, reflect=True, cutout=2,
+    alternate_flip=True, flip=True, distill=0.5,
 )  # fmt: skip
 
 
