@@ -15,7 +15,8 @@ settings.load_profile("sdbnn_lite")
 # What takes long comes first, the longest before all: else one process has it left when the others are done.
 LONG = (
     "test_browser test_resume test_gallery test_processes test_train test_cuda_graph test_imagenet test_search"
-    " test_core test_walkthrough test_chain test_cli test_study test_equal_to_published 07_counting_the_cost test_notebook"
+    " test_core test_walkthrough test_chain test_cli test_study test_equal_to_published 07_counting_the_cost"
+    " test_notebook"
 ).split()
 THREADS = 1  # threads that wait for each other cost these small tensors up to twenty times what they earn
 
