@@ -85,7 +85,7 @@ def test_the_example_fits_a_screen_and_learns_the_digits(capsys):
         exec(compile(example(), "example", "exec"), names)
     finally:
         torch.set_rng_state(state)
-    assert time.process_time() - start < 120  # about 12 where nothing else runs
+    assert time.process_time() - start < 120  # about 25 where nothing else runs
     assert len(names["test_y"]) == 360 and not names["net"].training
     assert names["accuracy"] >= 0.97
     assert capsys.readouterr().out == f"{names['accuracy']:.1%} of 360 test images\n"
@@ -95,8 +95,7 @@ def test_the_example_has_the_settings_of_the_recipe():
     """Nothing in it was chosen by looking at test images."""
     recipe, text = get_recipe("digits"), example()
     low, high = recipe.ede
-    assert "epochs = 16\n" in text and recipe.epochs == 40  # as the sentence above it says
-    assert f"split({recipe.batch_size})" in text
+    assert f"epochs = {recipe.epochs}\n" in text and f"split({recipe.batch_size})" in text
     assert f"lr={recipe.lr}, momentum={recipe.momentum}" in text and recipe.weight_decay == 1e-4
     assert "weight_decay=1e-4" in text and "t_min=1e-2, t_max=10.0" in text and (low, high) == (1e-2, 10.0)
     assert f'build("{recipe.network}"' in text and recipe.schedule == "cosine" and "CosineAnnealingLR" in text
