@@ -11,7 +11,7 @@ STAMP     := $(VENV)/.sdbnn-lite-installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
 
 # nbval runs every notebook cell again and compares its text; `-p sdbnn_lite.pages.chain` lets 05 and 06 only run.
-NBVAL := -p sdbnn_lite.pages.chain --nbval --nbval-current-env --nbval-cell-timeout=120 \
+NBVAL := -p sdbnn_lite.pages.chain --nbval --nbval-current-env --nbval-cell-timeout=600 \
          --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help

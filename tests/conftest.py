@@ -1,4 +1,4 @@
-"""What tests share: the same examples of property tests in every run; one thread; the pictures of a module; a run."""
+"""What tests share: their order; the same examples of property tests in every run; one thread; pictures; a run."""
 
 import pytest
 import torch
@@ -12,7 +12,21 @@ from sdbnn_lite.training.train import train
 settings.register_profile("sdbnn_lite", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("sdbnn_lite")
 
+# What takes long comes first, the longest before all: else one process has it left when the others are done.
+LONG = (
+    "test_browser test_resume test_gallery test_processes test_train test_cuda_graph test_imagenet test_search"
+    " test_core test_walkthrough test_chain test_cli test_study test_equal_to_published 07_counting_the_cost"
+    " test_notebook"
+).split()
 THREADS = 1  # threads that wait for each other cost these small tensors up to twenty times what they earn
+
+
+def pytest_configure(config):
+    config.option.loadscopereorder = False  # by xdist, which would begin with the files of many tests
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
 @pytest.fixture(scope="module", autouse=True)

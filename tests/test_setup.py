@@ -68,7 +68,8 @@ def conda_requirements():
 def make(*arguments):
     # Without the variables by which an outer `make test` would steer this one.
     env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "VENV", "OUT"))}
-    return subprocess.run(["make", *map(str, arguments)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    command = ["make", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=600)
 
 
 def text_files():
@@ -212,7 +213,7 @@ def test_every_target_can_be_planned(target):
 def test_make_test_runs_tests_and_notebooks_at_once():
     planned = make("--dry-run", "test").stdout.replace("\\\n", "")
     (command,) = [line for line in planned.splitlines() if " -m pytest " in line]
-    assert "-p sdbnn_lite.pages.chain --nbval --nbval-current-env --nbval-cell-timeout=120" in " ".join(command.split())
+    assert "-p sdbnn_lite.pages.chain --nbval --nbval-current-env --nbval-cell-timeout=600" in " ".join(command.split())
     for notebook in ROOT.glob("notebooks/[0-9][0-9]_*.ipynb"):
         assert f"notebooks/{notebook.name}" in command
 

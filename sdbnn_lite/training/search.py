@@ -122,6 +122,8 @@ class Search:
                 self.study.enqueue_trial(trial.params)
             except Held:
                 alive.append(trial)
+            except ValueError:  # it has ended since the trials were read
+                pass
         return alive
 
     def next_trial(self) -> tuple[optuna.Trial, ExitStack]:

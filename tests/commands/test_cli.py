@@ -264,12 +264,13 @@ def test_ctrl_c_in_a_real_process_says_how_to_go_on(tmp_path):
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
     )  # fmt: skip
-    deadline = time.monotonic() + 90
-    while not (tmp_path / "r" / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
+    deadline = time.monotonic() + 600
+    checkpoint = tmp_path / "r" / "checkpoint.safetensors"
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
     assert "the state is saved in r" in out
     assert "sdbnn-lite train digits --epochs 400 --out r --resume" in out

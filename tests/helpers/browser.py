@@ -1,7 +1,7 @@
 """A notebook in JupyterLab in headless Chromium, used by keyboard alone. No test by itself: see test_browser.py.
 
-    with Lab(folder) as lab, chromium(home) as browser:
-        notebook = Notebook(browser, lab, "01_….ipynb")
+    with Lab(folder) as lab, chromium(home) as context:
+        notebook = Notebook(context, lab, "01_….ipynb")
         assert notebook.run_all()
         for explorer in notebook.explorers(): …
 
@@ -65,7 +65,7 @@ def why_not() -> str:
 
 @contextmanager
 def chromium(home: Path) -> Iterator[Any]:
-    """A headless Playwright browser; ``home`` is where it may write."""
+    """A headless Playwright browser's context, in which pages share their cache; ``home`` is where it may write."""
     from playwright.sync_api import sync_playwright
 
     env = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home)}
@@ -74,7 +74,9 @@ def chromium(home: Path) -> Iterator[Any]:
             executable_path=find_chromium(), headless=True, args=SWITCHES, env=env, timeout=1000 * PATIENCE
         )
         try:
-            yield browser
+            context = browser.new_context(viewport={"width": 1400, "height": 1000})
+            context.set_default_timeout(1000 * PATIENCE)
+            yield context
         finally:
             browser.close()
 
@@ -104,9 +106,7 @@ NEXT = ["Space", "ArrowDown", "Enter"]  # an arrow key alone goes to the next ce
 class Notebook:
     """One notebook, open in JupyterLab with a kernel of its own."""
 
-    def __init__(self, browser: Any, lab: Lab, path: str):
-        context = browser.new_context(viewport={"width": 1400, "height": 1000})
-        context.set_default_timeout(1000 * PATIENCE)
+    def __init__(self, context: Any, lab: Lab, path: str):
         self.errors: list[str] = []  # uncaught ones, and those on the console
         self.page = context.new_page()
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -124,7 +124,7 @@ class Notebook:
         try:
             self.page.evaluate("sdbnn.panel().sessionContext.shutdown()")
         finally:
-            self.page.context.close()
+            self.page.close()
 
     def wait(self, condition: str) -> None:
         """Wait until the JavaScript expression ``condition`` is true."""

@@ -26,7 +26,7 @@ TINY = dataclasses.replace(RECIPES["digits"], epochs=2, batch_size=256, ema=0.8,
 FIVE = dataclasses.replace(TINY, epochs=1, batch_size=320, ema=0.0)  # 1,437 images: four batches and one of 157
 # In float32 a sum in another order may tip a sign of a binary network, and from there on the runs part; so the trainer
 # is compared on the real-valued twin (and with a small rate: at 0.1 weights that differ by 1e-7 differ by 1e-4 after
-# five steps, in one process too), and binary networks in float64 (`three_steps`).
+# five steps, in one process too), and binary networks in float64 (`two_steps`).
 SMOOTH = {"method": "float", "options": QUIET}
 SEVEN = 7  # images a batch, which two processes share as 3 and 4
 
@@ -53,14 +53,14 @@ def stage_net(stage):
     return net
 
 
-def three_steps(stage, step_of, shard=(0, 1)):
+def two_steps(stage, step_of, shard=(0, 1)):
     """Adam, learning from a teacher, on batches of seven 32×32 images; ``step_of(net, optimizer, loss)``."""
     net = stage_net(stage)
     recipe = RECIPES[f"imagenette-resnet18-stage{stage}"]
     teacher = stage_net(3 - stage).eval()
     step = step_of(net, make_optimizer(net, recipe), TrainingLoss(0.0, 0.75, teacher.classify))
     generator = torch.Generator().manual_seed(1)
-    for _ in range(3):
+    for _ in range(2):
         x = torch.randn(SEVEN, 3, 32, 32, generator=generator, dtype=torch.float64)
         y = torch.randint(10, (SEVEN,), generator=generator)
         first, last = (SEVEN * (shard[0] + i) // shard[1] for i in (0, 1))
@@ -80,7 +80,7 @@ def steps(out, peers):
 
     shard = peers.rank, peers.count
     for stage in (1, 2):
-        state, sums = three_steps(stage, lambda n, o, l: SharedStep(n, o, l, None, peers), shard)
+        state, sums = two_steps(stage, lambda n, o, l: SharedStep(n, o, l, None, peers), shard)
         state["sums"] = torch.tensor(peers.total(*sums), dtype=torch.float64)
         save_file(state, out / f"steps{stage}-{peers.rank}.safetensors")
     x, grad = (t.tensor_split((3,))[peers.rank].clone() for t in batch_norm_case())
@@ -150,7 +150,7 @@ def killed(out, peers):
 
     Step.__call__ = counted
     options = ["--lr", "0.001", "--method", "float", "--quiet", "--out", str(out / "killed")]
-    sys.exit(main(["train", "digits", "--epochs", "3", "--batch-size", "256", *options]))
+    sys.exit(main(["train", "digits", "--epochs", "2", "--batch-size", "256", *options]))
 
 
 def work(out, *tasks):

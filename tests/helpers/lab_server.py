@@ -15,7 +15,7 @@ from typing import Any
 
 from places import ROOT
 
-PATIENCE = 180  # seconds for anything that only a slow machine could take that long for
+PATIENCE = 600  # seconds for anything that only a slow machine could take that long for
 SETTINGS = {
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false"},
     # Else cells outside the window have no text.

@@ -1,6 +1,7 @@
-"""The explorers as a learner meets them: JupyterLab in a real browser, all cells run, every control moved by keyboard.
+"""The explorers as a learner meets them: JupyterLab in a real browser, every control moved by keyboard.
 
-One notebook takes about 20 seconds. A failure leaves a screenshot in browser-failures/.
+One notebook is run whole; of the others one is made that holds what their explorers need: nbval runs all cells of all.
+A failure leaves a screenshot in browser-failures/.
 """
 
 import importlib
@@ -19,6 +20,8 @@ from sdbnn_lite.pages.hygiene import code_cells  # noqa: E402
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(browser.why_not()), reason=browser.why_not())]
 
 CALL = re.compile(r"\b(\w+)\.explorer\(")
+WHOLE = "02_activation_self_distribution.ipynb"  # all its cells are fast
+OTHERS = "explorers.ipynb"
 
 DEAD = """
 from sdbnn_lite.lessons import widgets
@@ -41,8 +44,27 @@ widgets.explorer(compute, draw, str, controls)
 
 def calls(name):
     """The explorer modules that a notebook calls, in order."""
+    if name == OTHERS:
+        return [module for other in chain.CHAIN if other != WHOLE for module in calls(other)]
     source = "\n".join(cell.source for _, cell in code_cells(chain.read(chain.NOTEBOOKS / name)))
     return CALL.findall(source)
+
+
+def write_notebook(sources, path):
+    from nbformat import v4
+
+    cells = [v4.new_code_cell(source) for source in sources]
+    chain.write(v4.new_notebook(cells=cells, metadata={"kernelspec": chain.KERNEL}), path)
+
+
+def write_others(path):
+    """One notebook with every explorer but ``WHOLE``'s: of each notebook also what imports and sets up, two cells."""
+    sources = []
+    for name in chain.CHAIN:
+        if name != WHOLE and calls(name):
+            code = [cell.source for _, cell in code_cells(chain.read(chain.NOTEBOOKS / name))]
+            sources += [source for i, source in enumerate(code) if i < 2 or CALL.search(source)]
+    write_notebook(sources, path)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +74,7 @@ def lab(tmp_path_factory):
         for folder in ("notebooks", "figures"):
             if (ROOT / folder).is_dir():
                 shutil.copytree(ROOT / folder, lab.root / folder, ignore=shutil.ignore_patterns(".*"))
+        write_others(lab.root / "notebooks" / OTHERS)
         yield lab
 
 
@@ -112,13 +135,13 @@ def modes(explorer, control):
             yield f"{other.label}: {moved.readout}", 2
 
 
-@pytest.mark.parametrize("name", [name for name in chain.CHAIN if calls(name)])
+@pytest.mark.parametrize("name", [WHOLE, OTHERS])
 def test_every_control_of_every_explorer_moves_by_keyboard(open_notebook, name):
     notebook = open_notebook(f"notebooks/{name}")
     with browser.keep_screenshot(notebook.page, name.removesuffix(".ipynb")):
         assert notebook.run_all() is True
         explorers = notebook.explorers()
-        assert len(explorers) == len(calls(name))
+        assert len(explorers) == len(calls(name)) > 0
         for explorer, module in zip(explorers, calls(name)):
             expected = importlib.import_module(f"sdbnn_lite.lessons.explorers.{module}").CONTROLS
             labels = [control.label for control in explorer.controls()]
@@ -131,10 +154,7 @@ def test_every_control_of_every_explorer_moves_by_keyboard(open_notebook, name):
 
 
 def test_a_control_that_changes_nothing_is_found_and_a_picture_kept(open_notebook, lab, monkeypatch, tmp_path):
-    from nbformat import v4
-
-    nb = v4.new_notebook(cells=[v4.new_code_cell(DEAD)], metadata={"kernelspec": chain.KERNEL})
-    chain.write(nb, lab.root / "dead.ipynb")
+    write_notebook([DEAD], lab.root / "dead.ipynb")
     monkeypatch.setattr(browser, "FAILURES", tmp_path / "kept")
     notebook = open_notebook("dead.ipynb")
     assert notebook.run_all() is True
@@ -152,8 +172,5 @@ def test_a_control_that_changes_nothing_is_found_and_a_picture_kept(open_noteboo
 
 
 def test_a_cell_that_fails_is_told(open_notebook, lab):
-    from nbformat import v4
-
-    nb = v4.new_notebook(cells=[v4.new_code_cell("1 / 0")], metadata={"kernelspec": chain.KERNEL})
-    chain.write(nb, lab.root / "failing.ipynb")
+    write_notebook(["1 / 0"], lab.root / "failing.ipynb")
     assert "ZeroDivisionError" in str(open_notebook("failing.ipynb").run_all())

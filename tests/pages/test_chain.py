@@ -168,7 +168,7 @@ def test_nbval_compares_all_notebooks_but_the_lax_ones(tmp_path):
         nbformat.write(nb, tmp_path / f"{name}.ipynb")
     options = ["-p", "sdbnn_lite.pages.chain", "--nbval", "--nbval-current-env", "--nbval-sanitize-with", str(SANITIZE)]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(tmp_path)]
-    done = subprocess.run(command, cwd=SANITIZE.parent.parent, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=SANITIZE.parent.parent, capture_output=True, text=True, timeout=600)
     assert "2 failed, 2 passed" in done.stdout, done.stdout
     assert len(re.findall(r"^FAILED .*(?:01_wrong|06_asked)", done.stdout, flags=re.MULTILINE)) == 2, done.stdout
 

@@ -180,8 +180,9 @@ def test_text_and_code_stand_out_enough():
 @pytest.mark.skipif(bool(browser.why_not()), reason=browser.why_not())
 def test_in_a_browser_pages_ask_for_nothing_and_fit_on_a_phone(pages, tmp_path):
     out, texts = pages
-    with browser.chromium(tmp_path) as program:
-        page = program.new_page(viewport={"width": 390, "height": 800})
+    with browser.chromium(tmp_path) as context:
+        page = context.new_page()
+        page.set_viewport_size({"width": 390, "height": 800})
         asked, errors = [], []
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)

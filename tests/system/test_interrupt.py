@@ -26,7 +26,7 @@ def test_they_are_said_while_python_cannot_run_a_handler():
     try:
         assert process.stdout.readline() == "waits\n"
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=600)
     finally:
         process.kill()
     assert said == "these are they\n" and process.returncode == 128 + signal.SIGTERM

@@ -19,7 +19,7 @@ from sdbnn_lite.training.train import train
 from sdbnn_lite.weights.files import CHECKPOINT, WEIGHTS, read_tensors, write_tensors
 
 
-@pytest.mark.parametrize("batches", [1, 4, 6, 9, 12])  # 6 a epoch: in the first, at a seam, in the second, …
+@pytest.mark.parametrize("batches", [1, 6, 9])  # 6 an epoch: in the first, at a seam, in the second
 def test_ctrl_c_saves_and_resume_is_exact(batches, tiny_run, tmp_path, interrupt_after, monkeypatch):
     out = tmp_path / "run"
     interrupt_after(batches)
@@ -51,7 +51,7 @@ def test_sigkill_at_any_moment_loses_nothing(tiny_run, tmp_path):
     out, ends = tmp_path / "run", []
     for delay in (0.0, 0.15, 0.4):
         process = children.start(train_tiny, out)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while not (out / CHECKPOINT).exists() and time.monotonic() < deadline and process.is_alive():
             time.sleep(0.01)
         time.sleep(delay)
@@ -130,7 +130,7 @@ def test_what_another_process_did_meanwhile_is_not_undone(tmp_path, interrupt_af
 
 
 def test_adam_resumes_exactly(tmp_path, interrupt_after, monkeypatch):
-    recipe = dataclasses.replace(TINY, optimizer="adam", lr=1e-3, epochs=2)
+    recipe = dataclasses.replace(TINY, optimizer="adam", lr=1e-3, epochs=1)
     train(recipe, tmp_path / "whole", options=QUIET)
     interrupt_after(3)
     train(recipe, tmp_path / "run", options=QUIET)
@@ -140,8 +140,8 @@ def test_adam_resumes_exactly(tmp_path, interrupt_after, monkeypatch):
 
 
 RICH = dataclasses.replace(
-    TINY, warmup_epochs=1, label_smoothing=0.1, decay_all=False, ema=0.8, reflect=True, cutout=2, alternate_flip=True,
-    flip=True, distill=0.5,
+    TINY, epochs=2, warmup_epochs=1, label_smoothing=0.1, decay_all=False, ema=0.8, reflect=True, cutout=2,
+    alternate_flip=True, flip=True, distill=0.5,
 )  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def rich_run(teacher, tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("batches", [3, 6, 8, 13])  # in an epoch, at its very end, in the second and the third
+@pytest.mark.parametrize("batches", [3, 6, 8])  # in an epoch, at its very end, in the second
 def test_with_all_that_best_adds_it_resumes_to_the_last_bit(
     batches, teacher, rich_run, tmp_path, interrupt_after, monkeypatch
 ):

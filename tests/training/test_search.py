@@ -106,10 +106,25 @@ def test_what_ctrl_c_stopped_is_tried_again(tmp_path, interrupt_after):
 def test_processes_share_the_trials(tmp_path):
     processes = [children.start(search_tiny, tmp_path / "out", SPACE, 3) for _ in range(2)]
     for process in processes:
-        process.join(120)
+        process.join(600)
     assert [process.exitcode for process in processes] == [0, 0]
     rows = read_csv(tmp_path / "out" / TRIALS)
     assert [row["trial"] for row in rows] == ["0", "1", "2"] and len({row["lr"] for row in rows}) == 3
+
+
+def test_a_trial_that_ends_while_another_process_looks_is_not_tried_again(tmp_path, monkeypatch):
+    search = search_tiny(tmp_path / "out", SPACE, 0)
+    trial, read = search.study.ask(search.space), search.study.get_trials
+
+    def ended_meanwhile(**which):
+        found = read(**which)
+        monkeypatch.undo()
+        search.study.tell(trial, 0.5)
+        return found
+
+    monkeypatch.setattr(search.study, "get_trials", ended_meanwhile)
+    assert search.running() == []
+    assert [(t.state, t.value) for t in search.study.trials] == [(TrialState.COMPLETE, 0.5)]
 
 
 @pytest.mark.parametrize(
