@@ -12,7 +12,7 @@ from torchvision.transforms.functional import to_pil_image
 from ..data.base import ImageSetBase
 from ..data.image_file import first_line, read_image
 from ..errors import UsageError
-from ..packed import PackedNet
+from ..packed import PackedModule, PackedNet
 from ..system.devices import convolutions
 from ..weights.files import checked_path
 from ..weights.preprocessing import Preprocessing, preprocessing_of
@@ -44,7 +44,7 @@ def predict(net: Any, image: Any, top: int = 5, *, like: ImageSetBase | Preproce
     """
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise UsageError(f"top={top!r}: a whole number from 1 up is needed")
-    net = net if isinstance(net, nn.Module | PackedNet) else load(checked_path(net, "net"))
+    net = net if isinstance(net, nn.Module | PackedNet | PackedModule) else load(checked_path(net, "net"))
     known = preprocessing_of(net) if like is None else Preprocessing.of(like)
     several = isinstance(image, list | tuple) or getattr(image, "ndim", 0) == 4
     images = list(image) if several else [image]
@@ -86,7 +86,7 @@ def _input(image: object, known: Preprocessing | None, name: str) -> Tensor:
 
 
 @torch.no_grad()
-def _logits(net: nn.Module | PackedNet, inputs: list[Tensor]) -> Tensor:
+def _logits(net: nn.Module | PackedNet | PackedModule, inputs: list[Tensor]) -> Tensor:
     """(N, classes) on the CPU, in evaluation mode; every part of the network keeps the mode that it had."""
     modes = {part: part.training for part in net.modules()} if isinstance(net, nn.Module) else {}
     like = next(getattr(net, "net", net).parameters(), inputs[0])
