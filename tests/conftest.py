@@ -1,5 +1,7 @@
 """What tests share: their order; the same examples of property tests in every run; one thread; pictures; a run."""
 
+import os
+
 import pytest
 import torch
 from hypothesis import settings
@@ -22,6 +24,7 @@ THREADS = 1  # threads that wait for each other cost these small tensors up to t
 
 
 def pytest_configure(config):
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a notebook's second thread spins for nothing while it waits
     config.option.loadscopereorder = False  # by xdist, which would begin with the files of many tests
 
 

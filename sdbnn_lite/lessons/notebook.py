@@ -19,7 +19,7 @@ from ..plots.theme import png_bytes, theme
 from ..system.text import aligned_table
 from ..weights.zoo import zoo_names
 
-THREADS = 2  # torch's, always: sums in another order differ in their last digits, and committed text would with them
+THREADS = 2  # torch's: sums in another order differ in their last digits, and committed text would with them
 OLDEST_TORCH = "2.4"
 GET_ZOO = ("`git checkout -- sdbnn_lite/zoo sdbnn_lite/results` brings them back, `sdbnn-lite study digits --publish` "
            "makes them again")  # fmt: skip
@@ -27,23 +27,24 @@ GET_NOTEBOOKS = "pip install 'sdbnn-lite[notebooks]'"
 
 
 def notebook_setup(*, fast: bool = True, data: str | Path | None = None, needs: Iterable[str] = (),
-                   study: str | None = None, uses: str = "the embedded digits") -> None:  # fmt: skip
+                   study: str | None = None, uses: str = "the embedded digits",
+                   threads: int = THREADS) -> None:  # fmt: skip
     """The first call of a notebook: fix the number of threads, check what the notebook will need, say what it uses.
 
     ``fast``, ``data``: the notebook's parameters FAST and DATA. ``needs``: names of trained networks (zoo names);
-    ``study``: the name of a study whose tables are read; ``uses``: what it works with, in words. Nothing depends on
-    the folder that the notebook was started in, but a relative DATA.
+    ``study``: the name of a study whose tables are read; ``uses``: what it works with, in words; ``threads``: torch's,
+    the same on every machine. Nothing depends on the folder that the notebook was started in, but a relative DATA.
 
     Raises UsageError, shown as one sentence without a traceback, where something is missing.
     """
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(threads)
     problem = next(_problems(data, list(needs), study), None)
     if problem:
         error = UsageError(problem)
         error._render_traceback_ = lambda: [problem]  # IPython shows this in place of a traceback
         raise error
     given = uses if data is None else f"{uses} and the images in DATA"
-    print(f"Ready: {given}, FAST = {bool(fast)}, {THREADS} threads.")
+    print(f"Ready: {given}, FAST = {bool(fast)}, {threads} thread{'s' * (threads > 1)}.")
 
 
 def _problems(data: str | Path | None, needs: list[str], study: str | None) -> Iterator[str]:

@@ -30,6 +30,8 @@ def test_setup_fixes_the_threads_and_says_what_is_used(capsys, tmp_path):
     notebook.notebook_setup(fast=True, data=None, needs=["digits_bnn"], study="digits")
     assert torch.get_num_threads() == notebook.THREADS == 2
     assert capsys.readouterr().out == "Ready: the embedded digits, FAST = True, 2 threads.\n"
+    notebook.notebook_setup(threads=1)
+    assert torch.get_num_threads() == 1 and capsys.readouterr().out.endswith(", 1 thread.\n")
     notebook.notebook_setup(uses="the committed results")
     assert capsys.readouterr().out == "Ready: the committed results, FAST = True, 2 threads.\n"
     notebook.notebook_setup(fast=False, data=tmp_path)
@@ -203,5 +205,5 @@ def test_the_map_links_every_notebook_that_exists_and_no_other():
     cells = chain.read(NOTEBOOKS / "00_start_here.ipynb").cells
     (table,) = [cell.source for cell in cells if "| Notebook |" in cell.source]
     assert set(re.findall(r"\(([^()]*\.ipynb)\)", table)) == set(chain.CHAIN) - {"00_start_here.ipynb"}
-    for number in range(8):
+    for number in range(9):
         assert len(re.findall(rf"^\| [*\[]*0{number} ", table, flags=re.MULTILINE)) == 1

@@ -64,6 +64,18 @@ def test_every_form_of_an_image_gives_the_same(net, digits, files):
         assert found == [expected(net, one, digits.classes, 2) for one in x[:3]]
 
 
+def test_a_packed_network_of_ones_own(digits, files):
+    """A PackedModule knows no images itself; it is neither an nn.Module nor a PackedNet."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), sd.BinaryConv2d(4, 4, 3, method="bnn"), nn.Flatten(), nn.Linear(64, 10))
+    x = next(digits.test_batches(3))[0]
+    right = [expected(net.eval(), one, digits.classes) for one in x]
+    packed = sd.pack(net)
+    assert sd.predict(packed, files, like=digits) == right == sd.predict(packed, x, like=digits)
+    with pytest.raises(UsageError, match="net: doesn't say which images"):
+        sd.predict(packed, files[0])
+
+
 def test_a_packed_network_and_its_file(net, files, tmp_path):
     right = [[(name, pytest.approx(p, abs=1e-4)) for name, p in one] for one in sd.predict(net, files)]
     sd.save_packed(tmp_path / "p.safetensors", net)
