@@ -15,7 +15,7 @@ from sdbnn_lite import data
 from sdbnn_lite.analysis.tables import results_of
 from sdbnn_lite.core.methods import METHODS
 from sdbnn_lite.errors import UsageError
-from sdbnn_lite.packed.network import pack
+from sdbnn_lite.packed import pack
 from sdbnn_lite.training.evaluate import evaluate
 from sdbnn_lite.weights import bits, cards
 from sdbnn_lite.weights.files import in_bits, read_tensors
