@@ -68,7 +68,9 @@ CALLS = [  # (function, call with it and a network of the zoo, what the message 
 ]
 
 
-@pytest.mark.parametrize("name, call, message", [c for c in CALLS if c[1]], ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    "name, call, message", [c for c in CALLS if c[1]], ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_one_sentence(name, call, message, digits, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=message) as said:

@@ -236,7 +236,7 @@ def test_the_command_says_what_is_wrong(command, files, tmp_path):
         (("digits_sdbnn", files[0], "broken.png"), "unreadable image broken.png"),
         (("digits_sdbnn", "nowhere.png"), "unreadable image nowhere.png"),
         (("digits_sdbnn", files[0], "--top", 0), "top=0"),
-        (("digits_float", files[0], "--packed"), "only a network with binary weights"),
+        (("digits_float", files[0], "--packed"), "only binary weights and activations"),
         (("digits", files[0]), "no such file, run folder or zoo network"),
         (("unknown.safetensors", files[0]), "doesn't say which images it was trained on"),
         (("digits_sdbnn", files[0], "--dataset", "digit"), "did you mean 'digits'"),

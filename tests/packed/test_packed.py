@@ -117,7 +117,7 @@ def test_real_weights_cannot_be_packed():
         pack(sd.build("digits_convnet", method="float"))
     with pytest.raises(UsageError, match="real weights"):
         pack(sd.build("imagenet_resnet18", stage=1))
-    with pytest.raises(UsageError, match="one of sdbnn_lite's networks"):
+    with pytest.raises(UsageError, match="net: Linear has real weights"):
         pack(torch.nn.Linear(2, 2))
     with pytest.raises(UsageError, match="unknown engine 'cuda'"):
         pack(sd.build("digits_convnet"), "cuda")
