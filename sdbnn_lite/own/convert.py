@@ -59,12 +59,12 @@ def convert(net: nn.Module, method: Method | str = "sdbnn", skip: Skip = FIRST_A
         why[name] = _why_not(layer, linear) or skipped(name, layer)
     was = {name: f"{type(m).__name__} {'×'.join(map(str, m.weight.shape))}" for name, m in layers.items()}
     conversion = Conversion(tuple((name, was[name], *_outcome(m, why[name])) for name, m in layers.items()))
-    chosen = {name for name in layers if not why[name] and not isinstance(layers[name], BinaryLayer)}
+    chosen = [name for name in layers if not why[name] and not isinstance(layers[name], BinaryLayer)]  # as seeds draw
     if not chosen:
         raise UsageError(f"net: {type(net).__name__} has no layer to make binary\n{conversion}")
     new = {id(layers[name]): _binary(layers[name], method, reduction, order) for name in chosen}
     if order == KEEP:
-        new |= _hardtanh(net, layers[max(chosen, key=list(layers).index)])
+        new |= _hardtanh(net, layers[chosen[-1]])
     for name, module in list(net.named_modules(remove_duplicate=False)):
         if id(module) in new and name:
             parent, _, last = name.rpartition(".")

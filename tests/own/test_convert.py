@@ -50,6 +50,18 @@ def test_torchvisions_networks(name, binary):
     assert counted.total("binary_params") == sum(layer.weight.numel() for layer in layers.values())
 
 
+def test_a_seed_draws_the_same_network_in_every_process():
+    """ASD's matrices are drawn layer by layer, in the order of the modules, as if each layer was made by hand."""
+    net = nn.Sequential(*(nn.Conv2d(4, 4, 3) for _ in range(10)))
+    torch.manual_seed(7)
+    made = sd.convert(net, "asd", skip=None)
+    torch.manual_seed(7)
+    for layer in made:
+        by_hand = sd.BinaryConv2d(4, 4, 3, method="asd", reduction=4)
+        assert torch.equal(layer.asd.squeeze.weight, by_hand.asd.squeeze.weight)
+        assert torch.equal(layer.asd.expand.weight, by_hand.asd.expand.weight)
+
+
 def test_weights_are_kept_and_the_network_is_copied():
     net = small()
     before = {k: v.clone() for k, v in net.state_dict().items()}
