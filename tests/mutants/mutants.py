@@ -244,8 +244,8 @@ MUTANTS = (
         "card-not-checked",
         "A damaged weights file is loaded although its SHA-256 isn't the card's.",
         "weights/cards.py",
-        'if found != card["sha256"]:',
-        "if not found:",
+        'read_bytes())) != card["sha256"]:',
+        'read_bytes())) == "":',
         ("weights/test_cards.py::test_a_damaged_file_is_refused_wherever_the_damage_is",),
     ),
     Mutant(
