@@ -96,6 +96,10 @@ class Base:
     columns: np.ndarray
     geometry: Geometry
 
+    def at_every_pixel(self) -> np.ndarray:
+        """(H', W', O)."""
+        return self.table[self.rows[:, None], self.columns]
+
     @cached_property
     def by_pixel(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What the numba kernels read for each output pixel, row by row.
@@ -150,7 +154,7 @@ def convolve(x: np.ndarray, w: np.ndarray, base: Base) -> np.ndarray:
     different = np.zeros((*taps.shape[:3], g.outputs), np.int64)
     for i, j, word in np.ndindex(w.shape[1:]):
         different += np.bitwise_count(taps[..., word, i, j, None] ^ w[:, i, j, word])
-    return (base.table[base.rows[:, None], base.columns] - 2 * different).astype(g.sums)
+    return (base.at_every_pixel() - 2 * different).astype(g.sums)
 
 
 def convolve_groups(x: np.ndarray, w: np.ndarray, channels: int, window: Window) -> np.ndarray:

@@ -153,7 +153,7 @@ def test_ede_in_half_precision():
 
 
 def test_set_ede_needs_a_binary_layer():
-    with pytest.raises(UsageError, match="net: Linear has no binary layer"):
+    with pytest.raises(UsageError, match="net: Linear given, which has no binary layer"):
         sd.set_ede(nn.Linear(2, 2), 1.0)
 
 
