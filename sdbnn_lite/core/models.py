@@ -264,6 +264,7 @@ _NETWORKS = {
     "imagenet_resnet34": (partial(ImageNetResNet, blocks=(6, 8, 12, 6)), 1000, 3, None, 8),
 }
 NETWORKS = tuple(_NETWORKS)
+SIZED = {"cifar10_vgg_small": 8, "digits_convnet": 4}  # networks that are built for one size: a multiple of this
 IMAGE_SIZES = {name: 224 if name.startswith("imagenet") else 32 for name in NETWORKS} | {"digits_convnet": 8}  # usual
 
 
@@ -296,9 +297,8 @@ def build(name: str, method: str | Method = "sdbnn", num_classes: int | None = N
     if default_size is not None:
         image_size = default_size if image_size is None else image_size
         check_whole(image_size=image_size)
-        multiple = 8 if default_size == 32 else 4
-        if image_size % multiple:
-            raise UsageError(f"image_size={image_size}: {name} needs a multiple of {multiple}")
+        if image_size % SIZED[name]:
+            raise UsageError(f"image_size={image_size}: {name} needs a multiple of {SIZED[name]}")
         sized["image_size"] = image_size
 
     chosen = get_method(method, imagenet=name.startswith("imagenet"))

@@ -28,7 +28,7 @@ import torch
 from torch import nn
 
 from ..core.layers import BinaryLayer, binary_layers
-from ..core.models import IMAGE_SIZES, build
+from ..core.models import IMAGE_SIZES, SIZED, build
 from ..errors import UsageError, check_whole
 from ..system.text import aligned_table
 
@@ -112,7 +112,7 @@ def cost(network: str | nn.Module, method: str = "sdbnn", *, image_size: int | N
     if not isinstance(network, nn.Module):
         size = IMAGE_SIZES.get(network, 32) if image_size is None else image_size
         check_whole(image_size=size)
-        sized = {"image_size": size} if network in ("digits_convnet", "cifar10_vgg_small") else {}
+        sized = {"image_size": size} if network in SIZED else {}
         with torch.random.fork_rng():
             net = build(network, method, num_classes, **sized)
         return Cost(network, method, size, _rows(net, size))

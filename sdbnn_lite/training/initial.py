@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..core.layers import binary_layers
-from ..core.models import BinaryNet, build
+from ..core.models import SIZED, BinaryNet, build
 from ..data.augment import Augmentation
 from ..data.in_memory import ImageSet
 from ..data.sets import SETS
@@ -20,8 +20,7 @@ from .evaluate import Images
 from .recipe import Recipe
 from .recipes import RECIPES
 
-SIZED = ("digits_convnet", "cifar10_vgg_small")  # networks that are built for one size
-MULTIPLES = {"digits_convnet": 4, "cifar10_vgg_small": 8, "imagenet_resnet18": 32, "imagenet_resnet34": 32}  # of a side
+MULTIPLES = {**SIZED, "imagenet_resnet18": 32, "imagenet_resnet34": 32}  # of a side
 
 
 def augmentation_of(recipe: Recipe, epoch: int) -> Augmentation:
