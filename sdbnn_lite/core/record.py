@@ -1,5 +1,7 @@
 """Record the signs of a network while it classifies images: inputs, weights and outputs of every binary layer."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,6 +107,18 @@ class _Tally:
                           scale_flips=int(total["scale_flips"]), outputs=n_out * layer.channels[0])  # fmt: skip
 
 
+@contextmanager
+def evaluation_mode(net: nn.Module) -> Iterator[None]:
+    """``net`` in evaluation mode; afterwards each of its modules is in its own mode again."""
+    modes = {module: module.training for module in net.modules()}
+    try:
+        net.eval()
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
 @torch.no_grad()
 def record_signs(net: nn.Module, images: Tensor, batch_size: int = 256) -> dict[str, LayerSigns]:
     """Run ``images`` (N, C, H, W) through ``net`` in evaluation mode; per binary layer, by name, its signs.
@@ -121,16 +135,13 @@ def record_signs(net: nn.Module, images: Tensor, batch_size: int = 256) -> dict[
         raise UsageError(f"images: {what} given, a tensor (N, C, H, W) of at least 1 is needed")
     tallies = {name: _Tally() for name in layers}
     hooks = [layer.register_forward_hook(tallies[name].watch) for name, layer in layers.items()]
-    modes = {module: module.training for module in net.modules()}
     try:
-        net.eval()
-        for batch in images.split(batch_size):
-            net(batch)
+        with evaluation_mode(net):
+            for batch in images.split(batch_size):
+                net(batch)
     finally:
         for hook in hooks:
             hook.remove()
-        for module, training in modes.items():
-            module.training = training
     return {name: tallies[name].result(layer) for name, layer in layers.items()}
 
 

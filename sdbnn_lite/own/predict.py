@@ -1,6 +1,7 @@
 """What a trained network takes a picture for."""
 
 import os
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms.functional import to_pil_image
 
+from ..core.record import evaluation_mode
 from ..data.base import ImageSetBase
 from ..data.image_file import first_line, read_image
 from ..errors import UsageError, check_whole
@@ -87,18 +89,12 @@ def _input(image: object, known: Preprocessing | None, name: str) -> Tensor:
 @torch.no_grad()
 def _logits(net: nn.Module | PackedNet | PackedModule, inputs: list[Tensor]) -> Tensor:
     """(N, classes) on the CPU, in evaluation mode; every part of the network keeps the mode that it had."""
-    modes = {part: part.training for part in net.modules()} if isinstance(net, nn.Module) else {}
     like = next(getattr(net, "net", net).parameters(), inputs[0])
     try:
-        if modes:
-            net.eval()
-        with convolutions(tf32=False):
+        with convolutions(tf32=False), evaluation_mode(net) if isinstance(net, nn.Module) else nullcontext():
             logits = net(torch.stack(inputs).to(like))
     except RuntimeError as error:  # of several shapes, or of a network without checks of its own
         raise UsageError(f"image: {tuple(inputs[0].shape)} doesn't fit the network ({first_line(error)})") from error
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         raise UsageError(f"net: {type(net).__name__} gives no logits (N, classes)")
     return logits.cpu()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from filler import filled
-from PIL import Image
+from image_trees import colour_tree
 from places import GOLDEN
 from reference import published_shapes
 
@@ -44,16 +44,7 @@ def run(capsys, monkeypatch, tmp_path):
 
 @pytest.fixture
 def cifar_tree(tmp_path):
-    """A CIFAR-10 tree of 20 training and 10 test images, each class a colour of its own."""
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 2), ("test", 1)):
-        for label, name in enumerate("airplane automobile bird cat deer dog frog horse ship truck".split()):
-            folder = tmp_path / "data" / "cifar10" / split / name
-            folder.mkdir(parents=True)
-            for i in range(count):
-                pixels = (rng.integers(0, 60, (32, 32, 3)) + 19 * label).astype(np.uint8)
-                Image.fromarray(pixels).save(folder / f"{i}.png")
-    return tmp_path / "data"
+    return colour_tree(tmp_path / "data", train=2)
 
 
 def test_help_names_every_command_and_recipe(run):

@@ -2,9 +2,8 @@
 
 import json
 
-import numpy as np
 import pytest
-from PIL import Image
+from image_trees import colour_tree
 
 from sdbnn_lite import cli
 from sdbnn_lite.training.recipes import RECIPES, read_recipe
@@ -29,16 +28,7 @@ def run(capsys, monkeypatch, tmp_path):
 
 @pytest.fixture
 def colours(tmp_path):
-    """Ten classes of CIFAR-10's names, each a colour: 40 training and 10 test images, in a folder of image sets."""
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 4), ("test", 1)):
-        for label, name in enumerate("airplane automobile bird cat deer dog frog horse ship truck".split()):
-            folder = tmp_path / "sets" / "cifar10" / split / name
-            folder.mkdir(parents=True)
-            for i in range(count):
-                pixels = rng.integers(0, 60, (32, 32, 3)) + 19 * label
-                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
-    return tmp_path / "sets"
+    return colour_tree(tmp_path / "sets", train=4)
 
 
 def test_a_printed_recipe_trains_as_the_recipe_itself(run, tmp_path):

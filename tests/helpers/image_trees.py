@@ -30,6 +30,19 @@ def make_tree(root, classes=TEN, splits=("train", "test"), size=(32, 32), each=1
     return root
 
 
+def colour_tree(root, train):
+    """CIFAR-10's classes, each a colour: ``train`` training images and a test image of each, in root/cifar10."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", train), ("test", 1)):
+        for label, name in enumerate(TEN):
+            folder = root / "cifar10" / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 60, (32, 32, 3)) + 19 * label
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+    return root
+
+
 def small_imagenet(root):
     """An ImageNet of 3 classes, 12 + 12 images, read as the real one is, in this process."""
     make_tree(root / "imagenet", ("n01", "n02", "n03"), ("train", "val"), (40, 30), 4, "jpg")
