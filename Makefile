@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 
 BIN       := $(VENV)/bin
 STAMP     := $(VENV)/.sdbnn-lite-installed
-NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb notebooks/solutions/*.ipynb))
 
 # nbval runs every notebook cell again and compares its text; `-p sdbnn_lite.pages.chain` lets 05 and 06 only run.
 NBVAL := -p sdbnn_lite.pages.chain --nbval --nbval-current-env --nbval-cell-timeout=600 \
@@ -45,8 +45,9 @@ lab: venv ## open the chain in JupyterLab, at its first notebook
 test: venv ## run every test, and every notebook cell against its committed output
 	"$(BIN)/python" -m pytest -n 2 --dist loadfile tests $(NOTEBOOKS) $(NBVAL) $(PYTEST_ARGS)
 
-notebooks: venv ## execute the notebooks in place, for committing
+notebooks: venv ## execute the notebooks in place and make their solutions, for committing
 	"$(BIN)/python" -m sdbnn_lite.pages.chain
+	"$(BIN)/python" -m sdbnn_lite.pages.solutions
 
 figures: venv ## draw figures/ again from the committed results
 	"$(BIN)/sdbnn-lite" figures --out figures

@@ -133,6 +133,18 @@ def explorer(compute: Callable[..., Any], draw: Callable[[Any], Figure], say: Ca
     return _Explorer(ipywidgets, (compute, draw, say), controls, presets or {}, start).box
 
 
+def choice(question: str, labels: Sequence[str], picked: int | None, on_pick: Callable[[int], None]):
+    """The question above one button a label, none or the ``picked`` one pressed; ``on_pick`` is told the index."""
+    try:
+        import ipywidgets
+    except ImportError:
+        return Sentence(NEEDED)
+    buttons = ipywidgets.RadioButtons(options=[(label, n) for n, label in enumerate(labels)], index=picked,
+                                      layout=ipywidgets.Layout(width="max-content", max_width="100%"))  # fmt: skip
+    buttons.observe(lambda change: on_pick(change["new"]), "value")
+    return ipywidgets.VBox([ipywidgets.HTML(f"<b>{html.escape(question)}</b>"), buttons])
+
+
 class _Explorer:
     """The widgets of one explorer and what happens when one of them changes."""
 

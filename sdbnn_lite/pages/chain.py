@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import UsageError, unknown
 from ..system.paths import REPOSITORY
-from .hygiene import EXPLORER, IGNORE_OUTPUT, WIDGET_VIEW, check_hygiene, tags
+from .hygiene import EXPLORER, GUESS, IGNORE_OUTPUT, WIDGET_VIEW, behind_guesses, check_hygiene, is_guess, tags
 
 NOTEBOOKS = REPOSITORY / "notebooks"
 CHAIN = tuple(sorted(path.name for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")))
@@ -91,7 +91,8 @@ def clean(nb: Any) -> Any:
     """Take out of an executed notebook what differs from run to run or machine to machine; changes and returns ``nb``.
 
     Widgets go altogether: without a kernel they are dead, and the static picture above each says the same. nbval would
-    miss them, so such a cell gets the tags ``nbval-ignore-output`` and ``explorer``.
+    miss them, so such a cell gets the tags ``nbval-ignore-output`` and ``explorer`` (or ``guess``). What a guess is
+    about stays hidden until a click, or until the cell is run.
     """
     nb.metadata.pop("widgets", None)
     nb.metadata["kernelspec"] = dict(KERNEL)
@@ -103,7 +104,10 @@ def clean(nb: Any) -> Any:
         kept = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
         if len(kept) < len(cell.outputs):
             cell.outputs = kept
-            cell.metadata["tags"] = list(dict.fromkeys([*tags(cell), EXPLORER, IGNORE_OUTPUT]))
+            kind = GUESS if is_guess(cell) else EXPLORER
+            cell.metadata["tags"] = list(dict.fromkeys([*tags(cell), kind, IGNORE_OUTPUT]))
+    for cell in behind_guesses(nb):
+        cell.metadata["jupyter"] = {"outputs_hidden": True}
     return nb
 
 

@@ -10,6 +10,7 @@ MIN_COMPARED = 0.6  # share of the code cells that aren't plots whose text nbval
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 IGNORE_OUTPUT = "nbval-ignore-output"
 EXPLORER = "explorer"  # the tag that clean() leaves on a cell whose widget it took away
+GUESS = "guess"  # likewise, where the widget asked for a prediction
 EMBEDDED = re.compile(r"data:[\w/+.-]+;base64,[\w+/=]*|https?://\S+")  # slashes that aren't paths of this machine
 ABSOLUTE_PATH = re.compile(r"file:/|(?<![\w./~)\]-])/[\w.@+-]+/|(?<!\w)[A-Z]:[\\/]+\w")
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
@@ -30,6 +31,7 @@ def check_hygiene(nb: Any) -> list[str]:
         for output in cell.outputs:
             complaints += [f"cell {number}: {complaint}" for complaint in _output_complaints(output)]
     complaints += _heading_complaints(nb)
+    complaints += _guess_complaints(nb)
     texts = [cell for _, cell in code if not _is_plot(cell)]
     compared = sum(_has_compared_text(cell) for cell in texts)
     if compared < MIN_COMPARED * len(texts):
@@ -67,6 +69,15 @@ def _heading_complaints(nb: Any) -> Iterator[str]:
         yield "there is no heading"
 
 
+def _guess_complaints(nb: Any) -> Iterator[str]:
+    source = "\n".join(cell.source for _, cell in code_cells(nb))
+    calls = {name: re.findall(rf"^{name}\(\s*\"([^\"]+)", source, re.MULTILINE) for name in ("guess", "outcome")}
+    for name in sorted({*calls["guess"], *calls["outcome"]}):
+        asked, answered = (calls[kind].count(name) for kind in ("guess", "outcome"))
+        if (asked, answered) != (1, 1):
+            yield f"prediction {name!r} is asked for {asked} times and answered {answered} times"
+
+
 def _has_compared_text(cell: Any) -> bool:
     """Whether nbval compares something that says something (a figure's ``<Figure size ...>`` doesn't)."""
     if IGNORE_OUTPUT in tags(cell) or "NBVAL_IGNORE_OUTPUT" in cell.source:
@@ -78,7 +89,7 @@ def _has_compared_text(cell: Any) -> bool:
 
 def _is_plot(cell: Any) -> bool:
     """Whether the cell shows only pictures or a widget."""
-    shown = cell.outputs or EXPLORER in tags(cell)
+    shown = cell.outputs or {EXPLORER, GUESS} & {*tags(cell)}
     return bool(shown) and all(_is_picture(output) for output in cell.outputs)
 
 
@@ -96,6 +107,24 @@ def _readable(output: Any) -> str:
 def code_cells(nb: Any) -> Iterator[tuple[int, Any]]:
     """The code cells that hold code, with their position in the notebook."""
     return ((n, cell) for n, cell in enumerate(nb.cells, 1) if cell.cell_type == "code" and cell.source.strip())
+
+
+def is_guess(cell: Any) -> bool:
+    """Whether the cell asks for a prediction (see ``lessons.guesses``)."""
+    return cell.cell_type == "code" and cell.source.startswith("guess(")
+
+
+def behind_guesses(nb: Any) -> list[Any]:
+    """The code cells whose outputs a reader shouldn't see before predicting: from a guess to the next heading."""
+    folded, behind = [], False
+    for cell in nb.cells:
+        if is_guess(cell):
+            behind = True
+        elif cell.cell_type == "markdown" and re.match(r"#+ ", cell.source):
+            behind = False
+        elif cell.cell_type == "code" and behind:
+            folded.append(cell)
+    return folded
 
 
 def tags(cell: Any) -> list[str]:
