@@ -10,7 +10,7 @@ from numba import njit, prange
 from . import rows, tiles
 from .kernels import BLOCK, EDE, POLYNOMIAL, add_moments, options
 
-# compiled in: kernels.py 10aad5f1, rows.py c0cba576, tiles.py a476dc5e, llvm.py f2a19a71
+# compiled in: kernels.py b5dc1915, rows.py c0cba576, tiles.py 0f8ec7d6, llvm.py f2a19a71, target.py c100431e
 
 
 @njit(**options)

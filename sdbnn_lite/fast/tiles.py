@@ -10,12 +10,13 @@ Where a processor lacks VPOPCNTW, LLVM lowers the same code to what there is, ex
 addresses (bytes) and distances (bytes).
 """
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..system.llvm import F32, I16, I32, I64, Loop, load, splat, store
+from ..system.target import target
 
 LANES = 16
 CHANNELS = 4  # output channels (convolution) or filters × inputs (weight gradient) of a tile, per side
@@ -25,8 +26,8 @@ A = types.intp
 
 
 def has_wide_integers() -> bool:
-    """Whether this processor multiplies 32 pairs of 16-bit integers at once (AVX-512 BW)."""
-    return bool(binding.get_host_cpu_features().get("avx512bw"))
+    """Whether code is generated that multiplies 32 pairs of 16-bit integers at once (AVX-512 BW)."""
+    return target().vector == 64
 
 
 def dot(builder: ir.IRBuilder, total: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
