@@ -44,7 +44,8 @@ def as_text(result: dict[str, Any]) -> str:
     parts = [f"{BENCHES[name].title}\n{rows_table(rows, 1)}" for name, rows in result.items() if name != "machine"]
     machine = result["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
-    parts.append(f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads\n{versions}")
+    hardware = f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads"
+    parts.append(f"{hardware}, kernels for {machine['kernels']}\n{versions}")
     return "\n\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""``list``: the recipes, networks, methods, trained networks and image sets that there are, without loading torch."""
+"""``list``: the recipes, networks, methods, trained networks, image sets and targets that there are, without torch."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 from ..core.methods import METHODS, PAPERS
 from ..system.files import read_json, read_toml
 from ..system.paths import PACKAGE
+from ..system.target import TARGETS, runnable, target
 from ..system.text import rows_table
 from ..training.recipes import CHAINS, RECIPES
 from .options import JSON, command, option
@@ -23,7 +24,7 @@ NAMES = {"recipe": "recipes", "network": "networks", "method": "methods", "datas
     JSON,
 )
 def run_list(args: argparse.Namespace) -> None:
-    """List recipes, networks, methods, the zoo with accuracies, data sets."""
+    """List recipes, networks, methods, the zoo with accuracies, data sets, what kernels are for."""
     found = {table: rows(table) for table in ([args.what] if args.what else COLUMNS)}
     text = "\n\n".join(f"{table}:\n{rows_table(found[table], digits=4)}" for table in found)
     print(json.dumps(found, indent=2, ensure_ascii=False) if args.json else text)
@@ -40,6 +41,9 @@ def rows(table: str) -> list[dict]:
         found = {path.stem: read_json(path) for path in sorted(PACKAGE.glob("zoo/*.json"))}
     elif table == "methods":
         found = {name: {"title": m.title, "paper": PAPERS.get(name)} for name, m in METHODS.items()}
+    elif table == "targets":
+        here = dict.fromkeys(runnable(), "possible") | {target().name: "used"}
+        found = {name: {**vars(t), "here": here.get(name)} for name, t in TARGETS.items()}
     else:
         found = FACTS[table]
     return [{"name": name, **{key: row[key] for key in keys}} for name, row in found.items()]

@@ -5,20 +5,21 @@ All but ``copy`` work on whole vectors, with everything in registers.
 
 from functools import reduce
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..system.llvm import I32, I64, Loop, splat
+from ..system.target import keeps_code, target
 
-# compiled in: llvm.py f2a19a71
+# compiled in: llvm.py f2a19a71, target.py c100431e
 
 LANES = 8
 WORDS = ir.VectorType(I64, LANES)
 SUMS, CHAINS = 8, 12  # vectors of sums that don't wait for each other: of bits, of floats
 WORDS_A_TURN = SUMS * LANES
-FLOATS = 16 if binding.get_host_cpu_features().get("avx512f") else 8  # in a vector
+FLOATS = target().vector // 4  # in a vector
 PRODUCTS_A_TURN = CHAINS * FLOATS
 FLOAT_VECTOR = ir.VectorType(ir.FloatType(), FLOATS)
 
@@ -62,19 +63,19 @@ def _multiply(typingctx, turns, a, b):
     return types.float32(types.int64, types.float32, types.float32), emit
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=keeps_code(), nogil=True)
 def count_bits(turns, seed):
     """Σ popcount(turn XOR (seed·(2j + 1) + i)) over ``turns``, j < SUMS, i < LANES: ``turns``·WORDS_A_TURN words."""
     return _count(turns, seed)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=keeps_code(), nogil=True)
 def multiply(turns, a, b):
     """``turns``·PRODUCTS_A_TURN times s = s·a + b in float32; the sum of all s."""
     return _multiply(turns, a, b)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=keeps_code(), nogil=True)
 def copy(source, target):
     """target = source, element by element, uint64."""
     for i in range(len(source)):

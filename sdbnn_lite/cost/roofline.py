@@ -24,6 +24,7 @@ from ..errors import UsageError, unknown
 from ..packed.network import BareLayer
 from ..packed.words import WORD, sum_type
 from ..system.devices import one_thread
+from ..system.target import target
 from .time_packed import implementations
 
 KINDS = ("float32", "bits", "packed")
@@ -140,12 +141,11 @@ def _known(kind: str) -> str:
 def measure_peaks() -> Peaks:
     """This machine's, best of several short samples; measured once a process, in about a second.
 
-    Raises UsageError where numba isn't installed.
+    Raises UsageError where numba isn't installed or doesn't compile.
     """
-    try:
-        from . import peaks as loops
-    except ImportError as error:
-        raise UsageError("the peaks of this machine are measured with numba: pip install numba") from error
+    if not target().compiled:
+        raise UsageError("the peaks of this machine are measured with numba: pip install numba, and let it compile")
+    from . import peaks as loops
     turns = 50_000
     words = turns * loops.WORDS_A_TURN / best(lambda: loops.count_bits(turns, 12345), 20)
     a, b = np.float32(0.5), np.float32(0.25)

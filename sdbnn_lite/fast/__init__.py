@@ -6,15 +6,16 @@ The readable path is its oracle: every ±1 convolution gives the same integers, 
 
 from torch import nn
 
+from ..system.target import target
+
 
 def fast_forward(net: nn.Module):
     """A callable that computes ``net``'s logits by fused layers, or None where there is no such path.
 
     It needs a float32 network on the CPU with binary weights and activations (``cifar10_*``, ``digits_convnet``),
-    numba, and a processor with AVX-512 (without which its integer products are slower than torch's float ones).
+    and kernels for the processor: see :mod:`..system.target`.
     """
-    try:
-        from .network import FastForward, supports
-    except ImportError:  # numba isn't installed
+    if not target().compiled:
         return None
+    from .network import FastForward, supports
     return FastForward(net) if supports(net) else None

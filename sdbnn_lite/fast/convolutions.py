@@ -10,7 +10,7 @@ from numba import njit, prange
 from . import rows, tiles
 from .kernels import BLOCK, EDE, POLYNOMIAL, add_moments, options
 
-# compiled in: kernels.py 10aad5f1, rows.py c0cba576, tiles.py a476dc5e, llvm.py f2a19a71
+# compiled in: kernels.py b5dc1915, rows.py d2311c06, tiles.py 9af23a76, llvm.py f2a19a71, target.py c100431e
 
 
 @njit(**options)
@@ -156,7 +156,7 @@ def weight_gradient(gradient, lanes, stride, filters, sums, out):
     channels, high, wide = lanes.shape[1:4]
     g0, a0, s0 = gradient.ctypes.data, lanes.ctypes.data, sums.ctypes.data
     strip = max(1, min(height, 64 // width))  # what a strip needs of 4 + 4 channels nearly fits into the first cache
-    last = max(1, 2**15 // (height * width))  # so many groups' sums stay below 2^31
+    last = max(1, 2**11 * tiles.LANES // (height * width))  # so many groups' sums stay below 2^31
     strips = -(-channels // 64)
     for unit in prange(out.shape[0] // filters * strips):
         first, left = unit // strips * filters, unit % strips * 64

@@ -16,15 +16,16 @@ sums across a vector, for any height, width and stride. Images behind the last o
 import numpy as np
 from numba import njit, prange
 
+from ..system.target import keeps_code
 from . import rows
 
-# compiled in: rows.py c0cba576, tiles.py a476dc5e, llvm.py f2a19a71
+# compiled in: rows.py d2311c06, tiles.py 9af23a76, llvm.py f2a19a71, target.py c100431e
 
 BLOCK = 32  # images side by side
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order
 
 # error_model: a division that checks for 0 isn't vectorised.
-inline = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+inline = {"cache": keeps_code(), "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
 options = {"parallel": True, **inline}
 _MAGIC = np.float32(rows.MAGIC)
 

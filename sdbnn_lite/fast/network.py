@@ -15,14 +15,13 @@ from ..core.models import BinaryNet, CifarResNet, DigitsConvNet, ResNet18Block, 
 from .kernels import wake_threads
 from .layer import FusedLayer, Plan, Workspace, from_blocks, to_blocks
 from .stem import Stem
-from .tiles import has_wide_integers
 
 _NETWORKS = (CifarResNet, VGGSmall, DigitsConvNet)
 
 
 def supports(net: nn.Module) -> bool:
     """Whether ``net`` can be trained here through fused layers."""
-    if not has_wide_integers() or type(net) not in _NETWORKS or not net.method.binary:
+    if type(net) not in _NETWORKS or not net.method.binary:
         return False
     weight = net.conv1.weight
     ours = all(layer.binary_weights for layer in binary_layers(net).values())

@@ -1,7 +1,7 @@
 """Elementwise work on a row of pixels, emitted as LLVM code: what has too many arrays for plain loops.
 
 LLVM vectorises a plain loop only where few arrays could overlap, and numba can't promise that none do. Here vectors of
-16 images are written down as arithmetic on :class:`Vector`, and sums over the pixels stay in registers.
+images are written down as arithmetic on :class:`Vector`, and sums over the pixels stay in registers.
 
 All arguments but k and t are addresses (bytes), distances (bytes) and counts; a row is (W, 32), contiguous.
 """
@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..system.llvm import F32, F64, I16, I32, I64, Loop, load, splat, store
-from .tiles import FLOATS, LANES, PAIRS, SUMS, A, dot
+from .tiles import FLOATS, LANES, PAIRS, SUMS, VECTOR, A, dot
 
 _SHORTS = ir.VectorType(I16, LANES)
 _CONTRACT = ("contract",)  # a product and a sum may become one instruction; nothing else is rearranged
@@ -22,7 +22,7 @@ MAGIC = 1.5 * 2**23  # v + MAGIC - MAGIC is v rounded to the nearest integer, fo
 
 
 class Vector:
-    """16 lanes of float32 in code that is being emitted: Python's operators emit LLVM's."""
+    """A vector of float32 in code that is being emitted: Python's operators emit LLVM's."""
 
     def __init__(self, builder: ir.IRBuilder, value: ir.Value | float):
         self.builder = builder
@@ -54,7 +54,7 @@ class Vector:
 
 
 def _floats(builder: ir.IRBuilder, address: ir.Value) -> Vector:
-    return Vector(builder, load(builder, FLOATS, address, 64))
+    return Vector(builder, load(builder, FLOATS, address, VECTOR))
 
 
 def _same(kind: ir.Type, number: int) -> ir.Constant:
@@ -94,23 +94,23 @@ def _ste(d: Vector, z: Vector, k: Vector, t: Vector) -> Vector:
 def _through_sign(derivative):
     def emit(context, builder, signature, args):
         d, x, shift, valid, lanes, sums, columns, k, t = args
-        halves = [I64(64), I64(0)]
+        offsets = [I64(at) for at in reversed(range(0, 128, VECTOR))]
         k, t = Vector(builder, k), Vector(builder, t)
-        shifts = [_floats(builder, builder.add(shift, h)) for h in halves]
-        images = [load(builder, _SHORTS, builder.add(valid, builder.lshr(h, I64(1))), 32) for h in halves]
-        start = [load(builder, FLOATS, builder.add(sums, h), 64) for h in halves]
+        shifts = [_floats(builder, builder.add(shift, h)) for h in offsets]
+        images = [load(builder, _SHORTS, builder.add(valid, builder.lshr(h, I64(1))), VECTOR // 2) for h in offsets]
+        start = [load(builder, FLOATS, builder.add(sums, h), VECTOR) for h in offsets]
         loop = Loop(builder, columns, [*start, d, x, lanes])
         with loop as (*totals, d, x, lanes):
-            for i, h in enumerate(halves):
+            for i, h in enumerate(offsets):
                 z = _floats(builder, builder.add(x, h)) + shifts[i]
                 value = derivative(_floats(builder, builder.add(d, h)), z, k, t)
-                store(builder, value.value, builder.add(d, h), 64)
+                store(builder, value.value, builder.add(d, h), VECTOR)
                 totals[i] = (value + Vector(builder, totals[i])).value
                 sign = builder.select(z.compare(">=", 0.0), _same(_SHORTS, 1), _same(_SHORTS, -1))
-                store(builder, builder.and_(sign, images[i]), builder.add(lanes, builder.lshr(h, I64(1))), 32)
+                store(builder, builder.and_(sign, images[i]), builder.add(lanes, builder.lshr(h, I64(1))), VECTOR // 2)
             loop.again([*totals, *(builder.add(at, I64(step)) for at, step in ((d, 128), (x, 128), (lanes, 64)))])
-        for total, h in zip(loop.results, halves, strict=False):
-            store(builder, total, builder.add(sums, h), 64)
+        for total, h in zip(loop.results, offsets, strict=False):
+            store(builder, total, builder.add(sums, h), VECTOR)
         return context.get_dummy_value()
 
     @intrinsic
@@ -131,14 +131,16 @@ def row_signs(typingctx, x, shift, words, columns, bit):
     def emit(context, builder, signature, args):
         x, shift, words, columns, bit = args
         bits = splat(builder, builder.trunc(bit, I16), 2 * LANES)
-        shifts = [_floats(builder, builder.add(shift, I64(64 * h))) for h in (0, 1)]
+        shifts = [_floats(builder, builder.add(shift, I64(at))) for at in range(0, 128, VECTOR)]
         both = ir.Constant(ir.VectorType(I32, 2 * LANES), list(range(2 * LANES)))
         loop = Loop(builder, columns, [x, words])
         with loop as (x, words):
-            plus = [(_floats(builder, builder.add(x, I64(64 * h))) + shifts[h]).compare(">=", 0.0) for h in (0, 1)]
-            plus = builder.shuffle_vector(*plus, both)
-            before = load(builder, bits.type, words, 64)
-            store(builder, builder.select(plus, builder.or_(before, bits), before), words, 64)
+            for i in range(64 // VECTOR):
+                values = [_floats(builder, builder.add(x, I64(VECTOR * j))) + shifts[j] for j in (2 * i, 2 * i + 1)]
+                plus = builder.shuffle_vector(*(value.compare(">=", 0.0) for value in values), both)
+                at = builder.add(words, I64(VECTOR * i))
+                before = load(builder, bits.type, at, VECTOR)
+                store(builder, builder.select(plus, builder.or_(before, bits), before), at, VECTOR)
             loop.again([builder.add(x, I64(128)), builder.add(words, I64(64))])
         return context.get_dummy_value()
 
@@ -152,17 +154,20 @@ def row_moments(typingctx, y, columns, totals):
     def emit(context, builder, signature, args):
         y, columns, totals = args
         zero, ones = _same(SUMS, 0), ir.Constant(PAIRS, [1] * 2 * LANES)
-        loop = Loop(builder, columns, [zero, zero, y])
-        with loop as (total, square, y):
-            values = load(builder, PAIRS, y, 64)
-            total, square = dot(builder, total, values, ones), dot(builder, square, values, values)
-            loop.again([total, square, builder.add(y, I64(64))])
+        split = 64 // VECTOR
+        loop = Loop(builder, columns, [zero] * 2 * split + [y])
+        with loop as (*sums, y):
+            for i in range(split):
+                values = load(builder, PAIRS, builder.add(y, I64(VECTOR * i)), VECTOR)
+                sums[i] = dot(builder, sums[i], values, ones)
+                sums[split + i] = dot(builder, sums[split + i], values, values)
+            loop.again([*sums, builder.add(y, I64(64))])
         wide = ir.VectorType(I64, LANES)
         reduce = ir.FunctionType(I64, [wide])
-        add = cgutils.get_or_insert_function(builder.module, reduce, "llvm.vector.reduce.add.v16i64")
-        for lanes, place in zip(loop.results, (0, 8), strict=False):
+        add = cgutils.get_or_insert_function(builder.module, reduce, f"llvm.vector.reduce.add.v{LANES}i64")
+        for i, lanes in enumerate(loop.results[:-1]):
             value = builder.sitofp(builder.call(add, [builder.sext(lanes, wide)]), F64)
-            at = builder.add(totals, I64(place))
+            at = builder.add(totals, I64(8 * (i // split)))
             store(builder, builder.fadd(load(builder, F64, at, 8), value), at, 8)
         return context.get_dummy_value()
 
@@ -171,35 +176,35 @@ def row_moments(typingctx, y, columns, totals):
 
 def _emit_quantise(context, builder, signature, args):
     d, d_channel, y, y_channel, a, b, constant, left, lanes, lanes_channel, pairs, columns = args
-    places = [(k, half) for half in (0, 1) for k in (0, 1)]  # two channels of 2 × 16 images
+    places = [(k, part) for part in range(128 // VECTOR) for k in (0, 1)]  # two channels of 32 images
 
     def at(address: ir.Value, channel: ir.Value | int, k: int, offset: int) -> ir.Value:
         return builder.add(address, builder.add(builder.mul(channel, I64(k)), I64(offset)))
 
     slopes = [[Vector(builder, load(builder, F32, at(v, I64(4), k, 0), 4)) for k in (0, 1)] for v in (a, b)]
-    constants = [_floats(builder, at(constant, I64(128), k, 64 * h)) for k, h in places]
-    start = [load(builder, FLOATS, at(left, I64(128), k, 64 * h), 64) for k, h in places]
+    constants = [_floats(builder, at(constant, I64(128), k, VECTOR * h)) for k, h in places]
+    start = [load(builder, FLOATS, at(left, I64(128), k, VECTOR * h), VECTOR) for k, h in places]
     loop = Loop(builder, columns, [*start, d, y, lanes, pairs])
     with loop as (*over, d, y, lanes, pairs):
         whole = []
         for i, (k, h) in enumerate(places):
-            integers = load(builder, _SHORTS, at(y, y_channel, k, 32 * h), 32)
+            integers = load(builder, _SHORTS, at(y, y_channel, k, VECTOR // 2 * h), VECTOR // 2)
             value = constants[i] + Vector(builder, over[i])
             value = Vector(builder, builder.sitofp(integers, FLOATS)) * slopes[1][k] + value
-            value = _floats(builder, at(d, d_channel, k, 64 * h)) * slopes[0][k] + value
+            value = _floats(builder, at(d, d_channel, k, VECTOR * h)) * slopes[0][k] + value
             rounded = value + MAGIC - MAGIC
             over[i] = (value - rounded).value
             whole.append(builder.fptosi(rounded.value, SUMS))
             short = builder.trunc(whole[i], _SHORTS)
-            store(builder, short, at(lanes, lanes_channel, k, 32 * h), 32)
-        for h in (0, 1):
+            store(builder, short, at(lanes, lanes_channel, k, VECTOR // 2 * h), VECTOR // 2)
+        for h in range(128 // VECTOR):
             low, high = builder.and_(whole[2 * h], _same(SUMS, 0xFFFF)), whole[2 * h + 1]
             both = builder.or_(low, builder.shl(high, _same(SUMS, 16)))
-            store(builder, both, builder.add(pairs, I64(64 * h)), 64)
+            store(builder, both, builder.add(pairs, I64(VECTOR * h)), VECTOR)
         moved = ((d, 128), (y, 64), (lanes, 64), (pairs, 128))
         loop.again([*over, *(builder.add(address, I64(step)) for address, step in moved)])
     for i, (k, h) in enumerate(places):
-        store(builder, loop.results[i], at(left, I64(128), k, 64 * h), 64)
+        store(builder, loop.results[i], at(left, I64(128), k, VECTOR * h), VECTOR)
     return context.get_dummy_value()
 
 

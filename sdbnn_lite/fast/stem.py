@@ -16,7 +16,7 @@ from . import kernels, tiles
 from .kernels import BLOCK, options
 from .layer import Normaliser, taps_of, through_hardtanh
 
-# compiled in: kernels.py 10aad5f1, rows.py c0cba576, tiles.py a476dc5e, llvm.py f2a19a71
+# compiled in: kernels.py b5dc1915, rows.py d2311c06, tiles.py 9af23a76, llvm.py f2a19a71, target.py c100431e
 
 
 @njit(**options)

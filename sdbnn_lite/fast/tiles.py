@@ -2,38 +2,53 @@
 
 Plain numba keeps accumulators in memory and loses most of the speed; here they are values of the loop itself.
 
-    popcount    ±1 times ±1, forward: 32 images × 16 channels in a vector of bits; XOR, popcount (VPOPCNTW), subtract
-    conv        16-bit gradients times ±1 weights: products in pairs, both added to a 32-bit lane (VPMADDWD of AVX-512)
+    popcount    ±1 times ±1, forward: 32 images × 16 channels of bits; XOR, popcount (VPOPCNTW), subtract
+    conv        16-bit gradients times ±1 weights: products in pairs, both added to a 32-bit lane (VPMADDWD)
     weight      16-bit gradients times ±1 activations, likewise
 
-Where a processor lacks VPOPCNTW, LLVM lowers the same code to what there is, exactly as well. All arguments are
-addresses (bytes) and distances (bytes).
+Vectors are as wide as the target's, and a tile's sums fill half of its registers: with AVX-512 all of a tile at once,
+else one part after the other. Where a processor lacks VPOPCNTW, LLVM lowers the same code to what there is, exactly as
+well. All arguments are addresses (bytes) and distances (bytes).
 """
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..system.llvm import F32, I16, I32, I64, Loop, load, splat, store
+from ..system.target import target
 
-LANES = 16
+VECTOR = target().vector  # bytes
+LANES = VECTOR // 4
+AT_ONCE = target().registers // 8  # vectors of pixels (convolution) or inputs (weight gradient), each CHANNELS times
 CHANNELS = 4  # output channels (convolution) or filters × inputs (weight gradient) of a tile, per side
 PAIRS, SUMS, FLOATS = ir.VectorType(I16, 2 * LANES), ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
-WORDS = PAIRS  # a word of 16 channels for each of 32 images
+WORDS = PAIRS  # a word of 16 channels for each image
 A = types.intp
 
 
-def has_wide_integers() -> bool:
-    """Whether this processor multiplies 32 pairs of 16-bit integers at once (AVX-512 BW)."""
-    return bool(binding.get_host_cpu_features().get("avx512bw"))
-
-
 def dot(builder: ir.IRBuilder, total: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
-    """total + x_even·y_even + x_odd·y_odd, per 32-bit lane; with AVX512-VNNI, LLVM makes one VPDPWSSD of it."""
+    """total + x_even·y_even + x_odd·y_odd, per 32-bit lane; with VNNI, LLVM makes one VPDPWSSD of it."""
     kind = ir.FunctionType(SUMS, [PAIRS, PAIRS])
-    multiply = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.pmaddw.d.512")
-    return builder.add(total, builder.call(multiply, [x, y]))
+    name = {64: "llvm.x86.avx512.pmaddw.d.512", 32: "llvm.x86.avx2.pmadd.wd"}.get(VECTOR)
+    if name:
+        multiply = cgutils.get_or_insert_function(builder.module, kind, name)
+        return builder.add(total, builder.call(multiply, [x, y]))
+    for first in (0, 1):  # SMLAL of NEON
+        every = ir.Constant(SUMS, list(range(first, 2 * LANES, 2)))
+        a, b = (builder.sext(builder.shuffle_vector(v, ir.Constant(PAIRS, ir.Undefined), every), SUMS) for v in (x, y))
+        total = builder.add(total, builder.mul(a, b))
+    return total
+
+
+def _parts(vectors: int) -> list[range]:
+    """What a tile does one after the other: so many vectors that their sums stay in registers."""
+    return [range(first, min(first + AT_ONCE, vectors)) for first in range(0, vectors, AT_ONCE)]
+
+
+def _at(builder: ir.IRBuilder, address: ir.Value, offset: int) -> ir.Value:
+    return builder.add(address, I64(offset)) if offset else address
 
 
 def _multiply_add(builder: ir.IRBuilder, total: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
@@ -42,34 +57,11 @@ def _multiply_add(builder: ir.IRBuilder, total: ir.Value, x: ir.Value, y: ir.Val
 
 
 def _popcount_of(pixels: int):
+    split = 64 // VECTOR  # vectors of a pixel
+
     def emit(context, builder, signature, args):
-        x, x_word, x_pixel, taps, count, words, weight, base, base_pixel, valid, out, out_channel = args
-        ones = cgutils.get_or_insert_function(builder.module, ir.FunctionType(WORDS, [WORDS]), "llvm.ctpop.v32i16")
-        zero = ir.Constant(WORDS, [0] * 2 * LANES)
-        places = [builder.mul(x_pixel, I64(p)) for p in range(pixels)]
-        outer = Loop(builder, count, [zero] * (pixels * CHANNELS) + [weight])
-        with outer as (*sums, w):
-            offset = load(builder, I64, builder.add(taps, builder.mul(outer.index, I64(8))), 8)
-            inner = Loop(builder, words, [*sums, w, builder.add(x, offset)])
-            with inner as (*sums, w, at):
-                xs = [load(builder, WORDS, builder.add(at, p), 64) for p in places]
-                following = []
-                for q in range(CHANNELS):
-                    twice = load(builder, I32, builder.add(w, I64(4 * q)), 4)
-                    y = builder.bitcast(splat(builder, twice, LANES), WORDS)
-                    differ = [builder.call(ones, [builder.xor(x, y)]) for x in xs]
-                    following += [builder.add(sums[q * pixels + p], d) for p, d in enumerate(differ)]
-                inner.again([*following, builder.add(w, I64(4 * CHANNELS)), builder.add(at, x_word)])
-            outer.again(inner.results[:-1])
-        images = load(builder, WORDS, valid, 64)
-        for q in range(CHANNELS):
-            for p in range(pixels):
-                differ = outer.results[q * pixels + p]
-                start = builder.add(builder.add(base, builder.mul(base_pixel, I64(p))), I64(2 * q))
-                start = splat(builder, load(builder, I16, start, 2), 2 * LANES)
-                value = builder.sub(start, builder.add(differ, differ))
-                at = builder.add(builder.add(out, builder.mul(out_channel, I64(q))), I64(64 * p))
-                store(builder, builder.and_(value, images), at, 64)
+        for part in _parts(pixels * split):
+            _emit_popcount(builder, args, [divmod(v, split) for v in part])
         return context.get_dummy_value()
 
     @intrinsic
@@ -80,35 +72,44 @@ def _popcount_of(pixels: int):
     return tile
 
 
+def _emit_popcount(builder: ir.IRBuilder, args: list[ir.Value], vectors: list[tuple[int, int]]) -> None:
+    """Of ``vectors`` (pixel, which of its vectors)."""
+    x, x_word, x_pixel, taps, count, words, weight, base, base_pixel, valid, out, out_channel = args
+    name = f"llvm.ctpop.v{2 * LANES}i16"
+    ones = cgutils.get_or_insert_function(builder.module, ir.FunctionType(WORDS, [WORDS]), name)
+    zero = ir.Constant(WORDS, [0] * 2 * LANES)
+    places = [_at(builder, builder.mul(x_pixel, I64(p)), VECTOR * h) for p, h in vectors]
+    outer = Loop(builder, count, [zero] * (len(vectors) * CHANNELS) + [weight])
+    with outer as (*sums, w):
+        offset = load(builder, I64, builder.add(taps, builder.mul(outer.index, I64(8))), 8)
+        inner = Loop(builder, words, [*sums, w, builder.add(x, offset)])
+        with inner as (*sums, w, at):
+            xs = [load(builder, WORDS, builder.add(at, p), VECTOR) for p in places]
+            following = []
+            for q in range(CHANNELS):
+                twice = load(builder, I32, builder.add(w, I64(4 * q)), 4)
+                y = builder.bitcast(splat(builder, twice, LANES), WORDS)
+                differ = [builder.call(ones, [builder.xor(x, y)]) for x in xs]
+                following += [builder.add(sums[q * len(xs) + v], d) for v, d in enumerate(differ)]
+            inner.again([*following, builder.add(w, I64(4 * CHANNELS)), builder.add(at, x_word)])
+        outer.again(inner.results[:-1])
+    images = {h: load(builder, WORDS, _at(builder, valid, VECTOR * h), VECTOR) for h in dict(map(reversed, vectors))}
+    for q in range(CHANNELS):
+        for v, (p, h) in enumerate(vectors):
+            differ = outer.results[q * len(vectors) + v]
+            start = builder.add(builder.add(base, builder.mul(base_pixel, I64(p))), I64(2 * q))
+            start = splat(builder, load(builder, I16, start, 2), 2 * LANES)
+            value = builder.sub(start, builder.add(differ, differ))
+            at = builder.add(builder.add(out, builder.mul(out_channel, I64(q))), I64(64 * p + VECTOR * h))
+            store(builder, builder.and_(value, images[h]), at, VECTOR)
+
+
 def _conv_of(pixels: int, *, floats: bool = False):
-    vectors = 2 * pixels
-    kind, part, product = (FLOATS, F32, _multiply_add) if floats else (PAIRS, I32, dot)
+    split = 128 // VECTOR
 
     def emit(context, builder, signature, args):
-        x, x_pair, x_pixel, taps, count, pairs, weight, out, out_channel, scale, out_pixel = args
-        zero = ir.Constant(FLOATS if floats else SUMS, [0] * LANES)
-        half = [I64(64 * (v % 2)) for v in range(vectors)]
-        place = [builder.add(builder.mul(x_pixel, I64(v // 2)), half[v]) for v in range(vectors)]
-        outer = Loop(builder, count, [zero] * (vectors * CHANNELS) + [weight])
-        with outer as (*sums, w):
-            offset = load(builder, I64, builder.add(taps, builder.mul(outer.index, I64(8))), 8)
-            inner = Loop(builder, pairs, [*sums, w, builder.add(x, offset)])
-            with inner as (*sums, w, at):
-                xs = [load(builder, kind, builder.add(at, p), 64) for p in place]
-                following = []
-                for q in range(CHANNELS):
-                    one = load(builder, part, builder.add(w, I64(4 * q)), 4)
-                    y = builder.bitcast(splat(builder, one, LANES), kind)
-                    following += [product(builder, sums[q * vectors + v], xs[v], y) for v in range(vectors)]
-                inner.again([*following, builder.add(w, I64(4 * CHANNELS)), builder.add(at, x_pair)])
-            outer.again(inner.results[:-1])
-        for q in range(CHANNELS):
-            for v in range(vectors):
-                value = outer.results[q * vectors + v]
-                value = builder.fmul(builder.sitofp(value, FLOATS), splat(builder, scale, LANES))
-                inside = builder.add(builder.mul(out_pixel, I64(v // 2)), half[v])
-                at = builder.add(builder.add(out, builder.mul(out_channel, I64(q))), inside)
-                store(builder, value, at, 64)
+        for part in _parts(pixels * split):
+            _emit_conv(builder, args, [divmod(v, split) for v in part], floats)
         return context.get_dummy_value()
 
     @intrinsic
@@ -122,38 +123,71 @@ def _conv_of(pixels: int, *, floats: bool = False):
     return tile
 
 
-def _weight_of(*, floats: bool):
-    kind, total_kind, product = (FLOATS, FLOATS, _multiply_add) if floats else (PAIRS, SUMS, dot)
+def _emit_conv(builder: ir.IRBuilder, args: list[ir.Value], vectors: list[tuple[int, int]], floats: bool) -> None:
+    """Of ``vectors`` (pixel, which of its vectors)."""
+    kind, part, product = (FLOATS, F32, _multiply_add) if floats else (PAIRS, I32, dot)
+    x, x_pair, x_pixel, taps, count, pairs, weight, out, out_channel, scale, out_pixel = args
+    zero = ir.Constant(FLOATS if floats else SUMS, [0] * LANES)
+    places = [builder.add(builder.mul(x_pixel, I64(p)), I64(VECTOR * h)) for p, h in vectors]
+    outer = Loop(builder, count, [zero] * (len(vectors) * CHANNELS) + [weight])
+    with outer as (*sums, w):
+        offset = load(builder, I64, builder.add(taps, builder.mul(outer.index, I64(8))), 8)
+        inner = Loop(builder, pairs, [*sums, w, builder.add(x, offset)])
+        with inner as (*sums, w, at):
+            xs = [load(builder, kind, builder.add(at, p), VECTOR) for p in places]
+            following = []
+            for q in range(CHANNELS):
+                one = load(builder, part, builder.add(w, I64(4 * q)), 4)
+                y = builder.bitcast(splat(builder, one, LANES), kind)
+                following += [product(builder, sums[q * len(xs) + v], x, y) for v, x in enumerate(xs)]
+            inner.again([*following, builder.add(w, I64(4 * CHANNELS)), builder.add(at, x_pair)])
+        outer.again(inner.results[:-1])
+    for q in range(CHANNELS):
+        for v, (p, h) in enumerate(vectors):
+            value = outer.results[q * len(vectors) + v]
+            value = builder.fmul(builder.sitofp(value, FLOATS), splat(builder, scale, LANES))
+            inside = builder.add(builder.mul(out_pixel, I64(p)), I64(VECTOR * h))
+            at = builder.add(builder.add(out, builder.mul(out_channel, I64(q))), inside)
+            store(builder, value, at, VECTOR)
 
+
+def _weight_of(*, floats: bool):
     def emit(context, builder, signature, args):
-        g, g_channel, g_row, a, a_channel, a_row, a_pixel, rows, columns, sums = args
-        count = CHANNELS * CHANNELS
-        place = [builder.add(sums, I64(64 * i)) for i in range(count)]
-        start = [load(builder, total_kind, at, 64) for at in place]
-        g_places = [builder.mul(g_channel, I64(i)) for i in range(CHANNELS)]
-        a_places = [builder.mul(a_channel, I64(i)) for i in range(CHANNELS)]
-        outer = Loop(builder, rows, [*start, g, a])
-        with outer as (*totals, g_at, a_at):
-            inner = Loop(builder, columns, [*totals, g_at, a_at])
-            with inner as (*totals, g_now, a_now):
-                gs = [load(builder, kind, builder.add(g_now, p), 64) for p in g_places]
-                xs = [load(builder, kind, builder.add(a_now, p), 64) for p in a_places]
-                totals = [product(builder, totals[i], gs[i // CHANNELS], xs[i % CHANNELS]) for i in range(count)]
-                inner.again([*totals, builder.add(g_now, I64(64)), builder.add(a_now, a_pixel)])
-            outer.again([*inner.results[:count], builder.add(g_at, g_row), builder.add(a_at, a_row)])
-        for value, at in zip(outer.results[:count], place, strict=True):
-            store(builder, value, at, 64)
+        for inputs in _parts(CHANNELS):
+            _emit_weight(builder, args, inputs, floats)
         return context.get_dummy_value()
 
     @intrinsic
     def tile(typingctx, g, g_channel, g_row, a, a_channel, a_row, a_pixel, rows, columns, sums):
         """Adds Σ_pixels g·a, over 32 images as 16 lanes of pairs, to 4 filters × 4 inputs at ``sums``.
 
-        With ``floats``, a vector, and so a column, is half a pixel's 32 images.
+        With ``floats``, what is called a column is half a pixel's 32 images. Narrower targets use the first lanes only.
         """
         return types.void(*[A] * 10), emit
 
     return tile
+
+
+def _emit_weight(builder: ir.IRBuilder, args: list[ir.Value], inputs: range, floats: bool) -> None:
+    kind, total_kind, product = (FLOATS, FLOATS, _multiply_add) if floats else (PAIRS, SUMS, dot)
+    g, g_channel, g_row, a, a_channel, a_row, a_pixel, rows, columns, sums = args
+    each = [(i, j) for i in range(CHANNELS) for j in range(len(inputs))]
+    place = [builder.add(sums, I64(64 * (i * CHANNELS + inputs[j]))) for i, j in each]
+    start = [load(builder, total_kind, at, VECTOR) for at in place]
+    g_places = [builder.mul(g_channel, I64(i)) for i in range(CHANNELS)]
+    a_places = [builder.mul(a_channel, I64(i)) for i in inputs]
+    outer = Loop(builder, rows, [*start, g, a])
+    with outer as (*totals, g_at, a_at):
+        inner = Loop(builder, columns, [*totals, g_at, a_at])
+        with inner as (*totals, g_now, a_now):
+            for h in range(64 // VECTOR):
+                gs = [load(builder, kind, _at(builder, builder.add(g_now, p), VECTOR * h), VECTOR) for p in g_places]
+                xs = [load(builder, kind, _at(builder, builder.add(a_now, p), VECTOR * h), VECTOR) for p in a_places]
+                totals = [product(builder, total, gs[i], xs[j]) for total, (i, j) in zip(totals, each, strict=True)]
+            inner.again([*totals, builder.add(g_now, I64(64)), builder.add(a_now, a_pixel)])
+        outer.again([*inner.results[:-2], builder.add(g_at, g_row), builder.add(a_at, a_row)])
+    for value, at in zip(outer.results[:-2], place, strict=True):
+        store(builder, value, at, VECTOR)
 
 
 popcount_tile_4px, popcount_tile_1px = _popcount_of(4), _popcount_of(1)

@@ -12,6 +12,7 @@ import torch
 import torchvision
 
 from ..version import __version__
+from .target import target
 
 
 def cpu_name() -> str:
@@ -34,6 +35,7 @@ def describe_machine(device: torch.device) -> dict:
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "kernels": target().name,
         "system": platform.platform(terse=True),
         "versions": {
             "sdbnn_lite": __version__,

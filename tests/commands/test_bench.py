@@ -8,6 +8,7 @@ import torch
 from sdbnn_lite import cli
 from sdbnn_lite.commands import bench
 from sdbnn_lite.lessons import notebook
+from sdbnn_lite.system.target import target
 
 
 @pytest.fixture
@@ -34,12 +35,14 @@ def test_the_command_prints_a_table_or_json(monkeypatch, capsys, keep_threads):
         "a               24        7.2  yes",
         "long name       24     1234.0   no",
     ]
-    assert "2 threads" in lines[5] and f"torch {torch.__version__}" in lines[6] and "matplotlib" in lines[6]
+    assert f"2 threads, kernels for {target().name}" in lines[5]
+    assert f"torch {torch.__version__}" in lines[6] and "matplotlib" in lines[6]
 
     assert cli.main(["bench", "explorers", "--json", "--threads", "1"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert list(result) == ["machine", "explorers"] and result["explorers"] == rows
     assert result["machine"]["cpu"] and result["machine"]["threads"] == 1
+    assert result["machine"]["kernels"] == target().name
     assert set(bench.PACKAGES) <= set(result["machine"]["versions"])
 
 

@@ -15,6 +15,7 @@ from sdbnn_lite.commands import listing
 from sdbnn_lite.core.methods import METHODS
 from sdbnn_lite.core.models import IMAGE_SIZES, NETWORKS
 from sdbnn_lite.data.sets import SETS
+from sdbnn_lite.system.target import runnable, target
 from sdbnn_lite.training.recipes import CHAINS, RECIPES
 from sdbnn_lite.weights.zoo import ZOO, zoo_names
 
@@ -77,7 +78,7 @@ def listed(capsys, *what):
 def test_lists_say_what_there_is(capsys):
     """Against the modules that need torch, and the files themselves."""
     found = listed(capsys)
-    assert list(found) == ["recipes", "networks", "methods", "zoo", "datasets"]
+    assert list(found) == ["recipes", "networks", "methods", "zoo", "datasets", "targets"]
     assert found["zoo"] == listed(capsys, "zoo")["zoo"]
     names = {table: [row["name"] for row in rows] for table, rows in found.items()}
     assert names["recipes"] == [*RECIPES, *CHAINS] and names["zoo"] == zoo_names()
@@ -90,6 +91,8 @@ def test_lists_say_what_there_is(capsys):
         parts = [RECIPES[part] for part in CHAINS.get(row["name"], [row["name"]])]
         assert row["epochs"] == sum(part.epochs for part in parts) and row["published"] == parts[0].published
         assert (row["network"], row["dataset"]) == (parts[-1].network, parts[-1].dataset) and row["about"]
+    assert [row["name"] for row in found["targets"] if row["here"] == "used"] == [target().name]
+    assert {row["name"] for row in found["targets"] if row["here"]} == set(runnable())
 
 
 def test_networks_are_as_they_are_built():

@@ -1,6 +1,6 @@
 """The fast step against the readable path: integers exactly, gradients to 1e-2, losses statistically.
 
-The kernels have tests of their own in ``test_fast_kernels.py``. Skipped where the processor has no AVX-512.
+The kernels have tests of their own in ``test_fast_kernels.py``. Skipped where there are no kernels for the processor.
 """
 
 import copy
@@ -19,14 +19,11 @@ from sdbnn_lite.core.methods import METHODS
 from sdbnn_lite.core.models import PadShortcut, build
 from sdbnn_lite.fast import fast_forward
 from sdbnn_lite.fast.layer import FusedLayer, Plan, Workspace, from_blocks, to_blocks
-from sdbnn_lite.fast.tiles import has_wide_integers
 from sdbnn_lite.training.initial import initial_network
 from sdbnn_lite.training.recipes import get_recipe
 from sdbnn_lite.training.steps import pick_forward
 from sdbnn_lite.training.train import train
 from sdbnn_lite.training.trainer import Trainer
-
-pytestmark = pytest.mark.skipif(not has_wide_integers(), reason="this processor has no AVX-512: no fast path")
 
 BINARY = [name for name, method in METHODS.items() if method.binary]
 

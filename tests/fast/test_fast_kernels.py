@@ -23,9 +23,6 @@ from sdbnn_lite.fast.layer import (
     valid_images,
 )
 from sdbnn_lite.fast.stem import Stem
-from sdbnn_lite.fast.tiles import has_wide_integers
-
-pytestmark = pytest.mark.skipif(not has_wide_integers(), reason="this processor has no AVX-512: no fast path")
 
 SHAPES = {
     "images": st.integers(1, 70),
