@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ..errors import UsageError, unknown
+from ..system.target import target
 from . import words
 from .words import pack_words
 
@@ -81,6 +82,7 @@ class Fast:
 
         from . import kernels
         self.kernels, self.numba = kernels, numba
+        self.counts, self.table = target().counts, words.look_up_table()
         threads = torch.get_num_threads()
         self.follow_threads()
         kernels.channel_means(np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1), np.float32))
@@ -105,11 +107,19 @@ class Fast:
         unit = min(16, max(1, tiles // (4 * self.numba.get_num_threads()))) * self.kernels.PIXELS
         return geometry, (padded, layer.blocks, table, starts, classes, unit)
 
+    def _looks_up(self, geometry):
+        """Whether the popcounts are looked up: 16 bits hold their sums, and no instruction counts them faster."""
+        return geometry.sums == np.int16 and self.counts == "vpshufb"
+
     def convolve(self, padded, layer):
-        geometry, args = self._tables(padded, layer)
-        filters = args[2].shape[1]
-        y = np.empty((len(padded), geometry.out_height, geometry.out_width, filters), geometry.sums)
-        self.kernels.convolve(*args, y)
+        geometry = layer.geometry(padded)
+        base = layer.base(geometry)
+        y = np.empty((len(padded), geometry.out_height, geometry.out_width, base.by_pixel[0].shape[1]), geometry.sums)
+        if self._looks_up(geometry):
+            self.kernels.convolve_by_table(padded, layer.half_bytes, self.table, base.offsets, *base.by_pixel, y)
+        else:
+            self.kernels.convolve(*self._tables(padded, layer)[1], y)
+        filters = y.shape[3]
         return y if filters == geometry.outputs else y[..., : geometry.outputs].copy()
 
     def _rest(self, layer, shortcut, out):

@@ -15,32 +15,41 @@ from numba import njit, prange
 
 from . import tiles
 
-# compiled in: tiles.py 333b2d66, llvm.py f2a19a71
+# compiled in: tiles.py fe5b0428, llvm.py f2a19a71, target.py c100431e
 
 _options = {"parallel": True, "cache": True, "nogil": True, "error_model": "numpy"}
 _inline = {"cache": True, "nogil": True, "error_model": "numpy"}
 FILTERS, PIXELS = tiles.FILTERS, tiles.PIXELS
+UNIT = 13 * tiles.LOOKED_UP  # pixels that are looked up at once: their sums, the table and the weights fit a first cache
+
+
+@njit(**_inline)
+def _signs(values, limits, channels, size, zero, words):
+    """words[k] = 64 comparisons each of ``channels`` numbers of ``size`` bytes at two addresses, see ``tiles.word_of``."""
+    for k in range(-(-channels // 64)):
+        c, last, word = 64 * k, min(64 * k + 64, channels), np.uint64(0)
+        if last - c == 64:
+            word, c = tiles.word_of(values + c * size, limits + c * size, zero), last
+        while c + 8 <= last:
+            word |= tiles.byte_of(values + c * size, limits + c * size, zero) << np.uint64(c % 64)
+            c += 8
+        while c < last:
+            word |= tiles.bit_of(values + c * size, limits + c * size, zero) << np.uint64(c % 64)
+            c += 1
+        words[k] = word
 
 
 @njit(**_options)
 def sign_words(x, shift, padding, words):
     """words = the signs of x + shift."""
     images, height, width, channels = x.shape
-    whole, size, zero = channels // 64, x.itemsize, x.dtype.type(0)
+    size, zero = x.itemsize, x.dtype.type(0)
     for i in prange(images * height):
         n, row = i // height, i % height
         s0 = shift.ctypes.data + n * channels * size
         for column in range(width):
             x0 = x.ctypes.data + (i * width + column) * channels * size
-            to = words[n, row + padding, column + padding]
-            for k in range(whole):
-                to[k] = tiles.word_of(x0 + 64 * k * size, s0 + 64 * k * size, zero)
-            if channels % 64:
-                word = np.uint64(0)
-                for c in range(whole * 64, channels):
-                    if x[n, row, column, c] + shift[n, c] >= 0:
-                        word |= np.uint64(1) << np.uint64(c % 64)
-                to[whole] = word
+            _signs(x0, s0, channels, size, zero, words[n, row + padding, column + padding])
 
 
 @njit(**_inline)
@@ -81,6 +90,50 @@ def convolve(words, weight, base, starts, classes, unit, y):
                 for p in range(many):
                     bases[p] += FILTERS * 4
             first += many
+
+
+@njit(**_inline)
+def _look_up(words, first, last, block, weight, table, offsets, starts, places, counts):
+    """counts = popcounts of one image's pixels ``first`` … ``last`` - 1, whose words begin at an address, by one block.
+
+    places (UNIT,) int64 and counts (UNIT, 16·groups) uint16 are room for them.
+    """
+    _, steps, groups, size = weight.shape
+    turns = -(-(last - first) // tiles.LOOKED_UP)
+    for p in range(turns * tiles.LOOKED_UP):
+        places[p] = words + starts[min(first + p, last - 1)]
+    counts[:] = 0
+    for step in range(0, steps, tiles.STEPS):
+        many, w = min(tiles.STEPS, steps - step), weight.ctypes.data + (block * steps + step) * groups * size
+        for turn in range(turns):
+            p = turn * tiles.LOOKED_UP
+            args = (
+                places.ctypes.data + 8 * p, offsets.ctypes.data + 8 * step, many, w, table.ctypes.data,
+                counts.ctypes.data + 2 * FILTERS * groups * p,
+            )  # fmt: skip
+            if groups == 1:
+                tiles.look_up(*args)
+            else:
+                tiles.look_up_wide(*args)
+
+
+@njit(**_options)
+def convolve_by_table(words, weight, table, offsets, base, starts, classes, y):
+    """As :func:`convolve`, where the popcounts are looked up: ``weight`` and ``table`` see :mod:`.words`."""
+    images, pixels, outputs = len(words), len(starts), y.shape[3]
+    blocks, _, groups, _ = weight.shape
+    units, image = -(-pixels // UNIT), words.shape[1] * words.shape[2] * words.shape[3] * 8
+    for i in prange(images * units * blocks):
+        n, first, block = i // (units * blocks), i // blocks % units * UNIT, i % blocks
+        last = min(first + UNIT, pixels)
+        places, counts = np.empty(UNIT, np.int64), np.empty((UNIT, FILTERS * groups), np.uint16)
+        _look_up(words.ctypes.data + n * image, first, last, block, weight, table, offsets, starts, places, counts)
+        for p in range(first, last):
+            for c in range(0, FILTERS * groups, FILTERS):
+                filters = block * groups * FILTERS + c
+                bases = base.ctypes.data + (classes[p] * outputs + filters) * 4
+                to = y.ctypes.data + ((n * pixels + p) * outputs + filters) * y.itemsize
+                tiles.looked_up_sums(counts[p - first, c:].ctypes.data, 0, 0, 0, 0, bases, to, 0, y.dtype.type(0))
 
 
 @njit(**_inline)
@@ -161,7 +214,6 @@ def switch_words(y, pooled, switch, flip, padding, words):
     """
     images, high, wide, k_words = words.shape
     outputs = len(switch)
-    whole, zero = outputs // 64, y.dtype.type(0)
     for i in prange(images * (high - 2 * padding)):
         n, row = i // (high - 2 * padding), i % (high - 2 * padding)
         best = np.empty(outputs, y.dtype)
@@ -169,15 +221,9 @@ def switch_words(y, pooled, switch, flip, padding, words):
             for c in range(outputs):
                 best[c] = _sum_at(y, n, row, column, c, pooled)
             to = words[n, row + padding, column + padding]
-            for k in range(whole):
-                at = 64 * k * y.itemsize
-                to[k] = tiles.word_of(best.ctypes.data + at, switch.ctypes.data + at, zero) ^ flip[k]
-            if outputs % 64:
-                word = np.uint64(0)
-                for c in range(whole * 64, outputs):
-                    if best[c] >= switch[c]:
-                        word |= np.uint64(1) << np.uint64(c % 64)
-                to[whole] = word ^ flip[whole]
+            _signs(best.ctypes.data, switch.ctypes.data, outputs, y.itemsize, y.dtype.type(0), to)
+            for k in range(k_words):
+                to[k] ^= flip[k]
 
 
 @njit(**_options)

@@ -11,7 +11,7 @@ by one comparison (see :mod:`.thresholds`).
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from ..errors import UsageError
 from .engines import engine
 from .shards import in_shards
 from .thresholds import Switch, switch_of
-from .words import Base, Geometry, base_of, pack_weights
+from .words import Base, Geometry, aligned, base_of, half_bytes, pack_weights
 
 FILTERS = 16  # side by side in ``blocks``
 AT_ONCE = 16  # images, 8 of ImageNet's size: their activations stay in the caches from layer to layer, more don't
@@ -53,8 +53,18 @@ class BareLayer:
         self.outputs, self.channels, self.kernel, _ = w.shape  # square, as the tables of border classes are
         self.stride, self.padding = stride, padding
         self.words = pack_weights(w)
-        self.blocks = side_by_side(self.words)
         self._bases: dict[Geometry, Base] = {}
+
+    @cached_property
+    def blocks(self) -> np.ndarray:
+        """For the tile that counts: see :func:`side_by_side`."""
+        return side_by_side(self.words)
+
+    @cached_property
+    def half_bytes(self) -> np.ndarray:
+        """For the tile that looks up: see :func:`half_bytes`."""
+        from .tiles import WIDE
+        return half_bytes(self.words, self.channels, WIDE if -(-self.outputs // FILTERS) % WIDE == 0 else 1)
 
     def geometry(self, padded: np.ndarray) -> Geometry:
         """The sizes for words (N, H + 2·padding, W + 2·padding, K), which have their border already.
@@ -110,9 +120,7 @@ def side_by_side(words: np.ndarray) -> np.ndarray:
     blocks = -(-o // FILTERS)
     full = np.zeros((blocks * FILTERS, k, 2 * k * count), np.uint32)
     full[:o] = words.astype("<u8").reshape(o, k, k * count).view("<u4")
-    aligned = torch.zeros(full.size, dtype=torch.int32).numpy().view(np.uint32).reshape(blocks, k, -1, FILTERS)
-    aligned[:] = full.reshape(blocks, FILTERS, k, -1).transpose(0, 2, 3, 1)
-    return aligned
+    return aligned(full.reshape(blocks, FILTERS, k, -1).transpose(0, 2, 3, 1))
 
 
 def _to_last(x: Tensor) -> np.ndarray:
