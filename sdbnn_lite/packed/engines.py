@@ -32,6 +32,10 @@ class Readable:
     def follow_threads(self) -> None:
         """Nothing to do: NumPy computes in the thread that calls it."""
 
+    def chains(self, layers, x) -> bool:
+        """Whether there is a kernel for several layers at once."""
+        return False
+
     def sign_words(self, x, shift, padding):
         return _bordered(pack_words(x + shift[:, None, None, :] >= 0), padding)
 
@@ -110,6 +114,13 @@ class Fast:
     def _looks_up(self, geometry):
         """Whether the popcounts are looked up: 16 bits hold their sums, and no instruction counts them faster."""
         return geometry.sums == np.int16 and self.counts == "vpshufb"
+
+    def chains(self, layers, x) -> bool:
+        """Whether :class:`.whole.Chain` takes these layers with this input."""
+        narrow = any(layer.channels <= 32 for layer in layers)
+        fits = all(layer.channels % 16 == layer.outputs % 16 == 0 and layer.kernel**2 * layer.channels < 2**15 - 1
+                   for layer in layers)  # fmt: skip
+        return x.dtype == np.float32 and fits and (self.counts == "vpshufb" or narrow and self.counts == "vpopcnt")
 
     def convolve(self, padded, layer):
         geometry = layer.geometry(padded)

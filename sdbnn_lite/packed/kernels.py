@@ -13,13 +13,15 @@ unit                                        pixels that a thread takes at once
 import numpy as np
 from numba import njit, prange
 
+from ..system.target import keeps_code
 from . import tiles
 
-# compiled in: tiles.py fe5b0428, llvm.py f2a19a71, target.py c100431e
+# compiled in: tiles.py 5ddb4055, llvm.py f2a19a71, target.py c100431e
 
-_options = {"parallel": True, "cache": True, "nogil": True, "error_model": "numpy"}
-_inline = {"cache": True, "nogil": True, "error_model": "numpy"}
+_options = {"parallel": True, "cache": keeps_code(), "nogil": True, "error_model": "numpy"}
+_inline = {**_options, "parallel": False}
 FILTERS, PIXELS = tiles.FILTERS, tiles.PIXELS
+NOTHING, SAME, BEFORE, WIDENED, GIVEN = range(5)  # what is added to a layer of a chain, see :mod:`.whole`
 UNIT = 13 * tiles.LOOKED_UP  # pixels that are looked up at once: their sums, the table and the weights fit a first cache
 
 
@@ -238,3 +240,129 @@ def channel_means(x, means):
                     total[c] += x[n, row, column, c]
         for c in range(channels):
             means[n, c] = total[c] / (height * width)
+
+
+@njit(**_inline)
+def _finish(counts, first, last, filters, base, classes, outputs, numbers, prelu, around, around_pixel, out):
+    """Looked-up counts of pixels ``first`` … ``last`` - 1 and of filters from ``filters`` on → real outputs.
+
+    Addresses: counts, numbers (factor, offset, slope: O each), the shortcut and out, both of the image's first pixel.
+    """
+    factor = numbers.ctypes.data + 4 * filters
+    offset, slope = factor + 4 * outputs, factor + 8 * outputs
+    for p in range(first, last):
+        for c in range(0, counts.shape[1], FILTERS):
+            found = counts.ctypes.data + 2 * ((p - first) * counts.shape[1] + c)
+            bases = base.ctypes.data + 4 * (classes[p] * outputs + filters + c)
+            args = (
+                found, 0, 0, 0, 0, bases, out + 4 * (p * outputs + filters + c), 0, factor + 4 * c, offset + 4 * c,
+                slope + 4 * c, around + p * around_pixel + (4 * (filters + c) if around_pixel else 0), 0,
+            )  # fmt: skip
+            if prelu:
+                tiles.looked_up_prelu(*args)
+            else:
+                tiles.looked_up_hardtanh(*args)
+
+
+@njit(**_inline)
+def _totals(values, pixels, channels, totals):
+    """totals (C,) float64 = the channels' sums over the pixels at an address, C a multiple of 16."""
+    totals[:] = 0
+    for first in range(0, pixels, UNIT):
+        for c in range(0, channels, FILTERS):
+            at = values + 4 * (first * channels + c)
+            tiles.add_up(at, min(UNIT, pixels - first), 4 * channels, totals[c:].ctypes.data)
+
+
+@njit(**_inline)
+def _shift(totals, pixels, numbers, hidden, shift):
+    """β, which ``numbers`` begins with, or ASD's σ(W2·relu(W1·mean)), of W1 (C, hidden) and W2 (hidden, C) in it."""
+    channels = len(totals)
+    if hidden == 0:
+        shift[:] = numbers[:channels]
+        return
+    inner, sums = np.zeros(hidden, np.float32), np.zeros(channels, np.float32)
+    for c in range(channels):
+        mean = np.float32(totals[c] / pixels)
+        for j in range(hidden):
+            inner[j] += mean * numbers[c * hidden + j]
+    w2 = numbers[channels * hidden :]
+    for j in range(hidden):
+        if inner[j] > 0:
+            for c in range(channels):
+                sums[c] += inner[j] * w2[j * channels + c]
+    for c in range(channels):
+        shift[c] = np.float32(1) / (np.float32(1) + np.exp(-sums[c]))
+
+
+@njit(**_inline)
+def _widen(x, height, width, channels, outputs, to):
+    """The shortcut without parameters: every second pixel, zeros around its channels up to ``outputs``."""
+    to[:] = 0
+    extra, i = (outputs - channels) // 2, 0
+    for row in range(0, height, 2):
+        for column in range(0, width, 2):
+            for c in range(channels):
+                to[i + extra + c] = x[(row * width + column) * channels + c]
+            i += outputs
+
+
+@njit(**_inline)
+def chain(layers, numbers, indices, bases, weights, table, x, given, out):
+    """out (N, …) = what ``layers`` make of x (N, …), float32: image by image, so that its maps stay in the caches.
+
+    layers (L, fields) int64, and the arrays that they point into: see :mod:`.whole`; given (N, …): a real shortcut.
+    """
+    room, words_room, channels_room = 0, 0, 0
+    for i in range(len(layers)):
+        channels, outputs, height, width, padding, pixels = layers[i, :6]
+        room = max(room, height * width * channels, pixels * outputs)
+        words_room = max(words_room, (height + 2 * padding) * (width + 2 * padding) * -(-channels // 64))
+        channels_room = max(channels_room, channels)
+    maps, words = np.empty((3, room), np.float32), np.empty(words_room, np.uint64)
+    totals, shift = np.empty(channels_room, np.float64), np.empty(channels_room, np.float32)
+    places, room16 = np.empty(UNIT, np.int64), np.empty(UNIT * FILTERS * tiles.WIDE, np.uint16)
+    zeros = np.zeros(FILTERS, np.float32)
+    for n in range(len(x)):
+        maps[0, : x.shape[1]] = x[n]
+        for i in range(len(layers)):
+            channels, outputs, height, width, padding, pixels = layers[i, :6]
+            around, hidden, prelu, steps, groups, at_number, at_index, at_base, at_weight = layers[i, 6:]
+            source, target, other = maps[i % 3], maps[(i + 1) % 3], maps[(i + 2) % 3]
+            own = numbers[at_number:]
+            if hidden:
+                _totals(source.ctypes.data, height * width, channels, totals[:channels])
+            _shift(totals[:channels], height * width, own[3 * outputs :], hidden, shift[:channels])
+            each = -(-channels // 64)
+            across = (width + 2 * padding) * each
+            words[: (height + 2 * padding) * across] = 0
+            for row in range(height):
+                for column in range(width):
+                    at = source.ctypes.data + 4 * (row * width + column) * channels
+                    to = words[(row + padding) * across + (column + padding) * each :]
+                    _signs(at, shift.ctypes.data, channels, 4, np.float32(0), to)
+            beside, step = zeros.ctypes.data, 4 * outputs
+            if around == SAME:
+                beside = source.ctypes.data
+            elif around == BEFORE:
+                beside = other.ctypes.data
+            elif around == WIDENED:
+                _widen(source, height, width, channels, outputs, other[: pixels * outputs])
+                beside = other.ctypes.data
+            elif around == GIVEN:
+                beside = given[n].ctypes.data
+            else:
+                step = 0
+            starts, classes = indices[at_index:], indices[at_index + pixels :]
+            offsets, base = indices[at_index + 2 * pixels :], bases[at_base:]
+            filters = FILTERS * groups
+            blocks = outputs // filters
+            weight = weights[at_weight : at_weight + blocks * steps * groups * 32].reshape(blocks, steps, groups, 32)
+            counts = room16[: UNIT * filters].reshape(UNIT, filters)
+            for first in range(0, pixels, UNIT):
+                last = min(first + UNIT, pixels)
+                for block in range(blocks):
+                    _look_up(words.ctypes.data, first, last, block, weight, table, offsets, starts, places, counts)
+                    _finish(counts, first, last, block * filters, base, classes, outputs, own, prelu, beside, step,
+                            target.ctypes.data)  # fmt: skip
+        out[n] = maps[len(layers) % 3, : out.shape[1]]

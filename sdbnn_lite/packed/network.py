@@ -20,11 +20,12 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from ..core.layers import BinaryConv2d, binary_layers
-from ..core.models import BinaryNet, CifarResNet, DigitsConvNet, ImageNetResNet, ResNet20Block, VGGSmall, build
+from ..core.models import BinaryNet, BiRealBlock, CifarResNet, DigitsConvNet, ImageNetResNet, ResNet18Block, ResNet20Block, VGGSmall, build
 from ..errors import UsageError
 from .engines import engine
 from .shards import in_shards
 from .thresholds import Switch, switch_of
+from .whole import Chain
 from .words import Base, Geometry, aligned, base_of, half_bytes, pack_weights
 
 FILTERS = 16  # side by side in ``blocks``
@@ -144,7 +145,8 @@ class PackedNet:
         self.net = net = frozen(net)  # its real layers are used, and its checks
         self.layers = {name: self._layer(name) for name in binary_layers(net)}
         self.first = real_conv(net.conv1, net.bns[0] if isinstance(net, VGGSmall) else net.bn1)
-        self.shortcuts = self._shortcuts()
+        self.shortcuts, self.chains = self._shortcuts(), {}
+        self.segments = self._segments()
 
     def _layer(self, name: str) -> PackedLayer:
         modules = dict(self.net.named_modules())
@@ -218,27 +220,50 @@ class PackedNet:
         return _to_last(F.hardtanh_(self.first(images)))
 
     def _cifar_resnet(self, images: Tensor) -> Tensor:
-        net, x = self.net, self._stem(images)
-        for i, stage in enumerate(net.layers):
-            for j, block in enumerate(stage):
-                name = f"layers.{i}.{j}"
-                around = self._around(name, x)
-                if isinstance(block, ResNet20Block):
-                    x = self.run(f"{name}.conv1", x, around)
-                    x = self.run(f"{name}.conv2", x, x)
-                else:
-                    x = self.run(f"{name}.conv1", x, only=f"{name}.conv2")
-                    x = self.run(f"{name}.conv2", x, around)
+        net, x = self.net, self._body(self._stem(images))
         return net.linear(net.bn2(torch.from_numpy(self.engine.means(x))))
 
     def _imagenet_resnet(self, images: Tensor) -> Tensor:
-        net = self.net
-        x = _to_last(F.max_pool2d(self.first(images), 3, stride=2, padding=1))
-        for i, stage in enumerate(net.layers):
-            for j in range(len(stage)):
-                name = f"layers.{i}.{j}"
-                x = self.run(f"{name}.conv", x, self._around(name, x))
-        return net.linear(torch.from_numpy(self.engine.means(x)))
+        x = self._body(_to_last(F.max_pool2d(self.first(images), 3, stride=2, padding=1)))
+        return self.net.linear(torch.from_numpy(self.engine.means(x)))
+
+    def _body(self, x: np.ndarray) -> np.ndarray:
+        """All blocks: in a few calls where the engine has chains, else layer by layer."""
+        for i, (steps, block) in enumerate(self.segments):
+            given, layers = self._around(block, x) if block else None, [self.layers[name] for name, _ in steps]
+            if self.engine.chains(layers, x):
+                key = i, *x.shape[1:3]
+                if key not in self.chains:
+                    self.chains[key] = Chain(layers, [added for _, added in steps], *x.shape[1:3])
+                x = self.chains[key].run(self.engine, x, given)
+                continue
+            before = None
+            for name, added in steps:
+                around = {"nothing": None, "same": x, "before": before, "given": given}.get(added)
+                around = self._around(name.rpartition(".")[0], x) if added == "widened" else around
+                before, x = x, self.run(name, x, around, only=name[:-1] + "2" if added == "nothing" else None)
+        return x
+
+    def _segments(self) -> list[tuple[list[tuple[str, str]], str | None]]:
+        """Layers that follow each other, with what is added to each (see :mod:`.whole`); a real shortcut begins anew.
+
+        And the block whose shortcut that is.
+        """
+        found = []
+        for name, block in self.net.named_modules():
+            if not isinstance(block, (ResNet20Block, ResNet18Block, BiRealBlock)):
+                continue
+            real = isinstance(block.shortcut, nn.Sequential)
+            if isinstance(block, ResNet20Block):
+                steps = [("conv1", "widened" if name in self.shortcuts else "same"), ("conv2", "same")]
+            elif isinstance(block, ResNet18Block):
+                steps = [("conv1", "nothing"), ("conv2", "given" if real else "before")]
+            else:
+                steps = [("conv", "given" if real else "same")]
+            if real or not found:
+                found.append(([], name if real else None))
+            found[-1][0].extend((f"{name}.{conv}", added) for conv, added in steps)
+        return found
 
     def _chain(self, images: Tensor) -> Tensor:
         """VGG-Small and the digits' network: consecutive convolutions, some with a 2×2 maximum behind them."""

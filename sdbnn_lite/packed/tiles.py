@@ -162,6 +162,22 @@ looked_up_sums, looked_up_hardtanh = _sums_of(1, _looked_up), _layer_of(1, prelu
 looked_up_prelu = _layer_of(1, prelu=True, sums=_looked_up)
 
 
+@intrinsic
+def add_up(typingctx, values, pixels, pixel, totals):
+    """totals (16,) float64 += the sums of 16 channels over ``pixels``, ``pixel`` bytes apart, which float32 adds up."""
+
+    def emit(context, builder, signature, args):
+        values, pixels, pixel, totals = args
+        loop = Loop(builder, pixels, [ir.Constant(_FLOATS, [0.0] * FILTERS), values])
+        with loop as (total, at):
+            loop.again([builder.fadd(total, load(builder, _FLOATS, at, 4)), builder.add(at, pixel)])
+        wide = builder.fpext(loop.results[0], ir.VectorType(F64, FILTERS))
+        store(builder, builder.fadd(wide, load(builder, wide.type, totals, 8)), totals, 8)
+        return context.get_dummy_value()
+
+    return types.void(A, A, A, A), emit
+
+
 def _signs_of(count: int):
     @intrinsic
     def signs(typingctx, values, limits, like):

@@ -1,0 +1,57 @@
+"""Binary layers that follow each other, in one call of a kernel: an image's maps stay in the caches from layer to layer.
+
+    layers (L, 15) int64    C, O, H, W, padding, H'·W'; what is added; ASD's inner units; PReLU?; steps, groups;
+                            where this layer's share of each array below begins
+    numbers float32         factor, offset, slope (O each); W1ᵀ (C, inner) and W2ᵀ (inner, C), or β (C,)
+    indices int64           starts and classes (H'·W' each), offsets (steps,): see :class:`.words.Base`
+    bases int32             the border's tables
+    weights uint8           :func:`.words.half_bytes`
+
+One thread computes; several images are shared among threads by :mod:`.shards`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .words import Geometry, aligned
+
+ADDED = ("nothing", "same", "before", "widened", "given")
+"""To a layer's outputs: its own input, the input of the layer before it, every second pixel of its own input with
+zeros around the channels, or what comes from outside."""
+
+
+class Chain:
+    """``layers`` (:class:`.network.PackedLayer`) on images of height × width; ``added``: one of ADDED each."""
+
+    def __init__(self, layers: Sequence, added: Sequence[str], height: int, width: int):
+        self.arrays = pools = [[] for _ in range(4)]
+        rows = []
+        for layer, what in zip(layers, added, strict=True):
+            g = Geometry(layer.channels, layer.outputs, height, width, layer.kernel, layer.stride, layer.padding)
+            base, prelu = layer.base(g), layer.slope is not None
+            table, starts, classes = base.by_pixel
+            parts = ([layer.factor, layer.offset, layer.slope if prelu else layer.offset, *shift_of(layer)],
+                     [starts, classes, base.offsets], [table], [layer.half_bytes])  # fmt: skip
+            hidden = 0 if layer.squeeze is None else len(layer.squeeze)
+            rows.append([g.channels, g.outputs, height, width, g.padding, len(starts), ADDED.index(what), hidden, prelu,
+                         *layer.half_bytes.shape[1:3], *(sum(map(np.size, pool)) for pool in pools)])  # fmt: skip
+            for pool, more in zip(pools, parts, strict=True):
+                pool += more
+            height, width = g.out_height, g.out_width
+        self.shape = height, width, g.outputs
+        self.arrays = np.array(rows), *(aligned(np.concatenate([part.ravel() for part in pool])) for pool in pools)
+
+    def run(self, engine, x: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
+        """x (N, H, W, C) and a shortcut (N, H', W', O) from outside → (N, H', W', O), float32."""
+        out = np.empty((len(x), *self.shape), np.float32)
+        flat = [a.reshape(len(x), -1) for a in (x, out if given is None else given, out)]
+        engine.kernels.chain(*self.arrays, engine.table, *flat)
+        return out
+
+
+def shift_of(layer) -> list[np.ndarray]:
+    """What ``layer`` adds before the sign, in numbers."""
+    if layer.squeeze is not None:
+        return [layer.squeeze.T, layer.expand.T]
+    return [np.zeros(layer.channels, np.float32) if layer.beta is None else layer.beta]
