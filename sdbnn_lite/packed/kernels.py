@@ -16,7 +16,7 @@ from numba import njit, prange
 from ..system.target import keeps_code
 from . import tiles
 
-# compiled in: tiles.py 5ddb4055, llvm.py f2a19a71, target.py c100431e
+# compiled in: tiles.py b1995912, llvm.py f2a19a71, target.py c100431e
 
 _options = {"parallel": True, "cache": keeps_code(), "nogil": True, "error_model": "numpy"}
 _inline = {**_options, "parallel": False}
@@ -265,13 +265,10 @@ def _finish(counts, first, last, filters, base, classes, outputs, numbers, prelu
 
 
 @njit(**_inline)
-def _totals(values, pixels, channels, totals):
-    """totals (C,) float64 = the channels' sums over the pixels at an address, C a multiple of 16."""
-    totals[:] = 0
-    for first in range(0, pixels, UNIT):
-        for c in range(0, channels, FILTERS):
-            at = values + 4 * (first * channels + c)
-            tiles.add_up(at, min(UNIT, pixels - first), 4 * channels, totals[c:].ctypes.data)
+def _add_up(values, pixels, channels, totals):
+    """totals (C,) float64 += the channels' sums over the pixels at an address, C a multiple of 16."""
+    for c in range(0, channels, FILTERS):
+        tiles.add_up(values + 4 * c, pixels, 4 * channels, totals.ctypes.data + 8 * c)
 
 
 @njit(**_inline)
@@ -318,29 +315,30 @@ def chain(layers, numbers, indices, bases, weights, table, x, given, out):
         channels, outputs, height, width, padding, pixels = layers[i, :6]
         room = max(room, height * width * channels, pixels * outputs)
         words_room = max(words_room, (height + 2 * padding) * (width + 2 * padding) * -(-channels // 64))
-        channels_room = max(channels_room, channels)
+        channels_room = max(channels_room, channels, outputs)
     maps, words = np.empty((3, room), np.float32), np.empty(words_room, np.uint64)
-    totals, shift = np.empty(channels_room, np.float64), np.empty(channels_room, np.float32)
+    totals, shift = np.zeros(channels_room, np.float64), np.empty(channels_room, np.float32)
     places, room16 = np.empty(UNIT, np.int64), np.empty(UNIT * FILTERS * tiles.WIDE, np.uint16)
     zeros = np.zeros(FILTERS, np.float32)
     for n in range(len(x)):
         maps[0, : x.shape[1]] = x[n]
+        totals[:] = 0
+        for row in range(layers[0, 2]):
+            across = layers[0, 3] * layers[0, 0]
+            _add_up(x[n].ctypes.data + 4 * row * across, layers[0, 3], layers[0, 0], totals)
         for i in range(len(layers)):
             channels, outputs, height, width, padding, pixels = layers[i, :6]
             around, hidden, prelu, steps, groups, at_number, at_index, at_base, at_weight = layers[i, 6:]
             source, target, other = maps[i % 3], maps[(i + 1) % 3], maps[(i + 2) % 3]
             own = numbers[at_number:]
-            if hidden:
-                _totals(source.ctypes.data, height * width, channels, totals[:channels])
             _shift(totals[:channels], height * width, own[3 * outputs :], hidden, shift[:channels])
             each = -(-channels // 64)
             across = (width + 2 * padding) * each
             words[: (height + 2 * padding) * across] = 0
             for row in range(height):
-                for column in range(width):
-                    at = source.ctypes.data + 4 * (row * width + column) * channels
-                    to = words[(row + padding) * across + (column + padding) * each :]
-                    _signs(at, shift.ctypes.data, channels, 4, np.float32(0), to)
+                at = words.ctypes.data + 8 * ((row + padding) * across + padding * each)
+                line = source.ctypes.data + 4 * row * width * channels
+                tiles.sign_pixels(line, width, channels // FILTERS, shift.ctypes.data, at, 8 * each)
             beside, step = zeros.ctypes.data, 4 * outputs
             if around == SAME:
                 beside = source.ctypes.data
@@ -359,10 +357,12 @@ def chain(layers, numbers, indices, bases, weights, table, x, given, out):
             blocks = outputs // filters
             weight = weights[at_weight : at_weight + blocks * steps * groups * 32].reshape(blocks, steps, groups, 32)
             counts = room16[: UNIT * filters].reshape(UNIT, filters)
+            totals[:] = 0
             for first in range(0, pixels, UNIT):
                 last = min(first + UNIT, pixels)
                 for block in range(blocks):
                     _look_up(words.ctypes.data, first, last, block, weight, table, offsets, starts, places, counts)
                     _finish(counts, first, last, block * filters, base, classes, outputs, own, prelu, beside, step,
                             target.ctypes.data)  # fmt: skip
+                _add_up(target.ctypes.data + 4 * first * outputs, last - first, outputs, totals)
         out[n] = maps[len(layers) % 3, : out.shape[1]]

@@ -178,6 +178,27 @@ def add_up(typingctx, values, pixels, pixel, totals):
     return types.void(A, A, A, A), emit
 
 
+@intrinsic
+def sign_pixels(typingctx, values, pixels, groups, limits, to, pixel):
+    """For each pixel 16·``groups`` bits [value + limit >= 0] of float32 at ``to``, ``pixel`` bytes apart."""
+
+    def emit(context, builder, signature, args):
+        values, pixels, groups, limits, to, pixel = args
+        zero, size = ir.Constant(_FLOATS, [0.0] * FILTERS), I64(4 * FILTERS)
+        outer = Loop(builder, pixels, [values, to])
+        with outer as (value, start):
+            inner = Loop(builder, groups, [value, limits, start])
+            with inner as (value, limit, at):
+                both = builder.fadd(load(builder, _FLOATS, value, 4), load(builder, _FLOATS, limit, 4))
+                bits = builder.bitcast(builder.fcmp_ordered(">=", both, zero), I16)
+                store(builder, bits, at, 2)
+                inner.again([builder.add(value, size), builder.add(limit, size), builder.add(at, I64(2))])
+            outer.again([inner.results[0], builder.add(start, pixel)])
+        return context.get_dummy_value()
+
+    return types.void(*[A] * 6), emit
+
+
 def _signs_of(count: int):
     @intrinsic
     def signs(typingctx, values, limits, like):
