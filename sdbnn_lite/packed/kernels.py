@@ -16,7 +16,7 @@ from numba import njit, prange
 from ..system.target import keeps_code
 from . import tiles
 
-# compiled in: tiles.py b1995912, llvm.py f2a19a71, target.py c100431e
+# compiled in: tiles.py 3acc2045, llvm.py f2a19a71, target.py c100431e
 
 _options = {"parallel": True, "cache": keeps_code(), "nogil": True, "error_model": "numpy"}
 _inline = {**_options, "parallel": False}
@@ -243,23 +243,28 @@ def channel_means(x, means):
 
 
 @njit(**_inline)
-def _finish(counts, first, last, filters, base, classes, outputs, numbers, prelu, around, around_pixel, out):
+def _finish(counts, first, last, filters, base, classes, outputs, numbers, prelu, pooled, around, around_pixel, out):
     """Looked-up counts of pixels ``first`` … ``last`` - 1 and of filters from ``filters`` on → real outputs.
 
-    Addresses: counts, numbers (factor, offset, slope: O each), the shortcut and out, both of the image's first pixel.
+    ``pooled``: of each four pixels the largest. Addresses: the shortcut and out, both of the image's first pixel.
+    numbers: factor, offset and slope, O each.
     """
-    factor = numbers.ctypes.data + 4 * filters
+    factor, row, bases = numbers.ctypes.data + 4 * filters, 2 * counts.shape[1], np.empty(4, np.int64)
     offset, slope = factor + 4 * outputs, factor + 8 * outputs
-    for p in range(first, last):
+    for p in range(first, last, 4 if pooled else 1):
+        at = p // 4 if pooled else p
         for c in range(0, counts.shape[1], FILTERS):
-            found = counts.ctypes.data + 2 * ((p - first) * counts.shape[1] + c)
-            bases = base.ctypes.data + 4 * (classes[p] * outputs + filters + c)
+            for i in range(4 if pooled else 1):
+                bases[i] = base.ctypes.data + 4 * (classes[p + i] * outputs + filters + c)
             args = (
-                found, 0, 0, 0, 0, bases, out + 4 * (p * outputs + filters + c), 0, factor + 4 * c, offset + 4 * c,
-                slope + 4 * c, around + p * around_pixel + (4 * (filters + c) if around_pixel else 0), 0,
+                counts.ctypes.data + row * (p - first) + 2 * c, row, 0, 0, 0, bases.ctypes.data if pooled else bases[0],
+                out + 4 * (at * outputs + filters + c), 0, factor + 4 * c, offset + 4 * c, slope + 4 * c,
+                around + at * around_pixel + (4 * (filters + c) if around_pixel else 0), 0,
             )  # fmt: skip
             if prelu:
                 tiles.looked_up_prelu(*args)
+            elif pooled:
+                tiles.looked_up_pooled(*args)
             else:
                 tiles.looked_up_hardtanh(*args)
 
@@ -328,7 +333,7 @@ def chain(layers, numbers, indices, bases, weights, table, x, given, out):
             _add_up(x[n].ctypes.data + 4 * row * across, layers[0, 3], layers[0, 0], totals)
         for i in range(len(layers)):
             channels, outputs, height, width, padding, pixels = layers[i, :6]
-            around, hidden, prelu, steps, groups, at_number, at_index, at_base, at_weight = layers[i, 6:]
+            around, hidden, prelu, pooled, steps, groups, at_number, at_index, at_base, at_weight = layers[i, 6:]
             source, target, other = maps[i % 3], maps[(i + 1) % 3], maps[(i + 2) % 3]
             own = numbers[at_number:]
             _shift(totals[:channels], height * width, own[3 * outputs :], hidden, shift[:channels])
@@ -358,11 +363,14 @@ def chain(layers, numbers, indices, bases, weights, table, x, given, out):
             weight = weights[at_weight : at_weight + blocks * steps * groups * 32].reshape(blocks, steps, groups, 32)
             counts = room16[: UNIT * filters].reshape(UNIT, filters)
             totals[:] = 0
-            for first in range(0, pixels, UNIT):
-                last = min(first + UNIT, pixels)
+            fourth = 4 if pooled else 1
+            unit = UNIT // fourth * fourth
+            for first in range(0, pixels, unit):
+                last = min(first + unit, pixels)
                 for block in range(blocks):
                     _look_up(words.ctypes.data, first, last, block, weight, table, offsets, starts, places, counts)
-                    _finish(counts, first, last, block * filters, base, classes, outputs, own, prelu, beside, step,
-                            target.ctypes.data)  # fmt: skip
-                _add_up(target.ctypes.data + 4 * first * outputs, last - first, outputs, totals)
+                    _finish(counts, first, last, block * filters, base, classes, outputs, own, prelu, pooled, beside,
+                            step, target.ctypes.data)  # fmt: skip
+                done = target.ctypes.data + 4 * (first // fourth) * outputs
+                _add_up(done, (last - first) // fourth, outputs, totals)
         out[n] = maps[len(layers) % 3, : out.shape[1]]

@@ -177,7 +177,7 @@ class PackedNet:
             return self._cifar_resnet(images)
         if isinstance(self.net, ImageNetResNet):
             return self._imagenet_resnet(images)
-        return self._chain(images)
+        return self._flat(images)
 
     def run(self, name: str, x: np.ndarray, around: np.ndarray | None = None, pooled: bool = False,
             only: str | None = None) -> np.ndarray:  # fmt: skip
@@ -227,28 +227,36 @@ class PackedNet:
         x = self._body(_to_last(F.max_pool2d(self.first(images), 3, stride=2, padding=1)))
         return self.net.linear(torch.from_numpy(self.engine.means(x)))
 
+    def _flat(self, images: Tensor) -> Tensor:
+        """VGG-Small and the digits' network: all that the last convolution gives goes to the classifier."""
+        return self.net.linear(_to_torch(self._body(self._stem(images))).flatten(1))
+
     def _body(self, x: np.ndarray) -> np.ndarray:
-        """All blocks: in a few calls where the engine has chains, else layer by layer."""
+        """All binary layers: in a few calls where the engine has chains, else layer by layer."""
         for i, (steps, block) in enumerate(self.segments):
-            given, layers = self._around(block, x) if block else None, [self.layers[name] for name, _ in steps]
-            if self.engine.chains(layers, x):
+            given = self._around(block, x) if block else None
+            if self.engine.chains([self.layers[name] for name, *_ in steps], x):
                 key = i, *x.shape[1:3]
                 if key not in self.chains:
-                    self.chains[key] = Chain(layers, [added for _, added in steps], *x.shape[1:3])
+                    self.chains[key] = Chain([(self.layers[name], *how) for name, *how in steps], *x.shape[1:3])
                 x = self.chains[key].run(self.engine, x, given)
                 continue
-            before = None
-            for name, added in steps:
-                around = {"nothing": None, "same": x, "before": before, "given": given}.get(added)
+            before, behind = None, [*(step[:2] for step in steps[1:]), (None, "same"), (None, "same")]
+            for (name, added, pooled), (following, next_adds), (_, later_adds) in zip(steps, behind, behind[1:]):
+                around = {"same": x, "before": before, "given": given}.get(added)
                 around = self._around(name.rpartition(".")[0], x) if added == "widened" else around
-                before, x = x, self.run(name, x, around, only=name[:-1] + "2" if added == "nothing" else None)
+                alone = next_adds not in ("same", "widened") and later_adds != "before"
+                before, x = x, self.run(name, x, around, pooled, only=following if alone else None)
         return x
 
-    def _segments(self) -> list[tuple[list[tuple[str, str]], str | None]]:
-        """Layers that follow each other, with what is added to each (see :mod:`.whole`); a real shortcut begins anew.
+    def _segments(self) -> list[tuple[list[tuple[str, str, bool]], str | None]]:
+        """Layers that follow each other, what is added to each (see :mod:`.whole`), whether it is pooled.
 
-        And the block whose shortcut that is.
+        A real shortcut begins anew, beside the name of its block.
         """
+        if not isinstance(self.net, (CifarResNet, ImageNetResNet)):
+            pooled: Sequence[bool] = self.net.pooled[1:] if isinstance(self.net, VGGSmall) else (True, True)
+            return [([(name, "nothing", pool) for name, pool in zip(self.layers, pooled, strict=True)], None)]
         found = []
         for name, block in self.net.named_modules():
             if not isinstance(block, (ResNet20Block, ResNet18Block, BiRealBlock)):
@@ -262,17 +270,8 @@ class PackedNet:
                 steps = [("conv", "given" if real else "same")]
             if real or not found:
                 found.append(([], name if real else None))
-            found[-1][0].extend((f"{name}.{conv}", added) for conv, added in steps)
+            found[-1][0].extend((f"{name}.{conv}", added, False) for conv, added in steps)
         return found
-
-    def _chain(self, images: Tensor) -> Tensor:
-        """VGG-Small and the digits' network: consecutive convolutions, some with a 2×2 maximum behind them."""
-        net, x = self.net, self._stem(images)
-        pooled: Sequence[bool] = net.pooled[1:] if isinstance(net, VGGSmall) else (True, True)
-        names = list(self.layers)
-        for name, pool, behind in zip(names, pooled, [*names[1:], None], strict=True):
-            x = self.run(name, x, pooled=pool, only=behind)
-        return net.linear(_to_torch(x).flatten(1))
 
 
 def widened(x: object) -> object:

@@ -9,6 +9,8 @@ values of w's lower half byte and all 16 of its upper one. ``vpshufb`` picks fro
 halves: 128 products of 8 channels take two instructions, without an XOR.
 """
 
+from functools import reduce
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -99,6 +101,13 @@ def _looked_up(builder, args, pixels):
     return [builder.sub(load(builder, _SUMS, args[5], 4), builder.add(counts, counts))]
 
 
+def _largest_looked_up(builder, args, pixels):
+    """The largest of four pixels' sums: counts one behind the other, args[1] bytes apart; args[5]: their bases' places."""
+    values = [_looked_up(builder, [builder.add(args[0], builder.mul(args[1], I64(i))), *args[1:5], base], 1)[0]
+              for i, base in enumerate(_addresses(builder, args[5], 4))]  # fmt: skip
+    return [reduce(lambda a, b: builder.select(builder.icmp_signed(">", a, b), a, b), values)]
+
+
 def _sums_of(pixels: int, sums=_sums):
     @intrinsic
     def tile(typingctx, places, rows, row, words, weight, bases, out, out_pixel, like):
@@ -160,6 +169,7 @@ WIDE = target().vector // 16  # groups of 16 filters in the larger tile that loo
 look_up, look_up_wide = _look_up_of(1), _look_up_of(WIDE)
 looked_up_sums, looked_up_hardtanh = _sums_of(1, _looked_up), _layer_of(1, prelu=False, sums=_looked_up)
 looked_up_prelu = _layer_of(1, prelu=True, sums=_looked_up)
+looked_up_pooled = _layer_of(1, prelu=False, sums=_largest_looked_up)
 
 
 @intrinsic

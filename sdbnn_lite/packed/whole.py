@@ -1,9 +1,10 @@
 """Binary layers that follow each other, in one call of a kernel: an image's maps stay in the caches from layer to layer.
 
-    layers (L, 15) int64    C, O, H, W, padding, H'·W'; what is added; ASD's inner units; PReLU?; steps, groups;
-                            where this layer's share of each array below begins
+    layers (L, 16) int64    C, O, H, W, padding, H'·W'; what is added; ASD's inner units; PReLU?; 2×2 maximum?; steps,
+                            groups; where this layer's share of each array below begins
     numbers float32         factor, offset, slope (O each); W1ᵀ (C, inner) and W2ᵀ (inner, C), or β (C,)
-    indices int64           starts and classes (H'·W' each), offsets (steps,): see :class:`.words.Base`
+    indices int64           starts and classes (H'·W' each; each 2×2 together where their maximum is taken), offsets
+                            (steps,): see :class:`.words.Base`
     bases int32             the border's tables
     weights uint8           :func:`.words.half_bytes`
 
@@ -22,23 +23,27 @@ zeros around the channels, or what comes from outside."""
 
 
 class Chain:
-    """``layers`` (:class:`.network.PackedLayer`) on images of height × width; ``added``: one of ADDED each."""
+    """Layers (:class:`.network.PackedLayer`, one of ADDED, whether pooled) on images of height × width."""
 
-    def __init__(self, layers: Sequence, added: Sequence[str], height: int, width: int):
+    def __init__(self, layers: Sequence[tuple], height: int, width: int):
         self.arrays = pools = [[] for _ in range(4)]
         rows = []
-        for layer, what in zip(layers, added, strict=True):
+        for layer, what, pooled in layers:
             g = Geometry(layer.channels, layer.outputs, height, width, layer.kernel, layer.stride, layer.padding)
             base, prelu = layer.base(g), layer.slope is not None
-            table, starts, classes = base.by_pixel
+            table, *places = base.by_pixel
+            height, width = g.out_height, g.out_width
+            if pooled:
+                order = np.arange(height * width).reshape(height, width)[: height // 2 * 2, : width // 2 * 2]
+                height, width = height // 2, width // 2
+                places = [a[order.reshape(height, 2, width, 2).swapaxes(1, 2).ravel()] for a in places]
             parts = ([layer.factor, layer.offset, layer.slope if prelu else layer.offset, *shift_of(layer)],
-                     [starts, classes, base.offsets], [table], [layer.half_bytes])  # fmt: skip
+                     [*places, base.offsets], [table], [layer.half_bytes])  # fmt: skip
             hidden = 0 if layer.squeeze is None else len(layer.squeeze)
-            rows.append([g.channels, g.outputs, height, width, g.padding, len(starts), ADDED.index(what), hidden, prelu,
-                         *layer.half_bytes.shape[1:3], *(sum(map(np.size, pool)) for pool in pools)])  # fmt: skip
+            rows.append([g.channels, g.outputs, g.height, g.width, g.padding, len(places[0]), ADDED.index(what), hidden,
+                         prelu, pooled, *layer.half_bytes.shape[1:3], *(sum(map(np.size, pool)) for pool in pools)])  # fmt: skip
             for pool, more in zip(pools, parts, strict=True):
                 pool += more
-            height, width = g.out_height, g.out_width
         self.shape = height, width, g.outputs
         self.arrays = np.array(rows), *(aligned(np.concatenate([part.ravel() for part in pool])) for pool in pools)
 
