@@ -36,6 +36,10 @@ class Readable:
         """Whether there is a kernel for several layers at once."""
         return False
 
+    def multiplies(self, conv, x) -> bool:
+        """Whether there is a kernel for real convolutions, faster than torch's."""
+        return False
+
     def sign_words(self, x, shift, padding):
         return _bordered(pack_words(x + shift[:, None, None, :] >= 0), padding)
 
@@ -121,6 +125,24 @@ class Fast:
         fits = all(layer.channels % 16 == layer.outputs % 16 == 0 and layer.kernel**2 * layer.channels < 2**15 - 1
                    for layer in layers)  # fmt: skip
         return x.dtype == np.float32 and fits and (self.counts == "vpshufb" or narrow and self.counts == "vpopcnt")
+
+    def multiplies(self, conv, x) -> bool:
+        """Whether :meth:`real` takes this convolution and input."""
+        return self.counts == "vpshufb" and x.dtype == torch.float32 and len(conv.weight) % 16 == 0
+
+    def real(self, x, conv, pooled=False, between=np.inf):
+        """(N, H, W, C) → (N, H', W', O): a :class:`.network.RealConv`; of each 3×3, 2 apart, the largest; clipped."""
+        p, k = conv.padding, conv.weight.shape[2]
+        x = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0))) if p else x
+        high, wide = ((side - k) // conv.stride + 1 for side in x.shape[1:3])
+        args = x, conv.blocks, conv.offset.numpy(), conv.stride
+        if pooled:
+            out = np.empty((len(x), (high + 1) // 2, (wide + 1) // 2, len(conv.weight)), np.float32)
+            self.kernels.pooled_convolution(*args, wide, out)
+        else:
+            out = np.empty((len(x), high, wide, len(conv.weight)), np.float32)
+            self.kernels.real_convolution(*args, out)
+        return np.clip(out, -between, between, out=out) if between < np.inf else out
 
     def convolve(self, padded, layer):
         geometry = layer.geometry(padded)

@@ -16,7 +16,7 @@ from numba import njit, prange
 from ..system.target import keeps_code
 from . import tiles
 
-# compiled in: tiles.py 3acc2045, llvm.py f2a19a71, target.py c100431e
+# compiled in: tiles.py 2a57bb4e, llvm.py f2a19a71, target.py c100431e
 
 _options = {"parallel": True, "cache": keeps_code(), "nogil": True, "error_model": "numpy"}
 _inline = {**_options, "parallel": False}
@@ -187,6 +187,62 @@ def layer(words, weight, base, starts, classes, unit, factor, offset, slope, sho
                 for p in range(many):
                     bases[p] += FILTERS * 4
             first += many
+
+
+@njit(**_inline)
+def _real_row(values, pixel, pixels, row, weight, offset, out):
+    """A row of a real convolution: what its first pixel sees begins at an address; weight (O/16, k, k·C, 16)."""
+    blocks, kernel, across, _ = weight.shape
+    many = 6 if pixels >= 6 else 1
+    for first in range(0, pixels, many):
+        first = min(first, pixels - many)  # the last tile takes some of the one before once more
+        for block in range(blocks):
+            w = weight.ctypes.data + block * kernel * across * FILTERS * 4
+            to = out + 4 * FILTERS * (first * blocks + block)
+            bias = offset.ctypes.data + 4 * FILTERS * block
+            args = values + first * pixel, pixel, kernel, row, across, w, bias, to, 4 * FILTERS * blocks
+            if many == 6:
+                tiles.products_6px(*args)
+            else:
+                tiles.products_1px(*args)
+
+
+@njit(**_inline)
+def real_convolution(x, weight, offset, stride, out):
+    """out (N, H', W', O) = a real convolution of x (N, H, W, C) without padding, float32, O a multiple of 16."""
+    images, height, width, channels = x.shape
+    _, rows, pixels, outputs = out.shape
+    for i in range(images * rows):
+        n, row = i // rows, i % rows * stride
+        at = x.ctypes.data + 4 * (n * height + row) * width * channels
+        _real_row(at, 4 * stride * channels, pixels, 4 * width * channels, weight, offset,
+                  out.ctypes.data + 4 * i * pixels * outputs)  # fmt: skip
+
+
+@njit(**_inline)
+def pooled_convolution(x, weight, offset, stride, wide, out):
+    """out (N, ⌈H'/2⌉, ⌈W'/2⌉, O): of each 3×3 of :func:`real_convolution`'s, two apart, the largest; W' is ``wide``."""
+    images, height, width, channels = x.shape
+    _, rows, columns, outputs = out.shape
+    high = (height - weight.shape[1]) // stride + 1
+    lines, best = np.empty((3, wide, outputs), np.float32), np.empty((wide, outputs), np.float32)
+    for n in range(images):
+        for row in range(rows):
+            last = min(2 * row + 1, high - 1)
+            for line in range(2 * row if row else 0, last + 1):
+                at = x.ctypes.data + 4 * (n * height + line * stride) * width * channels
+                _real_row(at, 4 * stride * channels, wide, 4 * width * channels, weight, offset, lines[line % 3].ctypes.data)
+            best[:] = lines[2 * row % 3]
+            for line in range(max(2 * row - 1, 0), last + 1):
+                for i in range(wide):
+                    for c in range(outputs):
+                        best[i, c] = max(best[i, c], lines[line % 3, i, c])
+            for column in range(columns):
+                to = out[n, row, column]
+                to[:] = best[2 * column]
+                for i in range(max(2 * column - 1, 0), min(2 * column + 2, wide)):
+                    for c in range(outputs):
+                        to[c] = max(to[c], best[i, c])
 
 
 @njit(**_options)

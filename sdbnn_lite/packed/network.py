@@ -39,12 +39,25 @@ def fold(bn: nn.BatchNorm2d, scale: Tensor | None) -> tuple[np.ndarray, np.ndarr
     return factor.detach().numpy().copy(), (bn.bias - bn.running_mean * inner).detach().numpy().copy()
 
 
-def real_conv(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> Callable[[Tensor], Tensor]:
-    """A real convolution with its batch norm folded in: conv2d(x, factor·w) + offset, in the network's own dtype."""
-    factor, offset = (torch.from_numpy(v) for v in fold(bn, None))
-    weight = conv.weight.detach() * factor[:, None, None, None]
-    weight = weight.contiguous(memory_format=torch.channels_last)
-    return partial(F.conv2d, weight=weight, bias=offset, stride=conv.stride, padding=conv.padding)
+class RealConv:
+    """A real convolution with its batch norm folded in, by torch: conv2d(x, factor·w) + offset, in the network's dtype.
+
+    ``blocks``: its weights (O/16, k, k·C, 16), as our kernels read them.
+    """
+
+    def __init__(self, conv: nn.Conv2d, bn: nn.BatchNorm2d):
+        factor, self.offset = (torch.from_numpy(v) for v in fold(bn, None))
+        weight = conv.weight.detach() * factor[:, None, None, None]
+        self.weight = weight.contiguous(memory_format=torch.channels_last)
+        self.stride, self.padding = conv.stride[0], conv.padding[0]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.offset, self.stride, self.padding)
+
+    @cached_property
+    def blocks(self) -> np.ndarray:
+        o, c, k, _ = self.weight.shape
+        return aligned(self.weight.permute(2, 3, 1, 0).reshape(k, k * c, -1, FILTERS).permute(2, 0, 1, 3).numpy())
 
 
 class BareLayer:
@@ -144,7 +157,7 @@ class PackedNet:
         self.engine = engine(engine_name)
         self.net = net = frozen(net)  # its real layers are used, and its checks
         self.layers = {name: self._layer(name) for name in binary_layers(net)}
-        self.first = real_conv(net.conv1, net.bns[0] if isinstance(net, VGGSmall) else net.bn1)
+        self.first = RealConv(net.conv1, net.bns[0] if isinstance(net, VGGSmall) else net.bn1)
         self.shortcuts, self.chains = self._shortcuts(), {}
         self.segments = self._segments()
 
@@ -203,7 +216,7 @@ class PackedNet:
                 steps = [module]  # no parameters: a slice with zeros around it
                 if isinstance(module, nn.Sequential):
                     *before, conv, bn = module
-                    steps = [*before, real_conv(conv, bn)]
+                    steps = [*before, RealConv(conv, bn)]
                 found[name.removesuffix(".shortcut")] = steps
         return found
 
@@ -211,12 +224,17 @@ class PackedNet:
         """The shortcut of a block: x (N, H, W, C), or what its real layers make of it."""
         if name not in self.shortcuts:
             return x
+        *before, last = self.shortcuts[name]
         value = _to_torch(x)
-        for step in self.shortcuts[name]:
+        for step in before:
             value = step(value)
-        return _to_last(value)
+        if isinstance(last, RealConv) and self.engine.multiplies(last, value):
+            return self.engine.real(_to_last(value), last)
+        return _to_last(last(value))
 
     def _stem(self, images: Tensor) -> np.ndarray:
+        if self.engine.multiplies(self.first, images):
+            return self.engine.real(_to_last(images), self.first, between=1)
         return _to_last(F.hardtanh_(self.first(images)))
 
     def _cifar_resnet(self, images: Tensor) -> Tensor:
@@ -224,7 +242,11 @@ class PackedNet:
         return net.linear(net.bn2(torch.from_numpy(self.engine.means(x))))
 
     def _imagenet_resnet(self, images: Tensor) -> Tensor:
-        x = self._body(_to_last(F.max_pool2d(self.first(images), 3, stride=2, padding=1)))
+        if self.engine.multiplies(self.first, images):
+            x = self.engine.real(_to_last(images), self.first, pooled=True)
+        else:
+            x = _to_last(F.max_pool2d(self.first(images), 3, stride=2, padding=1))
+        x = self._body(x)
         return self.net.linear(torch.from_numpy(self.engine.means(x)))
 
     def _flat(self, images: Tensor) -> Tensor:

@@ -172,6 +172,40 @@ looked_up_prelu = _layer_of(1, prelu=True, sums=_looked_up)
 looked_up_pooled = _layer_of(1, prelu=False, sums=_largest_looked_up)
 
 
+def _products_of(pixels: int):
+    @intrinsic
+    def tile(typingctx, values, pixel, rows, row, across, weight, offset, out, out_pixel):
+        """out (pixels, 16) float32 = offset + Σ x·w over ``rows`` kernel rows of ``across`` numbers; distances in bytes.
+
+        ``pixel``: from what one pixel sees to what the next one sees.
+        """
+
+        def emit(context, builder, signature, args):
+            values, pixel, rows, row, across, weight, offset, out, out_pixel = args
+            kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
+            fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{FILTERS}f32")
+            at = [builder.add(values, builder.mul(pixel, I64(p))) for p in range(pixels)]
+            outer = Loop(builder, rows, [load(builder, _FLOATS, offset, 4)] * pixels + [weight, I64(0)])
+            with outer as (*sums, w, start):
+                inner = Loop(builder, across, [*sums, w, start])
+                with inner as (*sums, w, place):
+                    filters = load(builder, _FLOATS, w, 64)
+                    seen = [splat(builder, load(builder, F32, builder.add(a, place), 4), FILTERS) for a in at]
+                    sums = [builder.call(fma, [x, filters, s]) for x, s in zip(seen, sums)]
+                    inner.again([*sums, builder.add(w, I64(4 * FILTERS)), builder.add(place, I64(4))])
+                outer.again([*inner.results[:-1], builder.add(start, row)])
+            for p, value in enumerate(outer.results[:pixels]):
+                store(builder, value, builder.add(out, builder.mul(out_pixel, I64(p))), 4)
+            return context.get_dummy_value()
+
+        return types.void(*[A] * 9), emit
+
+    return tile
+
+
+products_6px, products_1px = _products_of(6), _products_of(1)
+
+
 @intrinsic
 def add_up(typingctx, values, pixels, pixel, totals):
     """totals (16,) float64 += the sums of 16 channels over ``pixels``, ``pixel`` bytes apart, which float32 adds up."""
