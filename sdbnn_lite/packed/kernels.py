@@ -16,7 +16,7 @@ from numba import njit, prange
 from ..system.target import keeps_code
 from . import tiles
 
-# compiled in: tiles.py 2a57bb4e, llvm.py f2a19a71, target.py c100431e
+# compiled in: tiles.py 062aca16, llvm.py f2a19a71, target.py c100431e
 
 _options = {"parallel": True, "cache": keeps_code(), "nogil": True, "error_model": "numpy"}
 _inline = {**_options, "parallel": False}
@@ -234,15 +234,12 @@ def pooled_convolution(x, weight, offset, stride, wide, out):
                 _real_row(at, 4 * stride * channels, wide, 4 * width * channels, weight, offset, lines[line % 3].ctypes.data)
             best[:] = lines[2 * row % 3]
             for line in range(max(2 * row - 1, 0), last + 1):
-                for i in range(wide):
-                    for c in range(outputs):
-                        best[i, c] = max(best[i, c], lines[line % 3, i, c])
+                tiles.keep_larger(lines[line % 3].ctypes.data, wide * outputs // FILTERS, best.ctypes.data)
             for column in range(columns):
                 to = out[n, row, column]
                 to[:] = best[2 * column]
                 for i in range(max(2 * column - 1, 0), min(2 * column + 2, wide)):
-                    for c in range(outputs):
-                        to[c] = max(to[c], best[i, c])
+                    tiles.keep_larger(best[i].ctypes.data, outputs // FILTERS, to.ctypes.data)
 
 
 @njit(**_options)

@@ -207,6 +207,22 @@ products_6px, products_1px = _products_of(6), _products_of(1)
 
 
 @intrinsic
+def keep_larger(typingctx, values, groups, best):
+    """best = max(best, values) of 16·``groups`` float32."""
+
+    def emit(context, builder, signature, args):
+        values, groups, best = args
+        loop = Loop(builder, groups, [values, best])
+        with loop as (a, b):
+            new, old = load(builder, _FLOATS, a, 4), load(builder, _FLOATS, b, 4)
+            store(builder, builder.select(builder.fcmp_ordered(">", new, old), new, old), b, 4)
+            loop.again([builder.add(a, I64(4 * FILTERS)), builder.add(b, I64(4 * FILTERS))])
+        return context.get_dummy_value()
+
+    return types.void(A, A, A), emit
+
+
+@intrinsic
 def add_up(typingctx, values, pixels, pixel, totals):
     """totals (16,) float64 += the sums of 16 channels over ``pixels``, ``pixel`` bytes apart, which float32 adds up."""
 
