@@ -16,7 +16,7 @@ from numba import njit, prange
 from ..system.target import keeps_code
 from . import tiles
 
-# compiled in: tiles.py 062aca16, llvm.py f2a19a71, target.py c100431e
+# compiled in: tiles.py 112a3caf, llvm.py f2a19a71, target.py c100431e
 
 _options = {"parallel": True, "cache": keeps_code(), "nogil": True, "error_model": "numpy"}
 _inline = {**_options, "parallel": False}
@@ -323,10 +323,11 @@ def _finish(counts, first, last, filters, base, classes, outputs, numbers, prelu
 
 
 @njit(**_inline)
-def _add_up(values, pixels, channels, totals):
-    """totals (C,) float64 += the channels' sums over the pixels at an address, C a multiple of 16."""
+def _add_up(values, pixels, channels, pixel, totals):
+    """totals (C,) float64 = the channels' sums over pixels that are ``pixel`` bytes apart, C a multiple of 16."""
+    totals[:channels] = 0
     for c in range(0, channels, FILTERS):
-        tiles.add_up(values + 4 * c, pixels, 4 * channels, totals.ctypes.data + 8 * c)
+        tiles.add_up(values + 4 * c, pixels, pixel, totals.ctypes.data + 8 * c)
 
 
 @njit(**_inline)
@@ -363,67 +364,84 @@ def _widen(x, height, width, channels, outputs, to):
 
 
 @njit(**_inline)
-def chain(layers, numbers, indices, bases, weights, table, x, given, out):
+def _done(counters, parts):
+    """Wait until all parts are done, whoever has taken them."""
+    tries = 0
+    while tiles.count_up(counters + 8, 0) < parts:
+        tries += 1
+        if tries > 100:
+            tiles.give_way()
+
+
+@njit(**_inline)
+def chain(layers, numbers, indices, bases, weights, table, x, given, out, maps, words, sums, counters):
     """out (N, …) = what ``layers`` make of x (N, …), float32: image by image, so that its maps stay in the caches.
 
     layers (L, fields) int64, and the arrays that they point into: see :mod:`.whole`; given (N, …): a real shortcut.
+    Threads that call this with the same arrays share the work: counters (N, L, 4) count what is taken and done.
     """
-    room, words_room, channels_room = 0, 0, 0
-    for i in range(len(layers)):
-        channels, outputs, height, width, padding, pixels = layers[i, :6]
-        room = max(room, height * width * channels, pixels * outputs)
-        words_room = max(words_room, (height + 2 * padding) * (width + 2 * padding) * -(-channels // 64))
-        channels_room = max(channels_room, channels, outputs)
-    maps, words = np.empty((3, room), np.float32), np.empty(words_room, np.uint64)
-    totals, shift = np.zeros(channels_room, np.float64), np.empty(channels_room, np.float32)
-    places, room16 = np.empty(UNIT, np.int64), np.empty(UNIT * FILTERS * tiles.WIDE, np.uint16)
+    count, most = len(layers), max(layers[:, 0].max(), layers[:, 1].max())
+    totals, shift = np.zeros(most, np.float64), np.empty(most, np.float32)
+    places, room = np.empty(UNIT, np.int64), np.empty(UNIT * FILTERS * tiles.WIDE, np.uint16)
     zeros = np.zeros(FILTERS, np.float32)
     for n in range(len(x)):
-        maps[0, : x.shape[1]] = x[n]
-        totals[:] = 0
-        for row in range(layers[0, 2]):
-            across = layers[0, 3] * layers[0, 0]
-            _add_up(x[n].ctypes.data + 4 * row * across, layers[0, 3], layers[0, 0], totals)
-        for i in range(len(layers)):
+        units = 0
+        for i in range(count):
             channels, outputs, height, width, padding, pixels = layers[i, :6]
             around, hidden, prelu, pooled, steps, groups, at_number, at_index, at_base, at_weight = layers[i, 6:]
-            source, target, other = maps[i % 3], maps[(i + 1) % 3], maps[(i + 2) % 3]
-            own = numbers[at_number:]
-            _shift(totals[:channels], height * width, own[3 * outputs :], hidden, shift[:channels])
-            each = -(-channels // 64)
+            spare, own, state = maps[(i + 2) % 3], numbers[at_number:], counters[n, i].ctypes.data
+            source = x[n] if i == 0 else maps[i % 3]
+            target = out[n] if i == count - 1 else maps[(i + 1) % 3]
+
+            each, rows = -(-channels // 64), height + 2 * padding
             across = (width + 2 * padding) * each
-            words[: (height + 2 * padding) * across] = 0
-            for row in range(height):
-                at = words.ctypes.data + 8 * ((row + padding) * across + padding * each)
-                line = source.ctypes.data + 4 * row * width * channels
-                tiles.sign_pixels(line, width, channels // FILTERS, shift.ctypes.data, at, 8 * each)
+            row = tiles.count_up(state, 1)
+            if row < rows:  # else the others have finished this while this thread had no core
+                if i == 0:
+                    _add_up(source.ctypes.data, height * width, channels, 4 * channels, totals)
+                else:
+                    totals[:] = 0
+                for unit in range(units):
+                    totals[:channels] += sums[unit, :channels]
+                _shift(totals[:channels], height * width, own[3 * outputs :], hidden, shift[:channels])
+            while row < rows:
+                words[row * across : (row + 1) * across] = 0
+                if padding <= row < height + padding:
+                    at = words.ctypes.data + 8 * (row * across + padding * each)
+                    line = source.ctypes.data + 4 * (row - padding) * width * channels
+                    tiles.sign_pixels(line, width, channels // FILTERS, shift.ctypes.data, at, 8 * each)
+                if row == 0 and around == WIDENED:
+                    _widen(source, height, width, channels, outputs, spare[: pixels * outputs])
+                tiles.count_up(state + 8, 1)
+                row = tiles.count_up(state, 1)
+            _done(state, rows)
+
             beside, step = zeros.ctypes.data, 4 * outputs
             if around == SAME:
                 beside = source.ctypes.data
             elif around == BEFORE:
-                beside = other.ctypes.data
+                beside = x[n].ctypes.data if i == 1 else maps[(i - 1) % 3].ctypes.data
             elif around == WIDENED:
-                _widen(source, height, width, channels, outputs, other[: pixels * outputs])
-                beside = other.ctypes.data
+                beside = spare.ctypes.data
             elif around == GIVEN:
                 beside = given[n].ctypes.data
             else:
                 step = 0
             starts, classes = indices[at_index:], indices[at_index + pixels :]
             offsets, base = indices[at_index + 2 * pixels :], bases[at_base:]
-            filters = FILTERS * groups
-            blocks = outputs // filters
+            filters, fourth = FILTERS * groups, 4 if pooled else 1
+            blocks, unit = outputs // filters, UNIT // fourth * fourth
             weight = weights[at_weight : at_weight + blocks * steps * groups * 32].reshape(blocks, steps, groups, 32)
-            counts = room16[: UNIT * filters].reshape(UNIT, filters)
-            totals[:] = 0
-            fourth = 4 if pooled else 1
-            unit = UNIT // fourth * fourth
-            for first in range(0, pixels, unit):
+            counts, units = room[: UNIT * filters].reshape(UNIT, filters), -(-pixels // unit)
+            part = tiles.count_up(state + 16, 1)
+            while part < units * blocks:
+                first, block = part // blocks * unit, part % blocks
                 last = min(first + unit, pixels)
-                for block in range(blocks):
-                    _look_up(words.ctypes.data, first, last, block, weight, table, offsets, starts, places, counts)
-                    _finish(counts, first, last, block * filters, base, classes, outputs, own, prelu, pooled, beside,
-                            step, target.ctypes.data)  # fmt: skip
-                done = target.ctypes.data + 4 * (first // fourth) * outputs
-                _add_up(done, (last - first) // fourth, outputs, totals)
-        out[n] = maps[len(layers) % 3, : out.shape[1]]
+                _look_up(words.ctypes.data, first, last, block, weight, table, offsets, starts, places, counts)
+                _finish(counts, first, last, block * filters, base, classes, outputs, own, prelu, pooled, beside, step,
+                        target.ctypes.data)  # fmt: skip
+                made = target.ctypes.data + 4 * (first // fourth * outputs + block * filters)
+                _add_up(made, (last - first) // fourth, filters, 4 * outputs, sums[part // blocks, block * filters :])
+                tiles.count_up(state + 24, 1)
+                part = tiles.count_up(state + 16, 1)
+            _done(state + 16, units * blocks)

@@ -9,6 +9,7 @@ values of w's lower half byte and all 16 of its upper one. ``vpshufb`` picks fro
 halves: 128 products of 8 channels take two instructions, without an XOR.
 """
 
+import os
 from functools import reduce
 
 from llvmlite import ir
@@ -204,6 +205,28 @@ def _products_of(pixels: int):
 
 
 products_6px, products_1px = _products_of(6), _products_of(1)
+
+
+@intrinsic
+def count_up(typingctx, address, by):
+    """The int64 at an address, which then is larger by ``by``; of all threads only one gets each value."""
+
+    def emit(context, builder, signature, args):
+        return builder.atomic_rmw("add", builder.inttoptr(args[0], I64.as_pointer()), args[1], "seq_cst")
+
+    return types.int64(A, types.int64), emit
+
+
+@intrinsic
+def give_way(typingctx):
+    """Let another thread or process have this core, if one is waiting for it."""
+
+    def emit(context, builder, signature, args):
+        name = "SwitchToThread" if os.name == "nt" else "sched_yield"
+        builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(I32, []), name), [])
+        return context.get_dummy_value()
+
+    return types.void(), emit
 
 
 @intrinsic

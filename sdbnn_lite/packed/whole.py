@@ -8,18 +8,23 @@
     bases int32             the border's tables
     weights uint8           :func:`.words.half_bytes`
 
-One thread computes; several images are shared among threads by :mod:`.shards`.
+Several images are shared among threads by :mod:`.shards`, one alone by parts of each layer.
 """
 
+from _thread import start_new_thread
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from .words import Geometry, aligned
 
 ADDED = ("nothing", "same", "before", "widened", "given")
 """To a layer's outputs: its own input, the input of the layer before it, every second pixel of its own input with
 zeros around the channels, or what comes from outside."""
+
+
+PRODUCTS_A_THREAD = 200_000_000  # about a millisecond of one thread's work
 
 
 class Chain:
@@ -48,10 +53,22 @@ class Chain:
         self.arrays = np.array(rows), *(aligned(np.concatenate([part.ravel() for part in pool])) for pool in pools)
 
     def run(self, engine, x: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
-        """x (N, H, W, C) and a shortcut (N, H', W', O) from outside → (N, H', W', O), float32."""
-        out = np.empty((len(x), *self.shape), np.float32)
+        """x (N, H, W, C) and a shortcut (N, H', W', O) from outside → (N, H', W', O), float32.
+
+        With as many of torch's threads as the work is worth. None waits for one that has no core, unless for the part
+        that it has taken, and this one computes alone what the others don't come to.
+        """
+        layers, out = self.arrays[0], np.empty((len(x), *self.shape), np.float32)
+        channels, outputs, height, width, padding, pixels, *_, steps, _ = layers.T[:12]
+        words = (height + 2 * padding) * (width + 2 * padding) * -(-channels // 64)
+        room = (np.empty((3, max((height * width * channels).max(), (pixels * outputs).max())), np.float32),
+                np.empty(words.max(), np.uint64), np.empty((-(-pixels.max() // (engine.kernels.UNIT // 4 * 4)), layers[:, :2].max())),
+                np.zeros((len(x), len(layers), 4), np.int64))  # fmt: skip
         flat = [a.reshape(len(x), -1) for a in (x, out if given is None else given, out)]
-        engine.kernels.chain(*self.arrays, engine.table, *flat)
+        worth = 8 * len(x) * (pixels * outputs * steps).sum() // PRODUCTS_A_THREAD
+        for _ in range(min(torch.get_num_threads(), worth) - 1):  # nobody waits until they have begun
+            start_new_thread(engine.kernels.chain, (*self.arrays, engine.table, *flat, *room))
+        engine.kernels.chain(*self.arrays, engine.table, *flat, *room)
         return out
 
 
