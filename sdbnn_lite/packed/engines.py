@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ..errors import UsageError, unknown
+from ..system.target import target
 from . import words
 from .words import pack_words
 
@@ -30,6 +31,14 @@ class Readable:
 
     def follow_threads(self) -> None:
         """Nothing to do: NumPy computes in the thread that calls it."""
+
+    def chains(self, layers, x) -> bool:
+        """Whether there is a kernel for several layers at once."""
+        return False
+
+    def multiplies(self, conv, x) -> bool:
+        """Whether there is a kernel for real convolutions, faster than torch's."""
+        return False
 
     def sign_words(self, x, shift, padding):
         return _bordered(pack_words(x + shift[:, None, None, :] >= 0), padding)
@@ -81,6 +90,7 @@ class Fast:
 
         from . import kernels
         self.kernels, self.numba = kernels, numba
+        self.counts, self.table = target().counts, words.look_up_table()
         threads = torch.get_num_threads()
         self.follow_threads()
         kernels.channel_means(np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1), np.float32))
@@ -105,11 +115,44 @@ class Fast:
         unit = min(16, max(1, tiles // (4 * self.numba.get_num_threads()))) * self.kernels.PIXELS
         return geometry, (padded, layer.blocks, table, starts, classes, unit)
 
+    def _looks_up(self, geometry):
+        """Whether the popcounts are looked up: 16 bits hold their sums, and no instruction counts them faster."""
+        return geometry.sums == np.int16 and self.counts == "vpshufb"
+
+    def chains(self, layers, x) -> bool:
+        """Whether :class:`.whole.Chain` takes these layers with this input."""
+        narrow = any(layer.channels <= 32 for layer in layers)
+        fits = all(layer.channels % 16 == layer.outputs % 16 == 0 and layer.kernel**2 * layer.channels < 2**15 - 1
+                   for layer in layers)  # fmt: skip
+        return x.dtype == np.float32 and fits and (self.counts == "vpshufb" or narrow and self.counts == "vpopcnt")
+
+    def multiplies(self, conv, x) -> bool:
+        """Whether :meth:`real` takes this convolution and input."""
+        return self.counts == "vpshufb" and x.dtype == torch.float32 and len(conv.weight) % 16 == 0
+
+    def real(self, x, conv, pooled=False, between=np.inf):
+        """(N, H, W, C) → (N, H', W', O): a :class:`.network.RealConv`; of each 3×3, 2 apart, the largest; clipped."""
+        p, k = conv.padding, conv.weight.shape[2]
+        x = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0))) if p else x
+        high, wide = ((side - k) // conv.stride + 1 for side in x.shape[1:3])
+        args = x, conv.blocks, conv.offset.numpy(), conv.stride
+        if pooled:
+            out = np.empty((len(x), (high + 1) // 2, (wide + 1) // 2, len(conv.weight)), np.float32)
+            self.kernels.pooled_convolution(*args, wide, out)
+        else:
+            out = np.empty((len(x), high, wide, len(conv.weight)), np.float32)
+            self.kernels.real_convolution(*args, out)
+        return np.clip(out, -between, between, out=out) if between < np.inf else out
+
     def convolve(self, padded, layer):
-        geometry, args = self._tables(padded, layer)
-        filters = args[2].shape[1]
-        y = np.empty((len(padded), geometry.out_height, geometry.out_width, filters), geometry.sums)
-        self.kernels.convolve(*args, y)
+        geometry = layer.geometry(padded)
+        base = layer.base(geometry)
+        y = np.empty((len(padded), geometry.out_height, geometry.out_width, base.by_pixel[0].shape[1]), geometry.sums)
+        if self._looks_up(geometry):
+            self.kernels.convolve_by_table(padded, layer.half_bytes, self.table, base.offsets, *base.by_pixel, y)
+        else:
+            self.kernels.convolve(*self._tables(padded, layer)[1], y)
+        filters = y.shape[3]
         return y if filters == geometry.outputs else y[..., : geometry.outputs].copy()
 
     def _rest(self, layer, shortcut, out):

@@ -11,7 +11,7 @@ by one comparison (see :mod:`.thresholds`).
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 import torch
@@ -20,12 +20,13 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from ..core.layers import BinaryConv2d, binary_layers
-from ..core.models import BinaryNet, CifarResNet, DigitsConvNet, ImageNetResNet, ResNet20Block, VGGSmall, build
+from ..core.models import BinaryNet, BiRealBlock, CifarResNet, DigitsConvNet, ImageNetResNet, ResNet18Block, ResNet20Block, VGGSmall, build
 from ..errors import UsageError
 from .engines import engine
 from .shards import in_shards
 from .thresholds import Switch, switch_of
-from .words import Base, Geometry, base_of, pack_weights
+from .whole import Chain
+from .words import Base, Geometry, aligned, base_of, half_bytes, pack_weights
 
 FILTERS = 16  # side by side in ``blocks``
 AT_ONCE = 16  # images, 8 of ImageNet's size: their activations stay in the caches from layer to layer, more don't
@@ -38,12 +39,25 @@ def fold(bn: nn.BatchNorm2d, scale: Tensor | None) -> tuple[np.ndarray, np.ndarr
     return factor.detach().numpy().copy(), (bn.bias - bn.running_mean * inner).detach().numpy().copy()
 
 
-def real_conv(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> Callable[[Tensor], Tensor]:
-    """A real convolution with its batch norm folded in: conv2d(x, factor·w) + offset, in the network's own dtype."""
-    factor, offset = (torch.from_numpy(v) for v in fold(bn, None))
-    weight = conv.weight.detach() * factor[:, None, None, None]
-    weight = weight.contiguous(memory_format=torch.channels_last)
-    return partial(F.conv2d, weight=weight, bias=offset, stride=conv.stride, padding=conv.padding)
+class RealConv:
+    """A real convolution with its batch norm folded in, by torch: conv2d(x, factor·w) + offset, in the network's dtype.
+
+    ``blocks``: its weights (O/16, k, k·C, 16), as our kernels read them.
+    """
+
+    def __init__(self, conv: nn.Conv2d, bn: nn.BatchNorm2d):
+        factor, self.offset = (torch.from_numpy(v) for v in fold(bn, None))
+        weight = conv.weight.detach() * factor[:, None, None, None]
+        self.weight = weight.contiguous(memory_format=torch.channels_last)
+        self.stride, self.padding = conv.stride[0], conv.padding[0]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.offset, self.stride, self.padding)
+
+    @cached_property
+    def blocks(self) -> np.ndarray:
+        o, c, k, _ = self.weight.shape
+        return aligned(self.weight.permute(2, 3, 1, 0).reshape(k, k * c, -1, FILTERS).permute(2, 0, 1, 3).numpy())
 
 
 class BareLayer:
@@ -53,8 +67,18 @@ class BareLayer:
         self.outputs, self.channels, self.kernel, _ = w.shape  # square, as the tables of border classes are
         self.stride, self.padding = stride, padding
         self.words = pack_weights(w)
-        self.blocks = side_by_side(self.words)
         self._bases: dict[Geometry, Base] = {}
+
+    @cached_property
+    def blocks(self) -> np.ndarray:
+        """For the tile that counts: see :func:`side_by_side`."""
+        return side_by_side(self.words)
+
+    @cached_property
+    def half_bytes(self) -> np.ndarray:
+        """For the tile that looks up: see :func:`half_bytes`."""
+        from .tiles import WIDE
+        return half_bytes(self.words, self.channels, WIDE if -(-self.outputs // FILTERS) % WIDE == 0 else 1)
 
     def geometry(self, padded: np.ndarray) -> Geometry:
         """The sizes for words (N, H + 2·padding, W + 2·padding, K), which have their border already.
@@ -110,9 +134,7 @@ def side_by_side(words: np.ndarray) -> np.ndarray:
     blocks = -(-o // FILTERS)
     full = np.zeros((blocks * FILTERS, k, 2 * k * count), np.uint32)
     full[:o] = words.astype("<u8").reshape(o, k, k * count).view("<u4")
-    aligned = torch.zeros(full.size, dtype=torch.int32).numpy().view(np.uint32).reshape(blocks, k, -1, FILTERS)
-    aligned[:] = full.reshape(blocks, FILTERS, k, -1).transpose(0, 2, 3, 1)
-    return aligned
+    return aligned(full.reshape(blocks, FILTERS, k, -1).transpose(0, 2, 3, 1))
 
 
 def _to_last(x: Tensor) -> np.ndarray:
@@ -135,8 +157,9 @@ class PackedNet:
         self.engine = engine(engine_name)
         self.net = net = frozen(net)  # its real layers are used, and its checks
         self.layers = {name: self._layer(name) for name in binary_layers(net)}
-        self.first = real_conv(net.conv1, net.bns[0] if isinstance(net, VGGSmall) else net.bn1)
-        self.shortcuts = self._shortcuts()
+        self.first = RealConv(net.conv1, net.bns[0] if isinstance(net, VGGSmall) else net.bn1)
+        self.shortcuts, self.chains = self._shortcuts(), {}
+        self.segments = self._segments()
 
     def _layer(self, name: str) -> PackedLayer:
         modules = dict(self.net.named_modules())
@@ -167,7 +190,7 @@ class PackedNet:
             return self._cifar_resnet(images)
         if isinstance(self.net, ImageNetResNet):
             return self._imagenet_resnet(images)
-        return self._chain(images)
+        return self._flat(images)
 
     def run(self, name: str, x: np.ndarray, around: np.ndarray | None = None, pooled: bool = False,
             only: str | None = None) -> np.ndarray:  # fmt: skip
@@ -193,7 +216,7 @@ class PackedNet:
                 steps = [module]  # no parameters: a slice with zeros around it
                 if isinstance(module, nn.Sequential):
                     *before, conv, bn = module
-                    steps = [*before, real_conv(conv, bn)]
+                    steps = [*before, RealConv(conv, bn)]
                 found[name.removesuffix(".shortcut")] = steps
         return found
 
@@ -201,45 +224,76 @@ class PackedNet:
         """The shortcut of a block: x (N, H, W, C), or what its real layers make of it."""
         if name not in self.shortcuts:
             return x
+        *before, last = self.shortcuts[name]
         value = _to_torch(x)
-        for step in self.shortcuts[name]:
+        for step in before:
             value = step(value)
-        return _to_last(value)
+        if isinstance(last, RealConv) and self.engine.multiplies(last, value):
+            return self.engine.real(_to_last(value), last)
+        return _to_last(last(value))
 
     def _stem(self, images: Tensor) -> np.ndarray:
+        if self.engine.multiplies(self.first, images):
+            return self.engine.real(_to_last(images), self.first, between=1)
         return _to_last(F.hardtanh_(self.first(images)))
 
     def _cifar_resnet(self, images: Tensor) -> Tensor:
-        net, x = self.net, self._stem(images)
-        for i, stage in enumerate(net.layers):
-            for j, block in enumerate(stage):
-                name = f"layers.{i}.{j}"
-                around = self._around(name, x)
-                if isinstance(block, ResNet20Block):
-                    x = self.run(f"{name}.conv1", x, around)
-                    x = self.run(f"{name}.conv2", x, x)
-                else:
-                    x = self.run(f"{name}.conv1", x, only=f"{name}.conv2")
-                    x = self.run(f"{name}.conv2", x, around)
+        net, x = self.net, self._body(self._stem(images))
         return net.linear(net.bn2(torch.from_numpy(self.engine.means(x))))
 
     def _imagenet_resnet(self, images: Tensor) -> Tensor:
-        net = self.net
-        x = _to_last(F.max_pool2d(self.first(images), 3, stride=2, padding=1))
-        for i, stage in enumerate(net.layers):
-            for j in range(len(stage)):
-                name = f"layers.{i}.{j}"
-                x = self.run(f"{name}.conv", x, self._around(name, x))
-        return net.linear(torch.from_numpy(self.engine.means(x)))
+        if self.engine.multiplies(self.first, images):
+            x = self.engine.real(_to_last(images), self.first, pooled=True)
+        else:
+            x = _to_last(F.max_pool2d(self.first(images), 3, stride=2, padding=1))
+        x = self._body(x)
+        return self.net.linear(torch.from_numpy(self.engine.means(x)))
 
-    def _chain(self, images: Tensor) -> Tensor:
-        """VGG-Small and the digits' network: consecutive convolutions, some with a 2×2 maximum behind them."""
-        net, x = self.net, self._stem(images)
-        pooled: Sequence[bool] = net.pooled[1:] if isinstance(net, VGGSmall) else (True, True)
-        names = list(self.layers)
-        for name, pool, behind in zip(names, pooled, [*names[1:], None], strict=True):
-            x = self.run(name, x, pooled=pool, only=behind)
-        return net.linear(_to_torch(x).flatten(1))
+    def _flat(self, images: Tensor) -> Tensor:
+        """VGG-Small and the digits' network: all that the last convolution gives goes to the classifier."""
+        return self.net.linear(_to_torch(self._body(self._stem(images))).flatten(1))
+
+    def _body(self, x: np.ndarray) -> np.ndarray:
+        """All binary layers: in a few calls where the engine has chains, else layer by layer."""
+        for i, (steps, block) in enumerate(self.segments):
+            given = self._around(block, x) if block else None
+            if self.engine.chains([self.layers[name] for name, *_ in steps], x):
+                key = i, *x.shape[1:3]
+                if key not in self.chains:
+                    self.chains[key] = Chain([(self.layers[name], *how) for name, *how in steps], *x.shape[1:3])
+                x = self.chains[key].run(self.engine, x, given)
+                continue
+            before, behind = None, [*(step[:2] for step in steps[1:]), (None, "same"), (None, "same")]
+            for (name, added, pooled), (following, next_adds), (_, later_adds) in zip(steps, behind, behind[1:]):
+                around = {"same": x, "before": before, "given": given}.get(added)
+                around = self._around(name.rpartition(".")[0], x) if added == "widened" else around
+                alone = next_adds not in ("same", "widened") and later_adds != "before"
+                before, x = x, self.run(name, x, around, pooled, only=following if alone else None)
+        return x
+
+    def _segments(self) -> list[tuple[list[tuple[str, str, bool]], str | None]]:
+        """Layers that follow each other, what is added to each (see :mod:`.whole`), whether it is pooled.
+
+        A real shortcut begins anew, beside the name of its block.
+        """
+        if not isinstance(self.net, (CifarResNet, ImageNetResNet)):
+            pooled: Sequence[bool] = self.net.pooled[1:] if isinstance(self.net, VGGSmall) else (True, True)
+            return [([(name, "nothing", pool) for name, pool in zip(self.layers, pooled, strict=True)], None)]
+        found = []
+        for name, block in self.net.named_modules():
+            if not isinstance(block, (ResNet20Block, ResNet18Block, BiRealBlock)):
+                continue
+            real = isinstance(block.shortcut, nn.Sequential)
+            if isinstance(block, ResNet20Block):
+                steps = [("conv1", "widened" if name in self.shortcuts else "same"), ("conv2", "same")]
+            elif isinstance(block, ResNet18Block):
+                steps = [("conv1", "nothing"), ("conv2", "given" if real else "before")]
+            else:
+                steps = [("conv", "given" if real else "same")]
+            if real or not found:
+                found.append(([], name if real else None))
+            found[-1][0].extend((f"{name}.{conv}", added, False) for conv, added in steps)
+        return found
 
 
 def widened(x: object) -> object:

@@ -1,9 +1,16 @@
-"""Two pieces of LLVM code that numba can't write: a register tile of XOR-popcounts, and 64 comparisons as one word.
+"""Three pieces of LLVM code that numba can't write: two register tiles of XOR-popcounts, and comparisons as bits.
 
-The tile counts for 8 (or 1) pixels × 16 filters, in words of 32 bits: a pixel's word goes to all lanes, is XORed with
-that word of 16 filters, and the vector popcount is added to sums that stay in registers until the end. Where the
-processor has AVX512-VPOPCNTDQ, 512 products take three instructions; elsewhere LLVM lowers them to what there is.
+One tile counts in words of 32 bits, 16 filters side by side: a pixel's word goes to all lanes, is XORed with that word
+of 16 filters, and the vector popcount is added to sums that stay in registers until the end. 512 products take three
+instructions with AVX512-VPOPCNTDQ; NEON's ``cnt`` counts in bytes, and LLVM adds them up.
+
+Where x86 can't count bits in vectors, the other one looks them up: row x of a table holds popcount(x XOR w) for all 16
+values of w's lower half byte and all 16 of its upper one. ``vpshufb`` picks from that row for 16 filters at once, both
+halves: 128 products of 8 channels take two instructions, without an XOR.
 """
+
+import os
+from functools import reduce
 
 from llvmlite import ir
 from numba import types
@@ -11,9 +18,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..system.llvm import F32, F64, I16, I32, I64, Loop, load, splat, store
+from ..system.target import target
 
-FILTERS = 16  # of a tile: one vector of 32-bit lanes
-PIXELS = 8  # of the larger tile
+FILTERS = 16  # side by side: one vector of 32-bit lanes, or one row of the table
+PIXELS, LOOKED_UP = 8, 5  # of the larger tile that counts, of the one that looks up
+STEPS = 63  # that a byte has room for, each adding 4 at most
+I8 = ir.IntType(8)
 _SUMS, _FLOATS = ir.VectorType(I32, FILTERS), ir.VectorType(F32, FILTERS)
 A = types.intp
 
@@ -41,7 +51,65 @@ def _sums(builder, args, pixels):
     return [builder.sub(b, builder.add(s, s)) for b, s in zip(begin, outer.results[:pixels])]
 
 
-def _sums_of(pixels: int):
+def _look_up_of(groups: int):
+    size = min(target().vector, 32 * groups)  # bytes of a vector
+    vector, half, sums = (ir.VectorType(*kind) for kind in ((I8, size), (I8, FILTERS), (I16, FILTERS)))
+    shuffle = {32: "llvm.x86.avx2.pshuf.b", 64: "llvm.x86.avx512.pshuf.b.512"}
+
+    def lanes(builder, value, places):
+        return builder.shuffle_vector(value, ir.Constant(value.type, ir.Undefined),
+                                      ir.Constant(ir.VectorType(I32, len(places)), places))  # fmt: skip
+
+    def emit(context, builder, signature, args):
+        places, offsets, steps, weight, table, counts = args
+        pick = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 2), shuffle[size])
+        at, starts = _addresses(builder, places, LOOKED_UP), range(0, 32 * groups, size)
+        zeros = [ir.Constant(vector, [0] * size)] * (LOOKED_UP * len(starts))
+        loop = Loop(builder, steps, [*zeros, weight, offsets])
+        with loop as (*found, w, offset):
+            ahead = load(builder, I64, offset, 8)
+            filters = [load(builder, vector, builder.add(w, I64(start)), 32) for start in starts]
+            rows = []
+            for pixel in at:
+                x = builder.zext(load(builder, I8, builder.add(pixel, ahead), 1), I64)
+                row = load(builder, ir.VectorType(I8, 32), builder.add(table, builder.shl(x, I64(5))), 32)
+                rows.append(lanes(builder, row, [*range(32)] * (size // 32)) if size > 32 else row)
+            more = [builder.call(pick, [row, f]) for row in rows for f in filters]
+            found = [builder.add(a, b) for a, b in zip(found, more, strict=True)]
+            loop.again([*found, builder.add(w, I64(32 * groups)), builder.add(offset, I64(8))])
+        parts = [lanes(builder, value, [*range(i, i + FILTERS)]) for value in loop.results[:-2]
+                 for i in range(0, size, FILTERS)]  # fmt: skip
+        for i, (lower, upper) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
+            to = builder.add(counts, I64(2 * FILTERS * i))
+            value = builder.add(builder.zext(lower, sums), builder.zext(upper, sums))
+            store(builder, builder.add(value, load(builder, sums, to, 2)), to, 2)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def tile(typingctx, places, offsets, steps, weight, table, counts):
+        """counts (5, 16·groups) uint16 += popcounts of x XOR w over ``steps`` bytes of 8 channels, STEPS at most.
+
+        ``places`` (5,) and ``offsets`` (steps,) int64: where each pixel's words start, and from there each byte.
+        """
+        return types.void(*[A] * 6), emit
+
+    return tile
+
+
+def _looked_up(builder, args, pixels):
+    """base - 2·counts of one pixel, from what :func:`look_up_of` has added up."""
+    counts = builder.zext(load(builder, ir.VectorType(I16, FILTERS), args[0], 2), _SUMS)
+    return [builder.sub(load(builder, _SUMS, args[5], 4), builder.add(counts, counts))]
+
+
+def _largest_looked_up(builder, args, pixels):
+    """The largest of four pixels' sums: counts one behind the other, args[1] bytes apart; args[5]: their bases' places."""
+    values = [_looked_up(builder, [builder.add(args[0], builder.mul(args[1], I64(i))), *args[1:5], base], 1)[0]
+              for i, base in enumerate(_addresses(builder, args[5], 4))]  # fmt: skip
+    return [reduce(lambda a, b: builder.select(builder.icmp_signed(">", a, b), a, b), values)]
+
+
+def _sums_of(pixels: int, sums=_sums):
     @intrinsic
     def tile(typingctx, places, rows, row, words, weight, bases, out, out_pixel, like):
         """out (pixels, 16) = base - 2·popcounts of x XOR w over ``rows`` kernel rows of ``words`` 32-bit words.
@@ -52,7 +120,7 @@ def _sums_of(pixels: int):
 
         def emit(context, builder, signature, args):
             out, out_pixel, _ = args[6:]
-            for p, value in enumerate(_sums(builder, args[:6], pixels)):
+            for p, value in enumerate(sums(builder, args[:6], pixels)):
                 if like.bitwidth == 16:
                     value = builder.trunc(value, ir.VectorType(I16, FILTERS))
                 store(builder, value, builder.add(out, builder.mul(out_pixel, I64(p))), like.bitwidth // 8)
@@ -63,10 +131,10 @@ def _sums_of(pixels: int):
     return tile
 
 
-def _layer_of(pixels: int, *, prelu: bool):
+def _layer_of(pixels: int, *, prelu: bool, sums=_sums):
     def emit(context, builder, signature, args):
         out, out_pixel, factor, offset, slope, shortcut, shortcut_pixel = args[6:]
-        values = _sums(builder, args[:6], pixels)
+        values = sums(builder, args[:6], pixels)
         factor, offset = load(builder, _FLOATS, factor, 4), load(builder, _FLOATS, offset, 4)
         slope = load(builder, _FLOATS, slope, 4) if prelu else None
         zero, one, minus = (ir.Constant(_FLOATS, [number] * FILTERS) for number in (0.0, 1.0, -1.0))
@@ -98,29 +166,149 @@ def _layer_of(pixels: int, *, prelu: bool):
 sums_8px, sums_1px = _sums_of(PIXELS), _sums_of(1)
 hardtanh_8px, hardtanh_1px = _layer_of(PIXELS, prelu=False), _layer_of(1, prelu=False)
 prelu_8px, prelu_1px = _layer_of(PIXELS, prelu=True), _layer_of(1, prelu=True)
+WIDE = target().vector // 16  # groups of 16 filters in the larger tile that looks up: two vectors
+look_up, look_up_wide = _look_up_of(1), _look_up_of(WIDE)
+looked_up_sums, looked_up_hardtanh = _sums_of(1, _looked_up), _layer_of(1, prelu=False, sums=_looked_up)
+looked_up_prelu = _layer_of(1, prelu=True, sums=_looked_up)
+looked_up_pooled = _layer_of(1, prelu=False, sums=_largest_looked_up)
+
+
+def _products_of(pixels: int):
+    @intrinsic
+    def tile(typingctx, values, pixel, rows, row, across, weight, offset, out, out_pixel):
+        """out (pixels, 16) float32 = offset + Σ x·w over ``rows`` kernel rows of ``across`` numbers; distances in bytes.
+
+        ``pixel``: from what one pixel sees to what the next one sees.
+        """
+
+        def emit(context, builder, signature, args):
+            values, pixel, rows, row, across, weight, offset, out, out_pixel = args
+            kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
+            fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{FILTERS}f32")
+            at = [builder.add(values, builder.mul(pixel, I64(p))) for p in range(pixels)]
+            outer = Loop(builder, rows, [load(builder, _FLOATS, offset, 4)] * pixels + [weight, I64(0)])
+            with outer as (*sums, w, start):
+                inner = Loop(builder, across, [*sums, w, start])
+                with inner as (*sums, w, place):
+                    filters = load(builder, _FLOATS, w, 64)
+                    seen = [splat(builder, load(builder, F32, builder.add(a, place), 4), FILTERS) for a in at]
+                    sums = [builder.call(fma, [x, filters, s]) for x, s in zip(seen, sums)]
+                    inner.again([*sums, builder.add(w, I64(4 * FILTERS)), builder.add(place, I64(4))])
+                outer.again([*inner.results[:-1], builder.add(start, row)])
+            for p, value in enumerate(outer.results[:pixels]):
+                store(builder, value, builder.add(out, builder.mul(out_pixel, I64(p))), 4)
+            return context.get_dummy_value()
+
+        return types.void(*[A] * 9), emit
+
+    return tile
+
+
+products_6px, products_1px = _products_of(6), _products_of(1)
 
 
 @intrinsic
-def word_of(typingctx, values, limits, like):
-    """64 comparisons of the numbers at two addresses in a word, the first in the lowest bit.
-
-    [value + limit >= 0] of float32 or float64, [value >= limit] of int16 or int32: the type of ``like``.
-    """
-    real = isinstance(like, types.Float)
-    kind = {32: F32, 64: F64}[like.bitwidth] if real else ir.IntType(like.bitwidth)
-    lanes = 512 // like.bitwidth
-    vector = ir.VectorType(kind, lanes)
+def count_up(typingctx, address, by):
+    """The int64 at an address, which then is larger by ``by``; of all threads only one gets each value."""
 
     def emit(context, builder, signature, args):
-        word = I64(0)
-        for i in range(64 // lanes):
-            a, b = (load(builder, vector, builder.add(at, I64(64 * i)), 64 // lanes) for at in args[:2])
-            if real:
-                bits = builder.fcmp_ordered(">=", builder.fadd(a, b), ir.Constant(vector, [0.0] * lanes))
-            else:
-                bits = builder.icmp_signed(">=", a, b)
-            some = builder.bitcast(bits, ir.IntType(lanes))
-            word = builder.or_(word, builder.shl(builder.zext(some, I64), I64(i * lanes)))
-        return word
+        return builder.atomic_rmw("add", builder.inttoptr(args[0], I64.as_pointer()), args[1], "seq_cst")
 
-    return types.uint64(A, A, like), emit
+    return types.int64(A, types.int64), emit
+
+
+@intrinsic
+def give_way(typingctx):
+    """Let another thread or process have this core, if one is waiting for it."""
+
+    def emit(context, builder, signature, args):
+        name = "SwitchToThread" if os.name == "nt" else "sched_yield"
+        builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(I32, []), name), [])
+        return context.get_dummy_value()
+
+    return types.void(), emit
+
+
+@intrinsic
+def keep_larger(typingctx, values, groups, best):
+    """best = max(best, values) of 16·``groups`` float32."""
+
+    def emit(context, builder, signature, args):
+        values, groups, best = args
+        loop = Loop(builder, groups, [values, best])
+        with loop as (a, b):
+            new, old = load(builder, _FLOATS, a, 4), load(builder, _FLOATS, b, 4)
+            store(builder, builder.select(builder.fcmp_ordered(">", new, old), new, old), b, 4)
+            loop.again([builder.add(a, I64(4 * FILTERS)), builder.add(b, I64(4 * FILTERS))])
+        return context.get_dummy_value()
+
+    return types.void(A, A, A), emit
+
+
+@intrinsic
+def add_up(typingctx, values, pixels, pixel, totals):
+    """totals (16,) float64 += the sums of 16 channels over ``pixels``, ``pixel`` bytes apart, which float32 adds up."""
+
+    def emit(context, builder, signature, args):
+        values, pixels, pixel, totals = args
+        loop = Loop(builder, pixels, [ir.Constant(_FLOATS, [0.0] * FILTERS), values])
+        with loop as (total, at):
+            loop.again([builder.fadd(total, load(builder, _FLOATS, at, 4)), builder.add(at, pixel)])
+        wide = builder.fpext(loop.results[0], ir.VectorType(F64, FILTERS))
+        store(builder, builder.fadd(wide, load(builder, wide.type, totals, 8)), totals, 8)
+        return context.get_dummy_value()
+
+    return types.void(A, A, A, A), emit
+
+
+@intrinsic
+def sign_pixels(typingctx, values, pixels, groups, limits, to, pixel):
+    """For each pixel 16·``groups`` bits [value + limit >= 0] of float32 at ``to``, ``pixel`` bytes apart."""
+
+    def emit(context, builder, signature, args):
+        values, pixels, groups, limits, to, pixel = args
+        zero, size = ir.Constant(_FLOATS, [0.0] * FILTERS), I64(4 * FILTERS)
+        outer = Loop(builder, pixels, [values, to])
+        with outer as (value, start):
+            inner = Loop(builder, groups, [value, limits, start])
+            with inner as (value, limit, at):
+                both = builder.fadd(load(builder, _FLOATS, value, 4), load(builder, _FLOATS, limit, 4))
+                bits = builder.bitcast(builder.fcmp_ordered(">=", both, zero), I16)
+                store(builder, bits, at, 2)
+                inner.again([builder.add(value, size), builder.add(limit, size), builder.add(at, I64(2))])
+            outer.again([inner.results[0], builder.add(start, pixel)])
+        return context.get_dummy_value()
+
+    return types.void(*[A] * 6), emit
+
+
+def _signs_of(count: int):
+    @intrinsic
+    def signs(typingctx, values, limits, like):
+        """``count`` comparisons of the numbers at two addresses in a word, the first in the lowest bit.
+
+        [value + limit >= 0] of float32 or float64, [value >= limit] of int16 or int32: the type of ``like``.
+        """
+        real = isinstance(like, types.Float)
+        kind = {32: F32, 64: F64}[like.bitwidth] if real else ir.IntType(like.bitwidth)
+        lanes = min(512 // like.bitwidth, count)
+        vector = ir.VectorType(kind, lanes)
+
+        def emit(context, builder, signature, args):
+            word, step = I64(0), lanes * like.bitwidth // 8
+            for i in range(count // lanes):
+                a, b = (load(builder, vector, builder.add(at, I64(step * i)), like.bitwidth // 8) for at in args[:2])
+                if real:
+                    bits = builder.fcmp_ordered(">=", builder.fadd(a, b), ir.Constant(vector, [0.0] * lanes))
+                else:
+                    bits = builder.icmp_signed(">=", a, b)
+                some = builder.bitcast(bits, ir.IntType(lanes))
+                word = builder.or_(word, builder.shl(builder.zext(some, I64), I64(i * lanes)))
+            return word
+
+        return types.uint64(A, A, like), emit
+
+    return signs
+
+
+word_of, byte_of, bit_of = _signs_of(64), _signs_of(8), _signs_of(1)

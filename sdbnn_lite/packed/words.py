@@ -116,6 +116,41 @@ class Base:
         classes = self.rows[:, None] * columns + self.columns
         return table, starts.reshape(-1).astype(np.int64), classes.reshape(-1).astype(np.int64)
 
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """(k·k·⌈C/8⌉,) int64: bytes from a pixel's upper left tap to every byte of 8 channels that it sees."""
+        g = self.geometry
+        pixel, taps = -(-g.channels // WORD) * 8, np.arange(g.kernel)
+        taps = (taps[:, None] * (g.width + 2 * g.padding) + taps) * pixel
+        return (taps[..., None] + np.arange(-(-g.channels // 8))).reshape(-1).astype(np.int64)
+
+
+def half_bytes(w: np.ndarray, channels: int, groups: int) -> np.ndarray:
+    """Weights as the table's columns: w (O, k, k, K) → (⌈O/16⌉ / groups, k·k·⌈C/8⌉, groups, 32) uint8.
+
+    For each byte of 8 channels the lower halves of 16 filters, then their upper halves.
+    """
+    used = w.astype("<u8").view(np.uint8).reshape(*w.shape[:3], -1)[..., : -(-channels // 8)].reshape(len(w), -1)
+    full = np.zeros((-(-len(w) // 16) * 16, used.shape[1]), np.uint8)
+    full[: len(w)] = used
+    full = full.reshape(-1, groups, 16, used.shape[1]).transpose(0, 3, 1, 2)
+    return aligned(np.concatenate([full & 15, full >> 4], axis=-1))
+
+
+def look_up_table() -> np.ndarray:
+    """(256, 32) uint8: for each byte x the popcounts of its lower half XOR 0 … 15, then of its upper half."""
+    x, w = np.arange(256, dtype=np.uint8)[:, None], np.arange(16, dtype=np.uint8)
+    return aligned(np.bitwise_count(np.concatenate([x & 15 ^ w, x >> 4 ^ w], axis=1)))
+
+
+def aligned(a: np.ndarray) -> np.ndarray:
+    """A copy that begins at a multiple of 64 bytes, the whole line of a cache."""
+    room = np.empty(a.nbytes + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    copy = room[start : start + a.nbytes].view(a.dtype).reshape(a.shape)
+    copy[...] = a
+    return copy
+
 
 def base_of(w: np.ndarray, geometry: Geometry) -> Base:
     """What is left of the popcount's total: see the module. ``w`` (O, k, k, K) uint64."""
