@@ -1,0 +1,78 @@
+"""Pictures of latent weights, and of the signs that a shift flips: data in, a Figure out."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .theme import BLACK, BLUE, GREEN, GREY, ORANGE, RED, drawing
+
+
+def near_zero(kinds: Mapping[str, np.ndarray], reach: float = 0.2) -> Figure:
+    """Histograms of latent weights within ``reach`` of zero, all given in standard deviations: a line per kind."""
+    with drawing(6.8, 3.6) as figure:
+        ax = figure.subplots()
+        for (kind, weights), colour, style in zip(kinds.items(), (BLACK, BLUE, ORANGE), ("-", "-", "--")):
+            counts, edges = np.histogram(weights, np.linspace(-reach, reach, 41))
+            ax.stairs(counts, edges, baseline=None, color=colour, ls=style, lw=2, label=kind)
+        ax.set(xlabel="latent weight [standard deviations of its layer]", ylabel="weights per bar", ylim=(0, None),
+               title="Close to zero")  # fmt: skip
+        ax.legend(loc="upper right", fontsize=10)
+    return figure
+
+
+def wedges(w: np.ndarray, shift: np.ndarray, reach: float = 1e-4) -> Figure:
+    """Every weight within ``reach`` of zero as a dot at (w, its filter's shift), a cross where its sign flips."""
+    flips, near = (w >= 0) != (w + shift >= 0), np.abs(w) < reach
+    unit = 10.0 ** np.floor(np.log10(reach) - 0.5)
+    with drawing(6.8, 4.4) as figure:
+        ax, top = figure.subplots(), np.abs(shift).max() / unit * 1.15
+        for side in (1, -1):
+            ax.fill_betweenx([0, side * top], [0, -side * top], 0, color="#D9D9D9", lw=0,
+                             label="between 0 and −shift" if side > 0 else None)  # fmt: skip
+        for chosen, label, look in ((near & ~flips, "keeps its sign", {"marker": "o", "color": BLUE, "ms": 6}),
+                                    (flips, "flips", {"marker": "X", "mfc": "white", "mec": BLACK, "ms": 9})):
+            ax.plot(w[chosen] / unit, shift[chosen] / unit, ls="", label=label, **look)
+        ax.axvline(0, color=BLACK, lw=1)
+        ax.set(xlim=(-1.03 * reach / unit, 1.03 * reach / unit), ylim=(-top, top), title="All weights next to zero",
+               xlabel=f"latent weight w [in units of {unit:.5f}]", ylabel=f"shift of its filter [in units of {unit:.5f}]")  # fmt: skip
+        figure.legend(loc="outside lower center", ncols=3, fontsize=10, frameon=False)
+    return figure
+
+
+def flips_by_layer(runs: pd.DataFrame) -> Figure:
+    """A panel per data set: share of flipped weight signs in each layer, a line per run, and what a fresh layer has.
+
+    ``runs``: rows of ``analysis.weight_flips.committed``.
+    """
+    with drawing(6.8, 2.9 * runs["data"].nunique() + 0.3) as figure:
+        axes = figure.subplots(runs["data"].nunique(), squeeze=False, sharey=True)[:, 0]
+        for ax, (data, those) in zip(axes, runs.groupby("data", sort=False)):
+            for (method, epochs, n), run in those.groupby(["method", "epochs", "n"], sort=False):
+                colour, marker = (GREEN, "s") if method == "WSD" else (BLUE, "o") if n > 1 else (RED, "D")
+                places = np.arange(1, len(run) + 1)
+                ax.plot(places, 100 * run["flips"], marker, ls="-", color=colour, mec=BLACK, lw=1.2,
+                        label=f"{method}, {epochs} epochs, n = {n}")  # fmt: skip
+            ax.plot(places, 100 * run["fresh"], color=BLACK, ls="--", label="expected before training")
+            ax.set(title=f"{run['network'].iloc[0]} on {data}", ylabel="signs flipped [%]", xticks=places[::2])
+            ax.set_ylim(-0.01)
+            ax.legend(fontsize=9.5)
+        axes[-1].set_xlabel("binary layer, from the first to the last")
+    return figure
+
+
+def plus_ones(shares: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> Figure:
+    """A panel per network: each filter's share of +1 before and after the shift, a colour and marker per layer."""
+    with drawing(6.8, 3.8) as figure:
+        axes = figure.subplots(1, len(shares), squeeze=False, sharey=True)[0]
+        for ax, (network, layers) in zip(axes, shares.items()):
+            ax.axhline(50, color=GREY, ls=":", lw=2)
+            ax.axline((50, 50), slope=1, color=BLACK, lw=1.2, ls="--", label="nothing changes")
+            for (layer, (before, after)), marker, colour in zip(layers.items(), "os", (BLUE, ORANGE)):
+                ax.plot(100 * before, 100 * after, marker, color=colour, mec=BLACK, mew=0.5, ms=5.5,
+                        label=f"a filter of {layer}")  # fmt: skip
+            ax.set(title=network, xlabel="+1 before [%]", aspect="equal", xticks=(45, 50, 55), yticks=(45, 50, 55))
+        axes[0].set_ylabel("+1 after the shift [%]")
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10, frameon=False)
+    return figure
