@@ -1,27 +1,30 @@
 """How many weight signs WSD flips: expected by hand before training, counted after it, in every committed run."""
 
+import copy
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core.layers import binary_layers
 from ..core.methods import METHODS, get_method
 from ..core.models import build
 from ..core.wsd import WSD_CONSTANT, per_filter
 from ..errors import UsageError
-from .captions import span
+from . import ablation
 from .cifar10 import TITLES
 from .final_signs import last_signs, read_signs
-from .tables import published_runs, results_of, study_facts
+from .tables import published_runs, read_study, results_of, study_facts
 
 SHARE = WSD_CONSTANT / 2  # of a filter's mean, by which WSD shifts at the start: σ(0) = 1/2
 STUDIES = ("digits", "cifar10-resnet20")
 DATA = {"digits": "digits", "cifar10": "CIFAR-10", "imagenette": "Imagenette"}
 NETWORKS = {"digits_convnet": "small network", **TITLES, "imagenet_resnet18": "ResNet-18"}
-CLOSEST = 0.001  # standard deviations: as near to zero as WSD's shifts reach
-_RUN = ["data", "network", "method", "epochs", "n"]
+CLOSEST = 0.001  # standard deviations from 0, which WSD's shifts reach
+_RUN = ["data", "network", "epochs", "method", "n"]
 
 
 def expected_flips(fan_in: int, share: float = SHARE) -> float:
@@ -38,21 +41,42 @@ def expected_flips(fan_in: int, share: float = SHARE) -> float:
     return math.atan2(share * math.sqrt(fan_in - 1), fan_in + share) / math.pi
 
 
-def flipped(w: Tensor, shift: Tensor) -> Tensor:
-    """True where w + shift has another sign than w; the shape of ``w``."""
-    return (w >= 0) != (w + shift >= 0)
+def flipped(w: Tensor, shifted: Tensor) -> Tensor:
+    """True where ``shifted`` has another sign than w; the shape of both."""
+    return (w >= 0) != (shifted >= 0)
 
 
-def excess(w: Tensor) -> tuple[float, float]:
-    """What may let WSD flip more signs of latent weights w (O, …) than of fresh ones: two factors, each 1 when fresh.
+def crowd(w: Tensor, near: float = 0.01) -> float:
+    """How many times more of the weights w lie within ``near`` standard deviations of 0 than of a bell curve's."""
+    return (w.abs() < near * w.std()).double().mean().item() / math.erf(near / math.sqrt(2))
 
-    How many times larger the filters' means are, in the weights' standard deviations; and how many times more weights
-    lie within ``CLOSEST`` standard deviations of 0.
+
+@torch.no_grad()
+def explain(net: nn.Module) -> list[tuple]:
+    """Why the flips of a trained network aren't those of a fresh one: a row per layer.
+
+    Its name; flips expected when fresh; how many times larger the filters' means are, in the weights' standard
+    deviations; the :func:`crowd` within reach of the shifts; what the three make together; flips found; and how many
+    of these went to the sign of their filter's mean.
     """
-    std = w.std()
-    means = w.mean(dim=per_filter(w)).abs().mean() / (std * math.sqrt(2 / (math.pi * w[0].numel())))
-    crowd = (w.abs() < CLOSEST * std).double().mean() / math.erf(CLOSEST / math.sqrt(2))
-    return float(means), float(crowd)
+    rows = []
+    for name, layer in binary_layers(net).items():
+        w, dims, fan_in = layer.weight, per_filter(layer.weight), layer.weight[0].numel()
+        mean, hit = w.mean(dim=dims, keepdim=True), flipped(w, layer.shifted_weight())
+        fresh = expected_flips(fan_in) * w.numel()
+        means = (mean.abs().mean() / (w.std() * math.sqrt(2 / (math.pi * fan_in)))).item()
+        times = crowd(w, CLOSEST)
+        towards = (hit & ((mean >= 0) != (w >= 0))).sum().item()
+        rows.append((name, fresh, means, times, fresh * means * times, hit.sum().item(), towards))
+    return rows
+
+
+def changed(net: nn.Module, change: Callable[[nn.Module], Any]) -> nn.Module:
+    """A copy of ``net`` after ``change(layer)`` of each binary layer."""
+    net = copy.deepcopy(net)
+    for layer in binary_layers(net).values():
+        change(layer)
+    return net
 
 
 def committed() -> pd.DataFrame:
@@ -61,42 +85,57 @@ def committed() -> pd.DataFrame:
     Columns: data, network, method, epochs, n; layer, weights (their number), ``flips`` (share of them), and ``fresh``:
     the share that is expected by hand before training. Runs whose weights are still real (stage 1) don't count.
     """
+    found = [(study_facts(study), last_signs(study)[0]) for study in STUDIES]
+    for name, run in {**published_runs("cifar10"), **published_runs("imagenette")}.items():
+        if run["stage"] == 2:
+            found.append((run, read_signs(results_of(name))[0].assign(method=run["method"], seed=run["seed"])))
     rows = []
-    for study in STUDIES:
-        table, facts = last_signs(study)[0], study_facts(study)
-        for method, mine in table.groupby("method", sort=False):
-            rows += _rows(facts, method, mine)
-    for data in ("cifar10", "imagenette"):
-        for name, run in published_runs(data).items():
-            if run["stage"] == 2:
-                rows += _rows(run, run["method"], read_signs(results_of(name))[0].assign(seed=run["seed"]))
+    for facts, table in found:
+        for method, signs in table.groupby("method", sort=False):
+            if get_method(method).weight_shift != "wsd":
+                continue
+            with torch.device("meta"):  # only the shapes
+                layers = binary_layers(build(facts["network"], method))
+            about = {"data": DATA[facts["dataset"]], "network": NETWORKS[facts["network"]], "epochs": facts["epochs"],
+                     "method": METHODS[method].short, "n": signs["seed"].nunique()}  # fmt: skip
+            for name, share in signs.groupby("layer", sort=False)["weight_flips"].mean().items():
+                w = layers[name].weight
+                rows.append({**about, "layer": name, "weights": w.numel(), "flips": share,
+                             "fresh": expected_flips(w[0].numel())})  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def _rows(facts: dict, method: str, signs: pd.DataFrame) -> list[dict]:
-    if get_method(method).weight_shift != "wsd":
-        return []
-    with torch.device("meta"):  # only the shapes
-        layers = binary_layers(build(facts["network"], method))
-    about = {"data": DATA[facts["dataset"]], "network": NETWORKS[facts["network"]], "method": METHODS[method].short,
-             "epochs": facts["epochs"], "n": signs["seed"].nunique()}  # fmt: skip
-    return [{**about, "layer": name, "weights": layers[name].weight.numel(), "flips": share,
-             "fresh": expected_flips(layers[name].weight[0].numel())}
-            for name, share in signs.groupby("layer", sort=False)["weight_flips"].mean().items()]  # fmt: skip
-
-
 def by_run(table: pd.DataFrame) -> pd.DataFrame:
-    """:func:`committed` with a row per run, the longest trained last: ``flips`` and ``fresh`` over all its weights,
-    and the ``lowest`` and ``highest`` of its layers' flips."""
+    """:func:`committed` with a row per run, the longest trained last: ``fresh`` and ``flips`` over all its weights,
+    and the ``lowest`` and ``highest`` of its layers' flips, all in percent."""
     rows = []
     for about, mine in table.groupby(_RUN, sort=False):
-        shares = {key: (mine[key] * mine["weights"]).sum() / mine["weights"].sum() for key in ("flips", "fresh")}
-        rows.append({**dict(zip(_RUN, about)), **shares, "lowest": mine["flips"].min(), "highest": mine["flips"].max()})
+        of_all = {key: (mine[key] * mine["weights"]).sum() / mine["weights"].sum() for key in ("fresh", "flips")}
+        shares = {**of_all, "lowest": mine["flips"].min(), "highest": mine["flips"].max()}
+        rows.append(dict(zip(_RUN, about)) | {key: 100 * share for key, share in shares.items()})
     return pd.DataFrame(rows).sort_values("epochs", kind="stable", ignore_index=True)
 
 
-def run_in_words(run: pd.Series) -> str:
+def run_in_words(run: Mapping) -> str:
     """One row of :func:`by_run` in a sentence."""
-    return (f"{run['network']}, {run['epochs']} epochs of {run['method']} on {run['data']} (n = {run['n']}): WSD flips "
-            f"{100 * run['flips']:.3f} % of all weight signs, {span(100 * run[['lowest', 'highest']], 3)} % by layer, "
-            f"{run['flips'] / run['fresh']:.1f} times what is expected before training.")  # fmt: skip
+    about = f"{run['network']}, {run['epochs']} epochs of {run['method']} on {run['data']} (n = {run['n']})"
+    return (f"{about}: WSD flips {run['flips']:.2g} % of the weight signs, {run['flips'] / run['fresh']:.1f} times what "
+            f"is expected before training; from layer to layer {run['lowest']:.2g} to {run['highest']:.2g} %.")
+
+
+def verdict_in_words() -> list[str]:
+    """Claim 4 in sentences: the flips, the outputs' entropy beside that of the control, and what WSD earns."""
+    found, signs = by_run(committed()), last_signs("digits")[0]
+    runs = [found[found["data"] == DATA["digits"]].iloc[0], found[found["data"] != DATA["digits"]].iloc[-1]]
+    bits = signs.groupby(["method", "seed"])["entropy"].mean().groupby("method").agg(["mean", "std"]).T
+    same = abs(bits["wsd"]["mean"] - bits["ede"]["mean"]) <= max(bits["wsd"]["std"], bits["ede"]["std"])
+    wsd, ede = ("{mean:.3f} ± {std:.3f} bit".format(**bits[method]) for method in ("wsd", "ede"))
+    said = [*map(run_in_words, runs), f"Entropy of the output signs on the digits: {wsd} with WSD, {ede} with its "
+            f"control; {'the same within' if same else 'they differ by more than'} the seeds' spread."]  # fmt: skip
+    for study in STUDIES:
+        facts = study_facts(study)
+        said += [f"Accuracy on {DATA[facts['dataset']]}, {c.part} ({c.one} less {c.other}): {c.points:+.1f} points; "
+                 f"{c.verdict}." for c in ablation.contrasts(read_study(study), facts["test_images"])
+                 if c.part.startswith("WSD")]  # fmt: skip
+    holds = "in part: signs flip, but the outputs are as without it" if same else "here: signs flip, and outputs change"
+    return [f"**Claim 4 holds {holds}.**", *said]

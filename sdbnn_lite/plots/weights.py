@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .theme import BLACK, BLUE, GREEN, GREY, ORANGE, RED, drawing
+from .theme import BLACK, BLUE, GREEN, ORANGE, RED, drawing
 
 
 def near_zero(kinds: Mapping[str, np.ndarray], reach: float = 0.2) -> Figure:
@@ -36,7 +36,7 @@ def wedges(w: np.ndarray, shift: np.ndarray, reach: float = 1e-4) -> Figure:
             ax.plot(w[chosen] / unit, shift[chosen] / unit, ls="", label=label, **look)
         ax.axvline(0, color=BLACK, lw=1)
         ax.set(xlim=(-1.03 * reach / unit, 1.03 * reach / unit), ylim=(-top, top), title="All weights next to zero",
-               xlabel=f"latent weight w [in units of {unit:.5f}]", ylabel=f"shift of its filter [in units of {unit:.5f}]")  # fmt: skip
+               xlabel=f"latent weight w [{unit:.5f}]", ylabel=f"shift of its filter [{unit:.5f}]")  # fmt: skip
         figure.legend(loc="outside lower center", ncols=3, fontsize=10, frameon=False)
     return figure
 
@@ -59,20 +59,4 @@ def flips_by_layer(runs: pd.DataFrame) -> Figure:
             ax.set_ylim(-0.01)
             ax.legend(fontsize=9.5)
         axes[-1].set_xlabel("binary layer, from the first to the last")
-    return figure
-
-
-def plus_ones(shares: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> Figure:
-    """A panel per network: each filter's share of +1 before and after the shift, a colour and marker per layer."""
-    with drawing(6.8, 3.8) as figure:
-        axes = figure.subplots(1, len(shares), squeeze=False, sharey=True)[0]
-        for ax, (network, layers) in zip(axes, shares.items()):
-            ax.axhline(50, color=GREY, ls=":", lw=2)
-            ax.axline((50, 50), slope=1, color=BLACK, lw=1.2, ls="--", label="nothing changes")
-            for (layer, (before, after)), marker, colour in zip(layers.items(), "os", (BLUE, ORANGE)):
-                ax.plot(100 * before, 100 * after, marker, color=colour, mec=BLACK, mew=0.5, ms=5.5,
-                        label=f"a filter of {layer}")  # fmt: skip
-            ax.set(title=network, xlabel="+1 before [%]", aspect="equal", xticks=(45, 50, 55), yticks=(45, 50, 55))
-        axes[0].set_ylabel("+1 after the shift [%]")
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10, frameon=False)
     return figure
