@@ -17,8 +17,9 @@ EPOCHS = 15  # well below a minute, and enough for the signs to settle
 def train_live(method: str, epochs: int = EPOCHS, seed: int = 0) -> Result:
     """Train the digits' network with ``method``, drawing accuracy, entropy and share of +1 after every epoch.
 
-    The weights are those of ``sdbnn-lite train digits --method METHOD --epochs EPOCHS --seed SEED --threads 1``: on a
-    network this small a second thread hardly helps, and one is as quick beside other programs. One picture stays, and no file does. Stopping the cell ends the run after a step: the result isn't ``finished``.
+    The weights are those of ``sdbnn-lite train digits --method METHOD --epochs EPOCHS --seed SEED --threads 1`` on a
+    CPU; beside other programs one thread is as quick as two on so small a network. One picture stays, and no file does.
+    Stopping the cell ends the run after a step: the result isn't ``finished``.
     Raises UsageError as ``sd.train`` does; for an unknown method before anything is drawn.
     """
     from IPython.display import DisplayHandle

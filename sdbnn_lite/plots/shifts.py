@@ -1,6 +1,6 @@
 """Pictures of ASD: whose shift differs from whose, which signs a filter gives, and where EDE lets a shift learn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch

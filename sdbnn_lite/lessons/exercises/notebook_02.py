@@ -65,7 +65,7 @@ EXERCISES = {
     ),
     "extra_weights": Exercise(
         lambda extra: extra == 512 // 16 * 512 * 2,
-        right=f"that is {512 // 16 * 512 * 2 / (512 * 512 * 9):.1%} of the layer's count. But they are real, not binary.",
+        right=f"that is {2 * 32 * 512 / (512 * 512 * 9):.1%} of the layer's count. But they are real, not binary.",
         hint="W1 has C/16 rows and C columns, W2 the other way round.",
         solution="extra_weights = 2 * (512 // 16) * 512",
     ),
