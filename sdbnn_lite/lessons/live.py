@@ -6,18 +6,20 @@ from typing import Any
 
 from ..core.methods import get_method
 from ..plots.live import training_so_far
+from ..system.devices import one_thread
 from ..training.api import train
 from ..training.train import Result
 from .notebook import picture
 
-EPOCHS = 15  # less than a minute on two busy cores, and enough for the signs to settle
+EPOCHS = 15  # well below a minute, and enough for the signs to settle
 
 
 def train_live(method: str, epochs: int = EPOCHS, seed: int = 0) -> Result:
     """Train the digits' network with ``method``, drawing accuracy, entropy and share of +1 after every epoch.
 
-    The weights are those of ``sdbnn-lite train digits --method METHOD --epochs EPOCHS --seed SEED`` on as many threads.
-    One picture stays, and no file does. Stopping the cell ends the run after a step: the result isn't ``finished``.
+    The weights are those of ``sdbnn-lite train digits --method METHOD --epochs EPOCHS --seed SEED --threads 1`` on a
+    CPU; beside other programs one thread is as quick as two on so small a network. One picture stays, and no file does.
+    Stopping the cell ends the run after a step: the result isn't ``finished``.
     Raises UsageError as ``sd.train`` does; for an unknown method before anything is drawn.
     """
     from IPython.display import DisplayHandle
@@ -37,6 +39,6 @@ def train_live(method: str, epochs: int = EPOCHS, seed: int = 0) -> Result:
         shown.update(**drawn())
 
     shown.display(**drawn())
-    with TemporaryDirectory() as folder:
+    with one_thread(), TemporaryDirectory() as folder:
         return train("digits", Path(folder) / "run", method=method, seed=seed, epochs=epochs, progress=False,
                      after_epoch=after_epoch)  # fmt: skip

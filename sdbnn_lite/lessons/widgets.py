@@ -46,6 +46,7 @@ class Control:
     min, max, step    a slider: whole numbers where all of these and ``value`` are, else real ones
     log       a slider whose steps are factors: ``step`` is in powers of ten, ``min`` and ``max`` are values above 0
     choices   a list instead of a slider: values, or pairs (label, value); ``buttons`` shows them side by side
+    only      (name, value): the control is disabled while the control of that name has another value
 
     Raises UsageError for a control that makes no sense.
     """
@@ -60,6 +61,7 @@ class Control:
     log: bool = False
     choices: Sequence[Any] | None = None
     buttons: bool = False
+    only: tuple[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.choices is None:
@@ -208,6 +210,9 @@ class _Explorer:
     def _changed(self) -> None:
         """Name the preset that the values belong to, and draw."""
         values = {name: widget.value for name, widget in self.widgets.items()}
+        for control in (control for control in self.controls.values() if control.only):
+            name, needed = control.only
+            self.widgets[control.name].disabled = values[name] != needed
         if self.preset is not None:
             self.busy = True
             self.preset.value = next((n for n, preset in self.presets.items() if preset.items() <= values.items()), OWN)

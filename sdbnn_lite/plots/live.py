@@ -17,8 +17,9 @@ def training_so_far(log: Sequence[dict], signs: Sequence[dict], epochs: int, met
     of the output signs, mean over a layer's channels; share of +1 among a layer's inputs, dotted before the shift.
     """
     layers = list(dict.fromkeys(row["layer"] for row in signs))
-    with drawing(10, 3.1) as figure:
-        accuracy, entropy, plus = figure.subplots(1, 3)
+    with drawing(10, 3.1, fixed=True) as figure:
+        margins = {"left": 0.07, "right": 0.99, "bottom": 0.19, "top": 0.81, "wspace": 0.27}
+        accuracy, entropy, plus = figure.subplots(1, 3, gridspec_kw=margins)
         done = [row["epoch"] for row in log]
         accuracy.plot(done, [100 * row["test_accuracy"] for row in log], color=BLACK, marker="o", ms=4)
         for layer, (colour, line, marker) in zip(layers, LOOKS * len(layers)):
