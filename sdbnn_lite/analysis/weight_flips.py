@@ -2,8 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import pandas as pd
 import torch
@@ -46,9 +45,15 @@ def flipped(w: Tensor, shifted: Tensor) -> Tensor:
     return (w >= 0) != (shifted >= 0)
 
 
-def crowd(w: Tensor, near: float = 0.01) -> float:
-    """How many times more of the weights w lie within ``near`` standard deviations of 0 than of a bell curve's."""
-    return (w.abs() < near * w.std()).double().mean().item() / math.erf(near / math.sqrt(2))
+def in_deviations(net: nn.Module) -> Tensor:
+    """All latent weights of a network's binary layers in one row, in standard deviations of their layer."""
+    weights = [layer.weight.detach() for layer in binary_layers(net).values()]
+    return torch.cat([(w / w.std()).flatten() for w in weights])
+
+
+def crowd(scaled: Tensor, near: float = 0.01) -> float:
+    """How many times more of the values, in standard deviations, lie within ``near`` of 0 than of a bell curve's."""
+    return (scaled.abs() < near).double().mean().item() / math.erf(near / math.sqrt(2))
 
 
 @torch.no_grad()
@@ -65,17 +70,27 @@ def explain(net: nn.Module) -> list[tuple]:
         mean, hit = w.mean(dim=dims, keepdim=True), flipped(w, layer.shifted_weight())
         fresh = expected_flips(fan_in) * w.numel()
         means = (mean.abs().mean() / (w.std() * math.sqrt(2 / (math.pi * fan_in)))).item()
-        times = crowd(w, CLOSEST)
+        times = crowd(w / w.std(), CLOSEST)
         towards = (hit & ((mean >= 0) != (w >= 0))).sum().item()
         rows.append((name, fresh, means, times, fresh * means * times, hit.sum().item(), towards))
     return rows
 
 
-def changed(net: nn.Module, change: Callable[[nn.Module], Any]) -> nn.Module:
-    """A copy of ``net`` after ``change(layer)`` of each binary layer."""
+def with_wsd(net: nn.Module, alpha: float = 0.0, constant: float = WSD_CONSTANT) -> nn.Module:
+    """A copy of ``net`` with these α and constant in every binary layer."""
     net = copy.deepcopy(net)
     for layer in binary_layers(net).values():
-        change(layer)
+        layer.wsd.constant = constant
+        layer.wsd.alpha.data.fill_(alpha)
+    return net
+
+
+def with_random_flips(net: nn.Module, draw: torch.Generator) -> nn.Module:
+    """A copy of ``net``, in each layer as many random weights with the other sign as WSD flips there."""
+    net = copy.deepcopy(net)
+    for layer in binary_layers(net).values():
+        w, number = layer.weight.data, flipped(layer.weight, layer.shifted_weight()).sum()
+        w.view(-1)[torch.randperm(w.numel(), generator=draw)[:number]] *= -1
     return net
 
 
@@ -119,8 +134,8 @@ def by_run(table: pd.DataFrame) -> pd.DataFrame:
 def run_in_words(run: Mapping) -> str:
     """One row of :func:`by_run` in a sentence."""
     about = f"{run['network']}, {run['epochs']} epochs of {run['method']} on {run['data']} (n = {run['n']})"
-    return (f"{about}: WSD flips {run['flips']:.2g} % of the weight signs, {run['flips'] / run['fresh']:.1f} times what "
-            f"is expected before training; from layer to layer {run['lowest']:.2g} to {run['highest']:.2g} %.")
+    return (f"{about}: WSD flips {run['flips']:.2g} % of the weight signs, {run['flips'] / run['fresh']:.1f} times "
+            "what is expected before training; from layer to layer {lowest:.2g} to {highest:.2g} %.".format(**run))
 
 
 def verdict_in_words() -> list[str]:
@@ -137,5 +152,5 @@ def verdict_in_words() -> list[str]:
         said += [f"Accuracy on {DATA[facts['dataset']]}, {c.part} ({c.one} less {c.other}): {c.points:+.1f} points; "
                  f"{c.verdict}." for c in ablation.contrasts(read_study(study), facts["test_images"])
                  if c.part.startswith("WSD")]  # fmt: skip
-    holds = "in part: signs flip, but the outputs are as without it" if same else "here: signs flip, and outputs change"
+    holds = "in part: signs flip, the outputs' entropy is as without it" if same else "here: the outputs' entropy changes"
     return [f"**Claim 4 holds {holds}.**", *said]

@@ -22,25 +22,6 @@ def near_zero(kinds: Mapping[str, np.ndarray], reach: float = 0.2) -> Figure:
     return figure
 
 
-def wedges(w: np.ndarray, shift: np.ndarray, reach: float = 1e-4) -> Figure:
-    """Every weight within ``reach`` of zero as a dot at (w, its filter's shift), a cross where its sign flips."""
-    flips, near = (w >= 0) != (w + shift >= 0), np.abs(w) < reach
-    unit = 10.0 ** np.floor(np.log10(reach) - 0.5)
-    with drawing(6.8, 4.4) as figure:
-        ax, top = figure.subplots(), np.abs(shift).max() / unit * 1.15
-        for side in (1, -1):
-            ax.fill_betweenx([0, side * top], [0, -side * top], 0, color="#D9D9D9", lw=0,
-                             label="between 0 and −shift" if side > 0 else None)  # fmt: skip
-        for chosen, label, look in ((near & ~flips, "keeps its sign", {"marker": "o", "color": BLUE, "ms": 6}),
-                                    (flips, "flips", {"marker": "X", "mfc": "white", "mec": BLACK, "ms": 9})):
-            ax.plot(w[chosen] / unit, shift[chosen] / unit, ls="", label=label, **look)
-        ax.axvline(0, color=BLACK, lw=1)
-        ax.set(xlim=(-1.03 * reach / unit, 1.03 * reach / unit), ylim=(-top, top), title="All weights next to zero",
-               xlabel=f"latent weight w [{unit:.5f}]", ylabel=f"shift of its filter [{unit:.5f}]")  # fmt: skip
-        figure.legend(loc="outside lower center", ncols=3, fontsize=10, frameon=False)
-    return figure
-
-
 def flips_by_layer(runs: pd.DataFrame) -> Figure:
     """A panel per data set: share of flipped weight signs in each layer, a line per run, and what a fresh layer has.
 

@@ -60,7 +60,7 @@ EXERCISES = {
         lambda signs: abs(signs - 128 * 128 * 9 * 0.005 / (math.pi * math.sqrt(128 * 9))) < 0.5,
         right="about 7 of 147,456.",
         hint="there are 128 · 128 · 9 weights, and the fan-in n is 128 · 9.",
-        solution="signs_in_the_layer = 128 * 128 * 9 * 0.005 / (math.pi * math.sqrt(128 * 9))",
+        solution="signs_in_the_layer = 128 * 128 * 9 * 0.005 / (torch.pi * (128 * 9) ** 0.5)",
     ),
     "alpha_gradient": Exercise(
         _alpha_gradient,
