@@ -18,15 +18,12 @@ from .cifar10 import TITLES
 from .final_signs import last_signs, read_signs
 from .tables import published_runs, read_study, results_of, study_facts
 
-SHARE = WSD_CONSTANT / 2  # of a filter's mean, by which WSD shifts at the start: σ(0) = 1/2
 STUDIES = ("digits", "cifar10-resnet20")
 DATA = {"digits": "digits", "cifar10": "CIFAR-10", "imagenette": "Imagenette"}
 NETWORKS = {"digits_convnet": "small network", **TITLES, "imagenet_resnet18": "ResNet-18"}
-CLOSEST = 0.001  # standard deviations from 0, which WSD's shifts reach
-_RUN = ["data", "network", "epochs", "method", "n"]
 
 
-def expected_flips(fan_in: int, share: float = SHARE) -> float:
+def expected_flips(fan_in: int, share: float = WSD_CONSTANT / 2) -> float:
     """The share of signs that w + share·mean(w) flips, for a filter of ``fan_in`` normal weights of mean 0.
 
     A weight and its shifted self are jointly normal, and their signs differ with the angle between them over π:
@@ -70,7 +67,7 @@ def explain(net: nn.Module) -> list[tuple]:
         mean, hit = w.mean(dim=dims, keepdim=True), flipped(w, layer.shifted_weight())
         fresh = expected_flips(fan_in) * w.numel()
         means = (mean.abs().mean() / (w.std() * math.sqrt(2 / (math.pi * fan_in)))).item()
-        times = crowd(w / w.std(), CLOSEST)
+        times = crowd(w / w.std(), near=0.001)  # as far as the shifts reach
         towards = (hit & ((mean >= 0) != (w >= 0))).sum().item()
         rows.append((name, fresh, means, times, fresh * means * times, hit.sum().item(), towards))
     return rows
@@ -123,11 +120,11 @@ def committed() -> pd.DataFrame:
 def by_run(table: pd.DataFrame) -> pd.DataFrame:
     """:func:`committed` with a row per run, the longest trained last: ``fresh`` and ``flips`` over all its weights,
     and the ``lowest`` and ``highest`` of its layers' flips, all in percent."""
-    rows = []
-    for about, mine in table.groupby(_RUN, sort=False):
+    rows, run = [], ["data", "network", "epochs", "method", "n"]
+    for about, mine in table.groupby(run, sort=False):
         of_all = {key: (mine[key] * mine["weights"]).sum() / mine["weights"].sum() for key in ("fresh", "flips")}
         shares = {**of_all, "lowest": mine["flips"].min(), "highest": mine["flips"].max()}
-        rows.append(dict(zip(_RUN, about)) | {key: 100 * share for key, share in shares.items()})
+        rows.append(dict(zip(run, about)) | {key: 100 * share for key, share in shares.items()})
     return pd.DataFrame(rows).sort_values("epochs", kind="stable", ignore_index=True)
 
 
@@ -152,5 +149,4 @@ def verdict_in_words() -> list[str]:
         said += [f"Accuracy on {DATA[facts['dataset']]}, {c.part} ({c.one} less {c.other}): {c.points:+.1f} points; "
                  f"{c.verdict}." for c in ablation.contrasts(read_study(study), facts["test_images"])
                  if c.part.startswith("WSD")]  # fmt: skip
-    holds = "in part: signs flip, the outputs' entropy is as without it" if same else "here: the outputs' entropy changes"
-    return [f"**Claim 4 holds {holds}.**", *said]
+    return [f"**Claim 4 holds {'in part' if same else 'here'}.**", *said]

@@ -1,21 +1,19 @@
 """Notebook 03: weight self distribution, and IR-Net's balancing."""
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from . import Exercise
 
+_close = partial(torch.allclose, rtol=1e-4, atol=1e-5)
 _SHAPES = (6, 4, 3, 3), (5, 6, 1, 1), (3, 9)
 
 
 def _draw(shape: tuple[int, ...], seed: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def _close(found: Tensor, right: Tensor) -> bool:
-    return torch.allclose(found.detach().flatten(1), right, rtol=1e-4, atol=1e-5)
 
 
 def _balance(balance) -> bool:
@@ -26,13 +24,14 @@ def _balance(balance) -> bool:
         found = balance(w)
         assert found.shape == w.shape, f"for weights of shape {shape} it gives {tuple(found.shape)}"
         assert torch.equal(w.flatten(1), rows), "it changes the weights that it was given"
+        found, grad = found.flatten(1), torch.autograd.grad(found, w, g)[0].flatten(1)
         std, mean = torch.std_mean(rows, dim=1, keepdim=True)
         y = (rows - mean) / std
         assert not _close(found, y * math.sqrt(n / (n - 1))), "divide the sum of squares by n - 1"
         assert _close(found, y), f"the values are wrong for weights of shape {shape}"
         right = (g_rows - g_rows.mean(1, keepdim=True) - y * (g_rows * y).sum(1, keepdim=True) / (n - 1)) / std
         told = "the values are right, but gradients have to pass through mean and standard deviation, too"
-        assert _close(torch.autograd.grad(found, w, g)[0], right), told
+        assert _close(grad, right), told
     for value in (0.0, 0.25):
         w = torch.full((2, 3, 3, 3), value, requires_grad=True)
         y = balance(w)
