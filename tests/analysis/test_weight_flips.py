@@ -1,4 +1,4 @@
-"""WSD's flips: the closed form against a simulation, counts against loops and the committed files, words against both."""
+"""WSD's flips: the closed form against a simulation, counts against the committed files, words against both."""
 
 import copy
 import csv
