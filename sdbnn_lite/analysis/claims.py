@@ -28,6 +28,7 @@ from ..weights import zoo
 from . import ablation, cifar10
 from . import imagenet as imagenet_results
 from .captions import in_percent
+from .shift_words import tanh_in_words
 from .tables import read_study, study_facts, summary
 
 YES, PARTLY, NO, UNDECIDED = VERDICTS = ("yes", "partly", "no", "not decided here")
@@ -174,7 +175,7 @@ def _asd(last: pd.DataFrame, recorded: Mapping[str, LayerSigns], frozen: float, 
         f"over the images, {100 * frozen:.1f} % of the signs at most would differ (n = 1). The convolution's output "
         f"signs, before batch norm, then differ {'*less*' if lower > pairs / 2 else 'more'}: entropy "
         f"{'; '.join(compared)}; lower in {lower} of {pairs} pairs of layer and seed ({about}, mean ± std, "
-        f"n = {len(per_seed)} seeds, EDE's gradient in both).",
+        f"n = {len(per_seed)} seeds, EDE's gradient in both). {tanh_in_words(last)}",
         PARTLY if lower else YES,
         numbers,
     )

@@ -109,6 +109,34 @@ def check_replaces(to: Path, epochs: int, planned: Sequence[tuple[str, int]]) ->
                              f"name their methods and seeds too")  # fmt: skip
 
 
+def check_adds(to: Path, recipe: Recipe) -> None:
+    """Raise UsageError unless the study in ``to`` has the settings of ``recipe``, so that runs can be added to it."""
+    if not (to / "study.json").is_file():
+        raise UsageError(f"{to}: no study to add runs to; leave --add out")
+    wanted = run_folder.identity(recipe, "", 0)
+    wanted = {key: value for key, value in wanted.items() if key not in ("method", "seed", "teacher")}
+    if differences := run_folder.differing(read_json(to / "study.json"), wanted):
+        raise UsageError(f"{to}: runs with other settings can't be added; {'; '.join(differences)}")
+
+
+def add(new: Path, to: Path) -> None:
+    """Put the runs whose tables lie in ``new`` into those of the study in ``to``; its other runs stay as they are.
+
+    study.json's "elsewhere" names the added runs' machine and command.
+    """
+    there, facts = (read_json(folder / "study.json") for folder in (to, new))
+    names = [run_name(row) for row in read_csv(new / "runs.csv")]
+    for table in ("runs.csv", "epochs.csv", "signs.csv", FINAL_SIGNS, FINAL_GRADIENTS):
+        if (new / table).is_file():
+            kept = [row for row in read_csv(to / table) if run_name(row) not in names]
+            write_csv(to / table, kept + read_csv(new / table))
+    own, moved = {key: facts[key] for key in ("command", "machine")}, facts.get("elsewhere", {})
+    there["elsewhere"] = {**there.get("elsewhere", {}), **{name: own | moved.get(name, {}) for name in names}}
+    there["methods"] = list(dict.fromkeys(there["methods"] + facts["methods"]))
+    there["seeds"] = sorted({*there["seeds"], *facts["seeds"]})
+    write_json(to / "study.json", there)
+
+
 def final_row(folder: Path) -> dict:
     """What runs.csv says of one finished run."""
     result = read_json(folder / run_folder.RUN)["result"]

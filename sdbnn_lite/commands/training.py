@@ -93,6 +93,7 @@ def describe_run(result, seed: int) -> str:
     option("--out", metavar="DIR", help="the runs' folder (default: runs/RECIPE-study); resumes if stopped"),
     option("--partial", action="store_true", help="train nothing: gather the runs that are finished so far"),
     option("--publish", action="store_true", help="put the tables into the package (digits: the weights too)"),
+    option("--add", action="store_true", help="with --publish: leave the package's other runs as they are"),
     *TRAINING,
 )
 def run_study(args: argparse.Namespace) -> None:
@@ -100,6 +101,8 @@ def run_study(args: argparse.Namespace) -> None:
     recipe = changed(args.recipe, args)
     if args.publish and recipe.dataset != get_recipe(args.recipe).dataset:
         raise UsageError(f"--publish --dataset {recipe.dataset}: the package's tables are of the recipe's own images")
+    if args.add and not args.publish:
+        raise UsageError("--add: adds to the package's runs; it needs --publish")
     methods = [get_method(name).name for name in args.methods.split(",")] if args.methods else list(METHODS)
 
     import pandas as pd
@@ -114,12 +117,15 @@ def run_study(args: argparse.Namespace) -> None:
     from ..weights.zoo import ZOO
     recipe = fitting(recipe)
     out = Path(args.out or studies.default_folder(recipe))
-    tables = study_folder(recipe.name) if args.publish else out
+    published = study_folder(recipe.name)
+    tables = published if args.publish and not args.add else out
     planned, left_out = studies.plan(methods, args.seeds), []
     if args.partial:
         rows, left_out = studies.finished(recipe, out, methods, args.seeds)
         planned = [(row["method"], row["seed"]) for row in rows]
-    if args.publish:
+    if args.add:
+        studies.check_adds(published, recipe)
+    elif args.publish:
         studies.check_replaces(tables, recipe.epochs, planned)  # before anything is trained
     if not args.partial:
         try:
@@ -132,14 +138,16 @@ def run_study(args: argparse.Namespace) -> None:
         images = data.load(recipe.dataset, args.data)
         write_study_signs(out, rows, tables, images, recipe.epochs)
         write_study_gradients(out, rows, tables, images)
+    if args.add:
+        studies.add(tables, published)
     if args.publish and recipe.name == "digits":
         studies.publish(out, rows, ZOO, recipe.name)
-        card_study(ZOO, recipe.name, study_facts(recipe.name))
+        card_study(ZOO, recipe.name, {**study_facts(recipe.name), "methods": list({row["method"]: 0 for row in rows})})
     table = summary(pd.DataFrame(rows)) * [1, 100, 100]
     print(table.rename(columns={"mean": "mean %", "std": "std %"}).round(2).to_string())
     for run in left_out:
         print(f"left out: {run['method']} seed {run['seed']} ({run['why']})")
-    print(f"tables: {tables}")
+    print(f"tables: {published if args.publish else tables}")
 
 
 def again_command(args: argparse.Namespace) -> str:
@@ -150,7 +158,7 @@ def again_command(args: argparse.Namespace) -> str:
         value = where.get(name, getattr(args, name))
         if value not in (None, ""):
             kept += [f"--{name.replace('_', '-')}", *map(str, value if name == "ede" else [value])]
-    return shlex.join(kept + ["--publish"] * args.publish)
+    return shlex.join(kept + ["--publish"] * args.publish + ["--add"] * args.add)
 
 
 def changed(recipe, args: argparse.Namespace):

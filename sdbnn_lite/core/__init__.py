@@ -7,7 +7,7 @@ loaded when it is first used. Read one after the other; each holds one idea:
     asd        shifts before the sign of an activation: ASD, RSign        https://arxiv.org/abs/2103.02394
     wsd        shifts before the sign of a weight: WSD, balancing         https://arxiv.org/abs/2103.02394
     scaling    factors behind the signs, which can't flip any             https://arxiv.org/abs/1603.05279
-    methods    eleven methods as combinations of these parts              https://arxiv.org/abs/2103.02394
+    methods    twelve methods as combinations of these parts              https://arxiv.org/abs/2103.02394
     layers     the binary convolution that puts them together             https://arxiv.org/abs/1602.02830
     models     six networks made of it, by ``build``                      https://arxiv.org/abs/1808.00278
 

@@ -14,13 +14,14 @@ class ActivationSelfDistribution(nn.Module):
         shift = σ(W2 · relu(W1 · mean_hw(a)))        â = sign(a + shift)
 
     a (N, C, H, W) → shift (N, C, 1, 1), in (0, 1): signs only ever flip to +1.
-    W1 (max(C // r, 1), C) and W2 (C, max(C // r, 1)) have no biases; r = 16 on CIFAR, 8 on ImageNet.
+    W1 (max(C // r, 1), C) and W2 (C, max(C // r, 1)) have no biases; r = 16 on CIFAR, 8 on ImageNet. With ``tanh`` it
+    stands in place of σ, as in a comment of the published code: the shift is in (-1, 1), and signs flip either way.
 
     Source: SD-BNN (arXiv:2103.02394), section 3.2, in the form of the published code. Warns where C < r, since the
     bottleneck then stays at one unit. Raises UsageError for channels or reduction below 1.
     """
 
-    def __init__(self, channels: int, reduction: int = 16):
+    def __init__(self, channels: int, reduction: int = 16, tanh: bool = False):
         super().__init__()
         check_whole(channels=channels, reduction=reduction)
         if channels < reduction:
@@ -29,13 +30,14 @@ class ActivationSelfDistribution(nn.Module):
                 f"(max(C // r, 1)); give a reduction <= channels for a wider one",
                 stacklevel=2,
             )
-        hidden = max(channels // reduction, 1)
+        hidden, self.tanh = max(channels // reduction, 1), tanh
         self.squeeze = nn.Linear(channels, hidden, bias=False)  # W1
         self.expand = nn.Linear(hidden, channels, bias=False)  # W2
 
     def shift_of(self, mean: Tensor) -> Tensor:
-        """(N, C) shifts, in (0, 1), of the channels' means (N, C)."""
-        return torch.sigmoid(self.expand(torch.relu(self.squeeze(mean))))
+        """(N, C) shifts of the channels' means (N, C)."""
+        expanded = self.expand(torch.relu(self.squeeze(mean)))
+        return torch.tanh(expanded) if self.tanh else torch.sigmoid(expanded)
 
     def forward(self, a: Tensor) -> Tensor:
         return self.shift_of(a.mean(dim=(2, 3)))[:, :, None, None]

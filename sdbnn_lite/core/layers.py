@@ -30,7 +30,9 @@ class BinaryLayer(nn.Module):
         """What the method needs beside the weights: parameters of shifts and scale, EDE's buffers; ``sizes`` (O, C)."""
         self.method, self.binary_weights, self.channels = get_method(method), binary_weights, sizes
         (filters, channels), shift = sizes, self.method.activation_shift
-        self.asd = ActivationSelfDistribution(channels, reduction) if shift == "asd" else None
+        self.asd, tanh = None, shift == "asd_tanh"
+        if shift in ("asd", "asd_tanh"):
+            self.asd = ActivationSelfDistribution(channels, reduction, tanh)
         self.rsign = StaticShift(channels) if shift == "static" else None
         self.wsd = WeightSelfDistribution(filters) if self.method.weight_shift == "wsd" else None
         self.learned_scale = LearnedScale(filters) if self.method.scale == "learned" else None

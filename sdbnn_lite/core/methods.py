@@ -1,4 +1,4 @@
-"""What ``method=`` means: ten binarisations and the float twin, each a composition of the same few parts.
+"""What ``method=`` means: eleven binarisations and the float twin, each a composition of the same few parts.
 
 Each takes one idea of its paper (``PAPERS``), on the same networks; the papers' networks differ in more than that.
 """
@@ -9,7 +9,7 @@ from ..errors import unknown
 
 _CHOICES = {
     **dict.fromkeys(("activation_gradient", "weight_gradient"), ("ste", "polynomial", "ede")),
-    "activation_shift": (None, "static", "asd"),
+    "activation_shift": (None, "static", "asd", "asd_tanh"),
     "weight_shift": (None, "wsd", "balance"),
     "scale": (None, "analytic", "learned", "power_of_two"),
 }
@@ -20,7 +20,7 @@ class Method:
     """One row of the study: which surrogate gradients, which shifts, which scale.
 
     activation_gradient, weight_gradient   one of ``binarize.GRADIENTS``
-    activation_shift                       None, "static" (RSign) or "asd"
+    activation_shift                       None, "static" (RSign), "asd", or "asd_tanh" (ASD with tanh in σ's place)
     weight_shift                           None, "wsd" or "balance" (IR-Net)
     scale                                  None, "analytic" (XNOR-Net), "learned" (XNOR-Net++), "power_of_two" (IR-Net)
     binary                                 False: real weights and activations, the float twin
@@ -57,10 +57,11 @@ METHODS = {
         Method("xnor_pp", "XNOR-Net++ (learned scale)", scale="learned"),
         Method("bireal", "Bi-Real Net (polynomial gradient)", activation_gradient="polynomial"),
         Method("irnet", "IR-Net (balanced weights, EDE)", **_EDE, weight_shift="balance", scale="power_of_two"),
-        # The common ground of the four below, so that what a shift earns isn't mixed up with what EDE earns.
+        # The common ground of the five below, so that what a shift earns isn't mixed up with what EDE earns.
         Method("ede", "EDE alone (no shift)", **_EDE),
         Method("rsign", "RSign (learned static shift)", **_EDE, activation_shift="static"),
         Method("asd", "ASD", **_EDE, activation_shift="asd"),
+        Method("asd_tanh", "ASD-tanh (tanh instead of σ)", **_EDE, activation_shift="asd_tanh"),
         Method("wsd", "WSD", **_EDE, weight_shift="wsd"),
         Method("sdbnn", "SD-BNN (ASD + WSD)", **_EDE, activation_shift="asd", weight_shift="wsd"),
     )
@@ -70,7 +71,7 @@ PAPERS = {  # on arXiv
     "bnn": "1602.02830", "xnor": "1603.05279", "xnor_pp": "1909.13863", "bireal": "1808.00278",
     "irnet": "1909.10788", "ede": "1909.10788",  # ede: IR-Net's gradient alone
     "rsign": "2003.03488",  # ReActNet's shift
-    "asd": "2103.02394", "wsd": "2103.02394", "sdbnn": "2103.02394",
+    "asd": "2103.02394", "asd_tanh": "2103.02394", "wsd": "2103.02394", "sdbnn": "2103.02394",
 }  # fmt: skip
 
 _IMAGENET_GRADIENTS = {"activation_gradient": "polynomial", "weight_gradient": "ste"}

@@ -79,8 +79,15 @@ def show(figure: Figure, alt: str) -> None:
     """Display ``figure`` as a PNG with the text ``alt`` for those who don't see it. Call it last in a cell."""
     if not alt.strip():
         raise UsageError("alt: empty; say in a sentence what the picture shows")
+    from IPython.display import display
+    data, about = picture(figure, alt)
+    display(data, raw=True, metadata=about)
+
+
+def picture(figure: Figure, alt: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What IPython's ``display(data, raw=True, metadata=about)`` takes to show ``figure``: (data, about)."""
     with theme():  # ticks are made when they are first drawn
-        _show_png(png_bytes(figure, dpi=160), alt, round(100 * figure.get_figwidth()))
+        return _png(png_bytes(figure, dpi=160), alt, round(100 * figure.get_figwidth()))
 
 
 def show_png(path: str | Path, alt: str) -> None:
@@ -89,14 +96,14 @@ def show_png(path: str | Path, alt: str) -> None:
     if content[:8] != b"\x89PNG\r\n\x1a\n":
         raise UsageError(f"{path}: not a PNG")
     pixels = int.from_bytes(content[16:20], "big")  # the width stands there in every PNG
-    _show_png(content, alt, round(pixels / 1.5))  # files have 150 dots an inch, a page 100
-
-
-def _show_png(content: bytes, alt: str, width: int) -> None:
-    """``width``: in pixels of the page; the picture has more."""
     from IPython.display import display  # the library itself does without IPython
-    size = {"alt": alt, "width": width}
-    display({"image/png": content, "text/plain": f"[picture] {alt}"}, raw=True, metadata={"image/png": size})
+    data, about = _png(content, alt, round(pixels / 1.5))  # files have 150 dots an inch, a page 100
+    display(data, raw=True, metadata=about)
+
+
+def _png(content: bytes, alt: str, width: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """``width``: in pixels of the page; the picture has more."""
+    return {"image/png": content, "text/plain": f"[picture] {alt}"}, {"image/png": {"alt": alt, "width": width}}
 
 
 def show_result(name: str) -> None:

@@ -25,7 +25,15 @@ NEEDED = "the sliders need ipywidgets: pip install 'sdbnn-lite[notebooks]'"
 OWN = "my own values"  # what the list of presets shows when none of them fits
 HINT = "Tab moves to the next control. Arrow keys move a slider; Space opens a list, arrow keys and Enter choose."
 DPI = 90  # of the pictures
-LABEL_WIDTH, WIDTH = "20em", "47em"
+CONTROLS_WIDTH, PICTURE_WIDTH = "20em", "44em"  # in a row where there is room for both, else below each other
+# A control's label stands above it. Controls without a picture beside them share the rows.
+STYLE = """<style>
+.sdbnn-explorer, .sdbnn-explorer > .widget-box { display: flex; flex-flow: row wrap; align-content: flex-start }
+.sdbnn-explorer .widget-inline-hbox { flex: 1 1 16em; min-width: 0; max-width: 30em; height: auto; flex-flow: row wrap }
+.sdbnn-explorer .widget-inline-hbox > .widget-label { width: 100%; text-align: left }
+.sdbnn-explorer .widget-html { flex: 1 1 100%; max-width: none }
+.sdbnn-explorer .widget-html-content { line-height: 1.4 }
+</style>"""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Control:
     min, max, step    a slider: whole numbers where all of these and ``value`` are, else real ones
     log       a slider whose steps are factors: ``step`` is in powers of ten, ``min`` and ``max`` are values above 0
     choices   a list instead of a slider: values, or pairs (label, value); ``buttons`` shows them side by side
+    only      (name, value): the control is disabled while the control of that name has another value
 
     Raises UsageError for a control that makes no sense.
     """
@@ -52,6 +61,7 @@ class Control:
     log: bool = False
     choices: Sequence[Any] | None = None
     buttons: bool = False
+    only: tuple[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.choices is None:
@@ -117,7 +127,7 @@ class Sentence(str):
 def explorer(compute: Callable[..., Any], draw: Callable[[Any], Figure], say: Callable[[Any], str],
              controls: Sequence[Control], presets: Mapping[str, Mapping[str, Any]] | None = None,
              **start: Any):  # fmt: skip
-    """Sliders, lists and presets above a picture and a sentence: an ``ipywidgets.VBox``.
+    """Sliders, lists and presets beside a picture and a sentence, or above where it is narrow: an ``ipywidgets.Box``.
 
     ``presets``: name -> values of some or all controls. ``start``: values to begin with, by the controls' names.
     Values out of range are clamped, and the sentence says so. Randomness belongs into a control named ``seed``.
@@ -156,20 +166,21 @@ class _Explorer:
                 raise UsageError(f"preset: {found[0]}")
         first, self.notes = clamp(controls, start)
         self.busy = False  # while several values change at once
-        layout = ipywidgets.Layout(width=WIDTH, max_width="100%")
-        look = {"style": {"description_width": LABEL_WIDTH}, "layout": layout}
-        self.widgets = {name: self._widget(ipywidgets, c, first[name], look) for name, c in self.controls.items()}
+        self.widgets = {name: self._widget(ipywidgets, c, first[name]) for name, c in self.controls.items()}
         for widget in self.widgets.values():
             widget.observe(self._on_value, "value")
         self.preset = None
         if presets:
-            self.preset = ipywidgets.Dropdown(options=[OWN, *presets], description="preset", **look)
+            self.preset = ipywidgets.Dropdown(options=[OWN, *presets], description="preset")
             self.preset.observe(self._on_preset, "value")
         self.picture, self.sentence = ipywidgets.HTML(), ipywidgets.HTML()
         self._changed()
         above = [self.preset] if presets else []
-        hint = ipywidgets.HTML(f"<small>{HINT}</small>")
-        self.box = ipywidgets.VBox([*above, *self.widgets.values(), hint, self.picture, self.sentence])
+        hint = ipywidgets.HTML(f"<small>{HINT}</small>{STYLE}")
+        parts = {CONTROLS_WIDTH: [*above, *self.widgets.values(), hint], PICTURE_WIDTH: [self.picture, self.sentence]}
+        self.box = ipywidgets.Box([ipywidgets.Box(part, layout={
+            "flex": f"1 1 {width}", "min_width": "0"}) for width, part in parts.items()])  # fmt: skip
+        self.box.add_class("sdbnn-explorer")
         self.box.controls, self.box.preset, self.box.set = self.widgets, self.preset, self.set
         self.box.picture, self.box.sentence = self.picture, self.sentence
 
@@ -199,6 +210,9 @@ class _Explorer:
     def _changed(self) -> None:
         """Name the preset that the values belong to, and draw."""
         values = {name: widget.value for name, widget in self.widgets.items()}
+        for control in (control for control in self.controls.values() if control.only):
+            name, needed = control.only
+            self.widgets[control.name].disabled = values[name] != needed
         if self.preset is not None:
             self.busy = True
             self.preset.value = next((n for n, preset in self.presets.items() if preset.items() <= values.items()), OWN)
@@ -213,9 +227,9 @@ class _Explorer:
         self.sentence.value = f'<p role="status" aria-live="polite">{text}</p>'
         self.notes.clear()
 
-    def _widget(self, ipywidgets: Any, control: Control, value: Any, look: Mapping[str, Any]) -> Any:
+    def _widget(self, ipywidgets: Any, control: Control, value: Any) -> Any:
         unit = f" [{control.unit}]" if control.unit else ""
-        look = {"description": control.label + unit, **look}
+        look = {"description": control.label + unit}
         if control.choices is not None:
             kind = ipywidgets.ToggleButtons if control.buttons else ipywidgets.Dropdown
             return kind(options=control.pairs, value=value, **look)

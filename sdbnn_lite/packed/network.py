@@ -102,10 +102,11 @@ class PackedLayer(BareLayer):
         super().__init__(conv.binary_weight().detach().numpy(), conv.stride[0], conv.padding[0])
         self.factor, self.offset = fold(bn, conv.scale())
         self.slope = None if prelu is None else prelu.weight.detach().numpy().copy()
-        self.squeeze = self.expand = self.beta = None
+        self.squeeze = self.expand = self.bound = self.beta = None
         if conv.asd is not None:
             self.squeeze = conv.asd.squeeze.weight.detach().numpy().copy()
             self.expand = conv.asd.expand.weight.detach().numpy().copy()
+            self.bound = np.tanh if conv.asd.tanh else expit
         elif conv.rsign is not None:
             self.beta = conv.rsign.beta.detach().numpy().copy()
         self._switch: Switch | None = None
@@ -120,10 +121,10 @@ class PackedLayer(BareLayer):
         return self._switch
 
     def shift(self, x: np.ndarray, means) -> np.ndarray:
-        """(N, C): what is added before the sign. ASD: σ(W2·relu(W1·mean)); ``means`` gives the mean over the pixels."""
+        """(N, C): what is added before the sign. ASD: σ (or tanh) of W2·relu(W1·mean), whose mean ``means`` gives."""
         if self.squeeze is not None:
             hidden = np.maximum(means(x) @ self.squeeze.T, 0)
-            return expit(hidden @ self.expand.T)
+            return self.bound(hidden @ self.expand.T)
         shift = np.zeros((len(x), self.channels), x.dtype)
         return shift if self.beta is None else shift + self.beta
 

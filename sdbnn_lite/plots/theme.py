@@ -22,8 +22,9 @@ GREY = "#8A8A8A"
 PLUS, MINUS = ORANGE, BLUE  # the two signs, everywhere; with hatches PLUS_HATCH and MINUS_HATCH
 PLUS_HATCH, MINUS_HATCH = "//", ""
 
-COLOURS = dict(zip(METHODS, (GREY, BLACK, SKY, SKY, PURPLE, PURPLE, GREEN, YELLOW, ORANGE, BLUE, RED), strict=True))
-MARKERS = dict(zip(METHODS, "osv^D<>phX*", strict=True))
+_COLOURS = (GREY, BLACK, SKY, SKY, PURPLE, PURPLE, GREEN, YELLOW, ORANGE, ORANGE, BLUE, RED)
+COLOURS = dict(zip(METHODS, _COLOURS, strict=True))
+MARKERS = dict(zip(METHODS, "osv^D<>phPX*", strict=True))
 
 _STYLE = dict(matplotlib.rc_params_from_file(Path(__file__).with_name("figures.mplstyle"), use_default_template=False))
 

@@ -1,5 +1,6 @@
 """What a command line says of a run beside its recipe, its method and its seed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ class RunOptions:
     workers: int | None = None
     validation: int | None = None  # training images to hold out and score in place of the test images
     tensorboard: str | Path | None = None  # where TensorBoard finds the run under its name; "": in the run's own folder
+    after_epoch: Callable[[dict, list[dict]], None] | None = None  # told each epoch's rows of log.csv and signs.csv
 
 
 DEFAULTS = RunOptions()

@@ -91,7 +91,7 @@ class Trainer:
         self.epoch_start = self.generator.get_state()
         self.progress, self.kept = Progress(), "nothing was saved yet"
         self.log, self.signs = [], []
-        self.after_epoch: Callable[[int, Score], None] = lambda epoch, score: None  # a search reports and prunes here
+        self.after_epoch: Callable[[int, Score], None] = lambda epoch, score: None  # to prune, to draw
 
     def resume(self, tensors: dict, about: dict, out: Path) -> None:
         """Put the run back to where its checkpoint was written, also within an epoch."""

@@ -3,7 +3,7 @@
 torch.fx lists what ``classify`` does; every entry becomes the operators of the ONNX standard that compute the same:
 
     BinaryConv2d     [Add of the shift] - GreaterOrEqual(x, 0) - Where(+1, -1) - Conv(ŵ, ±1 constants) [- Mul(scale)]
-    ASD's shift      GlobalAveragePool - Conv 1×1 (W1) - Relu - Conv 1×1 (W2) - Sigmoid
+    ASD's shift      GlobalAveragePool - Conv 1×1 (W1) - Relu - Conv 1×1 (W2) - Sigmoid or Tanh
     batch norm       BatchNormalization with the running statistics: always the network in evaluation mode
     Hardtanh, linear, mean over the pixels     Clip(-1, 1), Gemm, GlobalAveragePool - Flatten
 
@@ -136,7 +136,7 @@ class GraphWriter:
         return self.add("Where", positive, self.number(1.0), self.number(-1.0), part="sign")
 
     def shifted(self, a: str, layer: BinaryConv2d) -> str:
-        """a + RSign's β, or a + ASD's σ(W2 · relu(W1 · mean(a))); (N, C, H, W) both."""
+        """a + RSign's β, or a + ASD's σ(W2 · relu(W1 · mean(a))), or tanh's; (N, C, H, W) both."""
         if layer.rsign is not None:
             return self.add("Add", a, self.weights("rsign.beta", layer.activation_shift(None)), part="shifted")
         w1, w2 = layer.asd.squeeze.weight, layer.asd.expand.weight  # (C / r, C), (C, C / r)
@@ -144,7 +144,8 @@ class GraphWriter:
         hidden = self.add("Conv", mean, self.weights("asd.squeeze.weight", w1[:, :, None, None]), part="squeeze")
         hidden = self.add("Relu", hidden, part="relu")
         hidden = self.add("Conv", hidden, self.weights("asd.expand.weight", w2[:, :, None, None]), part="expand")
-        return self.add("Add", a, self.add("Sigmoid", hidden, part="shift"), part="shifted")
+        bound = "Tanh" if layer.asd.tanh else "Sigmoid"
+        return self.add("Add", a, self.add(bound, hidden, part="shift"), part="shifted")
 
     def batch_norm(self, x: str, layer: nn.BatchNorm2d | nn.BatchNorm1d) -> str:
         """γ·(x - μ)/√(σ² + ε) + β with the running μ and σ²."""

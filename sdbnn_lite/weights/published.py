@@ -50,7 +50,8 @@ def from_original(state_dict: Mapping[str, Tensor], network: str) -> dict[str, T
 
     ``module.`` (DataParallel) is dropped, ImageNet's flat weights get their (O, C, k, k) back. The published files have
     no k and t: they are set to the end of the schedule, t = 10 and k = 1; :func:`set_ede` changes them. Both ImageNet
-    stages share one layout (``imagenet_resnet18_stage1`` and the like are understood too).
+    stages share one layout (``imagenet_resnet18_stage1`` and the like are understood too). ASD's function is taken to
+    be σ: a file doesn't say whether the tanh in the published code's comment stood in its place.
 
     Raises UsageError for another network, and where keys or shapes don't fit: it names every one of them.
     """

@@ -18,6 +18,7 @@ EXTRA = {  # the parameters of each method beside the latent weights, for C = 4,
     "asd": {"asd.squeeze.weight": (2, 4), "asd.expand.weight": (4, 2)},
     "wsd": {"wsd.alpha": (6,)},
 }
+EXTRA["asd_tanh"] = EXTRA["asd"]
 EXTRA["sdbnn"] = EXTRA["asd"] | EXTRA["wsd"]
 
 

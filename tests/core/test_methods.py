@@ -17,12 +17,13 @@ TABLE = {
     "ede": ("ede", "ede", None, None, None),
     "rsign": ("ede", "ede", "static", None, None),
     "asd": ("ede", "ede", "asd", None, None),
+    "asd_tanh": ("ede", "ede", "asd_tanh", None, None),
     "wsd": ("ede", "ede", None, "wsd", None),
     "sdbnn": ("ede", "ede", "asd", "wsd", None),
 }
 
 
-def test_there_are_ten_methods_and_the_float_twin():
+def test_there_are_eleven_methods_and_the_float_twin():
     assert set(METHODS) == {"float", *TABLE}
     assert not get_method("float").binary and get_method("float").name == "float"
 
@@ -40,7 +41,7 @@ def test_parts_on_cifar(name):
 def test_parts_on_imagenet(name):
     """EDE gives way to Bi-Real's gradients in the methods that are about a shift; nothing else changes."""
     activation, weight, *rest = TABLE[name]
-    if name in ("ede", "rsign", "asd", "wsd", "sdbnn"):
+    if name in ("ede", "rsign", "asd", "asd_tanh", "wsd", "sdbnn"):
         activation, weight = "polynomial", "ste"
     assert astuple(get_method(name, imagenet=True))[2:7] == (activation, weight, *rest)
     assert get_method(name).activation_gradient == TABLE[name][0], "the table itself must stay as it was"

@@ -183,7 +183,7 @@ def test_parameters_counted_by_hand(name, method):
     inputs, outputs = sum(c for c, _, _ in rows), sum(o for _, o, _ in rows)
     added = {"xnor_pp": outputs, "rsign": inputs, "wsd": outputs}
     added["asd"] = sum(2 * c * max(c // r, 1) for c, _, _ in rows)
-    added["sdbnn"] = added["asd"] + added["wsd"]
+    added["asd_tanh"], added["sdbnn"] = added["asd"], added["asd"] + added["wsd"]
     assert count(build_empty(name, method)) == real + sum(9 * c * o for c, o, _ in rows) + added.get(method, 0)
 
 

@@ -1,4 +1,4 @@
-// Functions for the page. An explorer is the outermost VBox of an output; its rows are its children.
+// Functions for the page. An explorer's rows are the controls in it.
 window.sdbnn = {
     panel: () => window.jupyterapp?.shell?.currentWidget,
     ready() {
@@ -40,10 +40,9 @@ window.sdbnn = {
         };
         tick();
     },
-    explorers: () => [...document.querySelectorAll(".jp-OutputArea-output .widget-vbox")]
-        .filter(box => !box.parentElement.closest(".widget-vbox")),
+    explorers: () => [...document.querySelectorAll(".jp-OutputArea-output .sdbnn-explorer")],
     stops: row => [...row.querySelectorAll(".noUi-handle, select, button")],
-    rows(i) { return [...this.explorers()[i].children].filter(row => this.stops(row).length) },
+    rows(i) { return [...this.explorers()[i].querySelectorAll(".widget-inline-hbox")].filter(row => this.stops(row).length) },
     controls(i) {
         return this.rows(i).map(row => {
             const stop = this.stops(row)[0];

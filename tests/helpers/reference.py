@@ -83,18 +83,20 @@ def naive_binary_conv(method, a, p, *, k, t, stride=1, padding=1, imagenet=False
     ede = ede_curve(k, t)
     if method == "irnet":
         activation, weight = ede, ede
-    elif method in ("ede", "rsign", "asd", "wsd", "sdbnn"):
+    elif method in ("ede", "rsign", "asd", "asd_tanh", "wsd", "sdbnn"):
         activation, weight = (polynomial_curve, ste_curve) if imagenet else (ede, ede)
     elif method == "bireal":
         activation, weight = polynomial_curve, ste_curve
     else:
         activation, weight = ste_curve, ste_curve
 
-    if method in ("asd", "sdbnn"):
+    if method in ("asd", "asd_tanh", "sdbnn"):
         means = a.sum(dim=(2, 3)) / (a.shape[2] * a.shape[3])
         hidden = means @ p["asd.squeeze.weight"].T
         hidden = hidden * (hidden > 0)
-        a = a + (1 / (1 + torch.exp(-(hidden @ p["asd.expand.weight"].T))))[:, :, None, None]
+        grown = torch.exp(-(hidden @ p["asd.expand.weight"].T))
+        shift = (1 - grown**2) / (1 + grown**2) if method == "asd_tanh" else 1 / (1 + grown)
+        a = a + shift[:, :, None, None]
     if method == "rsign":
         a = a + p["rsign.beta"].reshape(1, -1, 1, 1)
     a = sign_through(a, activation)

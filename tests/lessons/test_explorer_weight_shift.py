@@ -125,27 +125,6 @@ def test_wrong_values_are_told(values, message):
         compute(**values)
 
 
-# --- the closed form -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("fan_in", "share"), [(9, 0.5), (9, 5.0), (288, 0.5), (288, 50.0), (576, 5.0)])
-def test_expected_flips_against_a_simulation(fan_in, share):
-    w = np.random.default_rng(0).standard_normal((2_000_000 // fan_in, fan_in))
-    turned = (w >= 0) != (w + share * w.mean(axis=1, keepdims=True) >= 0)
-    assert turned.mean() == pytest.approx(explored.expected_flips(fan_in, share), rel=0.02)
-
-
-def test_expected_flips_where_it_is_known():
-    assert explored.expected_flips(288, 0) == 0
-    assert explored.expected_flips(1, 100) == 0  # a weight alone only grows
-    assert explored.expected_flips(576, 0.005) == pytest.approx(0.005 / (math.pi * 24), rel=2e-3)
-    # A huge share leaves only the sign of the mean: they differ as w and its filter's mean do.
-    assert explored.expected_flips(4, 1e12) == pytest.approx(math.acos(1 / 2) / math.pi)
-    for wrong in ((0, 1.0), (9, -1.0), (9, math.nan)):
-        with pytest.raises(UsageError, match="at least"):
-            explored.expected_flips(*wrong)
-
-
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
@@ -168,7 +147,7 @@ def test_the_sentence_says_the_numbers():
 def test_the_static_version_names_every_constant():
     titles = [ax.get_title(loc="left") for ax in explored.small_multiples().axes[:5]]
     turned = [compute(constant=value).flipped.sum() for value in explored.VALUES]
-    assert titles == [f"constant {value:g}\n{t} of 576 turn" for value, t in zip(explored.VALUES, turned)]
+    assert titles == [f"constant {value:g}\n{t} of 576 flip" for value, t in zip(explored.VALUES, turned)]
 
 
 def test_the_picture_shows_the_numbers():

@@ -127,7 +127,10 @@ def test_every_control_has_a_widget_with_label_unit_and_readout(box):
         slider = box.controls[name]
         assert slider.readout and not slider.continuous_update
     assert [box.controls[c.name].value for c in CONTROLS] == [c.value for c in CONTROLS]
-    assert set(box.controls.values()) | {box.picture, box.sentence, box.preset} <= set(box.children)
+    controls, picture = box.children
+    assert {*box.controls.values(), box.preset} <= set(controls.children)
+    assert {box.picture, box.sentence} == set(picture.children)
+    assert controls.layout.flex == "1 1 20em" and picture.layout.flex == "1 1 44em"  # a row where there is room
 
 
 def test_the_picture_is_an_image_with_alt_text(box):

@@ -153,6 +153,31 @@ def test_every_control_of_every_explorer_moves_by_keyboard(open_notebook, name):
         assert notebook.errors == []
 
 
+PLACES = """() => {
+    const explorer = document.querySelector(".sdbnn-explorer");
+    const place = node => { const r = node.getBoundingClientRect(); return [r.left, r.top, r.width, r.height]; };
+    return [explorer, ...explorer.children].map(place);
+}"""
+
+
+def test_an_explorer_fits_a_laptop_and_a_phone(open_notebook, lab):
+    """Where there is room, controls and picture stand side by side, all to be seen at once; else below each other."""
+    source = "from sdbnn_lite.lessons.explorers import weight_shift\nweight_shift.explorer()"
+    write_notebook([source], lab.root / "narrow.ipynb")
+    notebook = open_notebook("narrow.ipynb")
+    assert notebook.run_all() is True
+    notebook.page.set_viewport_size({"width": 1366, "height": 768})
+    notebook.settle()
+    whole, controls, picture = notebook.page.evaluate(PLACES)
+    assert controls[1] == picture[1] and controls[0] + controls[2] <= picture[0] and whole[3] < 620
+    notebook.page.evaluate("jupyterapp.shell.collapseLeft()")
+    notebook.page.set_viewport_size({"width": 390, "height": 844})
+    notebook.settle()
+    whole, controls, picture = notebook.page.evaluate(PLACES)
+    assert controls[1] + controls[3] <= picture[1]
+    assert all(left + width <= 390 for left, _, width, _ in (whole, controls, picture))
+
+
 def test_a_control_that_changes_nothing_is_found_and_a_picture_kept(open_notebook, lab, monkeypatch, tmp_path):
     write_notebook([DEAD], lab.root / "dead.ipynb")
     monkeypatch.setattr(browser, "FAILURES", tmp_path / "kept")

@@ -123,7 +123,8 @@ def test_no_latent_weight_is_stored(method):
     assert state["conv2.bits"].shape == (64 * 32 * 9 // 8,)
     assert naive_unpack(state["conv2.bits"].tolist(), 18432) == net.conv2.binary_weight().flatten().tolist()
     inside = {key.removeprefix("conv2.") for key in state if key.startswith("conv2.")}
-    shift = {"static": {"rsign.beta"}, "asd": {"asd.squeeze.weight", "asd.expand.weight"}, None: set()}
+    asd = {"asd.squeeze.weight", "asd.expand.weight"}
+    shift = {"static": {"rsign.beta"}, "asd": asd, "asd_tanh": asd, None: set()}
     scale = {"scale"} if METHODS[method].scale else set()
     assert inside == {"bits"} | shift[METHODS[method].activation_shift] | scale
     for key in state.keys() & net.state_dict().keys():

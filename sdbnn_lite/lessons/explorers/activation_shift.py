@@ -36,7 +36,7 @@ CONTROLS = (
     Control("channel", "input channel", 0, unit="number", min=0, max=63, step=1),
     Control("filter", "filter (output channel)", 0, unit="number", min=0, max=63, step=1),
     Control("mode", "shift", "asd", choices=MODES, buttons=True),
-    Control("own_shift", "my own shift", 0.5, unit="added to a", min=-1.0, max=1.0, step=0.01),
+    Control("own_shift", "my own shift", 0.5, unit="added to a", min=-1.0, max=1.0, step=0.01, only=("mode", "own")),
 )
 PRESETS = {
     "as trained": {"mode": "asd"},

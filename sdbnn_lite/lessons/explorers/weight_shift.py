@@ -140,20 +140,6 @@ def compute(weights: str, layer: str, filter: int, alpha: float, constant: float
                  before.numpy(), after.numpy(), y_before, y_after, len(_layers()[layer][0]))  # fmt: skip
 
 
-def expected_flips(fan_in: int, share: float) -> float:
-    """The share of signs that w + share·mean(w) flips, for a filter of ``fan_in`` normal weights of mean 0.
-
-    A weight and its shifted self are jointly normal, and their signs differ with the angle between them over π:
-
-        arctan(share·√(n-1) / (n + share)) / π,     nearly share / (π·√n) where the share is small
-
-    The weights' spread drops out. ``share`` = σ(α)·constant, 0.005 at the start of the published training.
-    """
-    if fan_in < 1 or not share >= 0:
-        raise UsageError(f"fan_in={fan_in}, share={share}: at least 1 and at least 0 are needed")
-    return math.atan2(share * math.sqrt(fan_in - 1), fan_in + share) / math.pi
-
-
 def say(stats: Stats) -> str:
     """The picture in words."""
     n, places = stats.w.size, stats.y_before.size
@@ -197,15 +183,15 @@ def small_multiples(values: Sequence[float] = VALUES, **others) -> Figure:
         tallest = 0.0
         for above, below, stats in zip(*axes, every):
             _histogram(above, stats, alone=False)
-            above.set_title(f"constant {stats.constant:g}\n{stats.flipped.sum()} of {stats.w.size} turn", fontsize=11)
+            above.set_title(f"constant {stats.constant:g}\n{stats.flipped.sum()} of {stats.w.size} flip", fontsize=11)
             _signs(below, stats, size=5)
             plus = f"+1: {stats.before.mean():.0%} → {stats.after.mean():.0%}"
-            below.set_xlabel(f"{plus}\noutputs turned: {stats.flipped_outputs / stats.y_before.size:.1%}")
+            below.set_xlabel(f"{plus}\noutputs flipped: {stats.flipped_outputs / stats.y_before.size:.1%}")
             tallest = max(tallest, above.get_ylim()[1])
         for ax in axes[0]:
             ax.set(ylim=(0, tallest), yticks=[])
         axes[0, 0].set(yticks=[tick for tick in _ticks(tallest) if tick >= 0], ylabel="weights per bar")
-        axes[1, 0].set_ylabel("signs; × turned")
+        axes[1, 0].set_ylabel("signs; × flipped")
         name = f"Filter {stats.filter} of {stats.layer}, {NAMES[stats.weights]}, α = {stats.alpha:g}"
         figure.suptitle(f"{name}; dashed line: threshold; bright and hatched: +1, dark: −1", fontsize=11)
         figure.get_layout_engine().set(rect=(0, 0.02, 1, 0.98))  # the pictures' fixed shape costs it a little room

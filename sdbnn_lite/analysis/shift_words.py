@@ -1,0 +1,83 @@
+"""What ASD does to the signs, in sentences: to its inputs, to the outputs, and whether σ or the adaptivity does it."""
+
+import pandas as pd
+
+from .final_signs import last_signs, read_signs
+from .tables import published_runs, results_of, study_facts
+
+
+def spread(values: pd.Series, digits: int = 3) -> str:
+    """Mean ± sample standard deviation."""
+    return f"{values.mean():.{digits}f} ± {values.std():.{digits}f}"
+
+
+def remaining_loss(last: pd.DataFrame) -> float | None:
+    """Of the entropy that ASD costs, added over the layers, the share that tanh costs too; None where it costs none."""
+    mean = last.groupby(["method", "layer"])["entropy"].mean().groupby("method").sum()
+    lost = mean["ede"] - mean["asd"]
+    return float((mean["ede"] - mean["asd_tanh"]) / lost) if lost > 0 else None
+
+
+def tanh_in_words(last: pd.DataFrame) -> str:
+    """Which part of ASD lowers the entropy: σ, which only pushes upwards, or that each image has its own shift.
+
+    ``last``: the study's signs after the last epoch, with the methods ede, asd and asd_tanh.
+    """
+    flips, left = last.loc[last["method"] == "asd_tanh", "input_flips"], remaining_loss(last)
+    said = []
+    for layer, rows in last.groupby("layer"):
+        entropy = [spread(rows.loc[rows["method"] == method, "entropy"]) for method in ("asd_tanh", "asd", "ede")]
+        said.append(f"{layer} {', '.join(entropy)} bit")
+    if left is None:
+        cause = "σ lowers nothing here"
+    elif left < 0.25:
+        cause = "what lowers it is that σ is positive, not that the shift adapts to the image"
+    else:
+        cause = "the shift that adapts lowers it too" + (", with either function alike" if left > 0.75 else "")
+    cost = "" if left is None else f"Over the layers, tanh costs {100 * max(left, 0):.0f} % of what σ costs: "
+    return (f"With tanh in place of σ, shifts flip {100 * flips.min():.0f} to {100 * flips.max():.0f} % of the input "
+            f"signs, either way. Entropy with tanh, with σ and without a shift: {'; '.join(said)} "
+            f"(n = {last['seed'].nunique()} seeds). {cost}{cause}.")  # fmt: skip
+
+
+def before_and_after() -> pd.DataFrame:
+    """Share of +1 among SD-BNN's inputs, before and after ASD, at the end of each committed study and run of it.
+
+    Columns run (in words), before and after; means over seeds and layers.
+    """
+    found = []
+    for study in ("digits", "cifar10-resnet20"):
+        facts, (table, _) = study_facts(study), last_signs(study)
+        found.append((study, facts, table[table["method"] == "sdbnn"]))
+    for dataset in ("cifar10", "imagenette"):
+        runs = {name: run for name, run in published_runs(dataset).items() if run["method"] == "sdbnn"}
+        found += [(name, run, read_signs(results_of(name))[0]) for name, run in runs.items()]
+    rows = [(f"{name}, {facts['epochs']} epochs", *table[["input_before", "input_after"]].mean())
+            for name, facts, table in found]  # fmt: skip
+    return pd.DataFrame(rows, columns=["run", "before", "after"])
+
+
+def before_and_after_in_words(rows: pd.DataFrame) -> str:
+    """Whether most inputs are +1 behind ASD in all of ``rows``, and where they aren't."""
+    first, others = rows.iloc[0], rows.iloc[1:]
+
+    def shown(row) -> str:
+        return f"{row.run}: {100 * row.before:.0f} → {100 * row.after:.0f} %"
+
+    few = others[others["after"] < 0.5]
+    end = "most inputs are +1 behind ASD in all of them."
+    if len(few):
+        end = (f"in {len(few)} of them most are −1 behind ASD too ({'; '.join(map(shown, few.itertuples()))}): batch "
+               f"norm in front can push against the shift.")  # fmt: skip
+    return (f"Share of +1 among the inputs before → after ASD, {shown(first)}. Of SD-BNN's {len(others)} other runs in "
+            f"the package, {end}")  # fmt: skip
+
+
+def outputs_in_words(last: pd.DataFrame) -> str:
+    """What ASD does to the entropy of the output signs, layer by layer, beside what the paper expects."""
+    mean = last.groupby(["layer", "method"])["entropy"].mean().unstack()
+    said = [f"in {layer} {row['ede']:.2f} bit without a shift and {row['asd']:.2f} with ASD"
+            for layer, row in mean.iterrows()]  # fmt: skip
+    lower, of = (mean["asd"] < mean["ede"]).sum(), len(mean)
+    so = {0: "as the paper expects, outputs differ more with ASD", of: "the opposite of what the paper expects"}
+    return f"Entropy {', '.join(said)}: {so.get(lower, 'it depends on the layer')}."
