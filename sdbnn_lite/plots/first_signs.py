@@ -68,9 +68,10 @@ def unit_maps(panels: Mapping[str, tuple[np.ndarray, str]]) -> Figure:
     return figure
 
 
-def pushed_inputs(p: Sequence[float], bits: Sequence[float], again: Sequence[float], trained: Sequence[float]) -> Figure:
+def pushed_inputs(p: Sequence[float], bits: Sequence[float], trained: Sequence[float],
+                  again: Sequence[float]) -> Figure:  # fmt: skip
     """Over the inputs' share ``p`` of +1. Left: mean entropy of the outputs. Right: accuracy in percent, with batch
-    norm measured ``again`` and as ``trained``."""
+    norm as ``trained`` and measured ``again``."""
     with drawing(7.6, 3.6) as figure:
         left, right = figure.subplots(1, 2)
         left.plot(p, bits, "-o", color=BLACK, ms=8)
@@ -97,11 +98,12 @@ def shares_by_layer(layers: pd.DataFrame) -> Figure:
         edges = np.append(rows - 0.5, rows[-1] + 0.5)
         shades = left.pcolormesh(np.linspace(0, 1, counts.shape[1] + 1), edges, 100 * counts, cmap="cividis", vmin=0)
         figure.colorbar(shades, ax=left, label="channels of the layer [%]", location="top", aspect=40, pad=0.02)
-        left.set(xlabel="share of +1 among a channel's outputs", ylabel="binary layer", yticks=rows, ylim=edges[[-1, 0]])
+        left.set(xlabel="share of +1 among a channel's outputs", ylabel="binary layer")
+        left.set(yticks=rows, ylim=edges[[-1, 0]])
         right.barh(rows, layers["entropy"], color=GREY, height=0.7)
         for row, (bits, dead) in zip(rows, layers[["entropy", "dead"]].to_numpy()):
             if dead:
-                right.annotate(f"{dead:.0f} dead", (bits, row), (4, 0), textcoords="offset points", va="center", size=9.5)
+                right.annotate(f"{dead:.0f} dead", (bits, row), (4, 0), None, "offset points", va="center", size=9.5)
         right.set(xlabel="mean entropy [bit]", xlim=(0, 1.25), xticks=(0, 0.5, 1))
         for ax in (left, right):
             ax.grid(visible=False)

@@ -1,4 +1,4 @@
-"""Notebook 01: the straight-through estimator, IR-Net's factors, the best threshold, the first layer of ImageNet."""
+"""Notebook 01: the straight-through estimator, what weight decay leaves, the best threshold, ImageNet's first layer."""
 
 import math
 
@@ -7,8 +7,6 @@ import torch
 
 from ...core.layers import binary_layers
 from ...core.models import build
-from ...core.record import record_signs
-from ...data.sets import digit_images
 from ...weights import zoo
 from . import Exercise
 
@@ -27,15 +25,13 @@ def _ste_backward(function: type[torch.autograd.Function]) -> bool:
         assert found.shape == x.shape, f"the gradient has the shape {tuple(found.shape)}, x has {tuple(x.shape)}"
         for value, grad, got in zip(x.flatten().tolist(), given.flatten().tolist(), found.flatten().tolist()):
             wanted = grad if -1 <= value <= 1 else 0.0
-            assert math.isclose(wanted, got, rel_tol=1e-6), f"at x = {value:.3g}, {grad:.3g} came in, {got:.3g} came out"
+            assert math.isclose(wanted, got, rel_tol=1e-6), f"x = {value:.3g}: {grad:.3g} came in, {got:.3g} came out"
     return True
 
 
-def _irnet(factor: float, flips: int) -> bool:
-    net = zoo.load("digits_irnet")
-    factors = torch.cat([layer.scale() for layer in binary_layers(net).values()])
-    return bool((factors == factor).all()) and flips == sum(
-        seen.scale_flips for seen in record_signs(net, digit_images()).values())  # fmt: skip
+def _decay(factor: float) -> bool:
+    learned = torch.cat([layer.scale() for layer in binary_layers(zoo.load("digits_xnor_pp")).values()])
+    return bool((abs(learned - factor) < 0.005).all())
 
 
 def _plus(p: float, q: float, n: int, threshold: float) -> float:
@@ -57,7 +53,7 @@ def _all_plus(q: float, share: float) -> bool:
 EXERCISES = {
     "ste_backward": Exercise(
         _ste_backward,
-        right="the incoming gradient passes where -1 <= x <= 1 and is stopped elsewhere. Now everything can be trained.",
+        right="the incoming gradient passes where -1 <= x <= 1 and is stopped elsewhere.",
         hint="backward gets dL/dsign and returns dL/dx: multiply it by the clip's derivative at the saved x.",
         solution='''class SignSTE(torch.autograd.Function):
     @staticmethod
@@ -70,13 +66,18 @@ EXERCISES = {
         (x,) = ctx.saved_tensors
         return grad * (x.abs() <= 1)''',
     ),
-    "irnet": Exercise(
-        _irnet,
-        right="its factors are all exactly 1: shifting by no bit at all.",
-        hint="Load the network as the cells above load theirs, look at both layers' scale(), and record its signs.",
-        solution='''irnet = zoo.load("digits_irnet")
-irnet_factor = irnet.conv2.scale().unique().item()
-irnet_flips = sum(seen.scale_flips for seen in sd.record_signs(irnet, images).values())''',
+    "decay": Exercise(
+        _decay,
+        right="that is what all 128 learned factors are. They learned nothing: weight decay alone moved them.",
+        hint="Add lr_at(epoch) over the epochs, times the steps of an epoch, and put that into the formula.",
+        solution='''import math
+
+from sdbnn_lite.training.recipes import get_recipe
+
+recipe = get_recipe("digits")
+steps = digits.num_batches(recipe.batch_size)  # of one epoch
+rates = sum(recipe.lr_at(epoch) for epoch in range(recipe.epochs)) * steps
+factor = math.exp(-recipe.weight_decay * rates / (1 - recipe.momentum))''',
     ),
     "threshold": Exercise(
         _threshold,
@@ -86,7 +87,7 @@ irnet_flips = sum(seen.scale_flips for seen in sd.record_signs(irnet, images).va
     ),
     "all_plus": Exercise(
         _all_plus,
-        right="every weight starts at +1, so all channels say the same, and nearly always +1. Training has to undo that.",
+        right="every weight starts at +1, so all channels say the same, nearly always +1. Training has to undo it.",
         hint="q is the mean of (weight >= 0); for the share, ask random_signs with n = 64 * 3 * 3 for its plus.",
         solution='''weight = sd.build("imagenet_resnet18").layers[0][0].conv.weight
 q_at_start = (weight >= 0).double().mean().item()

@@ -81,10 +81,10 @@ def compute(p: float, q: float, fan_in: int, threshold: int, seed: int) -> Stats
 
 def say(stats: Stats) -> str:
     """The picture in words."""
-    n = stats.fan_in
+    n, mean = stats.fan_in, f"{stats.closed.mean:.1f}"
     return (f"Of {n} product{'s' * (n > 1)} with p = {stats.p:.2f} and q = {stats.q:.2f} the sum has mean "
-            f"{_minus(f'{stats.closed.mean:.1f}')} and standard deviation {stats.closed.variance**0.5:.1f}. It reaches the "
-            f"threshold {_minus(stats.threshold)} in {stats.plus:.1%} of all cases ({stats.plus_simulated:.1%} of {DRAWS} "
+            f"{_minus(mean)} and standard deviation {stats.closed.variance**0.5:.1f}. It reaches the threshold "
+            f"{_minus(stats.threshold)} in {stats.plus:.1%} of all cases ({stats.plus_simulated:.1%} of {DRAWS} "
             f"simulated ones, seed {stats.seed}): the output sign carries {stats.entropy:.2f} bit. "
             f"{_verdict(stats)}")  # fmt: skip
 
@@ -96,7 +96,8 @@ def _minus(number: object) -> str:
 def _verdict(stats: Stats) -> str:
     if stats.threshold <= -stats.fan_in or stats.threshold > stats.fan_in:
         sign = "−1" if stats.threshold > 0 else "+1"
-        return f"The sum lies between −{stats.fan_in} and {stats.fan_in}, so every output is {sign}: the channel is dead."
+        n = stats.fan_in
+        return f"The sum lies between −{n} and {n}, so every output is {sign}: the channel is dead."
     least = min(stats.plus, 1 - stats.plus)
     if least < 0.02:
         return "Nearly every output has the same sign: the channel says almost nothing."
