@@ -1,10 +1,13 @@
 """How well a channel's share of +1 can be predicted from its inputs' and its weights' signs, by three rules."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy.stats import norm
 
 from ..core import signs
-from ..core.layers import BinaryConv2d
+from ..core.layers import BinaryConv2d, binary_layers
+from ..core.models import BinaryNet
 from ..core.record import LayerSigns
 
 
@@ -31,3 +34,13 @@ def share_rules(layer: BinaryConv2d, seen: LayerSigns) -> dict[str, np.ndarray]:
 def correlation(predicted: np.ndarray, measured: np.ndarray) -> float:
     """Pearson's r over the channels."""
     return float(np.corrcoef(predicted, measured)[0, 1])
+
+
+def fits(net: BinaryNet, recorded: Mapping[str, LayerSigns]) -> list[tuple[str, str, float, float]]:
+    """(layer, rule, correlation over the channels with what was measured, mean error) for each layer and rule."""
+    rows = []
+    for name, seen in recorded.items():
+        for rule, predicted in share_rules(binary_layers(net)[name], seen).items():
+            error = float(abs(predicted - seen.output).mean())
+            rows.append((name, rule, correlation(predicted, seen.output), error))
+    return rows

@@ -1,6 +1,4 @@
-"""Does a scaling factor help while training? The committed studies' XNOR-Net beside the plain network, in words."""
-
-import pandas as pd
+"""Does a scaling factor help while training? Two methods of a committed study side by side, in words."""
 
 from ..core.methods import METHODS
 from .captions import in_percent
@@ -9,25 +7,17 @@ from .tables import has_study, read_study, study_facts, summary
 STUDIES = ("digits", "cifar10-resnet20")
 
 
-def against_plain(runs: pd.DataFrame, scaled: str = "xnor", plain: str = "bnn") -> tuple[str, bool]:
-    """Both accuracies in words, and whether their difference is within the larger of the seeds' standard deviations.
-
-    ``runs``: a row per run, with ``method`` and ``test_accuracy``, at least two seeds of both methods.
-    """
-    rows = summary(runs).loc[[scaled, plain]] * [1, 100, 100]
-    within = abs(rows["mean"].diff().iloc[-1]) <= rows["std"].max()
+def side_by_side(study: str, methods: tuple[str, str]) -> str:
+    """Both accuracies over the seeds, and whether their difference is within the larger standard deviation."""
+    rows, facts = summary(read_study(study)).loc[[*methods]] * [1, 100, 100], study_facts(study)
+    points = abs(rows["mean"].iloc[0] - rows["mean"].iloc[1])
     said = ", ".join(f"{METHODS[m].short} {in_percent(row['mean'], row['std'], 1)} (n = {row['n']:.0f})"
                      for m, row in rows.iterrows())  # fmt: skip
-    return said, bool(within)
+    verdict = "no more than" if points <= rows["std"].max() else "more than"
+    return (f"{facts['data'].split(' (')[0]}, {facts['epochs']} epochs: {said}; they differ by {points:.1f} points, "
+            f"{verdict} the seeds of one of them do.")  # fmt: skip
 
 
-def scale_in_training() -> tuple[str, bool]:
-    """One sentence over ``STUDIES``, as far as they are there; and whether the seeds hide the difference in all."""
-    said, hidden = [], []
-    for study in filter(has_study, STUDIES):
-        words, within = against_plain(read_study(study))
-        facts = study_facts(study)
-        said.append(f"on {facts['data'].split(' (')[0]} ({facts['epochs']} epochs) {words}")
-        hidden.append(within)
-    spread = "no larger than" if all(hidden) else "not everywhere within"
-    return f"Trained networks: {'; '.join(said)}. The difference is {spread} the spread of the seeds.", all(hidden)
+def scale_in_training() -> str:
+    """XNOR-Net beside the plain network, in each of ``STUDIES`` that is there."""
+    return "Trained to the end: " + " ".join(side_by_side(s, ("xnor", "bnn")) for s in STUDIES if has_study(s))

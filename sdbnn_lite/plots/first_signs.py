@@ -1,13 +1,12 @@
 """Pictures for notebooks 00 and 01: data in, ``Figure`` out."""
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import pandas as pd
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from .theme import BLACK, BLUE, GREY, MINUS, ORANGE, PLUS, drawing
+from ..core import signs
+from .theme import BLACK, BLUE, GREY, MINUS, PLUS, drawing
 
 
 def sign_maps(image: np.ndarray, maps: np.ndarray, title: str) -> Figure:
@@ -16,8 +15,8 @@ def sign_maps(image: np.ndarray, maps: np.ndarray, title: str) -> Figure:
         first, *others = figure.subplots(1, 1 + len(maps))
         first.imshow(image, cmap="gray_r")
         first.set_title(title)
-        for number, (ax, signs) in enumerate(zip(others, maps)):
-            ax.imshow(signs, cmap=ListedColormap([MINUS, PLUS]), vmin=-1, vmax=1)
+        for number, (ax, values) in enumerate(zip(others, maps)):
+            ax.imshow(values, cmap=ListedColormap([MINUS, PLUS]), vmin=-1, vmax=1)
             ax.set_title(f"map {number}")
         for ax in (first, *others):
             ax.set(xticks=[], yticks=[])
@@ -42,47 +41,18 @@ def sign_and_surrogate() -> Figure:
     return figure
 
 
-def scale_error(factors: np.ndarray, errors: np.ndarray, marked: Mapping[str, float]) -> Figure:
-    """The squared error over the factor s, and where the ``marked`` ones (name -> s) lie on it."""
-    with drawing(6.4, 3.2) as figure:
-        ax = figure.subplots()
-        ax.plot(factors, errors, color=BLACK, lw=2)
-        for (name, s), marker in zip(marked.items(), "oDs^v"):
-            ax.plot(s, np.interp(s, factors, errors), marker, ms=9, mec=BLACK, ls="", label=name)
-        ax.set(xlabel="scaling factor s", ylabel="‖w − s·sign(w)‖²", ylim=(0, None))
-        ax.legend(fontsize=10)
-    return figure
-
-
-def unit_maps(panels: Mapping[str, tuple[np.ndarray, str]]) -> Figure:
-    """A map of pixels per panel, each with its number in it; ``panels``: title -> (values (H, W), format)."""
-    with drawing(9, 3.6) as figure:
-        for ax, (title, (values, form)) in zip(figure.subplots(1, len(panels)), panels.items()):
+def unit_maps(ink: np.ndarray, shares: np.ndarray) -> Figure:
+    """Two maps of pixels with their numbers: the mean image ``ink`` (H, W) from 0 to 1, and the mean entropy of the units
+    at each pixel, from their ``shares`` of +1 (O, H, W)."""
+    panels = {"mean image [ink, 0 to 1]": ink, "mean entropy of the units [bit]": signs.entropy(shares).mean(axis=0)}
+    with drawing(7.4, 3.9) as figure:
+        for ax, (title, values) in zip(figure.subplots(1, 2), panels.items()):
             ax.imshow(values, cmap="cividis")
             middle = (values.min() + values.max()) / 2
             for (row, column), value in np.ndenumerate(values):
-                colour = "black" if value > middle else "white"
-                ax.text(column, row, form.format(value), ha="center", va="center", color=colour)
+                ink_colour = "black" if value > middle else "white"
+                ax.text(column, row, f"{value:.1f}", ha="center", va="center", color=ink_colour)
             ax.set(title=title, xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)
-    return figure
-
-
-def pushed_inputs(p: Sequence[float], bits: Sequence[float], trained: Sequence[float],
-                  again: Sequence[float]) -> Figure:  # fmt: skip
-    """Over the inputs' share ``p`` of +1. Left: mean entropy of the outputs. Right: accuracy in percent, with batch
-    norm as ``trained`` and measured ``again``."""
-    with drawing(7.6, 3.6) as figure:
-        left, right = figure.subplots(1, 2)
-        left.plot(p, bits, "-o", color=BLACK, ms=8)
-        left.set(ylabel="mean entropy of the outputs [bit]", ylim=(0, 1.05), title="What the outputs say")
-        right.plot(p, again, "-s", color=BLUE, ms=8, label="batch norm, measured again")
-        right.plot(p, trained, "--^", color=ORANGE, ms=8, label="batch norm, as trained")
-        right.axhline(10, color=BLACK, ls=":", lw=1.5, label="guessing: 10 %")
-        right.set(ylabel="accuracy [%]", ylim=(0, 105), title="What the network knows")
-        right.legend(loc="lower left", fontsize=9, bbox_to_anchor=(0, 0.12))
-        for ax in (left, right):
-            ax.set_xlabel("share of +1 among the inputs, p")
     return figure
 
 
@@ -103,7 +73,7 @@ def shares_by_layer(layers: pd.DataFrame) -> Figure:
         right.barh(rows, layers["entropy"], color=GREY, height=0.7)
         for row, (bits, dead) in zip(rows, layers[["entropy", "dead"]].to_numpy()):
             if dead:
-                right.annotate(f"{dead:.0f} dead", (bits, row), (4, 0), None, "offset points", va="center", size=9.5)
+                right.annotate(f"{dead:.0f} dead", (bits, row), (4, 0), "data", "offset points", va="center", size=9.5)
         right.set(xlabel="mean entropy [bit]", xlim=(0, 1.25), xticks=(0, 0.5, 1))
         for ax in (left, right):
             ax.grid(visible=False)

@@ -59,7 +59,7 @@ EXERCISES = {
     @staticmethod
     def forward(ctx, x):
         ctx.save_for_backward(x)
-        return sign(x)
+        return binarize.sign(x)
 
     @staticmethod
     def backward(ctx, grad):
@@ -89,8 +89,10 @@ factor = math.exp(-recipe.weight_decay * rates / (1 - recipe.momentum))''',
         _all_plus,
         right="every weight starts at +1, so all channels say the same, nearly always +1. Training has to undo it.",
         hint="q is the mean of (weight >= 0); for the share, ask random_signs with n = 64 * 3 * 3 for its plus.",
-        solution='''weight = sd.build("imagenet_resnet18").layers[0][0].conv.weight
+        solution='''from sdbnn_lite.core.signs import random_signs
+
+weight = sd.build("imagenet_resnet18").layers[0][0].conv.weight
 q_at_start = (weight >= 0).double().mean().item()
-share_at_start = signs.random_signs(0.6, q_at_start, 64 * 3 * 3).plus''',
+share_at_start = random_signs(0.6, q_at_start, 64 * 3 * 3).plus''',
     ),
 }
