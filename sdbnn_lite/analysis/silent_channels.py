@@ -19,7 +19,7 @@ from .final_signs import read_signs
 class SilentChannels:
     """``layers``, a row per binary layer from 1 up: mean shares of +1 p of the inputs (after ASD) and q of the weights,
     mean entropy [bit], numbers of channels, dead and one_sided, and shares, the channels per bin of their share of +1.
-    ``counts``: the sums of these numbers, layers, and below_half, those with less than half a bit. ``about``: of what."""
+    ``counts``: their sums, layers, and below_half, the layers with less than half a bit. ``about``: of what it is."""
 
     layers: pd.DataFrame
     counts: dict[str, int]
@@ -47,8 +47,8 @@ def silent_channels(dataset: str = "imagenette", part: str = "stage2") -> Silent
 def silent_in_words(found: SilentChannels) -> str:
     """How many channels are dead or one-sided, in how many layers little is said, and where it was measured."""
     c = found.counts
-    return (f"{c['dead']:,} of {c['channels']:,} channels are dead, {c['one_sided']:,} have one sign in at least 95 % of "
-            f"their outputs; in {c['below_half']} of {c['layers']} layers the mean entropy is below half a bit, "
+    return (f"{c['dead']:,} of {c['channels']:,} channels are dead, {c['one_sided']:,} have one sign in at least 95 % "
+            f"of their outputs; in {c['below_half']} of {c['layers']} layers the mean entropy is below half a bit, "
             f"{found.layers['entropy'].min():.2f} bit at the lowest ({found.about})")  # fmt: skip
 
 

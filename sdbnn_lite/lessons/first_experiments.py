@@ -74,8 +74,8 @@ def unit_shares(net: BinaryNet, images: Tensor) -> dict[str, np.ndarray]:
 
 
 class Pushed(NamedTuple):
-    """conv3 after c was added to all of its inputs: their share p of +1; its outputs' mean entropy [bit], dead channels,
-    and those that always say +1; accuracy in whole percent, batch norm as trained and ``measured_again``."""
+    """conv3 after c was added to its inputs: their share p of +1; its outputs' mean entropy [bit], dead channels, those
+    of them that always say +1; accuracy in whole percent, with batch norm as trained and ``measured_again``."""
 
     c: float
     p: float
@@ -101,7 +101,8 @@ def push(net: BinaryNet, c: float, digits: ImageSet) -> Pushed:
     net.bn3.reset_running_stats()
     net.bn3.momentum = None  # a plain mean over what it is shown
     net.bn3.train()
-    net(next(iter(digits.epoch(digits.num_train, torch.Generator().manual_seed(0), Augmentation(pad=0, flip=False))))[0])
+    once = digits.epoch(digits.num_train, torch.Generator().manual_seed(0), Augmentation(pad=0, flip=False))
+    net(next(iter(once))[0])
     net.bn3.eval()
     return Pushed(c, seen.input_after.mean(), seen.entropy.mean(), int(seen.dead.sum()), int((seen.output == 1).sum()),
                   before, accuracy())  # fmt: skip

@@ -42,10 +42,11 @@ def sign_and_surrogate() -> Figure:
 
 
 def unit_maps(ink: np.ndarray, shares: np.ndarray) -> Figure:
-    """Two maps of pixels with their numbers: the mean image ``ink`` (H, W) from 0 to 1, and the mean entropy of the units
-    at each pixel, from their ``shares`` of +1 (O, H, W)."""
-    panels = {"mean image [ink, 0 to 1]": ink, "mean entropy of the units [bit]": signs.entropy(shares).mean(axis=0)}
-    with drawing(7.4, 3.9) as figure:
+    """Two maps of pixels: the mean image ``ink`` (H, W) from 0 to 1, and the mean entropy of the units at each pixel,
+    from their ``shares`` of +1 (O, H, W)."""
+    panels = {"mean image\n[ink, 0 to 1]": ink, "mean entropy\nof the units [bit]": signs.entropy(shares).mean(axis=0)}
+    with drawing(7.4, 4.3) as figure:
+        figure.get_layout_engine().set(h_pad=0.1)  # else the titles leave the figure by a pixel or two
         for ax, (title, values) in zip(figure.subplots(1, 2), panels.items()):
             ax.imshow(values, cmap="cividis")
             middle = (values.min() + values.max()) / 2
