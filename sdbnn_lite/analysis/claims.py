@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import kruskal, norm
+from scipy.stats import kruskal
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from ..core.layers import BinaryConv2d, binary_layers
@@ -28,7 +28,9 @@ from ..weights import zoo
 from . import ablation, cifar10
 from . import imagenet as imagenet_results
 from .captions import in_percent
+from .output_share import correlation, predicted_share
 from .shift_words import tanh_in_words
+from .silent_channels import silent_channels, silent_in_words
 from .tables import read_study, study_facts, summary
 
 YES, PARTLY, NO, UNDECIDED = VERDICTS = ("yes", "partly", "no", "not decided here")
@@ -105,32 +107,25 @@ def _scaling(nets: Nets, recorded: Recorded, images: int, about: str) -> Claim:
     )
 
 
-def predicted_share(w: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """(O,) share of +1 of each output, predicted from the signs ``w`` (O, C, k, k) and the inputs' shares ``p`` (C,).
-
-    As if all inputs were independent (and none padded): y has mean Σ w·(2p-1) and variance Σ 4p(1-p), and is about
-    normal; P(y >= 0) = Φ((mean + 1) / std), since y moves in steps of 2.
-    """
-    mean = (w.sum(axis=(2, 3)) * (2 * p - 1)).sum(axis=1)
-    std = np.sqrt(np.prod(w.shape[2:]) * (4 * p * (1 - p)).sum())
-    return norm.cdf((mean + 1) / std) if std else (mean >= 0).astype(float)
-
-
 def _distribution(nets: Nets, recorded: Recorded, images: int, about: str) -> Claim:
     every = [seen for method in nets for seen in recorded[method].values()]
     weights = [layer.binary_weight().detach().numpy() for net in nets.values() for layer in binary_layers(net).values()]
-    fits = [np.corrcoef(predicted_share(w, seen.input_after), seen.output)[0, 1] for w, seen in zip(weights, every)]
+    fits = [correlation(predicted_share(w, seen.input_after), seen.output) for w, seen in zip(weights, every)]
     entropies, dead = np.concatenate([seen.entropy for seen in every]), sum(int(seen.dead.sum()) for seen in every)
     numbers = {"layers": len(fits), "channels": len(entropies)}
     numbers |= {"r_lowest": float(min(fits)), "r_median": float(np.median(fits)), "r_highest": float(max(fits))}
     numbers |= {"dead": dead, "below_half_a_bit": int((entropies < 0.5).sum())}
+    photographs = silent_channels()
+    if photographs:
+        numbers |= {f"imagenette_{key}": value for key, value in photographs.counts.items()}
     return _claim(
         2,
         f"Each channel's share of +1, predicted from the shares of its inputs and its weights as if inputs were "
         f"independent, follows the measured one: r = {min(fits):.2f} to {max(fits):.2f} over the channels of a layer, "
-        f"median {np.median(fits):.2f} ({len(fits)} layers of {len(nets)} methods). Silent channels are rare here: "
-        f"{dead} of {len(entropies):,} are dead, {numbers['below_half_a_bit']} carry less than half a bit ({about}, "
-        f"{images} test images, n = 1 seed).",
+        f"median {np.median(fits):.2f} ({len(fits)} layers of {len(nets)} methods). Silent channels: on the "
+        f"digits {dead} of {len(entropies):,} are dead, {numbers['below_half_a_bit']} carry less than half a bit "
+        f"({about}, {images} test images, n = 1 seed)"
+        f"{f'; on photographs {silent_in_words(photographs)}.' if photographs else '.'}",
         YES if np.median(fits) > 0.7 else PARTLY,
         numbers,
     )

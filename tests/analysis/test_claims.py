@@ -177,6 +177,26 @@ def test_the_prediction_follows_the_measurement_in_every_layer(measured):
     assert numbers["r_median"] > 0.8
 
 
+def test_silent_channels_are_counted_on_both_data_sets(measured):
+    """The digits alone would make them look rare; on Imagenette a third of the channels are one-sided."""
+    claim = measured[1]
+    with open(tables.RESULTS / "runs/imagenette_resnet18/final_signs.csv", encoding="utf-8") as opened:
+        rows = list(csv.DictReader(opened))
+    dead = sum(int(row["dead_channels"]) for row in rows)
+    assert claim.numbers["imagenette_dead"] == dead > 0 == claim.numbers["dead"]
+    assert f"on photographs {dead} of {claim.numbers['imagenette_channels']:,} channels are dead" in claim.measured
+    assert f"on the digits 0 of {claim.numbers['channels']:,} are dead" in claim.measured
+    assert "rare" not in claim.measured
+
+
+def test_without_a_run_on_photographs_the_digits_stand_alone(monkeypatch):
+    monkeypatch.setattr(claims, "silent_channels", lambda: None)
+    nets = {"bnn": zoo.load("digits_bnn")}
+    recorded = {"bnn": record_signs(nets["bnn"], digit_images()[:20])}
+    claim = claims._distribution(nets, recorded, 20, "digits, 40 epochs")
+    assert "photographs" not in claim.measured and claim.measured.endswith("n = 1 seed).")
+
+
 # --- 3 and 4: the shifts ---------------------------------------------------------------------------------------------
 
 

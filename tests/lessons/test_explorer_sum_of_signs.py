@@ -8,6 +8,7 @@ from scipy.stats import norm
 
 from sdbnn_lite.core import signs
 from sdbnn_lite.errors import UsageError
+from sdbnn_lite.lessons.exercises.notebook_01 import EXERCISES
 from sdbnn_lite.lessons.explorers import sum_of_signs as explored
 
 
@@ -85,7 +86,36 @@ def test_every_corner_of_the_sliders_can_be_drawn(p, q, fan_in, threshold):
     left, right = figure.axes
     assert left.get_xlabel() and left.get_ylabel() and "bit" in right.get_ylabel() and right.get_xlabel()
     low, high = left.get_xlim()
-    assert low <= threshold <= high
+    far = not low <= threshold <= high
+    arrows = [note for note in left.texts if getattr(note, "arrow_patch", None)]
+    assert len(arrows) == far and any("far off" in text.get_text() for text in left.get_legend().get_texts()) == far
+    if far:
+        assert arrows[0].xy[0] == (threshold > high), "it points to where the threshold lies"
+
+
+@pytest.mark.parametrize(("p", "q", "fan_in", "threshold"), [*EDGES, (0.6, 0.55, 1, -400), (0.6, 0.55, 576, 400)])
+def test_the_distribution_has_room_wherever_the_threshold_is(p, q, fan_in, threshold):
+    left = explored.draw(explored.compute(p, q, fan_in, threshold, seed=0)).axes[0]
+    low, high = left.get_xlim()
+    filled = [edge for patch in left.patches for height, edge in zip(*patch.get_data()[:2]) if height > 0]
+    assert low <= min(filled) and max(filled) <= high
+    assert (max(filled) + 2 - min(filled)) / (high - low) > 0.08, "no more than a hair"
+
+
+@pytest.mark.parametrize("fan_in", [1, 2, 9, 576])
+def test_no_line_runs_through_values_that_the_sum_cant_take(fan_in):
+    left = explored.draw(explored.compute(0.5, 0.5, fan_in, 0, seed=0)).axes[0]
+    closed = next(line for line in left.lines if line.get_label() == "closed form")
+    assert (closed.get_linestyle() == "None") == (fan_in < 24) and (closed.get_marker() == "o") == (fan_in < 24)
+
+
+def test_the_sentence_is_true_at_the_ends_of_the_sliders():
+    below, above = (explored.say(explored.compute(0.6, 0.55, 1, threshold, seed=0)) for threshold in (-400, 400))
+    assert below.startswith("Of 1 product with") and "threshold −400 in 100.0% of all cases" in below
+    assert below.endswith("The sum lies between −1 and 1, so every output is +1: the channel is dead.")
+    assert above.endswith("so every output is −1: the channel is dead.")
+    assert "is dead" not in explored.say(explored.compute(0.6, 0.55, 1, 1, seed=0))
+    assert "is dead" in explored.say(explored.compute(0.6, 0.55, 1, 2, seed=0))
 
 
 @pytest.mark.parametrize(("fan_in", "threshold"), [(9, 0), (9, 1), (10, 0), (10, 1), (288, 7)])
@@ -118,3 +148,10 @@ def test_presets_do_what_their_names_say():
     said = {name: explored.say(explored.compute(seed=0, **values)) for name, values in explored.PRESETS.items()}
     silent = [name for name, sentence in said.items() if "says almost nothing" in sentence]
     assert silent == ["both biased: the channel is silent"]
+
+
+def test_no_preset_gives_the_exercise_away():
+    """Exercise 01/threshold asks for the threshold that lets a biased channel say the most."""
+    tested = EXERCISES["threshold"].test
+    assert not any(tested(values["threshold"]) for values in explored.PRESETS.values())
+    assert all(values["threshold"] == 0 for values in explored.PRESETS.values())

@@ -32,7 +32,6 @@ PRESETS = {
     "biased inputs, fair weights": {"p": 0.9, "q": 0.5, "fan_in": 288, "threshold": 0},
     "both a little biased": {"p": 0.6, "q": 0.6, "fan_in": 288, "threshold": 0},
     "both biased: the channel is silent": {"p": 0.8, "q": 0.7, "fan_in": 288, "threshold": 0},
-    "the same, threshold at the mean": {"p": 0.8, "q": 0.7, "fan_in": 288, "threshold": 69},
     "the same bias, only 9 products": {"p": 0.8, "q": 0.7, "fan_in": 9, "threshold": 0},
 }
 VALUES = (0.5, 0.55, 0.6, 0.7, 0.9)  # of p, in the static version
@@ -82,15 +81,24 @@ def compute(p: float, q: float, fan_in: int, threshold: int, seed: int) -> Stats
 
 def say(stats: Stats) -> str:
     """The picture in words."""
-    return (f"Of {stats.fan_in} products with p = {stats.p:.2f} and q = {stats.q:.2f} the sum has mean "
-            f"{stats.closed.mean:.1f} and standard deviation {stats.closed.variance**0.5:.1f}. It reaches the "
-            f"threshold {stats.threshold} in {stats.plus:.1%} of all cases ({stats.plus_simulated:.1%} of {DRAWS} "
+    n, mean = stats.fan_in, f"{stats.closed.mean:.1f}"
+    return (f"Of {n} product{'s' * (n > 1)} with p = {stats.p:.2f} and q = {stats.q:.2f} the sum has mean "
+            f"{_minus(mean)} and standard deviation {stats.closed.variance**0.5:.1f}. It reaches the threshold "
+            f"{_minus(stats.threshold)} in {stats.plus:.1%} of all cases ({stats.plus_simulated:.1%} of {DRAWS} "
             f"simulated ones, seed {stats.seed}): the output sign carries {stats.entropy:.2f} bit. "
-            f"{_verdict(stats.plus)}")  # fmt: skip
+            f"{_verdict(stats)}")  # fmt: skip
 
 
-def _verdict(plus: float) -> str:
-    least = min(plus, 1 - plus)
+def _minus(number: object) -> str:
+    return str(number).replace("-", "−")
+
+
+def _verdict(stats: Stats) -> str:
+    if stats.threshold <= -stats.fan_in or stats.threshold > stats.fan_in:
+        sign = "−1" if stats.threshold > 0 else "+1"
+        n = stats.fan_in
+        return f"The sum lies between −{n} and {n}, so every output is {sign}: the channel is dead."
+    least = min(stats.plus, 1 - stats.plus)
     if least < 0.02:
         return "Nearly every output has the same sign: the channel says almost nothing."
     return "The two signs are about equally frequent." if least > 0.4 else "One sign is more frequent than the other."
@@ -140,24 +148,47 @@ def compare(panels: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     return figure
 
 
+FAR = 3  # a threshold further off than so many half widths of the distribution is an arrow, not a line
+
+
+def _window(stats: Stats) -> tuple[float, float]:
+    """The values of y that are drawn: all that occur, and the threshold unless it would leave them no room."""
+    seen = stats.closed.values[stats.closed.probability > stats.closed.probability.max() * 1e-4]
+    low, high = min(seen.min(), stats.sums.min()) - 3, max(seen.max(), stats.sums.max()) + 3
+    if abs(stats.threshold - (low + high) / 2) <= FAR * (high - low) / 2:
+        low, high = min(low, stats.threshold - 1), max(high, stats.threshold + 1)
+    return low, high
+
+
 def _distribution(ax: Axes, stats: Stats, legend: bool) -> None:
     """Bars: simulated frequency per value of y, coloured and hatched by the sign of the output. Line: closed form."""
     values, probability = stats.closed.values, stats.closed.probability
+    low, high = _window(stats)
     spread = max(stats.closed.variance**0.5, 0.5)
     width = 2 * max(1, round(spread / 6))  # y moves in steps of 2
     border = stats.threshold - 1 + (stats.threshold + stats.fan_in) % 2  # halfway below the first value that is +1
+    border += width * round((np.clip(border, low, high) - border) / width)  # a far one: bars still end there
     first, last = min(stats.sums.min(), border), max(stats.sums.max(), border)
     edges = border + width * np.arange(np.floor((first - border) / width), np.ceil((last + 1 - border) / width) + 1)
     density = np.histogram(stats.sums, edges)[0] / len(stats.sums) / (width / 2)
-    sign_bars(ax, density, edges, edges[:-1] >= border, "simulated, output {}")
+    sign_bars(ax, density, edges, edges[:-1] >= stats.threshold - 1, "simulated, output {}")
     seen = probability > probability.max() * 1e-4
-    ax.plot(values[seen], probability[seen], color=BLACK, lw=1.5, marker="o" if seen.sum() < 25 else None, ms=4,
-            label="closed form")  # fmt: skip
-    ax.axvline(stats.threshold, color=BLACK, ls="--", lw=1.5, label=f"threshold θ = {stats.threshold}")
+    few = seen.sum() < 25  # no line: y takes none of the values between the dots
+    ax.plot(values[seen], probability[seen], color=BLACK, lw=1.5, marker="o" if few else None, ms=5,
+            ls="" if few else "-", label="closed form")  # fmt: skip
+    name = f"threshold θ = {_minus(stats.threshold)}"
+    if low <= stats.threshold <= high:
+        ax.axvline(stats.threshold, color=BLACK, ls="--", lw=1.5, label=name)
+    else:
+        ax.plot([], [], color=BLACK, ls="--", lw=1.5, label=f"{name}: far off")
+        right = stats.threshold > high
+        ax.annotate("", (1.0 if right else 0.0, 0.5), (-40 if right else 40, 0), "axes fraction", "offset points",
+                    arrowprops={"arrowstyle": "-|>", "color": BLACK, "lw": 2})  # fmt: skip
     ax.set_xlabel("sum y of the products")
     ax.grid(visible=False)
     ax.locator_params(nbins=5)
     if legend:
+        ax.set_xlim(low, high)
         ax.set_ylim(0, 1.45 * max(probability.max(), density.max()))
         ax.legend(loc="upper center", ncols=2, fontsize=9, framealpha=1)
 

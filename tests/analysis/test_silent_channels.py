@@ -1,0 +1,70 @@
+"""Silent channels on Imagenette: counted again from the committed table, line by line, and the sentences about them."""
+
+import csv
+import shutil
+
+import pytest
+from scipy.stats import norm
+
+from sdbnn_lite.analysis import tables
+from sdbnn_lite.analysis.silent_channels import formula_in_words, silent_channels, silent_in_words
+
+
+@pytest.fixture(scope="module")
+def found():
+    return silent_channels()
+
+
+@pytest.fixture(scope="module")
+def rows():
+    with open(tables.RESULTS / "runs/imagenette_resnet18/final_signs.csv", encoding="utf-8") as opened:
+        return list(csv.DictReader(opened))
+
+
+def test_counts_are_those_of_the_table(found, rows):
+    shares = [[int(count) for count in row["share_histogram"].split()] for row in rows]
+    assert found.counts == {
+        "channels": sum(map(sum, shares)), "dead": sum(int(row["dead_channels"]) for row in rows),
+        "one_sided": sum(counts[0] + counts[-1] for counts in shares), "layers": len(rows),
+        "below_half": sum(float(row["entropy"]) < 0.5 for row in rows)}  # fmt: skip
+    assert list(found.layers.index) == list(range(1, len(rows) + 1)) and found.layers["shares"].tolist() == shares
+    assert found.layers["p"].tolist() == [float(row["input_after"]) for row in rows]
+
+
+def test_the_problem_is_real_there(found):
+    """What the paper starts from: were this to change, 01's text would have to."""
+    counts = found.counts
+    assert counts["dead"] > 0.05 * counts["channels"] and counts["one_sided"] > 0.25 * counts["channels"]
+    assert found.layers["entropy"].loc[2:4].max() < 0.25
+
+
+def test_the_formula_of_01_says_so_beforehand(found):
+    row = found.layers.loc[2]
+    n, bias = 576, (2 * row.p - 1) * (2 * row.q - 1)
+    assert norm.cdf((n * bias + 1) / (n * (1 - bias**2)) ** 0.5) > 0.99
+    assert "P = 1.00; 47 of 64 channels" in formula_in_words(found, 2, n)
+
+
+def test_the_sentences_hold_the_numbers(found):
+    said, c = silent_in_words(found), found.counts
+    assert said.startswith(f"{c['dead']:,} of {c['channels']:,} channels are dead, {c['one_sided']:,} have one sign")
+    assert f"in {c['below_half']} of 16 layers" in said
+    assert "(Imagenette, ResNet-18 at 64 pixels, SD-BNN, 6 epochs, 500 validation images, n = 1 seed)" in said
+    part = formula_in_words(found, 2, 576)
+    assert f"{found.layers['one_sided'].loc[2:4].sum()} of 192 are" in part and part.endswith(f"{said}.")
+
+
+def test_another_table_gives_other_words(monkeypatch, tmp_path):
+    shutil.copytree(tables.RESULTS / "runs", tmp_path / "runs")
+    table = tmp_path / "runs/imagenette_resnet18/final_signs.csv"
+    head, first, *rest = table.read_text().splitlines()
+    table.write_text("\n".join([head, first.rsplit(",", 2)[0] + ",3,5 " + "0 " * 18 + "4", *rest]))
+    before = silent_channels().counts
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    now = silent_channels().counts
+    assert now["dead"] == before["dead"] + 3 and now["channels"] == before["channels"] - 64 + 9
+
+
+def test_without_a_run_there_is_nothing_to_count(monkeypatch, tmp_path):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    assert silent_channels() is None
