@@ -18,15 +18,17 @@ from .rank_test import FEWEST, RankTest, rank_test
 from .tables import has_study, read_study, study_facts, summary
 
 STUDY = "cifar10-resnet20"
-PLANNED = ("float", "bnn", "xnor", "irnet", "rsign", "asd", "wsd", "sdbnn")
+PLANNED = ("float", "bnn", "xnor", "irnet", "ede", "rsign", "asd", "wsd", "sdbnn")
 SEEDS = 2  # planned
 COMMAND = f"sdbnn-lite study {STUDY} --epochs 15 --methods {','.join(PLANNED)} --seeds {SEEDS} --data DIR --publish"
 MEASURES = ["entropy", "sign_difference", "test_accuracy"]
+CONTROL = "ede"  # ASD's, WSD's and SD-BNN's: the same gradient without a shift
 PARTS = (  # what two methods differ in: (the part, with it, without it)
+    ("ASD alone", "asd", CONTROL),
+    ("WSD alone", "wsd", CONTROL),
+    ("ASD and WSD together", "sdbnn", CONTROL),
     ("ASD, with WSD in both", "sdbnn", "wsd"),
     ("WSD, with ASD in both", "sdbnn", "asd"),
-    ("ASD alone", "asd", "ede"),
-    ("WSD alone", "wsd", "ede"),
     ("ASD instead of a fixed shift", "asd", "rsign"),
     ("ASD, WSD and EDE together", "sdbnn", "bnn"),
     ("a scaling factor", "xnor", "bnn"),
@@ -64,7 +66,7 @@ def missing_in_words(runs: pd.DataFrame) -> str:
     """One sentence on what the ablation still lacks; empty where it is complete."""
     methods, seeds = missing(runs)
     wanted = ([", ".join(methods)] if methods else []) + ([f"a second seed of {', '.join(seeds)}"] if seeds else [])
-    return f"Still to come: {'; '.join(wanted)}." if wanted else ""
+    return f"Still to come: {'; '.join(wanted)} ({COMMAND})." if wanted else ""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,16 @@ def contrasts(runs: pd.DataFrame, test_images: int) -> list[Contrast]:
             apart = bool(a.min() > b.max() or a.max() < b.min())
             found.append(Contrast(part, one, other, n, points, noise, apart, by_chance=2 / comb(sum(n), n[0])))
     return found
+
+
+def contrast_rows(runs: pd.DataFrame, test_images: int) -> list[tuple[str, ...]]:
+    """A row per comparison of ``PARTS``: part, methods, seeds, points, verdict; "not yet run" where a method lacks."""
+    found, rows = {(c.one, c.other): c for c in contrasts(runs, test_images)}, []
+    for part, one, other in PARTS:
+        c = found.get((one, other))
+        said = ("{} and {}".format(*c.n), f"{c.points:+.2f}", c.verdict) if c else ("-", "-", "not yet run")
+        rows.append((part, f"{one} − {other}", *said))
+    return rows
 
 
 def contrasts_in_words(found: Sequence[Contrast]) -> str:
@@ -155,6 +167,34 @@ def layer_rows(table: pd.DataFrame) -> list[tuple]:
         ends = layers["sign_difference"].iloc[[0, -1]]
         rows.append((method, int(seen["seed"].nunique()), *layers.mean(), *ends))
     return rows
+
+
+def layer_control(table: pd.DataFrame) -> str:
+    """The method that the others' layers are compared with: the control, else the plain BNN, else the first."""
+    there = [m for m in METHODS if m in set(table["method"])]
+    return next((m for m in (CONTROL, "bnn") if m in there), there[0])
+
+
+def layers_title(table: pd.DataFrame, measure: str = "sign_difference") -> str:
+    """In how many layers which methods' mean is below the :func:`layer_control`'s: the most and the fewest."""
+    control = layer_control(table)
+    means = table.groupby(["method", "layer"], sort=False)[measure].mean().unstack(0)
+    lower = means.drop(columns=control).lt(means[control], axis=0).sum()
+    what, name = measure.replace("_", " ").capitalize(), METHODS[control].short.replace("plain", "the plain")
+    if lower.empty:
+        return f"{what} of the output signs, layer by layer"
+    most, fewest = lower.idxmax(), lower.idxmin()
+    others = f", {METHODS[fewest].short} in {lower[fewest]}" if len(lower) > 1 else ""
+    return f"{what} below {name}'s: {METHODS[most].short} in {lower[most]} of {len(means)} layers{others}"
+
+
+def extremes_in_words(methods: pd.DataFrame, measure: str = "sign_difference") -> str:
+    """Which of ``methods`` (:func:`over_seeds`) is the most accurate, and where its ``measure`` stands among theirs."""
+    if len(methods) < 2:
+        return f"One method alone has no {measure.replace('_', ' ')} to be compared with"
+    best, place = methods["test_accuracy"].idxmax(), methods[measure].rank(method="min").astype(int)
+    stands = {1: "lowest", len(methods): "highest"}.get(place[best], f"{place[best]}. lowest")
+    return f"The highest accuracy goes with the {stands} {measure.replace('_', ' ')}: {METHODS[best].short}"
 
 
 def correlation(points: pd.DataFrame, measure: str) -> RankTest | None:
