@@ -22,6 +22,7 @@ PLANNED = ("float", "bnn", "xnor", "irnet", "ede", "rsign", "asd", "wsd", "sdbnn
 SEEDS = 2  # planned
 COMMAND = f"sdbnn-lite study {STUDY} --epochs 15 --methods {','.join(PLANNED)} --seeds {SEEDS} --data DIR --publish"
 MEASURES = ["entropy", "sign_difference", "test_accuracy"]
+HEADS = ("what it adds", "methods", "seeds", "points", "verdict")  # of contrast_rows
 CONTROL = "ede"  # ASD's, WSD's and SD-BNN's: the same gradient without a shift
 PARTS = (  # what two methods differ in: (the part, with it, without it)
     ("ASD alone", "asd", CONTROL),
@@ -66,7 +67,13 @@ def missing_in_words(runs: pd.DataFrame) -> str:
     """One sentence on what the ablation still lacks; empty where it is complete."""
     methods, seeds = missing(runs)
     wanted = ([", ".join(methods)] if methods else []) + ([f"a second seed of {', '.join(seeds)}"] if seeds else [])
-    return f"Still to come: {'; '.join(wanted)} ({COMMAND})." if wanted else ""
+    return f"Still to come: {'; '.join(wanted)}." if wanted else ""
+
+
+def still_to_run(runs: pd.DataFrame) -> str:
+    """:func:`missing_in_words`, and the command that does it."""
+    missing = missing_in_words(runs)
+    return f"{missing}\n  {COMMAND}" if missing else ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,11 @@ class Contrast:
     noise: float
     apart: bool  # every seed with it is on the same side of every seed without it
     by_chance: float  # how often that happens where nothing differs: 1 for one seed each
+
+    @property
+    def firm(self) -> bool:
+        """Whether it is larger than the images' noise and all seeds are apart, two or more on each side."""
+        return self.apart and min(self.n) > 1 and abs(self.points) >= self.noise
 
     @property
     def verdict(self) -> str:
@@ -126,7 +138,7 @@ def contrasts_in_words(found: Sequence[Contrast]) -> str:
     """What the comparisons show together, and no more."""
     if not found:
         return "No two methods that differ in one part are there yet, so nothing can be compared."
-    firm = [c for c in found if c.apart and min(c.n) > 1 and abs(c.points) >= c.noise]
+    firm = [c for c in found if c.firm]
     if firm:
         said = "; ".join(f"{c.part}: {c.points:+.2f} points" for c in firm)
         rest = len(found) - len(firm)
@@ -212,17 +224,6 @@ def by_layer(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["layer", "n", "rho", "p", "visible"])
 
 
-def correlation_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Measure, over how many methods or runs, rho, p, and the |rho| that p < 0.05 needs; "-" where they are too few."""
-    rows = []
-    for measure in ("sign_difference", "entropy"):
-        for over, points in (("methods", over_seeds(table)), ("runs", over_layers(table))):
-            r = correlation(points, measure)
-            numbers = (f"{r.rho:+.2f}", f"{r.p:.2f}", f"{r.visible:.2f}") if r else ("-", "-", "-")
-            rows.append((measure.replace("_", " "), f"{len(points)} {over}", *numbers))
-    return rows
-
-
 def correlation_in_words(r: RankTest | None, n: int, over: str, measure: str = "sign difference") -> str:
     """Whether accuracy follows ``measure``, as far as ``n`` ``over`` (methods, runs) can show it."""
     if r is None:
@@ -244,6 +245,13 @@ def layers_in_words(found: pd.DataFrame) -> str:
     n, positive, below = len(known), (known["rho"] > 0).sum(), (known["p"] < 0.05).sum()
     return (f"ρ is positive in {positive} of {n} layers. {below} of {n} have p < 0.05; chance alone would give about "
             f"{0.05 * n:.0f}, and more at a time, since the layers belong to the same networks.")  # fmt: skip
+
+
+def signs_in_words(table: pd.DataFrame) -> str:
+    """Which sign difference the most accurate method has, the correlation over the methods, and that of each layer."""
+    methods = over_seeds(table)
+    over = correlation_in_words(correlation(methods, "sign_difference"), len(methods), "methods")
+    return f"{extremes_in_words(methods)}. {over}\n\n{layers_in_words(by_layer(table, 'sign_difference'))}"
 
 
 SHIFTED = (("sdbnn", "wsd"), ("asd", "ede"))  # with ASD, and without

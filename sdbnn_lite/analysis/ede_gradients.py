@@ -35,6 +35,8 @@ TEMPERATURES = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 IMAGES = 256
 AT_ONE = 0.75  # of the schedule: there t is 1 on its way from 0.001 to 10
 SUMMARY = ["method", "schedule", "optimizer", "t", "grows", "first", "step", "train", "test"]
+HEADS = ("method", "schedule", "optimizer", "last t", "gradient ×", "first step", "last step", "points, training",
+         "points, test")  # of summary
 LOGGED = ["ede_t", "lr", "train_accuracy", "test_accuracy"]
 SCHEDULE = ("epochs", "optimizer", "schedule", "lr", "batch_size", "ede")  # what runs of one Course share
 BELOW_ONE = "sdbnn-lite train cifar10-resnet20 --epochs 15 --ede 0.001 1 --data DIR"
@@ -206,7 +208,7 @@ def in_words(found: pd.DataFrame) -> str:
                         f"training accuracy changed by {changed} points.")  # fmt: skip
     said.append(f"Training accuracy fell where that product, the step, grew, and didn't where it shrank, in "
                 f"{agreeing(found)} of {len(found)} cases. (The first epoch's step was {span(found['first'], 1)} times "
-                f"that at t = 1, but there was nothing to lose.)")  # fmt: skip
+                f"that at t = 1, when there was little to lose.)")  # fmt: skip
     missing = [f"{what} (`{command}`)" for what, there, command in (
         ("one whose t stays below 1", (found["t"] <= 1).any(), BELOW_ONE),
         ("one by Adam, whose step doesn't grow with the gradient", (found["optimizer"] == "adam").any(), BY_ADAM),

@@ -115,3 +115,8 @@ def course_in_words(found: Mapping[str, pd.DataFrame]) -> str:
         said.append(f"{label}: " + ", ".join(f"{before:.0f} → {after:.0f} % in epoch {epoch}"
                                              for epoch, before, after in ends))  # fmt: skip
     return f"{'; '.join(said)}." if said else "No such run has recorded its signs yet."
+
+
+def all_in_words(found: pd.DataFrame) -> str:
+    """The ends, the way there, and batch norm's β, a paragraph each."""
+    return f"{in_words(found)}\n\n{course_in_words(over_epochs())}\n\n{betas_in_words(found)}"

@@ -95,8 +95,9 @@ def inputs() -> Figure:
     if low:
         title = f"With ASD fewer than half of the inputs are +1 in {low} of {len(ends)} cases"
     facts = tables.study_facts(ablation.STUDY)
-    about = (f"{facts['data']}, digits and Imagenette; SD-BNN, means over the binary layers and the seeds (n = "
-             f"{span(ends['n'])}); 256 test images in every epoch, up to 500 after the last")  # fmt: skip
+    about = (f"{facts['data']} where nothing else is said; SD-BNN, means over the binary layers and the seeds (n = "
+             f"{span(ends['n'])}); 256 of the {facts['test_images']:,} test images in every epoch, up to 500 after the "
+             "last")  # fmt: skip
     return input_plots.before_and_after(courses, ends, title, wrapped(f"{about}; {hardware(facts)}"))
 
 
@@ -263,6 +264,11 @@ def _no_signs() -> str:
     return _no_ablation() or ("" if there else "The ablation holds no binary network yet.")
 
 
+def _no_layers() -> str:
+    return _no_signs() or ("" if len(ablation.over_seeds(ablation.signs_and_accuracy()[0])) > 1 else
+                           "The ablation holds a single binary network, and nothing to compare it with.")  # fmt: skip
+
+
 def _no_gradients() -> str:
     there = tables.has_study(ablation.STUDY, tables.FINAL_GRADIENTS)
     return _no_ablation() or ("" if there else "The gradients of the ablation's networks aren't in this package yet.")
@@ -286,7 +292,7 @@ FIGURES = {
     "cifar10_gradients": GalleryEntry(gradients, _said_of_gradients, _no_gradients),
     "cifar10_steps": GalleryEntry(steps, _said_of_steps, _no_steps),
     "cifar10_inputs": GalleryEntry(inputs, _said_of_inputs, _no_shift),
-    "cifar10_layers": GalleryEntry(layers, _said_of_layers, _no_signs),
+    "cifar10_layers": GalleryEntry(layers, _said_of_layers, _no_layers),
     "cifar10_signs": GalleryEntry(signs_and_accuracy, _said_of_signs, _no_signs),
     "cifar10_runs": GalleryEntry(run_curves, _said_of_runs, lambda: "" if drawn_runs() else NO_RUN),
     "cifar10_confusion": GalleryEntry(confusion, _said_of_confusion, lambda: "" if shown_run() else NO_ANSWERS),

@@ -35,7 +35,8 @@ def log_rows(epochs, end, random):
     test[-1] = test[:-1].max() - 0.002 if epochs > 1 else test[-1]
     done = (e - 1) / epochs
     return pd.DataFrame({
-        "epoch": e, "ede_t": 0.001 * 10_000**done, "lr": 0.055 * (1 + np.cos(np.pi * done)), "train_loss": 1.0, "train_accuracy": test - 0.02, "test_loss": 0.5,
+        "epoch": e, "ede_t": 0.001 * 10_000**done, "lr": 0.055 * (1 + np.cos(np.pi * done)),
+        "train_loss": 1.0, "train_accuracy": test - 0.02, "test_loss": 0.5,
         "test_accuracy": test.round(4), "test_top5": 0.99, "seconds": 190.0, "images_per_second": 263.0,
     })  # fmt: skip
 
@@ -57,7 +58,7 @@ def sign_rows(epochs, method, random, layers=LAYERS):
 
 
 def gradient_rows(grows, inside, layers=LAYERS, last=5.4):
-    """final_gradients.csv: relative gradients of 0.1 up to t = 2, and ``grows`` times that beyond, as at the ``last``."""
+    """final_gradients.csv: relative gradients of 0.1 up to t = 2, ``grows`` times that beyond, as at the ``last`` t."""
     return pd.DataFrame([
         {"t": t, "layer": layer, "gradient": 0.1 * weight * (grows if t > 2 else 1), "weight": weight,
          "inside": inside, "images": 256}
@@ -89,7 +90,8 @@ def write_study(results, methods=PLANNED, seeds=2, epochs=15, final=True):
         final_signs = pd.concat(signs).query("epoch == @epochs").assign(images=500)
         if final:
             final_signs.to_csv(folder / "final_signs.csv", index=False)
-            gradients = [gradient_rows(900, 0.9, last=logs[0]["ede_t"].iloc[-1]).assign(method=m, seed=k) for m in methods if m != "float"
+            last = logs[0]["ede_t"].iloc[-1]
+            gradients = [gradient_rows(900, 0.9, last=last).assign(method=m, seed=k) for m in methods if m != "float"
                          for k in range(seeds)]  # fmt: skip
             pd.concat(gradients).to_csv(folder / "final_gradients.csv", index=False)
     about = facts("cifar10-resnet20", epochs=epochs)
