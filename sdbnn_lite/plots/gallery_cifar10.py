@@ -22,7 +22,7 @@ from . import runs as run_plots
 from . import signs as sign_plots
 from .parts import joined, wrapped
 
-CURVES = ("float", "bnn", "irnet", "asd", "wsd", "sdbnn")  # more would cover each other
+CURVES = ("float", "bnn", "irnet", "ede", "asd", "wsd", "sdbnn")  # more would cover each other
 SHORTEST = 10  # epochs, of a run that is drawn as a curve
 
 
@@ -85,7 +85,8 @@ def steps() -> Figure:
 def _gradient_caption(table: pd.DataFrame) -> str:
     facts, seeds = tables.study_facts(ablation.STUDY), table.groupby("method")["seed"].nunique()
     images = f"{table['images'].iloc[0]} test images, evenly from the whole set"
-    return f"{study_line(facts, seeds)}\n{hardware(facts)}\nweights after the last epoch; gradients: {images}"
+    return (f"{study_line(facts, seeds)}\n{hardware(facts)}; other schedules: published runs of the same network\n"
+            f"weights after the last epoch; gradients: {images}")  # fmt: skip
 
 
 def inputs() -> Figure:
@@ -95,10 +96,10 @@ def inputs() -> Figure:
     if low:
         title = f"With ASD fewer than half of the inputs are +1 in {low} of {len(ends)} cases"
     facts = tables.study_facts(ablation.STUDY)
-    about = (f"{facts['data']} where nothing else is said; SD-BNN, means over the binary layers and the seeds (n = "
-             f"{span(ends['n'])}); 256 of the {facts['test_images']:,} test images in every epoch, up to 500 after the "
-             "last")  # fmt: skip
-    return input_plots.before_and_after(courses, ends, title, wrapped(f"{about}; {hardware(facts)}"))
+    about = (f"{facts['data']} where nothing else is said; SD-BNN, means over the binary layers and {span(ends['n'])} "
+             f"seeds\n256 of the {facts['test_images']:,} test images in every epoch, up to 500 after the last\n"
+             f"{hardware(facts)}")  # fmt: skip
+    return input_plots.before_and_after(courses, ends, title, about)
 
 
 def layers() -> Figure:
