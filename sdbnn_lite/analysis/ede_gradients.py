@@ -99,11 +99,6 @@ class Course:
     relative: pd.Series
     log: pd.DataFrame
 
-    def measured(self, t: float) -> float:
-        """``relative`` at ``t``; NaN where it wasn't measured there."""
-        found = self.relative[np.isclose(self.relative.index, t)]
-        return found.iloc[0] if len(found) else np.nan
-
     def steps(self) -> pd.DataFrame:
         """A row per epoch: share of the schedule done, t, and step, lr·|dL/dW|/|W| over its value where t = 1.
 
@@ -126,14 +121,14 @@ class Course:
         enough."""
         log, t = self.log, self.log["ede_t"].iloc[-1]
         late = log[log["ede_t"] > 1 if log["ede_t"].max() > 1 else log["epoch"] > AT_ONE * len(log)]
-        grows = self.measured(t) / self.measured(1.0)
-        if late.empty or np.isnan(grows):
+        at_one, at_last = (self.relative[np.isclose(self.relative.index, x)] for x in (1.0, t))
+        if late.empty or at_one.empty or at_last.empty:
             return None
         change = 100 * (late.iloc[-1] - late.iloc[0])
         first, *_, step = self.steps()["step"]
-        return {"method": self.method, "schedule": self.schedule, "optimizer": self.optimizer, "t": t, "grows": grows,
-                "first": first, "step": step, "train": change["train_accuracy"],
-                "test": change["test_accuracy"]}  # fmt: skip
+        return {"method": self.method, "schedule": self.schedule, "optimizer": self.optimizer, "t": t,
+                "grows": at_last.iloc[0] / at_one.iloc[0], "first": first, "step": step,
+                "train": change["train_accuracy"], "test": change["test_accuracy"]}  # fmt: skip
 
 
 def courses_of(table: pd.DataFrame, epochs: pd.DataFrame, facts: Mapping, schedule: str) -> list[Course]:

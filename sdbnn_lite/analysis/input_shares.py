@@ -32,18 +32,19 @@ def _label(facts: Mapping) -> str:
     return f"{facts['dataset'].capitalize()}, {network}"
 
 
-def _studies() -> Iterator[tuple[dict, Path]]:
+def _found() -> Iterator[tuple[dict, Path, str]]:
+    """Facts, folder and name ("" for a study) of all studies and published runs of SD-BNN with binary weights."""
     for study in STUDIES:
         if has_study(study) and METHOD in study_facts(study)["methods"]:
-            yield study_facts(study), study_folder(study)
-
-
-def _runs() -> Iterator[tuple[str, dict]]:
-    """The published runs of SD-BNN with binary weights, their names and run.json."""
+            yield study_facts(study), study_folder(study), ""
     for dataset in ("cifar10", "imagenette", "imagenet"):
         for name, run in published_runs(dataset).items():
             if run["method"] == METHOD and run["stage"] == 2:
-                yield name, run
+                yield run, results_of(name), name
+
+
+def _of(table: pd.DataFrame, method: str) -> pd.DataFrame:
+    return table[table["method"] == method] if "method" in table else table  # a published run's has one method
 
 
 def ends() -> pd.DataFrame:
@@ -53,14 +54,12 @@ def ends() -> pd.DataFrame:
     the channels and the percentage of them that are below 0; NaN where the network isn't in the zoo.
     """
     rows = []
-    for facts, folder in _studies():
-        table = read_signs(folder)[0].query("method == @METHOD")
-        rows.append((facts, table, table["seed"].nunique(), ""))
-    rows += [(run, read_signs(results_of(name))[0], 1, name) for name, run in _runs()]
-    found = [{**{key: facts[key] for key in ("network", "dataset", "epochs")}, "label": _label(facts), "n": n,
-              **dict(zip(("before", "after"), 100 * table[SHARES].mean())), **betas(name)}
-             for facts, table, n, name in rows if len(table)]  # fmt: skip
-    return pd.DataFrame(found, columns=COLUMNS).sort_values(["dataset", "epochs"], ignore_index=True, kind="stable")
+    for facts, folder, name in _found():
+        table = _of(read_signs(folder)[0], METHOD)
+        who = {"label": _label(facts), **{key: facts[key] for key in ("network", "dataset", "epochs")}}
+        shares = dict(zip(("before", "after"), 100 * table[SHARES].mean()))
+        rows.append({**who, "n": table["seed"].nunique() if "seed" in table else 1, **shares, **betas(name)})
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(["dataset", "epochs"], ignore_index=True, kind="stable")
 
 
 def betas(name: str) -> dict[str, float]:
@@ -76,14 +75,12 @@ def over_epochs() -> dict[str, pd.DataFrame]:
     """Label -> ``SHARES`` in percent by epoch: the CIFAR-10 ResNet-20's study, its first method of ``CONTROLS``, which
     has the same gradient and no shift of activations, and the network's published runs."""
     found = {}
-    for facts, folder in _studies():
+    for facts, folder, name in _found():
         if facts["network"] == "cifar10_resnet20":
             table = pd.read_csv(folder / SIGNS)
-            found[_label(facts)] = table[table["method"] == METHOD]
-            for control in [m for m in CONTROLS if m in set(table["method"])][:1]:
-                found[f"{_label(facts)}, no ASD (`{control}`)"] = table[table["method"] == control]
-    found |= {_label(run): pd.read_csv(results_of(name) / SIGNS) for name, run in _runs()
-              if run["network"] == "cifar10_resnet20"}  # fmt: skip
+            found[_label(facts)] = _of(table, METHOD)
+            for control in [m for m in CONTROLS if not name and m in set(table["method"])][:1]:
+                found[f"{_label(facts)}, no ASD (`{control}`)"] = _of(table, control)
     return {label: 100 * table.groupby("epoch")[SHARES].mean() for label, table in found.items()}
 
 

@@ -84,7 +84,7 @@ def test_each_solution_is_right_and_each_cell_is_unanswered(name, capsys):
 
 
 @pytest.mark.parametrize("name, wrong, said", [
-    ("standard_error", "def standard_error(p, n):\n    return (p * (1 - p) / n) ** 0.5", "not yet: standard_error(0.87"),
+    ("standard_error", "def standard_error(p, n):\n    return (p * (1 - p) / n) ** 0.5", "standard_error(0.87"),
     ("standard_error", "def standard_error(p, n):\n    return 100 * p / n ** 0.5", "not yet: standard_error(0.87"),
     ("control", 'the_control = "bnn"', "not yet: notebook 04"),
     ("schedule", "def schedule(epoch, epochs):\n    return 0.11 * (1 - epoch / epochs), 0.001", "lr = "),

@@ -14,15 +14,15 @@ from sdbnn_lite.core.methods import METHODS  # noqa: E402
 from sdbnn_lite.pages import chain  # noqa: E402
 
 COMPARES = re.compile(
-    r"\b(?:(?:better|worse|higher|lower|larger|smaller|greater|stronger|weaker|faster|slower|cheaper|closer|fewer|less|"
-    r"more)\b(?! \+1 than)[^.;]*\bthan\b|(?:more|less|most|least) accurate|beats?\b|wins?\b|outperforms?\b|surpass(?:es)?\b|"
-    r"exceeds?\b|(?:is|are|does|do|was|were) (?:clearly )?(?:better|worse|best|worst)\b)"
+    r"\b(?:(?:better|worse|higher|lower|larger|smaller|greater|stronger|weaker|faster|slower|cheaper|fewer|less|"
+    r"more)\b(?! \+1 than)[^.;]*\bthan\b|(?:more|less|most|least) accurate|beats?\b|wins?\b|outperforms?\b|"
+    r"surpass(?:es)?\b|exceeds?\b|(?:is|are|does|do|was|were) (?:clearly )?(?:better|worse|best|worst)\b)"
 )
 NAMES = sorted({*METHODS, *(m.short for m in METHODS.values()), "ReActNet", "Bi-Real", "BNN"} - {"float"}, key=len)
 NAMED = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, NAMES[::-1]))}|ResNet-\d+|VGG-Small)(?![\w])")
 OPEN = re.compile(r"\?|\b(?:if|whether|would|could|might|may|can|should|suppose)\b", re.IGNORECASE)
-PAPER = re.compile(r"\b(?:paper|authors?|they|claims?)\b[^.;]*\b(?:says?|claims?|reports?|argues?|calls?|quotes?|expects?)\b"
-                   r"|\baccording to\b|^claim \d:", re.IGNORECASE)  # fmt: skip
+PAPER = re.compile(r"\b(?:paper|authors?|they|claims?)\b[^.;]*\b(?:says?|claims?|reports?|argues?|quotes?|expects?)\b|"
+                   r"\baccording to\b|^claim \d:", re.IGNORECASE)  # fmt: skip
 
 
 def sentences(markdown):
