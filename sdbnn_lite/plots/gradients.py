@@ -117,8 +117,8 @@ def effective_steps(courses: Sequence[Course], ends: pd.DataFrame, title: str, c
             right.plot(row.step, row.train, MARKERS[row.method], color=colour if first else "white", ms=10, mew=1.6,
                        mec=BLACK if first else colour)  # fmt: skip
         left.axvline(100 * AT_ONE, color=INK, lw=1.2, ls=(0, (4, 3)))
-        left.annotate("t = 1 on its way\nfrom 0.001 to 10", (100 * AT_ONE, 0.97), (-4, 0), ("data", "axes fraction"),
-                      "offset points", ha="right", va="top", size=SMALL, color=INK)  # fmt: skip
+        left.annotate("t = 1 on its way\nfrom 0.001 to 10", (100 * AT_ONE, 0.03), (-4, 0), ("data", "axes fraction"),
+                      "offset points", ha="right", va="bottom", size=SMALL, color=INK)  # fmt: skip
         for ax, draw in ((left, "y"), (right, "x")):
             _logarithmic(ax, draw)
             (ax.axhline if draw == "y" else ax.axvline)(1, color=BLACK, lw=1.2)
