@@ -18,15 +18,18 @@ from .rank_test import FEWEST, RankTest, rank_test
 from .tables import has_study, read_study, study_facts, summary
 
 STUDY = "cifar10-resnet20"
-PLANNED = ("float", "bnn", "xnor", "irnet", "rsign", "asd", "wsd", "sdbnn")
+PLANNED = ("float", "bnn", "xnor", "irnet", "ede", "rsign", "asd", "wsd", "sdbnn")
 SEEDS = 2  # planned
 COMMAND = f"sdbnn-lite study {STUDY} --epochs 15 --methods {','.join(PLANNED)} --seeds {SEEDS} --data DIR --publish"
 MEASURES = ["entropy", "sign_difference", "test_accuracy"]
+HEADS = ("what it adds", "methods", "seeds", "points", "verdict")  # of contrast_rows
+CONTROL = "ede"  # ASD's, WSD's and SD-BNN's: the same gradient without a shift
 PARTS = (  # what two methods differ in: (the part, with it, without it)
+    ("ASD alone", "asd", CONTROL),
+    ("WSD alone", "wsd", CONTROL),
+    ("ASD and WSD together", "sdbnn", CONTROL),
     ("ASD, with WSD in both", "sdbnn", "wsd"),
     ("WSD, with ASD in both", "sdbnn", "asd"),
-    ("ASD alone", "asd", "ede"),
-    ("WSD alone", "wsd", "ede"),
     ("ASD instead of a fixed shift", "asd", "rsign"),
     ("ASD, WSD and EDE together", "sdbnn", "bnn"),
     ("a scaling factor", "xnor", "bnn"),
@@ -67,6 +70,12 @@ def missing_in_words(runs: pd.DataFrame) -> str:
     return f"Still to come: {'; '.join(wanted)}." if wanted else ""
 
 
+def still_to_run(runs: pd.DataFrame) -> str:
+    """:func:`missing_in_words`, and the command that does it."""
+    missing = missing_in_words(runs)
+    return f"{missing}\n  {COMMAND}" if missing else ""
+
+
 @dataclass(frozen=True)
 class Contrast:
     """Two methods that differ in one ``part``: accuracy with it minus without it, in points.
@@ -83,6 +92,11 @@ class Contrast:
     noise: float
     apart: bool  # every seed with it is on the same side of every seed without it
     by_chance: float  # how often that happens where nothing differs: 1 for one seed each
+
+    @property
+    def firm(self) -> bool:
+        """Whether it is larger than the images' noise and all seeds are apart, two or more on each side."""
+        return self.apart and min(self.n) > 1 and abs(self.points) >= self.noise
 
     @property
     def verdict(self) -> str:
@@ -110,11 +124,21 @@ def contrasts(runs: pd.DataFrame, test_images: int) -> list[Contrast]:
     return found
 
 
+def contrast_rows(runs: pd.DataFrame, test_images: int) -> list[tuple[str, ...]]:
+    """A row per comparison of ``PARTS``: part, methods, seeds, points, verdict; "not yet run" where a method lacks."""
+    found, rows = {(c.one, c.other): c for c in contrasts(runs, test_images)}, []
+    for part, one, other in PARTS:
+        c = found.get((one, other))
+        said = ("{} and {}".format(*c.n), f"{c.points:+.2f}", c.verdict) if c else ("-", "-", "not yet run")
+        rows.append((part, f"{one} − {other}", *said))
+    return rows
+
+
 def contrasts_in_words(found: Sequence[Contrast]) -> str:
     """What the comparisons show together, and no more."""
     if not found:
         return "No two methods that differ in one part are there yet, so nothing can be compared."
-    firm = [c for c in found if c.apart and min(c.n) > 1 and abs(c.points) >= c.noise]
+    firm = [c for c in found if c.firm]
     if firm:
         said = "; ".join(f"{c.part}: {c.points:+.2f} points" for c in firm)
         rest = len(found) - len(firm)
@@ -157,6 +181,34 @@ def layer_rows(table: pd.DataFrame) -> list[tuple]:
     return rows
 
 
+def layer_control(table: pd.DataFrame) -> str:
+    """The method that the others' layers are compared with: the control, else the plain BNN, else the first."""
+    there = [m for m in METHODS if m in set(table["method"])]
+    return next((m for m in (CONTROL, "bnn") if m in there), there[0])
+
+
+def layers_title(table: pd.DataFrame, measure: str = "sign_difference") -> str:
+    """In how many layers which methods' mean is below the :func:`layer_control`'s: the most and the fewest."""
+    control = layer_control(table)
+    means = table.groupby(["method", "layer"], sort=False)[measure].mean().unstack(0)
+    lower = means.drop(columns=control).lt(means[control], axis=0).sum()
+    what, name = measure.replace("_", " ").capitalize(), METHODS[control].short.replace("plain", "the plain")
+    if lower.empty:
+        return f"{what} of the output signs, layer by layer"
+    most, fewest = lower.idxmax(), lower.idxmin()
+    others = f", {METHODS[fewest].short} in {lower[fewest]}" if len(lower) > 1 else ""
+    return f"{what} below {name}'s: {METHODS[most].short} in {lower[most]} of {len(means)} layers{others}"
+
+
+def extremes_in_words(methods: pd.DataFrame, measure: str = "sign_difference") -> str:
+    """Which of ``methods`` (:func:`over_seeds`) is the most accurate, and where its ``measure`` stands among theirs."""
+    if len(methods) < 2:
+        return f"One method alone has no {measure.replace('_', ' ')} to be compared with"
+    best, place = methods["test_accuracy"].idxmax(), methods[measure].rank(method="min").astype(int)
+    stands = {1: "lowest", len(methods): "highest"}.get(place[best], f"{place[best]}. lowest")
+    return f"The highest accuracy goes with the {stands} {measure.replace('_', ' ')}: {METHODS[best].short}"
+
+
 def correlation(points: pd.DataFrame, measure: str) -> RankTest | None:
     """Spearman's rho of ``measure`` and accuracy; None where there are too few points or nothing differs."""
     return rank_test(points[measure], points["test_accuracy"])
@@ -170,17 +222,6 @@ def by_layer(table: pd.DataFrame, measure: str) -> pd.DataFrame:
         found = correlation(points, measure) or RankTest(np.nan, np.nan, len(points), np.nan)
         rows.append({"layer": layer, **found._asdict()})
     return pd.DataFrame(rows, columns=["layer", "n", "rho", "p", "visible"])
-
-
-def correlation_rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Measure, over how many methods or runs, rho, p, and the |rho| that p < 0.05 needs; "-" where they are too few."""
-    rows = []
-    for measure in ("sign_difference", "entropy"):
-        for over, points in (("methods", over_seeds(table)), ("runs", over_layers(table))):
-            r = correlation(points, measure)
-            numbers = (f"{r.rho:+.2f}", f"{r.p:.2f}", f"{r.visible:.2f}") if r else ("-", "-", "-")
-            rows.append((measure.replace("_", " "), f"{len(points)} {over}", *numbers))
-    return rows
 
 
 def correlation_in_words(r: RankTest | None, n: int, over: str, measure: str = "sign difference") -> str:
@@ -204,6 +245,13 @@ def layers_in_words(found: pd.DataFrame) -> str:
     n, positive, below = len(known), (known["rho"] > 0).sum(), (known["p"] < 0.05).sum()
     return (f"ρ is positive in {positive} of {n} layers. {below} of {n} have p < 0.05; chance alone would give about "
             f"{0.05 * n:.0f}, and more at a time, since the layers belong to the same networks.")  # fmt: skip
+
+
+def signs_in_words(table: pd.DataFrame) -> str:
+    """Which sign difference the most accurate method has, the correlation over the methods, and that of each layer."""
+    methods = over_seeds(table)
+    over = correlation_in_words(correlation(methods, "sign_difference"), len(methods), "methods")
+    return f"{extremes_in_words(methods)}. {over}\n\n{layers_in_words(by_layer(table, 'sign_difference'))}"
 
 
 SHIFTED = (("sdbnn", "wsd"), ("asd", "ede"))  # with ASD, and without

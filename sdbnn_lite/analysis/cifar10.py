@@ -1,6 +1,6 @@
 """The paper's CIFAR-10 table beside ours, from the committed results; nothing of the paper's is in our columns.
 
-Our figure is the last epoch's on all test images. The published code quotes the best epoch on the test set; that is
+Our number is the last epoch's on all test images. The published code quotes the best epoch on the test set; that is
 taken from the same runs' logs, and has columns of its own (``best_…``).
 """
 
@@ -72,7 +72,7 @@ def markdown(rows: pd.DataFrame | None = None) -> str:
     """:func:`table` as a Markdown table, and below it what its columns mean and where each row comes from."""
     rows = table() if rows is None else rows
     heads = ("Network", "Epochs", "n", "Ours: last epoch", "Ours, by the published code's protocol: best epoch on the "
-             "test set", "The paper's figure", "The paper's epochs")  # fmt: skip
+             "test set", "The paper's number", "The paper's epochs")  # fmt: skip
     lines, origins = [], []
     for row in rows.to_dict("records"):
         name = row["title"] + own_recipe(row["network"], row["recipe"])
@@ -90,7 +90,7 @@ def markdown(rows: pd.DataFrame | None = None) -> str:
 def best_markdown() -> str:
     """The best mean of each network, one row each, as a Markdown table with all that has to stand beside it."""
     rows = table().sort_values("mean", na_position="first").drop_duplicates("network", keep="last").sort_index()
-    heads = ("Network", "Ours", "Epochs", "n", "Hardware", "Command", "The paper's figure", "The paper's epochs")
+    heads = ("Network", "Ours", "Epochs", "n", "Hardware", "Command", "The paper's number", "The paper's epochs")
     lines = []
     for row in rows.to_dict("records"):
         cells = ("not run yet", "–", 0, "–")
@@ -110,7 +110,7 @@ def csv_rows(rows: pd.DataFrame) -> list[dict]:
 
 
 def legend(rows: pd.DataFrame) -> str:
-    """What every figure of ours in the table was measured on."""
+    """What every number of ours in the table was measured on."""
     there = rows[rows["n"] > 0]
     if there.empty:
         return f"Nothing of ours was run yet. The published code scores {THEIR_IMAGES:,} of the 10,000 test images."
@@ -138,8 +138,16 @@ def timing() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["title", "epochs", "seconds", "hours", "published_hours", "machine"])
 
 
+def timing_table() -> tuple[list[tuple], tuple[str, ...]]:
+    """:func:`timing` as rows and heads."""
+    rows = [(t.title, t.epochs, f"{t.seconds:.0f}", f"{t.hours:.1f}", f"{t.published_hours:.0f}", t.machine)
+            for t in timing().itertuples()]  # fmt: skip
+    heads = ("network", "epochs", "seconds per epoch", "hours", "hours of the published schedule", "hardware")
+    return rows or [("none yet", *["-"] * 5)], heads
+
+
 def gap_in_words(row: Mapping) -> str:
-    """A sentence on one row of :func:`table`: how far from the paper's figure, and what differs."""
+    """A sentence on one row of :func:`table`: how far from the paper's number, and what differs."""
     if not row["n"]:
         return f"{row['title']}: not run yet."
     points = row["mean"] - row["paper"]
@@ -160,14 +168,19 @@ def protocol_in_words(rows: pd.DataFrame) -> str:
     said = [f"{row['best_mean'] - row['mean']:+.2f} points ({row['title']}, {row['epochs']:.0f} epochs, n = {row['n']})"
             for row in there.to_dict("records")]  # fmt: skip
     return (f"Choosing the best epoch instead of the last one gives {', '.join(said)}. It can't be less than 0, since "
-            "the last epoch is among those to choose from. And it isn't a measurement of unseen images any more: the "
-            "test images were looked at to choose.")  # fmt: skip
+            "the last epoch is among those to choose from; it is 0 where the last epoch was the best. And it isn't a "
+            "measurement of unseen images any more: the test images were looked at to choose.")  # fmt: skip
+
+
+def fit(name: str) -> tuple[float, float]:
+    """Percent right of a published run's training images, as they came in its last epoch, and of the test images."""
+    last = tables.run_log(name).iloc[-1]
+    return 100 * last["train_accuracy"], 100 * last["test_accuracy"]
 
 
 def fit_in_words(name: str) -> str:
-    """How well a published run fits its training images, as they came in its last epoch, beside the test images."""
-    run, last = tables.published_runs(DATASET)[name], tables.run_log(name).iloc[-1]
-    train, test = 100 * last["train_accuracy"], 100 * last["test_accuracy"]
+    """How well a published run fits its training images beside the test images."""
+    run, (train, test) = tables.published_runs(DATASET)[name], fit(name)
     if test >= train:
         said = "it hasn't learnt the training images by heart (and they are harder: cropped and mirrored at random)"
     else:
@@ -177,7 +190,7 @@ def fit_in_words(name: str) -> str:
 
 
 def in_words() -> str:
-    """Our figures in one sentence, with all that has to stand beside them; "" where nothing was run."""
+    """Our numbers in one sentence, with all that has to stand beside them; "" where nothing was run."""
     there = table().query("n > 0").drop_duplicates("network")  # the longest of each
     said = [
         f"{row['title']}{own_recipe(row['network'], row['recipe'])} {in_percent(row['mean'], row['std'])} after "

@@ -25,7 +25,7 @@ from ..system.devices import one_thread
 from ..system.files import read_toml
 from ..system.text import markdown_table
 from ..weights import zoo
-from . import ablation, cifar10
+from . import ablation, cifar10, input_shares
 from . import imagenet as imagenet_results
 from .captions import in_percent
 from .output_share import correlation, predicted_share
@@ -170,10 +170,16 @@ def _asd(last: pd.DataFrame, recorded: Mapping[str, LayerSigns], frozen: float, 
         f"over the images, {100 * frozen:.1f} % of the signs at most would differ (n = 1). The convolution's output "
         f"signs, before batch norm, then differ {'*less*' if lower > pairs / 2 else 'more'}: entropy "
         f"{'; '.join(compared)}; lower in {lower} of {pairs} pairs of layer and seed ({about}, mean ± std, "
-        f"n = {len(per_seed)} seeds, EDE's gradient in both). {tanh_in_words(last)}",
+        f"n = {len(per_seed)} seeds, EDE's gradient in both). {tanh_in_words(last)}{_compensated()}",
         PARTLY if lower else YES,
         numbers,
     )
+
+
+def _compensated() -> str:
+    """Whether the shift makes most inputs +1 on photographs too, from the committed runs."""
+    said = input_shares.in_words(input_shares.ends())
+    return f" {said}" if said else ""
 
 
 def _wsd(last: pd.DataFrame, nets: Nets, about: str) -> Claim:

@@ -9,12 +9,15 @@ final_gradients.csv   a row per run, t and binary layer: gradient and weight, th
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from pandas import read_csv
+from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
 from ..core.binarize import ede_schedule
@@ -24,13 +27,20 @@ from ..core.models import BinaryNet
 from ..data.in_memory import ImageSet
 from ..system.devices import convolutions
 from ..training.run_folder import LOG
-from . import study
-from .captions import span
-from .tables import FINAL_GRADIENTS, results_of
+from . import ablation, study
+from .captions import settings, span
+from .tables import FINAL_GRADIENTS, has_study, published_runs, read_study, results_of, study_facts
 
 TEMPERATURES = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 IMAGES = 256
-SUMMARY = ["method", "t", "train", "test", "grows"]
+AT_ONE = 0.75  # of the schedule: there t is 1 on its way from 0.001 to 10
+SUMMARY = ["method", "schedule", "optimizer", "t", "grows", "first", "step", "train", "test"]
+HEADS = ("method", "schedule", "optimizer", "last t", "gradient ×", "first step", "last step", "points, training",
+         "points, test")  # of summary
+LOGGED = ["ede_t", "lr", "train_accuracy", "test_accuracy"]
+SCHEDULE = ("epochs", "optimizer", "schedule", "lr", "batch_size", "ede")  # what runs of one Course share
+BELOW_ONE = "sdbnn-lite train cifar10-resnet20 --epochs 15 --ede 0.001 1 --data DIR"
+BY_ADAM = "sdbnn-lite train cifar10-resnet20-evening --data DIR"
 
 
 def gradient_rows(net: BinaryNet, images: Tensor, labels: Tensor, temperatures: Sequence[float]) -> list[dict]:
@@ -74,50 +84,129 @@ def over_layers(table: pd.DataFrame) -> pd.DataFrame:
     return (norm["gradient"] / norm["weight"]).rename("relative").reset_index()
 
 
-def summary(table: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """A row per method that learns with EDE, came to t > 1, and is measured in ``table`` at t = 1 and its last t.
+@dataclass(frozen=True)
+class Course:
+    """What EDE's gradients did to one method's steps under one schedule; all are means over its seeds.
 
-    All are means over the seeds. t: of the last epoch. train, test: points of accuracy since the first epoch with
-    t > 1. grows: the relative gradient at that t over that at t = 1.
+    schedule   in words: the epochs, and what else differs from the ablation
+    relative   |dL/dW| / |W| of the trained networks, by t
+    log        a row per epoch: epoch, ede_t, lr, train_accuracy, test_accuracy
     """
-    relative, rows = over_layers(table).groupby(["method", "t"])["relative"].mean(), []
+
+    method: str
+    schedule: str
+    optimizer: str
+    relative: pd.Series
+    log: pd.DataFrame
+
+    def steps(self) -> pd.DataFrame:
+        """A row per epoch: share of the schedule done, t, and step, lr·|dL/dW|/|W| over its value where t = 1.
+
+        Between two measured t the gradient is interpolated, both scales logarithmic. Only SGD's step grows with the
+        gradient; Adam divides by its size, so that lr alone stands for it. Where t stays below 1, the value after
+        ``AT_ONE`` of the schedule is taken.
+        """
+        share, t, lr = (self.log["epoch"] - 1) / len(self.log), self.log["ede_t"], self.log["lr"]
+        known = np.log(self.relative.index), np.log(self.relative)
+
+        def size(t: float, lr: float) -> float:
+            return lr * (np.exp(np.interp(np.log(t), *known)) if self.optimizer == "sgd" else 1)
+
+        start = np.interp(0, np.log(t), share) if t.max() > 1 else AT_ONE
+        one = size(np.exp(np.interp(start, share, np.log(t))), PchipInterpolator(share, lr)(start))
+        return pd.DataFrame({"share": share, "t": t, "step": size(t, lr) / one})
+
+    def end(self) -> dict | None:
+        """A row of :func:`summary`; None where gradients weren't measured at t = 1 and the last t, or no epoch is late
+        enough."""
+        log, t = self.log, self.log["ede_t"].iloc[-1]
+        late = log[log["ede_t"] > 1 if log["ede_t"].max() > 1 else log["epoch"] > AT_ONE * len(log)]
+        at_one, at_last = (self.relative[np.isclose(self.relative.index, x)] for x in (1.0, t))
+        if late.empty or at_one.empty or at_last.empty:
+            return None
+        change = 100 * (late.iloc[-1] - late.iloc[0])
+        first, *_, step = self.steps()["step"]
+        return {"method": self.method, "schedule": self.schedule, "optimizer": self.optimizer, "t": t,
+                "grows": at_last.iloc[0] / at_one.iloc[0], "first": first, "step": step,
+                "train": change["train_accuracy"], "test": change["test_accuracy"]}  # fmt: skip
+
+
+def courses_of(table: pd.DataFrame, epochs: pd.DataFrame, facts: Mapping, schedule: str) -> list[Course]:
+    """A Course per method that learns with EDE, from the rows of final_gradients.csv and epochs.csv of a study."""
+    relative, found = over_layers(table).groupby(["method", "t"])["relative"].mean(), []
     for method in (m for m in METHODS if METHODS[m].weight_gradient == "ede" and m in relative.index):
-        means = epochs[epochs["method"] == method].groupby("epoch")[["ede_t", "train_accuracy", "test_accuracy"]].mean()
-        steep, mine = means[means["ede_t"] > 1], relative.loc[method]
-        if steep.empty:
-            continue
-        t, (_, train, test) = steep["ede_t"].iloc[-1], 100 * (steep.iloc[-1] - steep.iloc[0])
-        at_one, at_last = (mine[np.isclose(mine.index, x)] for x in (1.0, t))
-        if len(at_one) and len(at_last):
-            rows.append((method, t, train, test, at_last.iloc[0] / at_one.iloc[0]))
-    return pd.DataFrame(rows, columns=SUMMARY)
+        log = epochs[epochs["method"] == method].groupby("epoch")[LOGGED].mean().reset_index()
+        if len(log) > 1:
+            found.append(Course(method, schedule, facts["optimizer"], relative.loc[method], log))
+    return found
 
 
-def run_summary(name: str, run: Mapping) -> pd.DataFrame:
-    """:func:`summary` of a published run, one row or none; ``run`` is its run.json."""
-    path = results_of(name) / FINAL_GRADIENTS
-    if not path.is_file():
-        return pd.DataFrame(columns=SUMMARY)
-    who = {"method": run["method"], "seed": run["seed"]}
-    return summary(pd.read_csv(path).assign(**who), pd.read_csv(path.with_name(LOG)).assign(**who))
+def courses() -> list[Course]:
+    """Those of the ablation, then those of the published runs of its network whose settings are others."""
+    facts = study_facts(ablation.STUDY)
+    found = []
+    if has_study(ablation.STUDY, FINAL_GRADIENTS):
+        tables = (read_study(ablation.STUDY, name) for name in (FINAL_GRADIENTS, "epochs.csv"))
+        found = courses_of(*tables, facts, f"{facts['epochs']} epochs")
+    same = {}  # the runs that differ in nothing but the seed
+    for name, run in published_runs(facts["dataset"]).items():
+        here = run["network"] == facts["network"] and (results_of(name) / FINAL_GRADIENTS).is_file()
+        differs = any(run[key] != facts[key] for key in SCHEDULE) or run["method"] not in facts["methods"]
+        if here and differs:
+            same.setdefault((run["method"], *settings(run, SCHEDULE).values()), []).append((name, run))
+    for runs in same.values():
+        who = [{"method": run["method"], "seed": run["seed"]} for _, run in runs]
+        tables = ([read_csv(results_of(name) / file).assign(**each) for (name, _), each in zip(runs, who)]
+                  for file in (FINAL_GRADIENTS, LOG))  # fmt: skip
+        found += courses_of(*map(pd.concat, tables), runs[0][1], schedule_in_words(runs[0][1], facts))
+    return found
 
 
-def in_words(found: pd.DataFrame, longer: pd.DataFrame, epochs: int) -> str:
-    """What :func:`summary` says, and a ``longer`` run of so many ``epochs`` (its :func:`run_summary`), and no more."""
+def schedule_in_words(run: Mapping, facts: Mapping) -> str:
+    """A run's epochs, and which optimizer and temperatures it has where those of ``facts`` are others."""
+    said = [f"{run['epochs']} epochs"]
+    said += [run["optimizer"].capitalize()] if run["optimizer"] != facts["optimizer"] else []
+    said += ["t from {:g} to {:g}".format(*run["ede"])] if run["ede"] != facts["ede"] else []
+    return ", ".join(said)
+
+
+def summary(found: Sequence[Course]) -> pd.DataFrame:
+    """A row per Course that has one.
+
+    t: of the last epoch; grows: the relative gradient there over that at t = 1; first, step: the first and the last
+    epoch's of :meth:`Course.steps`; train, test: points of accuracy since the first epoch with t > 1, or after
+    ``AT_ONE`` of the schedule.
+    """
+    return pd.DataFrame([row for course in found if (row := course.end())], columns=SUMMARY)
+
+
+def _named(part: pd.DataFrame) -> str:
+    groups = part.groupby("schedule", sort=False)["method"]
+    return ", ".join(f"{', '.join(f'`{m}`' for m in methods)} ({schedule})" for schedule, methods in groups)
+
+
+def agreeing(found: pd.DataFrame) -> int:
+    """In how many rows of :func:`summary` training accuracy fell where the step grew, and didn't where it shrank."""
+    return int(((found["step"] > 1) == (found["train"] < 0)).sum())
+
+
+def in_words(found: pd.DataFrame) -> str:
+    """What :func:`summary` says, and no more."""
     if found.empty:
         return "No network that learns with EDE has come to temperatures above 1 yet."
-    lost, kept = found[found["train"] < 0], found[found["train"] >= 0]
-    said = [
-        f"{', '.join('`' + part['method'] + '`')} {verb} training accuracy after t had passed 1; there gradients grow "
-        f"{span(part['grows'])} times from t = 1 to the last epoch's {span(part['t'], 1)}"
-        for part, verb in ((lost, "lost"), (kept, "kept or gained"))
-        if len(part)
-    ]
-    said += [
-        f"In the run of {epochs} epochs, `{row.method}`'s gradients grow {row.grows:,.0f} times from t = 1 to its last "
-        f"{row.t:.1f}, and its training accuracy changed by {row.train:+.2f} points after t had passed 1"
-        for row in longer.itertuples()
-    ]
-    return (f"{'. '.join(said)}. So much is measured. Whether the larger steps are what costs the points isn't; a run "
-            "whose t stays below 1 would test it: `sdbnn-lite train cifar10-resnet20 --epochs 15 --ede 0.001 1 --data "
-            "DIR`.")  # fmt: skip
+    said = []
+    for part in (found[found["step"] > 1], found[found["step"] <= 1]):
+        if len(part):
+            changed = " to ".join(dict.fromkeys(f"{end:+.2f}" for end in (part["train"].min(), part["train"].max())))
+            said.append(f"{_named(part)}: from t = 1 to the last epoch gradients grow {span(part['grows'])} times, "
+                        f"their product with the learning rate ends at {span(part['step'], 2)} times what it was, and "
+                        f"training accuracy changed by {changed} points.")  # fmt: skip
+    said.append(f"Training accuracy fell where that product, the step, grew, and didn't where it shrank, in "
+                f"{agreeing(found)} of {len(found)} cases. (The first epoch's step was {span(found['first'], 1)} times "
+                f"that at t = 1, when there was little to lose.)")  # fmt: skip
+    missing = [f"{what} (`{command}`)" for what, there, command in (
+        ("one whose t stays below 1", (found["t"] <= 1).any(), BELOW_ONE),
+        ("one by Adam, whose step doesn't grow with the gradient", (found["optimizer"] == "adam").any(), BY_ADAM),
+    ) if not there]  # fmt: skip
+    said += [f"Runs that would test whether the step is the cause: {'; '.join(missing)}."] if missing else []
+    return " ".join(said)

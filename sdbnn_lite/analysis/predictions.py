@@ -70,12 +70,6 @@ def most_confused(counts: np.ndarray, most: int = 3) -> list[tuple[int, int, int
     return [(int(i), int(j), int(both[i, j])) for i, j in zip(*np.unravel_index(places, both.shape)) if both[i, j]]
 
 
-def precision(counts: np.ndarray, answer: int) -> float:
-    """How often the answer ``answer`` is right; NaN where it is never given."""
-    given = counts[:, answer].sum()
-    return float(counts[answer, answer] / given) if given else float("nan")
-
-
 def surest_mistakes(table: pd.DataFrame, most: int = 12, per_class: int = 2) -> pd.DataFrame:
     """The mistakes that the network is surest of, surest first, at most ``per_class`` of a true class.
 

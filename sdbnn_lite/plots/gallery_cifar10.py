@@ -10,17 +10,20 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..analysis import ablation, cifar10, ede_gradients, predictions, tables
-from ..analysis.captions import hardware, study_line
+from ..analysis import ablation, cifar10, ede_gradients, input_shares, predictions, tables
+from ..analysis.captions import hardware, span, study_line
 from ..core.methods import METHODS
 from ..data.in_memory import ImageSet
 from ..errors import UsageError, unknown
+from . import gradients as gradient_plots
+from . import inputs as input_plots
 from . import methods as method_plots
 from . import runs as run_plots
 from . import signs as sign_plots
-from .parts import chosen_methods, joined, wrapped
+from .parts import joined, wrapped
 
-CURVES = ("float", "bnn", "irnet", "asd", "wsd", "sdbnn")  # more would cover each other
+CURVES = ("float", "bnn", "irnet", "ede", "asd", "wsd", "sdbnn")  # more would cover each other
+SHORTEST = 10  # epochs, of a run that is drawn as a curve
 
 
 @dataclass(frozen=True)
@@ -63,35 +66,56 @@ def ablation_curves() -> Figure:
 
 def gradients() -> Figure:
     """How the weights' gradients grow with EDE's temperature, by method, and layer by layer in SD-BNN."""
-    table, facts = tables.read_study(ablation.STUDY, tables.FINAL_GRADIENTS), tables.study_facts(ablation.STUDY)
-    seeds = table.groupby("method")["seed"].nunique()
-    one = cifar10.METHOD if cifar10.METHOD in seeds else table["method"].iloc[0]
-    last = tables.read_study(ablation.STUDY, "epochs.csv")["ede_t"].max()
+    table = tables.read_study(ablation.STUDY, tables.FINAL_GRADIENTS)
+    one = cifar10.METHOD if cifar10.METHOD in set(table["method"]) else table["method"].iloc[0]
+    return gradient_plots.gradients_over_t(table, one, ede_gradients.courses(), _gradient_caption(table))
+
+
+def steps() -> Figure:
+    """The steps that these gradients made with the learning rate, and what followed."""
+    courses = ede_gradients.courses()
+    ends = ede_gradients.summary(courses)
+    title = "EDE's late steps, and the training accuracy after them"
+    if len(ends) and ede_gradients.agreeing(ends) == len(ends):
+        title = "Training accuracy fell where the last steps were larger than at t = 1"
+    table = tables.read_study(ablation.STUDY, tables.FINAL_GRADIENTS)
+    return gradient_plots.effective_steps(courses, ends, title, _gradient_caption(table))
+
+
+def _gradient_caption(table: pd.DataFrame) -> str:
+    facts, seeds = tables.study_facts(ablation.STUDY), table.groupby("method")["seed"].nunique()
     images = f"{table['images'].iloc[0]} test images, evenly from the whole set"
-    caption = f"{study_line(facts, seeds)}\n{hardware(facts)}\nweights after the last epoch; gradients: {images}"
-    return run_plots.gradients_over_t(table, one, last, caption)
+    return (f"{study_line(facts, seeds)}\n{hardware(facts)}; other schedules: published runs of the same network\n"
+            f"weights after the last epoch; gradients: {images}")  # fmt: skip
 
 
-def long_run() -> tuple[pd.DataFrame, int]:
-    """The gradients' summary of the longest ResNet-20 run that is longer than the ablation, and its epochs; or none."""
-    name, run = longest_runs().get("cifar10_resnet20", ("", {"epochs": 0, "method": "", "seed": 0}))
-    found = ede_gradients.run_summary(name, run)
-    longer = run["epochs"] > tables.study_facts(ablation.STUDY)["epochs"]
-    return (found if longer else found[:0]), run["epochs"]
+def inputs() -> Figure:
+    """Shares of +1 among the inputs of binary layers, before and after ASD's shift."""
+    ends, courses = input_shares.ends(), input_shares.over_epochs()
+    low, title = int((ends["after"] < 50).sum()), input_plots.TITLE
+    if low:
+        title = f"With ASD fewer than half of the inputs are +1 in {low} of {len(ends)} cases"
+    facts = tables.study_facts(ablation.STUDY)
+    about = (f"{facts['data']} where nothing else is said; SD-BNN, means over the binary layers and {span(ends['n'])} "
+             f"seeds\n256 of the {facts['test_images']:,} test images in every epoch, up to 500 after the last\n"
+             f"{hardware(facts)}")  # fmt: skip
+    return input_plots.before_and_after(courses, ends, title, about)
 
 
 def layers() -> Figure:
-    """The sign difference of every layer's outputs, method by method."""
+    """The sign difference of every layer's outputs, each method's beside the control's."""
     table, about = ablation.signs_and_accuracy()
-    return sign_plots.layer_profile(table, chosen_methods(table["method"]), caption=_sign_caption(table, about))
+    control, title = ablation.layer_control(table), ablation.layers_title(table)
+    return sign_plots.against_control(table, control, title, caption=_sign_caption(table, about))
 
 
 def signs_and_accuracy(measure: str = "sign_difference") -> Figure:
     """Accuracy against the signs, over runs and layer by layer."""
     table, about = ablation.signs_and_accuracy()
-    found = ablation.correlation(ablation.over_seeds(table), measure)
+    methods = ablation.over_seeds(table)
     runs, by_layer = ablation.over_layers(table), ablation.by_layer(table, measure)
-    return sign_plots.signs_against_accuracy(runs, by_layer, found, measure, _sign_caption(table, about))
+    return sign_plots.signs_against_accuracy(runs, by_layer, ablation.correlation(methods, measure), measure,
+                                             _sign_caption(table, about), ablation.extremes_in_words(methods, measure))
 
 
 def _sign_caption(table: pd.DataFrame, about: str) -> str:
@@ -110,9 +134,21 @@ def longest_runs() -> dict[str, tuple[str, Mapping]]:
     return found
 
 
+def drawn_runs() -> dict[str, tuple[str, Mapping]]:
+    """Those of :func:`longest_runs` that are long enough for a curve."""
+    return {network: found for network, found in longest_runs().items() if found[1]["epochs"] >= SHORTEST}
+
+
+def short_in_words() -> str:
+    """What the longest run of each network reached that is too short for a curve; "" where there is none."""
+    said = [f"{cifar10.TITLES[network]} {100 * run['result']['test_accuracy']:.1f} % after {run['epochs']}"
+            for network, (_, run) in longest_runs().items() if run["epochs"] < SHORTEST]  # fmt: skip
+    return f"Too short for a curve (below {SHORTEST} epochs): {', '.join(said)}." if said else ""
+
+
 def run_curves() -> Figure:
-    """Accuracy over the epochs of each network's longest run."""
-    chosen = longest_runs()
+    """Accuracy over the epochs of each network's longest run, if it is long enough."""
+    chosen = drawn_runs()
     if not chosen:
         raise UsageError(NO_RUN)
     panels = {f"{cifar10.TITLES[network]}, {run['epochs']} epochs": (tables.run_log(name), cifar10.PAPER[network])
@@ -121,7 +157,7 @@ def run_curves() -> Figure:
     epochs = ", ".join(f"{cifar10.TITLES[n]} {cifar10.PUBLISHED[n].epochs}" for n in chosen)
     data = joined(run["data"] for run in runs)
     caption = f"{data}; method sdbnn, n = 1 run each, all {runs[0]['test_images']:,} test images"
-    more = f"{joined(map(hardware, runs))}; epochs behind the paper's figures: {epochs}"
+    more = f"{joined(map(hardware, runs))}; epochs behind the paper's numbers: {epochs}. {short_in_words()}"
     return run_plots.run_curves(panels, f"{caption}\n{wrapped(more)}")
 
 
@@ -174,16 +210,27 @@ def _said_of_curves() -> str:
 
 
 def _said_of_gradients() -> str:
-    table = tables.read_study(ablation.STUDY, tables.FINAL_GRADIENTS)
-    epochs = tables.read_study(ablation.STUDY, "epochs.csv")
-    found = ede_gradients.in_words(ede_gradients.summary(table, epochs), *long_run()).replace("`", "")
-    return f"Left: relative gradient against t, a line per method. Right: layer by layer in one method. {found}"
+    return ("Left: relative gradient against t, a line per method, broken lines for other schedules. Right: layer by "
+            "layer in one method.")  # fmt: skip
+
+
+def _said_of_steps() -> str:
+    found = ede_gradients.in_words(ede_gradients.summary(ede_gradients.courses())).replace("`", "")
+    return ("Left: learning rate times relative gradient against the share of the schedule, a line per method and "
+            f"schedule. Right: a marker each, training accuracy since t = 1 against the last step. {found}")
+
+
+def _said_of_inputs() -> str:
+    return (f"Left: share of +1 over the epochs, before and after the shift. Right: an arrow per run from before to "
+            f"after. {input_shares.in_words(input_shares.ends())}")  # fmt: skip
 
 
 def _said_of_layers() -> str:
-    means = ablation.over_seeds(ablation.signs_and_accuracy()[0])["sign_difference"]
+    table = ablation.signs_and_accuracy()[0]
+    means = ablation.over_seeds(table)["sign_difference"]
     said = ", ".join(f"{METHODS[m].short} {value:.3f}" for m, value in means.items())
-    return f"Sign difference of the outputs in every binary layer, a line per method. Means over the layers: {said}."
+    return ("Sign difference of the outputs in every binary layer, a panel per method. "
+            f"{ablation.layers_title(table)}. Means over the layers: {said}.")  # fmt: skip
 
 
 def _said_of_signs() -> str:
@@ -191,13 +238,15 @@ def _said_of_signs() -> str:
     methods = ablation.over_seeds(table)
     found = ablation.correlation(methods, "sign_difference")
     said = "Left: a marker per run, accuracy against the mean sign difference. Right: the rank correlation of each "
-    return f"{said}layer. {ablation.correlation_in_words(found, len(methods), 'methods')}"
+    return (f"{said}layer. {ablation.extremes_in_words(methods)}. "
+            f"{ablation.correlation_in_words(found, len(methods), 'methods')}")  # fmt: skip
 
 
 def _said_of_runs() -> str:
     said = [f"{cifar10.TITLES[network]}: {100 * run['result']['test_accuracy']:.1f} % after {run['epochs']} epochs"
-            for network, (_, run) in longest_runs().items()]  # fmt: skip
-    return f"Accuracy on test and training images after every epoch, a panel per network. {'; '.join(said)}."
+            for network, (_, run) in drawn_runs().items()]  # fmt: skip
+    return (f"Accuracy on test and training images after every epoch, a panel per network. {'; '.join(said)}. "
+            f"{short_in_words()}").strip()  # fmt: skip
 
 
 def _said_of_confusion() -> str:
@@ -216,19 +265,36 @@ def _no_signs() -> str:
     return _no_ablation() or ("" if there else "The ablation holds no binary network yet.")
 
 
+def _no_layers() -> str:
+    return _no_signs() or ("" if len(ablation.over_seeds(ablation.signs_and_accuracy()[0])) > 1 else
+                           "The ablation holds a single binary network, and nothing to compare it with.")  # fmt: skip
+
+
 def _no_gradients() -> str:
     there = tables.has_study(ablation.STUDY, tables.FINAL_GRADIENTS)
     return _no_ablation() or ("" if there else "The gradients of the ablation's networks aren't in this package yet.")
 
 
-NO_RUN = "No run of SD-BNN on CIFAR-10 is published in this package yet: `sdbnn-lite publish RUN --data DIR` does it."
+def _no_steps() -> str:
+    return _no_gradients() or ("" if ede_gradients.courses() else "No network of the ablation learnt with EDE.")
+
+
+def _no_shift() -> str:
+    there = not input_shares.ends().empty and input_shares.over_epochs()
+    return _no_ablation() or ("" if there else "No network with ASD is in the results yet.")
+
+
+NO_RUN = (f"No run of SD-BNN on CIFAR-10 of {SHORTEST} epochs or more is published in this package yet: `sdbnn-lite "
+          "publish RUN --data DIR` does it.")  # fmt: skip
 NO_ANSWERS = "No published run holds predictions yet: `sdbnn-lite publish RUN --data DIR` writes them."
 FIGURES = {
     "cifar10_ablation": GalleryEntry(ablation_table, _said_of_ablation, _no_ablation),
     "cifar10_ablation_curves": GalleryEntry(ablation_curves, _said_of_curves, _no_ablation),
     "cifar10_gradients": GalleryEntry(gradients, _said_of_gradients, _no_gradients),
-    "cifar10_layers": GalleryEntry(layers, _said_of_layers, _no_signs),
+    "cifar10_steps": GalleryEntry(steps, _said_of_steps, _no_steps),
+    "cifar10_inputs": GalleryEntry(inputs, _said_of_inputs, _no_shift),
+    "cifar10_layers": GalleryEntry(layers, _said_of_layers, _no_layers),
     "cifar10_signs": GalleryEntry(signs_and_accuracy, _said_of_signs, _no_signs),
-    "cifar10_runs": GalleryEntry(run_curves, _said_of_runs, lambda: "" if longest_runs() else NO_RUN),
+    "cifar10_runs": GalleryEntry(run_curves, _said_of_runs, lambda: "" if drawn_runs() else NO_RUN),
     "cifar10_confusion": GalleryEntry(confusion, _said_of_confusion, lambda: "" if shown_run() else NO_ANSWERS),
 }

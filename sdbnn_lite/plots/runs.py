@@ -1,4 +1,4 @@
-"""Figures of runs: what they reach, mistake and learn from. For notebooks 05 and 06 and ``plot``."""
+"""Figures of runs: what they reach and mistake. For notebooks 05 and 06 and ``plot``."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,34 +8,30 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
-from ..analysis.ede_gradients import over_layers
-from ..core.methods import METHODS
 from ..errors import UsageError
-from .parts import INK, RIM, SMALL, fill, finish, note, spread_out, with_legend
-from .theme import BLACK, BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, PURPLE, RED, SKY, drawing
+from .parts import INK, SMALL, fill, finish, note, with_legend
+from .theme import BLACK, BLUE, GREEN, GREY, MARKERS, ORANGE, PURPLE, RED, SKY, drawing
 
-STEPS = (1.0, 2.0, 5.0, 10.0)  # of EDE's t, whose gradients are drawn layer by layer
 PANELS = {  # label of the axis -> columns of log.csv, solid and dashed, and their factor
     "accuracy (%)": (("test_accuracy", "train_accuracy"), 100),
     "loss": (("test_loss", "train_loss"), 1),
     "learning rate": (("lr",), 1),
     "t of EDE": (("ede_t",), 1),
 }
-_SHADES = ("#9ECAE1", "#4292C6", "#08519C", BLACK)
 _HEAT = LinearSegmentedColormap.from_list("mistakes", ["#FFFFFF", "#F6C58F"])  # dark text can be read on all of it
 
 
 def run_curves(
     runs: Mapping[str, tuple[pd.DataFrame, float | None]],
     caption: str = "",
-    title: str = "Accuracy while learning: our last epoch, the best one, and the paper's figure",
+    title: str = "Accuracy while learning: our last epoch, the best one, and the paper's number",
 ) -> Figure:
     """A panel per run: test accuracy (solid) and training accuracy (dashed) after each epoch.
 
-    ``runs``: heading -> (log.csv's rows, the paper's figure in percent or None). A ring stands at the last epoch, which
-    is our figure, a star at the best one on the test set; the paper's figure, where there is one, is a dotted line.
+    ``runs``: heading -> (log.csv's rows, the paper's number in percent or None). A ring stands at the last epoch, which
+    is our number, a star at the best one on the test set; the paper's, where there is one, is a dotted line.
     """
     if not runs:
         raise UsageError("runs: empty; at least one is needed")
@@ -66,9 +62,9 @@ def _run_panel(ax: Axes, log: pd.DataFrame, paper: float | None) -> None:
     ax.plot(epochs[test.argmax()], test.max(), "*", color=ORANGE, mec=BLACK, ms=13, ls="", clip_on=False,
             label="best epoch on the test images")  # fmt: skip
     ax.plot(epochs[-1], test[-1], "o", mfc="none", mec=BLACK, mew=1.8, ms=15, ls="", clip_on=False,
-            label="last epoch: our figure")  # fmt: skip
+            label="last epoch: our number")  # fmt: skip
     if paper:
-        ax.axhline(paper, color=BLACK, lw=1.4, ls=(0, (1, 2)), label="the paper's figure")
+        ax.axhline(paper, color=BLACK, lw=1.4, ls=(0, (1, 2)), label="the paper's number")
     ax.set_xlim(0, max(epochs[-1], 2))
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
@@ -164,60 +160,3 @@ def mistakes(images: np.ndarray, table: pd.DataFrame, classes: Sequence[str], ti
             surely = "> 99.9 %" if row.p_predicted > 0.999 else f"{100 * row.p_predicted:.1f} %"
             ax.set_xlabel(f"“{classes[row.predicted]}”\n{surely}", size=SMALL, loc="left", color=BLACK)
         return finish(figure, title, caption)
-
-
-def gradients_over_t(table: pd.DataFrame, one: str, last_t: float, caption: str = "") -> Figure:
-    """Left: the relative gradient |dL/dW|/|W| against t, a line per method. Right: layer by layer in ``one`` of them.
-
-    ``table`` is final_gradients.csv's; ``last_t`` is where the runs' schedule ended. Both scales are logarithmic.
-    """
-    if one not in set(table["method"]):
-        raise UsageError(f"one={one!r}: not in the table, which has {', '.join(table['method'].unique())}")
-    methods = [m for m in METHODS if m in set(table["method"])]
-    with drawing(8.3, 5.4) as figure:
-        ((left, right),), below = with_legend(figure, 1, 2)
-        _gradients_by_method(left, table, methods, last_t)
-        _gradients_by_layer(right, table[table["method"] == one])
-        right.set_title(f"{METHODS[one].short}: layer by layer", size=11)
-        below.legend(*left.get_legend_handles_labels(), loc="center", ncols=5, fontsize=SMALL, frameon=False)
-        return finish(figure, "What EDE's late temperatures do to the weights' gradients", caption)
-
-
-def _gradients_by_method(ax: Axes, table: pd.DataFrame, methods: Sequence[str], last_t: float) -> None:
-    means = over_layers(table).groupby(["method", "t"])["relative"].mean()
-    for method in methods:
-        curve = means.loc[method]
-        ax.plot(curve.index, curve, color=COLOURS[method], lw=1.8, path_effects=RIM)
-        ax.plot(curve.index, curve, MARKERS[method], color=COLOURS[method], mec=BLACK, mew=0.8, ms=7, clip_on=False,
-                label=METHODS[method].short)  # fmt: skip
-    ax.axvline(last_t, color=INK, lw=1.4, ls=(0, (4, 3)))
-    ax.annotate("last epoch", (last_t, 0.97), (-5, 0), ("data", "axes fraction"), "offset points", ha="right", va="top",
-                size=SMALL, color=INK)  # fmt: skip
-    _logarithmic(ax, "xy")
-    ax.set(xlabel="EDE's temperature t", ylabel="gradient of the latent weights,\nrelative to the weights")
-    ax.set_title("all binary layers, a line per method", size=11)
-
-
-def _gradients_by_layer(ax: Axes, table: pd.DataFrame) -> None:
-    names = list(table["layer"].unique())
-    relative = (table["gradient"] / table["weight"]).groupby([table["t"], table["layer"]]).mean()
-    places = np.arange(1, len(names) + 1)
-    _logarithmic(ax, "y")
-    low, high = relative.min() / 2, 3 * relative.max()
-    ax.set_ylim(low, high)
-    starts = np.log(relative.loc[list(STEPS), names[0]].to_numpy() / low) / np.log(high / low)
-    heights = spread_out(starts + 0.035, 0.075, 0.02, 0.97)  # of the labels, a little above the lines' left ends
-    for t, shade, height in zip(STEPS, _SHADES, heights, strict=True):
-        ax.plot(places, relative.loc[t].reindex(names), color=shade, lw=2, path_effects=RIM if t == STEPS[0] else None)
-        ax.annotate(f"t = {t:g}", (0, height), (6, 0), "axes fraction", "offset points", size=SMALL, color=BLACK)
-    ax.set(xlim=(1, len(names)), xticks=places[:: 1 + len(places) // 10])
-    ax.set_xlabel("binary layer; gradients come from the right")
-
-
-def _logarithmic(ax: Axes, axes: str) -> None:
-    """Logarithmic ``axes`` ("x", "y" or both) whose ticks are plain numbers."""
-    for axis in axes:
-        getattr(ax, f"set_{axis}scale")("log")
-        ticks = getattr(ax, f"{axis}axis")
-        ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ticks.set_minor_formatter(NullFormatter())

@@ -136,33 +136,36 @@ def against_accuracy(table: pd.DataFrame, measure: str = "entropy") -> Figure:
     return figure
 
 
-def layer_profile(table: pd.DataFrame, methods: Sequence[str], measures: Sequence[str] = ("sign_difference",),
-                  caption: str = "") -> Figure:  # fmt: skip
-    """A panel per measure: its mean over the seeds in each layer, a line per method; a band is the seeds' range.
+def against_control(table: pd.DataFrame, control: str, title: str, measure: str = "sign_difference",
+                    caption: str = "") -> Figure:  # fmt: skip
+    """A panel per method: its ``measure`` in each layer, mean over the seeds, beside the grey line of the ``control``.
 
-    ``table`` has a row per ``method``, ``seed`` and ``layer``, in the network's order; methods it lacks are left out.
+    ``table`` has a row per ``method``, ``seed`` and ``layer``, in the network's order. A band is the seeds' range; a
+    panel says in how many layers the method's mean is below the control's. Raises UsageError without the control, and
+    where there is no other method.
     """
-    methods = chosen_methods(table["method"], methods)
-    labels = [axis_label(measure) for measure in measures]
-    layers = list(table["layer"].unique())
-    with drawing(8.3, 1.2 + 3.1 * len(measures)) as figure:
-        axes = figure.subplots(len(measures), 1, squeeze=False)[:, 0]
-        for ax, measure, label in zip(axes, measures, labels):
-            grouped = table.groupby(["method", "layer"])[measure].agg(["min", "mean", "max"])
-            places = np.arange(1, len(layers) + 1)
-            for number, method in enumerate(methods):
-                seeds = grouped.loc[method].reindex(layers).set_axis(places)
-                band = 0.2 if (seeds["max"] > seeds["min"]).any() else 0
-                curve(ax, seeds, method, slice(number % 3, None, 3), band)
+    chosen_methods(table["method"], [control])
+    methods = chosen_methods(table["method"].loc[table["method"] != control])
+    label, layers = axis_label(measure), list(table["layer"].unique())
+    grouped = table.groupby(["method", "layer"])[measure].agg(["min", "mean", "max"])
+    seeds = {m: grouped.loc[m].reindex(layers).set_axis(np.arange(1, len(layers) + 1)) for m in [control, *methods]}
+    usual, columns = seeds[control], min(len(methods), 4 if len(methods) > 6 else 3)
+    bands = -(-len(methods) // columns)
+    with drawing(8.3, 1.2 + 2.1 * bands) as figure:
+        grid = figure.subplots(bands, columns, sharex=True, sharey=True, squeeze=False)
+        for ax, method in fill(grid, methods):
+            ax.plot(usual["mean"], color=GREY, lw=2.6)
+            ax.fill_between(usual.index, usual["min"], usual["max"], color=GREY, alpha=0.3, lw=0)
+            curve(ax, seeds[method], method, slice(0, None, 3))
+            lower = int((seeds[method]["mean"] < usual["mean"]).sum())
+            ax.set_title(f"{METHODS[method].short}\nlower in {lower} of {len(layers)}", size=SMALL + 1)
             staged = _stages(ax, layers)
-            ax.set(xlim=(1, max(len(layers), 2)), xticks=places)
-            ax.set_ylabel(label.replace(" of the", "\nof the").replace(" among", "\namong"))
-            ends = {m: grouped.loc[(m, layers[-1]), "mean"] for m in methods}
-            limits = ax.get_ylim()
-            name_ends(ax, ends, lambda m: METHODS[m].short, EndNames(1.05, 1.075, 0.085, SMALL + 0.5))
-            ax.set_ylim(limits)
-        axes[-1].set_xlabel("binary layer, from the first to the last" + " (dashed: a new stage)" * staged)
-        return finish(figure, "Output signs through the depth of the network, method by method", caption)
+            ax.set(xlim=(1, max(len(layers), 2)))
+            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        for row in grid:
+            row[0].set_ylabel(label.replace(" of the", "\nof the").replace(" among", "\namong"))
+        said = f"grey: {METHODS[control].short}; band: the seeds' range; layers from the first to the last"
+        return finish(figure, title, f"{said}{' (dashed: a new stage)' * staged}\n{caption}")
 
 
 def _stages(ax: Axes, layers: Sequence[str]) -> bool:
@@ -175,7 +178,7 @@ def _stages(ax: Axes, layers: Sequence[str]) -> bool:
 
 
 def signs_against_accuracy(runs: pd.DataFrame, layers: pd.DataFrame, found: RankTest | None, measure: str,
-                           caption: str = "") -> Figure:  # fmt: skip
+                           caption: str = "", title: str = "") -> Figure:  # fmt: skip
     """Left: every run's accuracy against its ``measure``, mean over the layers. Right: rho of each layer over methods.
 
     ``runs``, ``layers`` and ``found`` are what ``ablation.over_layers``, ``by_layer`` and ``correlation`` (over the
@@ -192,7 +195,8 @@ def signs_against_accuracy(runs: pd.DataFrame, layers: pd.DataFrame, found: Rank
         left.set_title(f"a marker per run\n{len(methods)} methods: {said}", size=11)
         _layer_rho(right, layers)
         below.legend(*left.get_legend_handles_labels(), loc="center", ncols=5, fontsize=SMALL, frameon=False)
-        return finish(figure, f"Does accuracy follow the {measure.replace('_', ' ')} of the output signs?", caption)
+        asked = f"Does accuracy follow the {measure.replace('_', ' ')} of the output signs?"
+        return finish(figure, title or asked, caption)
 
 
 def _layer_rho(ax: Axes, layers: pd.DataFrame) -> None:

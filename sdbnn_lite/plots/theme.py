@@ -22,9 +22,13 @@ GREY = "#8A8A8A"
 PLUS, MINUS = ORANGE, BLUE  # the two signs, everywhere; with hatches PLUS_HATCH and MINUS_HATCH
 PLUS_HATCH, MINUS_HATCH = "//", ""
 
-_COLOURS = (GREY, BLACK, SKY, SKY, PURPLE, PURPLE, GREEN, YELLOW, ORANGE, ORANGE, BLUE, RED)
-COLOURS = dict(zip(METHODS, _COLOURS, strict=True))
-MARKERS = dict(zip(METHODS, "osv^D<>phPX*", strict=True))
+# The paper's two shifts, both of them and RSign are compared most: tests/plots hold these four colours apart.
+_LOOKS = {
+    "float": (GREY, "o"), "bnn": (BLACK, "s"), "xnor": (GREEN, "v"), "xnor_pp": (GREEN, "^"), "bireal": (PURPLE, "D"),
+    "irnet": (PURPLE, "<"), "ede": (ORANGE, ">"), "rsign": (YELLOW, "p"), "asd": (BLUE, "h"), "asd_tanh": (GREEN, "P"),
+    "wsd": (SKY, "X"), "sdbnn": (RED, "*"),
+}  # fmt: skip
+COLOURS, MARKERS = ({method: _LOOKS[method][k] for method in METHODS} for k in (0, 1))
 
 _STYLE = dict(matplotlib.rc_params_from_file(Path(__file__).with_name("figures.mplstyle"), use_default_template=False))
 

@@ -7,6 +7,7 @@ from standin import LAYERS, PLANNED, write_study
 
 from sdbnn_lite.analysis import ablation, tables
 from sdbnn_lite.core.methods import METHODS
+from sdbnn_lite.plots import gallery_cifar10
 
 
 def made(**accuracies):
@@ -23,12 +24,14 @@ def results(tmp_path, monkeypatch):
 
 
 def test_what_is_planned_is_the_issue_s_list_and_what_is_missing_is_named(results):
-    assert set(ablation.PLANNED) == {"float", "bnn", "xnor", "irnet", "rsign", "asd", "wsd", "sdbnn"}
+    assert set(ablation.PLANNED) == {"float", "bnn", "xnor", "irnet", "ede", "rsign", "asd", "wsd", "sdbnn"}
     assert not ablation.ready() and "--methods float,bnn" in ablation.not_ready()
     runs = made(**{m: [0.8, 0.8] for m in PLANNED if m not in ("xnor", "wsd")}, wsd=[0.8])
     assert ablation.missing(runs) == (["xnor"], ["wsd"])
     assert ablation.missing_in_words(runs) == "Still to come: xnor; a second seed of wsd."
-    assert ablation.missing_in_words(made(**{m: [0.8, 0.8] for m in PLANNED})) == ""
+    assert ablation.still_to_run(runs).endswith(f"of wsd.\n  {ablation.COMMAND}")
+    complete = made(**{m: [0.8, 0.8] for m in PLANNED})
+    assert ablation.missing_in_words(complete) == ablation.still_to_run(complete) == ""
     write_study(results)
     assert ablation.ready()
 
@@ -39,10 +42,66 @@ def test_parts_differ_in_what_they_say():
         a, b = METHODS[one], METHODS[other]
         differing = {f for f in ("activation_gradient", "weight_gradient", "activation_shift", "weight_shift", "scale")
                      if getattr(a, f) != getattr(b, f)}  # fmt: skip
+        shifts = {"activation_shift", "weight_shift"}
         if part.startswith("ASD, WSD and EDE"):
-            assert differing == {"activation_gradient", "weight_gradient", "activation_shift", "weight_shift"}
+            assert differing == {"activation_gradient", "weight_gradient", *shifts}
+        elif part == "ASD and WSD together":
+            assert differing == shifts
         else:
             assert len(differing) == 1, part
+
+
+def test_the_control_stands_in_the_table_also_before_it_was_run():
+    """asd - ede, wsd - ede and sdbnn - ede: "not yet run" without ede's runs."""
+    usual = {m: [0.8, 0.81] for m in PLANNED if m != "ede"}
+    rows = {row[1]: row for row in ablation.contrast_rows(made(**usual), 10_000)}
+    assert list(rows)[:3] == ["asd − ede", "wsd − ede", "sdbnn − ede"]
+    for name in list(rows)[:3]:
+        assert rows[name][2:] == ("-", "-", "not yet run")
+    assert rows["sdbnn − wsd"][2:4] == ("2 and 2", "+0.00")
+    assert "ede" in ablation.COMMAND and ablation.missing(made(**usual))[0] == ["ede"]
+    rows = {row[1]: row for row in ablation.contrast_rows(made(**usual, ede=[0.7, 0.72]), 10_000)}
+    assert rows["sdbnn − ede"] == ("ASD and WSD together", "sdbnn − ede", "2 and 2", "+9.50", "seeds apart (by chance: "
+                                   "33%)")  # fmt: skip
+    assert all(row[-1] != "not yet run" for row in rows.values())
+
+
+def layer_table(**methods):
+    """Signs and accuracy of one seed: method -> (accuracy, sign difference in each layer)."""
+    return pd.DataFrame([
+        {"method": m, "seed": 0, "layer": f"l{k}", "sign_difference": d, "entropy": d, "test_accuracy": accuracy}
+        for m, (accuracy, differences) in methods.items() for k, d in enumerate(differences)
+    ])  # fmt: skip
+
+
+def test_titles_state_what_the_table_holds():
+    table = layer_table(bnn=(0.5, [0.3, 0.3, 0.3]), irnet=(0.6, [0.2, 0.2, 0.4]), wsd=(0.4, [0.4, 0.4, 0.2]))
+    assert ablation.layer_control(table) == "bnn"
+    assert ablation.layers_title(table) == (
+        "Sign difference below the plain BNN's: IR-Net in 2 of 3 layers, WSD in 1"
+    )
+    extremes = ablation.extremes_in_words(ablation.over_seeds(table))
+    assert extremes == "The highest accuracy goes with the lowest sign difference: IR-Net"
+    table["test_accuracy"] = 1 - table["test_accuracy"]  # WSD's is the highest now, and its difference too
+    extremes = ablation.extremes_in_words(ablation.over_seeds(table))
+    assert extremes == "The highest accuracy goes with the highest sign difference: WSD"
+    with_control = pd.concat([table, layer_table(ede=(0.9, [0.31, 0.31, 0.25]))])
+    assert ablation.layers_title(with_control).startswith("Sign difference below EDE alone's: plain BNN in 2 of 3")
+    said = ablation.extremes_in_words(ablation.over_seeds(with_control))
+    assert said == "The highest accuracy goes with the 2. lowest sign difference: EDE alone"
+    assert "layer by layer" in ablation.layers_title(table[table["method"] == "bnn"])
+
+
+def test_the_committed_finding_is_in_the_figure_s_title_and_text():
+    """By hand from the files: the most accurate method has the lowest sign difference of all."""
+    signs, _ = ablation.signs_and_accuracy()
+    columns = ["sign_difference", "test_accuracy"]
+    mean = {m: signs.loc[signs["method"] == m, columns].mean() for m in set(signs["method"])}
+    best = max(mean, key=lambda m: mean[m]["test_accuracy"])
+    lowest = min(mean, key=lambda m: mean[m]["sign_difference"]) == best
+    figure, said = gallery_cifar10.one("cifar10_signs")
+    title = figure._suptitle.get_text()
+    assert ("lowest sign difference" in title) == lowest and METHODS[best].short in title and title in said
 
 
 def test_all_methods_in_one_sentence(results):
@@ -88,7 +147,7 @@ def test_many_seeds_are_no_hint():
 def test_signs_come_from_the_last_epoch_with_each_run_s_accuracy(results):
     write_study(results)
     table, about = ablation.signs_and_accuracy()
-    assert len(table) == 7 * 2 * 18 and about.startswith("500 test images")
+    assert len(table) == 8 * 2 * 18 and about.startswith("500 test images")
     runs = tables.read_study("cifar10-resnet20").set_index(["method", "seed"])["test_accuracy"]
     for row in table.sample(10, random_state=0).itertuples():
         assert row.test_accuracy == runs[row.method, row.seed]
@@ -114,8 +173,6 @@ def test_layers_are_in_the_network_s_order_and_few_methods_give_no_rho(results):
     assert "too few methods" in ablation.layers_in_words(found)
     assert ablation.correlation(ablation.over_seeds(table), "entropy") is None
     assert ablation.correlation_in_words(None, 2, "methods").startswith("2 methods are too few")
-    rows = ablation.correlation_rows(table)
-    assert rows[0] == ("sign difference", "2 methods", "-", "-", "-") and rows[1][1:3] == ("4 runs", "-")
 
 
 def test_a_study_of_the_float_twin_alone_has_no_signs(results):
@@ -123,7 +180,7 @@ def test_a_study_of_the_float_twin_alone_has_no_signs(results):
     table, about = ablation.signs_and_accuracy()
     assert table.empty and about == "no signs"
     assert "nothing can be said" in ablation.asd_in_words(table)
-    assert ablation.layer_rows(table) == [] and len(ablation.correlation_rows(table)) == 4
+    assert ablation.layer_rows(table) == []
     assert "too few methods" in ablation.layers_in_words(ablation.by_layer(table, "entropy"))
 
 

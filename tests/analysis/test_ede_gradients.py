@@ -1,19 +1,23 @@
 """EDE's gradients over its temperature: against its formula, the network left as found, words from the tables."""
 
 import dataclasses
+import json
+import math
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from standin import gradient_rows, write_study
+from standin import gradient_rows, write_run, write_study
 
 import sdbnn_lite as sd
-from sdbnn_lite import data
+from sdbnn_lite import cli, data
 from sdbnn_lite.analysis import ede_gradients, study, tables
 from sdbnn_lite.core.layers import binary_layers
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.plots import gallery_cifar10
+from sdbnn_lite.system.files import read_csv
 from sdbnn_lite.training.options import RunOptions
 from sdbnn_lite.training.recipes import RECIPES
 from sdbnn_lite.training.train import train
@@ -92,56 +96,154 @@ def made(**methods):
     ])  # fmt: skip
 
 
-def logs(**ends):
+SGD = {"optimizer": "sgd"}
+
+
+def logs(lr=(0.4, 0.3, 0.2, 0.02), **ends):
     """epochs.csv of four epochs; accuracy changes by ``points`` from the third, where t passes 1, to the fourth."""
     return pd.DataFrame([
-        {"method": method, "seed": 0, "epoch": epoch, "ede_t": t, "train_accuracy": a, "test_accuracy": a}
+        {"method": method, "seed": 0, "epoch": epoch, "ede_t": t, "lr": rate, "train_accuracy": a, "test_accuracy": a}
         for method, points in ends.items()
-        for epoch, t, a in ((1, 0.01, 0.3), (2, 0.1, 0.4), (3, 1.5, 0.5), (4, 5.4, 0.5 + points / 100))
+        for epoch, t, rate, a in zip((1, 2, 3, 4), (0.01, 0.1, 1.5, 5.4), lr, (0.3, 0.4, 0.5, 0.5 + points / 100))
     ])  # fmt: skip
+
+
+def found_in(table, epochs, facts=SGD, schedule="4 epochs"):
+    return ede_gradients.summary(ede_gradients.courses_of(table, epochs, facts, schedule))
 
 
 def test_the_summary_by_hand():
     found = ede_gradients.over_layers(made(bnn=(1, 0.9)))
     assert found["relative"].tolist() == pytest.approx([0.1] * 12)  # 0.1·(3, 4) over (3, 4)
-    table = made(bnn=(1, 0.9), irnet=(20, 0.1), wsd=(700, 0.85), sdbnn=(2000, 0.86))
-    found = ede_gradients.summary(table, logs(bnn=1, irnet=0.5, wsd=-1, sdbnn=-3)).set_index("method")
-    assert list(found.index) == ["irnet", "wsd", "sdbnn"]  # bnn has no t
-    assert found["grows"].tolist() == pytest.approx([20, 700, 2000])
+    table = made(bnn=(1, 0.9), irnet=(2, 0.1), wsd=(700, 0.85), sdbnn=(2000, 0.86))
+    found = found_in(table, logs(bnn=1, irnet=0.5, wsd=-1, sdbnn=-3))
+    assert list(found["method"]) == ["irnet", "wsd", "sdbnn"]  # bnn has no t
+    assert found["grows"].tolist() == pytest.approx([2, 700, 2000])
     assert found["train"].tolist() == pytest.approx([0.5, -1, -3]) and found["t"].tolist() == [5.4] * 3
-    said = ede_gradients.in_words(found.reset_index(), found.reset_index()[2:], 100)
-    assert said.startswith(
-        "`wsd`, `sdbnn` lost training accuracy after t had passed 1; there gradients grow 700 to 2,000 "
-        "times from t = 1 to the last epoch's 5.4. "
+    slower = (found["step"] / found["grows"]).tolist()  # lr falls to 0.02 from somewhere between 0.2 and 0.3
+    assert slower == pytest.approx([slower[0]] * 3) and 0.02 / 0.3 < slower[0] < 0.02 / 0.2
+    said = ede_gradients.in_words(found)
+    assert said.startswith("`wsd`, `sdbnn` (4 epochs): from t = 1 to the last epoch gradients grow 700 to 2,000 times")
+    assert "training accuracy changed by -3.00 to -1.00 points. `irnet` (4 epochs): from t = 1" in said
+    assert "in 3 of 3 cases" in said
+
+
+def test_where_accuracy_does_not_follow_the_step_it_is_said():
+    found = found_in(made(wsd=(700, 0.85), sdbnn=(2000, 0.86)), logs(wsd=1, sdbnn=-3))
+    assert "Training accuracy fell where that product, the step, grew, and didn't where it shrank, in 1 of 2 cases" in (
+        ede_gradients.in_words(found)
     )
-    assert "`irnet` kept or gained training accuracy after t had passed 1; there gradients grow 20 times" in said
-    assert (
-        "In the run of 100 epochs, `sdbnn`'s gradients grow 2,000 times from t = 1 to its last 5.4, and its training "
-        "accuracy changed by -3.00 points" in said
-    )
+
+
+def test_a_step_is_lr_times_gradient_over_that_at_t_1():
+    """A gradient of c·t² above t = 1 and a half cosine, for which both can be written down."""
+    e, epochs = np.arange(200), 200
+    t, lr = 0.001 * 10_000 ** (e / epochs), 0.11 * (1 + np.cos(np.pi * e / epochs)) / 2
+    log = pd.DataFrame({"epoch": e + 1, "ede_t": t, "lr": lr, "train_accuracy": 0.5, "test_accuracy": 0.5})
+    known = np.array([0.01, 1.0, 2.0, 5.0, t[-1], 10.0])
+    relative = pd.Series(0.002 * np.maximum(known, 1) ** 2, index=known)
+    at_one = 0.11 * (1 + np.cos(np.pi * 0.75)) / 2
+    course = ede_gradients.Course("sdbnn", "200 epochs", "sgd", relative, log)
+    assert course.steps()["step"].to_numpy() == pytest.approx(np.maximum(t, 1) ** 2 * lr / at_one, rel=1e-4)
+    adam = dataclasses.replace(course, optimizer="adam")  # divides by the gradient's size
+    assert adam.steps()["step"].to_numpy() == pytest.approx(lr / at_one, rel=1e-4)
+    below = dataclasses.replace(course, log=log.assign(ede_t=0.001 * 1000 ** (e / epochs)))
+    assert below.steps()["step"].to_numpy() == pytest.approx(lr / at_one, rel=1e-4)  # it never comes to 1
+
+
+def test_what_the_committed_runs_say():
+    """Independently, from the files as text: the step grew in the runs that lost training accuracy, and in no other."""
+    found = ede_gradients.summary(ede_gradients.courses()).set_index(["method", "schedule"])
+    for (method, schedule), row in found.iterrows():
+        epochs = int(schedule.split()[0])
+        study = tables.RESULTS / "cifar10-resnet20"
+        folder = study if epochs == 15 else tables.RESULTS / "runs" / "cifar10_resnet20"
+        rows = [r for r in read_csv(folder / "final_gradients.csv") if r.get("method", method) == method]
+        last, size = max(float(r["t"]) for r in rows if float(r["t"]) < 10), {}
+        for t in (1.0, last):
+            mine = [r for r in rows if float(r["t"]) == t]
+            ratios = []
+            for seed in sorted({r.get("seed") or "0" for r in mine}):
+                of_seed = [r for r in mine if (r.get("seed") or "0") == seed]
+                norms = [sum(float(r[key]) ** 2 for r in of_seed) ** 0.5 for key in ("gradient", "weight")]
+                ratios.append(norms[0] / norms[1])
+            size[t] = sum(ratios) / len(ratios)
+        cosine = 1 + math.cos(math.pi * (epochs - 1) / epochs), 1 + math.cos(math.pi * 0.75)
+        assert row["step"] == pytest.approx(size[last] / size[1.0] * cosine[0] / cosine[1], rel=2e-3)
+        assert (row["step"] > 1) == (row["train"] < 0)
+    measured = [round(float(found["step"][m, "15 epochs"]), 1) for m in ("irnet", "wsd", "rsign", "asd", "sdbnn")]
+    assert measured == [0.5, 2.9, 3.0, 3.3, 4.2] and round(float(found["step"]["sdbnn", "100 epochs"]), 2) == 0.05
 
 
 def test_what_was_not_measured_at_its_last_t_is_left_out():
     table = made(wsd=(700, 0.85), sdbnn=(2000, 0.86))
     table = table[(table["method"] != "wsd") | (table["t"] != 5.4)]
-    assert ede_gradients.summary(table, logs(wsd=-1, sdbnn=-3))["method"].tolist() == ["sdbnn"]
-    assert ede_gradients.summary(made(bnn=(1, 0.9)), logs(wsd=-1)).empty
+    assert found_in(table, logs(wsd=-1, sdbnn=-3))["method"].tolist() == ["sdbnn"]
+    assert found_in(made(bnn=(1, 0.9)), logs(wsd=-1)).empty
 
 
 def test_where_no_run_came_so_far_nothing_is_said():
     short = logs(sdbnn=-3)
-    found = ede_gradients.summary(made(sdbnn=(2000, 0.9)), short[short["epoch"] < 3])
-    assert ede_gradients.in_words(found, found, 0).startswith("No network that learns with EDE has come")
+    found = found_in(made(sdbnn=(2000, 0.9)), short[short["epoch"] < 3])
+    assert ede_gradients.in_words(found).startswith("No network that learns with EDE has come")
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A study and a longer run; a published run of other settings is added by ``control``."""
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    write_study(tmp_path, ("irnet", "sdbnn"))
+    return tmp_path
+
+
+def control(results, name, seed=0, **settings):
+    write_run(results, name, "cifar10-resnet20", 15, 0.8, seed=seed)
+    path = results / "runs" / name
+    run = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**run, **settings}))
+    log = pd.read_csv(path / "log.csv").assign(ede_t=np.geomspace(*run["ede"], 15))
+    if "ede" in settings:
+        log["ede_t"] = np.geomspace(*settings["ede"], 15)
+    log.to_csv(path / "log.csv", index=False)
+    gradient_rows(900, 0.9, last=log["ede_t"].iloc[-1]).to_csv(path / "final_gradients.csv", index=False)
+
+
+def test_runs_that_would_test_it_are_named_until_they_are_published_whatever_their_names(results):
+    said = gallery_cifar10.one("cifar10_steps")[1]
+    for command in (ede_gradients.BELOW_ONE, ede_gradients.BY_ADAM):
+        assert command in said
+        cli.make_parser().parse_args(command.split()[1:])
+    control(results, "some_name", ede=[0.001, 1.0])
+    control(results, "another", seed=1, ede=[0.001, 1.0])
+    courses = {course.schedule: course for course in ede_gradients.courses()}
+    assert "15 epochs, t from 0.001 to 1" in courses  # two seeds are one
+    said = gallery_cifar10.one("cifar10_steps")[1]
+    assert ede_gradients.BELOW_ONE not in said and ede_gradients.BY_ADAM in said
+    assert "sdbnn (15 epochs, t from 0.001 to 1)" in said
+    control(results, "evening", optimizer="adam", ede=[0.852, 4.61])
+    figure, said = gallery_cifar10.one("cifar10_steps")
+    assert "Runs that would test" not in said and "15 epochs, Adam, t from 0.852 to 4.61" in said
+    labels = [text.get_text() for ax in figure.axes if ax.get_legend() for text in ax.get_legend().get_texts()]
+    assert "SD-BNN, 15 epochs, t from 0.001 to 1" in labels
+
+
+def test_a_seed_of_the_ablation_that_is_published_too_is_no_second_schedule(results):
+    control(results, "same")
+    assert {course.schedule for course in ede_gradients.courses()} == {"15 epochs"}
 
 
 def test_the_figure_is_drawn_or_says_what_it_lacks(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
-    assert gallery_cifar10.one("cifar10_gradients")[0] is None
+    for name in ("cifar10_gradients", "cifar10_steps"):
+        assert gallery_cifar10.one(name)[0] is None
     write_study(tmp_path, ("irnet", "sdbnn"))
+    write_run(tmp_path, "long", "cifar10-resnet20", 100, 0.85)
+    gradient_rows(50, 0.9).to_csv(tmp_path / "runs" / "long" / "final_gradients.csv", index=False)
     figure, said = gallery_cifar10.one("cifar10_gradients")
     left, right = figure.axes[:2]
+    assert "SD-BNN, 100 epochs" in [line.get_label() for line in left.lines]  # the long run
     assert len(right.lines) == 4 and left.get_xscale() == right.get_yscale() == "log"
-    assert said.startswith("Left: relative gradient against t, a line per method.")
+    assert said.startswith("Left: relative gradient against t, a line per method")
     (tmp_path / "cifar10-resnet20" / tables.FINAL_GRADIENTS).unlink()
     figure, said = gallery_cifar10.one("cifar10_gradients")
     assert figure is None and said == "The gradients of the ablation's networks aren't in this package yet."

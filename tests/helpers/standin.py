@@ -13,7 +13,7 @@ from sdbnn_lite.training.recipes import RECIPES
 from sdbnn_lite.training.run_folder import identity
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-PLANNED = ("float", "bnn", "xnor", "irnet", "rsign", "asd", "wsd", "sdbnn")
+PLANNED = ("float", "bnn", "xnor", "irnet", "ede", "rsign", "asd", "wsd", "sdbnn")
 LAYERS = [f"layers.{s}.{b}.conv{c}" for s in range(3) for b in range(3) for c in (1, 2)]
 MACHINE = {"device": "cpu", "gpu": None, "cpu": "Intel(R) Xeon(R) Processor @ 2.80GHz", "cores": 2, "threads": 1,
            "system": "Linux", "versions": {"torch": "2.15"}}  # fmt: skip
@@ -33,8 +33,10 @@ def log_rows(epochs, end, random):
     e = np.arange(1, epochs + 1)
     test = end - 0.45 * np.exp(-3 * e / epochs) + random.normal(0, 0.006, epochs)
     test[-1] = test[:-1].max() - 0.002 if epochs > 1 else test[-1]
+    done = (e - 1) / epochs
     return pd.DataFrame({
-        "epoch": e, "ede_t": 0.1, "lr": 0.1, "train_loss": 1.0, "train_accuracy": test - 0.02, "test_loss": 0.5,
+        "epoch": e, "ede_t": 0.001 * 10_000**done, "lr": 0.055 * (1 + np.cos(np.pi * done)),
+        "train_loss": 1.0, "train_accuracy": test - 0.02, "test_loss": 0.5,
         "test_accuracy": test.round(4), "test_top5": 0.99, "seconds": 190.0, "images_per_second": 263.0,
     })  # fmt: skip
 
@@ -47,20 +49,20 @@ def sign_rows(epochs, method, random, layers=LAYERS):
             lean = 0.06 if METHODS[method].activation_shift == "asd" else 0.02
             difference = 0.49 - lean * (1 + depth / 20) + random.normal(0, 0.004)
             rows.append({
-                "epoch": epoch, "layer": layer, "input_before": 0.5, "input_after": 0.6, "input_flips": 0.1,
-                "weight_before": 0.5, "weight_after": 0.5, "weight_flips": 0.0, "output": 0.5,
+                "epoch": epoch, "layer": layer, "input_before": 0.5, "input_after": 0.6 if lean > 0.05 else 0.5,
+                "input_flips": 0.1, "weight_before": 0.5, "weight_after": 0.5, "weight_flips": 0.0, "output": 0.5,
                 "entropy": 1 - 2 * (0.5 - difference) + random.normal(0, 0.002), "sign_difference": difference,
                 "dead_channels": 0, "share_histogram": " ".join(["1"] * 20),
             })  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def gradient_rows(grows, inside, layers=LAYERS):
-    """final_gradients.csv: relative gradients of 0.1 up to t = 2, and ``grows`` times that beyond."""
+def gradient_rows(grows, inside, layers=LAYERS, last=5.4):
+    """final_gradients.csv: relative gradients of 0.1 up to t = 2, ``grows`` times that beyond, as at the ``last`` t."""
     return pd.DataFrame([
         {"t": t, "layer": layer, "gradient": 0.1 * weight * (grows if t > 2 else 1), "weight": weight,
          "inside": inside, "images": 256}
-        for t in (0.01, 1.0, 2.0, 5.0, 5.4, 10.0) for weight, layer in enumerate(layers, start=3)
+        for t in sorted((0.01, 1.0, 2.0, 5.0, last, 10.0)) for weight, layer in enumerate(layers, start=3)
     ])  # fmt: skip
 
 
@@ -88,7 +90,8 @@ def write_study(results, methods=PLANNED, seeds=2, epochs=15, final=True):
         final_signs = pd.concat(signs).query("epoch == @epochs").assign(images=500)
         if final:
             final_signs.to_csv(folder / "final_signs.csv", index=False)
-            gradients = [gradient_rows(900, 0.9).assign(method=m, seed=k) for m in methods if m != "float"
+            last = logs[0]["ede_t"].iloc[-1]
+            gradients = [gradient_rows(900, 0.9, last=last).assign(method=m, seed=k) for m in methods if m != "float"
                          for k in range(seeds)]  # fmt: skip
             pd.concat(gradients).to_csv(folder / "final_gradients.csv", index=False)
     about = facts("cifar10-resnet20", epochs=epochs)

@@ -194,7 +194,7 @@ def test_whatever_part_of_the_ablation_is_there_can_be_drawn(empty, methods, see
     for figure in found.values():
         assert_readable(figure)
     caption = found["cifar10_ablation"]._supxlabel.get_text()
-    assert f"n = {seeds};" in caption and ("Still to come" in caption) == (len(methods) < 8 or seeds < 2)
+    assert f"n = {seeds};" in caption and ("Still to come" in caption) == (len(methods) < 9 or seeds < 2)
     if "cifar10_signs" in found:
         said = found["cifar10_signs"]._supxlabel.get_text()
         assert ("evenly from the whole set" if final else "signs: 256 test images") in said
@@ -207,6 +207,19 @@ def test_three_networks_and_a_later_seed(empty):
         "cifar10_resnet18": "cifar10_resnet18", "cifar10_resnet20": "cifar10_resnet20",
         "cifar10_vgg_small": "cifar10_vgg_small"}  # fmt: skip
     assert_readable(gallery_cifar10.run_curves())
+
+
+def test_runs_too_short_for_a_curve_are_named_instead(empty):
+    write_run(empty, "cifar10_vgg_small", "cifar10-vgg-small", 3, 0.5)
+    figure, said = gallery_cifar10.one("cifar10_runs")
+    assert figure is None and "of 10 epochs or more" in said
+    write_run(empty, "cifar10_resnet20", "cifar10-resnet20", 12, 0.8)
+    figure, said = gallery_cifar10.one("cifar10_runs")
+    panels = [ax.get_title(loc="left").split("\n")[0] for ax in figure.axes if ax.lines]
+    assert panels == ["ResNet-20, 12 epochs"]
+    short = tables.published_runs("cifar10")["cifar10_vgg_small"]["result"]["test_accuracy"]
+    named = f"Too short for a curve (below 10 epochs): VGG-Small {100 * short:.1f} % after 3."
+    assert named in said and named in figure._supxlabel.get_text().replace("\n", " ")
 
 
 DIGITS = data.load("digits")

@@ -1,0 +1,119 @@
+"""How many inputs of the binary layers are +1 before and after ASD's shift, over the epochs and from run to run.
+
+ASD's shift lies in (0, 1), so it only ever moves signs to +1. But batch norm's β, learned with it, moves whole
+channels: where β falls, fewer activations are above 0 before the shift, and it no longer makes most inputs +1.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from ..training.run_folder import SIGNS
+from ..weights import zoo
+from . import ablation
+from .cifar10 import TITLES
+from .final_signs import read_signs
+from .tables import has_study, published_runs, results_of, study_facts, study_folder
+
+NETWORKS = {**TITLES, "imagenet_resnet18": "ResNet-18", "imagenet_resnet34": "ResNet-34", "digits_convnet": "small net"}
+SHARES = ["input_before", "input_after"]
+COLUMNS = ["label", "network", "dataset", "epochs", "n", "before", "after", "beta", "below"]
+STUDIES = (ablation.STUDY, "digits")
+METHOD, CONTROLS = "sdbnn", ("ede", "wsd")
+
+
+def _label(facts: Mapping) -> str:
+    network = f"{NETWORKS[facts['network']]}, {facts['epochs']} epochs"
+    if facts["dataset"] == "cifar10":
+        return network if facts["optimizer"] == "sgd" else f"{network}, {facts['optimizer'].capitalize()}"
+    return f"{facts['dataset'].capitalize()}, {network}"
+
+
+def _found() -> Iterator[tuple[dict, Path, str]]:
+    """Facts, folder and name ("" for a study) of all studies and published runs of SD-BNN with binary weights."""
+    for study in STUDIES:
+        if has_study(study) and METHOD in study_facts(study)["methods"]:
+            yield study_facts(study), study_folder(study), ""
+    for dataset in ("cifar10", "imagenette", "imagenet"):
+        for name, run in published_runs(dataset).items():
+            if run["method"] == METHOD and run["stage"] == 2:
+                yield run, results_of(name), name
+
+
+def _of(table: pd.DataFrame, method: str) -> pd.DataFrame:
+    return table[table["method"] == method] if "method" in table else table  # a published run's has one method
+
+
+def ends() -> pd.DataFrame:
+    """A row per run, or study, of SD-BNN: shares of +1 ``before`` and ``after`` the shift, last epoch, in percent.
+
+    Means over the binary layers, each counting the same, and over n seeds. beta, below: the mean of batch norm's β over
+    the channels and the percentage of them that are below 0; NaN where the network isn't in the zoo.
+    """
+    rows = []
+    for facts, folder, name in _found():
+        table = _of(read_signs(folder)[0], METHOD)
+        who = {"label": _label(facts), **{key: facts[key] for key in ("network", "dataset", "epochs")}}
+        shares = dict(zip(("before", "after"), 100 * table[SHARES].mean()))
+        rows.append({**who, "n": table["seed"].nunique() if "seed" in table else 1, **shares, **betas(name)})
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(["dataset", "epochs"], ignore_index=True, kind="stable")
+
+
+def betas(name: str) -> dict[str, float]:
+    """Mean of batch norm's β over all channels of the zoo's network, and the percentage below 0; {} without one."""
+    if name not in zoo.zoo_names():
+        return {}
+    norms = [m for m in zoo.load(name).modules() if isinstance(m, nn.BatchNorm2d)]
+    beta = np.concatenate([norm.bias.detach().numpy() for norm in norms])
+    return {"beta": float(beta.mean()), "below": 100 * float((beta < 0).mean())}
+
+
+def over_epochs() -> dict[str, pd.DataFrame]:
+    """Label -> ``SHARES`` in percent by epoch: the CIFAR-10 ResNet-20's study, its first method of ``CONTROLS``, which
+    has the same gradient and no shift of activations, and the network's published runs."""
+    found = {}
+    for facts, folder, name in _found():
+        if facts["network"] == "cifar10_resnet20":
+            table = pd.read_csv(folder / SIGNS)
+            found[_label(facts)] = _of(table, METHOD)
+            for control in [m for m in CONTROLS if not name and m in set(table["method"])][:1]:
+                found[f"{_label(facts)}, no ASD (`{control}`)"] = _of(table, control)
+    return {label: 100 * table.groupby("epoch")[SHARES].mean() for label, table in found.items()}
+
+
+def in_words(found: pd.DataFrame) -> str:
+    """What :func:`ends` says of CIFAR-10 and ImageNet's classes, and no more; "" where there is nothing."""
+    found = found[found["dataset"] != "digits"]
+    if found.empty:
+        return ""
+    said = "; ".join(f"{row.label}: {row.before:.0f} → {row.after:.0f} %" for row in found.itertuples())
+    fewer = found[found["after"] < 50]
+    then = (f"In {len(fewer)} of these {len(found)} fewer than half are +1 even after it: the shift is more than "
+            "compensated.") if len(fewer) else "The shift makes most of them +1 in all of these."  # fmt: skip
+    return f"Share of +1 among a binary layer's inputs before → after ASD's shift: {said}. {then}"
+
+
+def betas_in_words(found: pd.DataFrame) -> str:
+    """Whether batch norm's β went below 0 where the share before the shift is low."""
+    known = found[found["beta"].notna() & (found["dataset"] == "cifar10")]
+    said = "; ".join(f"{row.label}: {row.beta:+.2f}, {row.below:.0f} % of the channels below 0"
+                     for row in known.itertuples())  # fmt: skip
+    return f"Batch norm's β in the mean: {said}." if said else "There is no network yet whose β could be looked at."
+
+
+def course_in_words(found: Mapping[str, pd.DataFrame]) -> str:
+    """How the shares went while learning, run by run, as :func:`over_epochs` gave them."""
+    said = []
+    for label, shares in found.items():
+        ends = [(epoch, *shares.loc[epoch, SHARES]) for epoch in shares.index[[0, -1]]]
+        said.append(f"{label}: " + ", ".join(f"{before:.0f} → {after:.0f} % in epoch {epoch}"
+                                             for epoch, before, after in ends))  # fmt: skip
+    return f"{'; '.join(said)}." if said else "No such run has recorded its signs yet."
+
+
+def all_in_words(found: pd.DataFrame) -> str:
+    """The ends, the way there, and batch norm's β, a paragraph each."""
+    return f"{in_words(found)}\n\n{course_in_words(over_epochs())}\n\n{betas_in_words(found)}"
