@@ -35,5 +35,5 @@ def markdown() -> str:
     for what, field, source, note in SETTINGS:
         values = [getattr(stage, field) for stage in stages] if field else ["ResNet-34"]
         ours = " / ".join(dict.fromkeys(value if isinstance(value, str) else f"{value:g}" for value in values))
-        rows.append((what, ours, f"[{source}]({SOURCES[source]}){note and f': {note}'}"))
+        rows.append((what, ours, f"[{source}]({SOURCES[source]}){note and f' ({note})'}"))
     return markdown_table(("setting", "ours", "where it is from"), rows)

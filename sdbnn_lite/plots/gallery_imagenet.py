@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from ..analysis import imagenet as imagenet_results
 from ..analysis.captions import hardware
 from ..analysis.imagenet import PAPER, TITLES
-from ..analysis.silent_channels import silent_channels, silent_in_words
+from ..analysis.predicted_signs import predicted_in_words, predicted_signs
 from ..analysis.tables import published_runs, run_log
 from ..errors import UsageError
 from ..training.recipes import get_recipe
@@ -61,7 +61,7 @@ def signs() -> Figure:
 
 def silent() -> Figure:
     """Dead and nearly dead channels of stage 2's network, and what the closed form predicts."""
-    table, images = silent_channels(imagenet_results.longest()["stage2"])
+    table, images = predicted_signs(imagenet_results.longest()["stage2"])
     return imagenet_plots.silent_channels(table, f"{_caption(['stage2'])}\nsigns: {images}; dead channels: their number")
 
 
@@ -101,7 +101,7 @@ def _said_of_signs() -> str:
 
 def _said_of_silent() -> str:
     what = "Per binary layer: the share of channels that are dead or nearly so, and the entropy predicted and measured"
-    return f"{what}. {silent_in_words(*silent_channels(imagenet_results.longest()['stage2']))}"
+    return f"{what}. {predicted_in_words(*predicted_signs(imagenet_results.longest()['stage2']))}"
 
 
 FIGURES = {

@@ -161,7 +161,7 @@ def stage_profile(signs: pd.DataFrame, caption: str = "") -> Figure:
 
 def silent_channels(table: pd.DataFrame, caption: str = "") -> Figure:
     """Layer by layer: the share of channels that are dead or nearly so, and the entropy predicted and measured; see
-    ``analysis.silent_channels``."""
+    ``analysis.predicted_signs``."""
     with drawing(8.3, 5.6) as figure:
         top, bottom = figure.subplots(2, 1, sharex=True)
         outer, dead = (100 * table[column] / table["channels"] for column in ("outer", "dead"))

@@ -17,7 +17,7 @@ OUTER = 0.05  # a channel whose share of +1 lies below this, or above 1 - this, 
 SILENT = 0.1  # bit; below this a layer is predicted to say next to nothing
 
 
-def silent_channels(name: str, dataset: str = "imagenette") -> tuple[pd.DataFrame, str]:
+def predicted_signs(name: str, dataset: str = "imagenette") -> tuple[pd.DataFrame, str]:
     """A row per binary layer of the published run ``name``, in the network's order, and the images it was seen on.
 
     layer (from 1), p, q, n, P, predicted (bit), entropy (bit), channels, dead, outer (dead ones included).
@@ -38,8 +38,8 @@ def silent_channels(name: str, dataset: str = "imagenette") -> tuple[pd.DataFram
     return pd.DataFrame(rows), images
 
 
-def silent_in_words(table: pd.DataFrame, images: str) -> str:
-    """What of ``silent_channels`` was predicted, and what was found."""
+def predicted_in_words(table: pd.DataFrame, images: str) -> str:
+    """What of ``predicted_signs`` was predicted, and what was found."""
     dead, outer, all_of_them = (int(table[column].sum()) for column in ("dead", "outer", "channels"))
     where = ", ".join(f"{row.layer} ({row.dead})" for row in table.itertuples() if row.dead)
     silent = table["predicted"] < SILENT
