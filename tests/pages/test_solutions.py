@@ -30,8 +30,12 @@ def test_a_solution_keeps_the_set_up_and_fills_in_the_answer():
     made = solutions_of(lesson(), "09_sums.ipynb")
     sources = [cell.source for cell in made.cells]
     assert sources[0].startswith("# Solutions: 09 · Sums")
-    assert sources[2:] == ["from x import notebook_setup\nnotebook_setup()", "two = 2", "### Exercise 1\n\nTwo and two?",
-                           'four = 2 + 2\n\nexercise("09/four", four)']  # fmt: skip
+    assert sources[2:] == [
+        "from x import notebook_setup\nnotebook_setup()",
+        "two = 2",
+        "### Exercise 1\n\nTwo and two?",
+        'four = 2 + 2\n\nexercise("09/four", four)',
+    ]
     assert made == solutions_of(lesson(), "09_sums.ipynb")
 
 

@@ -1,0 +1,54 @@
+"""How much a notebook may ask of its reader: lines of code in its cells, and words of prose."""
+
+import pytest
+
+pytest.importorskip("nbformat")
+
+from sdbnn_lite.pages import chain  # noqa: E402
+
+CODE = {"00": 45, "01": 130, "02": 130, "03": 110, "04": 80, "05": 80, "06": 90, "07": 95, "08": 140}  # 900 together
+WORDS = 3_000
+CELLS = 56
+
+
+@pytest.fixture(scope="module")
+def notebooks():
+    return {path.name[:2]: chain.read(path) for path in chain.find_notebooks()}
+
+
+def lines_of_code(nb):
+    return sum(len(cell.source.splitlines()) for cell in nb.cells if cell.cell_type == "code")
+
+
+def words_of_prose(nb):
+    return sum(len(cell.source.split()) for cell in nb.cells if cell.cell_type == "markdown")
+
+
+def test_cells_hold_what_a_student_should_read(notebooks):
+    long = {name: lines for name, nb in notebooks.items() if (lines := lines_of_code(nb)) > CODE[name]}
+    assert not long and sum(CODE.values()) <= 900
+
+
+def test_prose_fits_into_a_lesson(notebooks):
+    assert {name: words for name, nb in notebooks.items() if (words := words_of_prose(nb)) > WORDS} == {}
+    assert {name: len(nb.cells) for name, nb in notebooks.items() if len(nb.cells) > CELLS} == {}
+
+
+def test_no_cell_draws(notebooks):
+    """Pictures are made by the package; a cell shows them."""
+    drawing = []
+    for name, nb in notebooks.items():
+        code = [cell.source for cell in nb.cells if cell.cell_type == "code"]
+        drawing += [(name, text) for text in code if any(w in text for w in (".subplots(", "new_figure(", "plt."))]
+    assert drawing == []
+
+
+def test_every_notebook_asks_before_it_shows(notebooks):
+    """Predictions are asked for and counted at the end, and no Markdown cell asks for one that nothing compares."""
+    for name, nb in notebooks.items():
+        source = [cell.source for cell in nb.cells if cell.cell_type == "code"]
+        if name != "00":
+            assert sum(text.startswith("guess(") for text in source) >= 3, name
+            assert any("score()" in text for text in source[-2:]), name
+        assert not any("**Predict.**" in cell.source for cell in nb.cells if cell.cell_type == "markdown"), name
+        assert not any("check(" in text.replace("_check(", "").replace("check_", "") for text in source), name
