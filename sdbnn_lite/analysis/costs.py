@@ -1,20 +1,22 @@
 """What notebook 07 counts of whole networks: operations, bytes, and what scaling factors, ASD and WSD add; in words."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
-from ..cost.count import cost
+from ..cost import count
+from ..cost.roofline import KINDS, ConvShape
 from .captions import span
 
+cost = lru_cache(count.cost)  # a network is run once to count what it does
 NETWORKS = ("cifar10_resnet20", "cifar10_resnet18", "cifar10_vgg_small", "imagenet_resnet18")
 
 
 def operations(name: str) -> dict[str, float]:
-    """Of the plain binary network ``name``: the shares of ``products`` and of ``ops`` that are binary, in percent, all
-    ``ops``, and how many times as many its float twin needs: ``fewer``, and ``at_most`` if binary ones were free."""
+    """Of the plain binary network ``name``: the share of its "products" and of its "OPs" that are binary, in percent;
+    "million OPs" in all, and how many times as many its float twin needs: "times fewer"."""
     bops, flops, ops = (cost(name, "bnn").total(what) for what in ("bops", "flops", "ops"))
-    real = cost(name, "float").total("ops")
-    return {"products": 100 * bops / (bops + flops), "ops": 100 * bops / 64 / ops, "million": ops / 1e6,
-            "fewer": real / ops, "at_most": real / flops}  # fmt: skip
+    return {"products": 100 * bops / (bops + flops), "OPs": 100 * bops / 64 / ops, "million OPs": ops / 1e6,
+            "times fewer": cost(name, "float").total("ops") / ops}  # fmt: skip
 
 
 def shares(name: str) -> dict[str, dict[str, float]]:
@@ -31,7 +33,7 @@ def shares_in_words(parts: Mapping[str, Mapping[str, float]]) -> str:
         percent = {kind: 100 * amount / sum(amounts.values()) for kind, amount in amounts.items()}
         largest = sorted(percent, key=percent.get, reverse=True)
         said.append(f"{what}: " + ", ".join(f"{kind} {percent[kind]:.0f} %" for kind in largest if percent[kind] >= 1))
-    return "; ".join(said) + "."
+    return f"A bar of 100 percent for each. {'; '.join(said)}."
 
 
 def added(name: str) -> dict[str, float]:
@@ -54,11 +56,12 @@ def added_in_words(table: Mapping[str, Mapping[str, float]]) -> str:
     of_scale = [100 * (ways["ASD and WSD"] / ways["scale per filter"] - 1) for ways in table.values()]
     ours = ", ".join(f"{ways['ASD and WSD']:.1f} % in `{name}`" for name, ways in table.items())
     holds = "holds" if max(of_k) < 100 else "doesn't hold"
-    fails = "doesn't" if min(of_scale) > 0 else "does, in some,"
-    return (f"**Against XNOR-Net as published, with K,** the claim {holds}: ASD and WSD add {span(of_k)} % of what K adds."
-            f"\n\n**Against a scale per filter** it {fails} hold: ASD and WSD add {span(of_scale)} % more, even if nobody "
-            f"folds that scale; folded, it adds {max(ways['scale, folded'] for ways in table.values()):.0f}. XNOR-Net++ and "
-            f"IR-Net have no K.\n\nASD's part of all operations: {ours}.")  # fmt: skip
+    fails = "doesn't" if min(of_scale) > 0 else "does, in some networks,"
+    folded = max(ways["scale, folded"] for ways in table.values())
+    return (f"**Against XNOR-Net as published, with K,** the claim {holds}: ASD and WSD add {span(of_k)} % of what K "
+            f"adds.\n\n**Against a scale per filter** it {fails} hold: they add {span(of_scale)} % more, even if "
+            f"nobody folds that scale; folded, it adds {folded:.0f}. XNOR-Net++ and IR-Net have no K.\n\n"
+            f"They add {ours}.")  # fmt: skip
 
 
 def memory(name: str) -> tuple[float, float, float]:
@@ -70,12 +73,17 @@ def memory_in_words(name: str = "cifar10_resnet18") -> str:
     """How much smaller ``name`` is bit-packed, and what of it stays real."""
     real, binary, ours = memory(name)
     packed = sum(layer.binary_params for layer in cost(name, "bnn").layers) / 8e6
-    return (f"`{name}` takes {real / binary:.0f} times fewer bytes as a plain binary network and {real / ours:.0f} times "
-            f"fewer with ASD. What stays real takes the rest: ASD's matrices {ours - binary:.2f} MB, all binary weights "
-            f"together {packed:.2f} MB.")  # fmt: skip
+    return (f"`{name}` takes {real / binary:.0f} times fewer bytes as a plain binary network, {real / ours:.0f} times "
+            f"fewer with ASD. ASD's matrices take {ours - binary:.2f} MB, all binary weights together "
+            f"{packed:.2f} MB.")  # fmt: skip
 
 
-def packing_in_words(shapes: Sequence, kinds: tuple[str, str] = ("float32", "packed")) -> str:
-    """By what factor bits raise the products per byte, layer by layer (``ConvShape``)."""
-    grown = [f"{s.intensity(kinds[1]) / s.intensity(kinds[0]):.1f} times in {s.channels}@{s.height}" for s in shapes]
-    return f"Products per byte, bits with packing over float32: {', '.join(grown)}."
+def intensities(shapes: Sequence[ConvShape]) -> list[tuple]:
+    """A row per layer: channels@pixels, products per byte in float32, by popcount alone and with packing, the last over
+    the first, and the share of the words' bits that hold a channel."""
+    rows = []
+    for shape in shapes:
+        real, alone, packed = (shape.intensity(kind) for kind in KINDS)
+        rows.append((f"{shape.channels}@{shape.height}", f"{real:.0f}", f"{alone:.0f}", f"{packed:.0f}",
+                     f"{packed / real:.1f}", f"{shape.channels / (64 * shape.words):.0%}"))  # fmt: skip
+    return rows

@@ -147,8 +147,8 @@ def ends_in_words(rows: pd.DataFrame) -> str:
         said.append("Students that are about as accurate as the teacher that they imitate can hardly show what binary "
                     "numbers cost: a better teacher would.")  # fmt: skip
     said += ["One seed each: how much of that is luck isn't known."] * (min(row["n"] for row in best.values()) == 1)
-    said.append("Nor do these runs say which of the two steps costs more: the teacher has more layers than its students, "
-                "and stage 2 learns on top of stage 1's epochs.")  # fmt: skip
+    said.append("Nor do these runs say which of the two steps costs more: the teacher has more layers than its "
+                "students, and stage 2 learns on top of stage 1's epochs.")  # fmt: skip
     return " ".join(said)
 
 

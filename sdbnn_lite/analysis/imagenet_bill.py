@@ -37,9 +37,9 @@ def markdown() -> str:
     facts = [f"- {fact.value:,} {fact.what} ([{fact.place}]({fact.source}))" for fact in plan.FACTS.values()]
     return "\n\n".join([
         markdown_table(heads, rows),
-        f"Hours: both stages, if a step takes so many times as long as a real-valued ResNet-18's, and several GPUs keep "
-        f"{KEEPS:.0%} of their speed: guesses. All other columns: ×{SLOWER[len(SLOWER) // 2]:g}. Cores: measured on "
-        f"{processor(speed.read('data')['machine'])} (`sdbnn-lite bench data`). Memory: counted, {kept / 2**20:.0f} MiB "
-        f"kept for the backward pass of an image.",
+        f"Hours: both stages, if a step takes so many times as long as a real-valued ResNet-18's, and several GPUs "
+        f"keep {KEEPS:.0%} of their speed: guesses. All other columns: ×{SLOWER[len(SLOWER) // 2]:g}. Cores: measured "
+        f"on {processor(speed.read('data')['machine'])} (`sdbnn-lite bench data`). Memory: counted, "
+        f"{kept / 2**20:.0f} MiB kept for the backward pass of an image.",
         bill, f"Power: {WATTS} W a GPU, assumed. Quoted:", "\n".join(facts),
     ])  # fmt: skip

@@ -43,8 +43,8 @@ def predicted_in_words(table: pd.DataFrame, images: str) -> str:
     dead, outer, all_of_them = (int(table[column].sum()) for column in ("dead", "outer", "channels"))
     where = ", ".join(f"{row.layer} ({row.dead})" for row in table.itertuples() if row.dead)
     silent = table["predicted"] < SILENT
-    said = [f"{len(found)} layers that {what}: {found['entropy'].mean():.2f} bit an output sign ("
-            f"{found['entropy'].min():.2f} to {found['entropy'].max():.2f})"
+    said = [f"{len(found)} layer{'s' * (len(found) > 1)} that {what}: {found['entropy'].mean():.2f} bit an output sign "
+            f"({found['entropy'].min():.2f} to {found['entropy'].max():.2f})"
             for found, what in ((table[silent], "the formula calls silent"), (table[~silent], "it doesn't"))
             if len(found)]  # fmt: skip
     return (f"{dead:,} of {all_of_them:,} channels have one sign on all of {images}"

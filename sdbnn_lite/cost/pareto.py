@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..errors import UsageError
 from ..system.files import read_json
+from ..weights import cards
 from ..weights.zoo import ZOO
 from .count import cost
 
@@ -42,12 +43,19 @@ def budgets_in_words(table: pd.DataFrame) -> str:
     for title, group in compared.items():
         names = group["name" if group["network"].nunique() > 1 else "method"]
         fronts = [", ".join(names[pareto_front(group[what], group["accuracy"])]) for what in COSTS]
-        said.append(f"{title}, {len(group)} networks: on the front {' by operations, by bytes '.join(dict.fromkeys(fronts))}.")
+        both = " by operations, by bytes ".join(dict.fromkeys(fronts))
+        said.append(f"{title}, {len(group)} networks: on the front {both}.")
     alone = table.drop(index=[i for group in compared.values() for i in group.index])
     if len(alone):
         left = ", ".join(f"{name} ({epochs} epochs)" for name, epochs in zip(alone["name"], alone["epochs"]))
         said.append(f"Nothing else trained as long on the same images, so nothing to compare with: {left}.")
     return " ".join(said)
+
+
+def rounding_in_words() -> list[str]:
+    """Of each file in the zoo that rounds: why the accuracy here isn't the one that its run reached."""
+    said = [cards.stored_in_words(path.stem, read_json(path)) for path in sorted(ZOO.glob("*.json"))]
+    return [sentence for sentence in said if sentence]
 
 
 def pareto_front(costs: Sequence[float], accuracies: Sequence[float]) -> np.ndarray:

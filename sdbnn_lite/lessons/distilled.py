@@ -1,4 +1,4 @@
-"""What notebook 06 tries on the spot: a teacher's and a student's answers on the digits, and whom a gradient reaches."""
+"""What notebook 06 tries: a teacher's and a student's answers on the digits, and whom a gradient reaches."""
 
 import os
 
@@ -42,15 +42,16 @@ def soft_targets(image: int, r: Tensor, p: Tensor) -> tuple[Figure, str]:
             "student's softmax p": p[image]}  # fmt: skip
     about = f"{digits.label}; teacher: {TEACHER}, student: {STUDENT}, seed 0 of each; {digits.num_test} test images"
     figure = plots.soft_targets(digits.test_images[image, 0].numpy(), rows, digits.classes, right, about)
-    return figure, (f"A hard {digits.classes[right]}, and the probabilities that its label, the teacher and the student give "
-                    f"to the ten classes; to the right one {r[image, right]:.2f} from the teacher, {p[image, right]:.2f} "
-                    "from the student.")  # fmt: skip
+    return figure, (f"A hard {digits.classes[right]}, and what its label, the teacher and the student give to the ten "
+                    f"classes; to the right one {r[image, right]:.2f} from the teacher, {p[image, right]:.2f} from the "
+                    "student.")  # fmt: skip
 
 
 def photographs(side: int = 224) -> Tensor:
     """(2, 3, side, side): the middles of scikit-learn's two photographs, normalised as ImageNet's are."""
     from sklearn.datasets import load_sample_images
-    pixels = torch.stack([torch.tensor(image[100 : 100 + side, 200 : 200 + side]) for image in load_sample_images().images])
+    window = slice(100, 100 + side), slice(200, 200 + side)
+    pixels = torch.stack([torch.tensor(image[window]) for image in load_sample_images().images])
     mean, std = (torch.tensor(value).view(3, 1, 1) for value in (IMAGENET_MEAN, IMAGENET_STD))
     return (pixels.permute(0, 3, 1, 2) / 255 - mean) / std
 
@@ -75,14 +76,12 @@ def reached(network: str, method: str = "sdbnn") -> Tensor:
 
 def score_published(name: str, dataset: str, folder: str | None) -> str:
     """What the zoo's file of the published run ``name`` rounds, and, where the images are in ``folder`` or SDBNN_DATA,
-    how its accuracy compares with its card's (see ``cards.compare``)."""
-    net = zoo.load(name)
-    card, folder = net.about["card"], folder or os.environ.get("SDBNN_DATA")
-    said = [cards.stored_in_words(name, card)]
-    if not folder:
-        return "\n".join([*filter(None, said), "Nothing to score: the images aren't here."])
-    size = tables.published_runs(dataset)[name]["image_size"]
-    images = data.load(dataset, folder, image_size=size, progress=False)
-    score = evaluate(net, images)
-    said += [f"{100 * score.top1:.2f} % here", cards.compare(card, score.top1, score.images, images.label)]
-    return "\n".join(filter(None, said))
+    how its accuracy compares with its card's."""
+    net, folder = zoo.load(name), folder or os.environ.get("SDBNN_DATA")
+    card, compared = net.about["card"], "Nothing to score: the images aren't here."
+    if folder:
+        size = tables.published_runs(dataset)[name]["image_size"]
+        images = data.load(dataset, folder, image_size=size, progress=False)
+        score = evaluate(net, images)
+        compared = cards.compare(card, score.top1, score.images, images.label)
+    return f"{cards.stored_in_words(name, card)}\n{compared}".strip()

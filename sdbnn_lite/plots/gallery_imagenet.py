@@ -34,13 +34,8 @@ def _teacher_s_epochs() -> str:
     if name is None:
         return f"{planned.epochs} epochs"
     run = published_runs("imagenette")[name]
-    return f"{run['epochs']} epochs at {run['image_size']} px here (its recipe: {planned.epochs} at {planned.image_size})"
-
-
-def gradients() -> Figure:
-    """The surrogate gradients of ImageNet's stages beside EDE's, and their learning rates."""
-    stages = [get_recipe(imagenet_results.parts_of("imagenet")[part]) for part in ("stage1", "stage2")]
-    return imagenet_plots.surrogate_gradients(stages, "gradients: autograd's; rates: the recipes'")
+    recipe = f"its recipe: {planned.epochs} at {planned.image_size}"
+    return f"{run['epochs']} epochs at {run['image_size']} px here ({recipe})"
 
 
 def runs() -> Figure:
@@ -62,7 +57,8 @@ def signs() -> Figure:
 def silent() -> Figure:
     """Dead and nearly dead channels of stage 2's network, and what the closed form predicts."""
     table, images = predicted_signs(imagenet_results.longest()["stage2"])
-    return imagenet_plots.silent_channels(table, f"{_caption(['stage2'])}\nsigns: {images}; dead channels: their number")
+    caption = f"{_caption(['stage2'])}\nsigns: {images}; dead channels: their number"
+    return imagenet_plots.silent_channels(table, caption)
 
 
 def _caption(parts: Collection[str] = tuple(TITLES)) -> str:
@@ -114,7 +110,4 @@ FIGURES = {
         silent, _said_of_silent, lambda: "" if "stage2" in imagenet_results.longest() else missing()
     ),
 }
-_SAID_OF_GRADIENTS = ("Left: the polynomial's derivative, a triangle; the clipped identity, a rectangle; EDE at three t. "
-                      "Right: the learning rate over the epochs of stage 1 and stage 2.")  # fmt: skip
-SHOWN = {"imagenet_gradients": GalleryEntry(gradients, lambda: _SAID_OF_GRADIENTS, lambda: "")}  # no file of its own
-ALL = {**gallery_cifar10.FIGURES, **FIGURES, **SHOWN}
+ALL = {**gallery_cifar10.FIGURES, **FIGURES}

@@ -74,18 +74,6 @@ def compute(channels: int, outputs: int, side: int, batch: int, whole: bool = Fa
     return Stats(shape, roofline.measure_peaks(), timed)
 
 
-def counts_table(values: Sequence[int] = VALUES, side: int = 14, batch: int = 1) -> list[tuple]:
-    """A row for each number of channels, in and out: channels, products, OPs, weights and inputs as float32 and as
-    bits, and the share of the words' bits that hold a channel. All is counted, the same on every machine."""
-    rows = []
-    for channels in values:
-        shape = ConvShape(channels, channels, side, side, batch)
-        sizes = [in_bytes(size(kind)) for size in (shape.weight_bytes, shape.input_bytes) for kind in ("float32", "bits")]
-        used = f"{shape.channels / (64 * shape.words):.0%}"
-        rows.append((channels, number(shape.products), number(shape.products / 64), *sizes, used))
-    return rows
-
-
 def counts_in_words(stats: Stats) -> str:
     """What was counted, and so is the same on every machine."""
     shape = stats.shape
