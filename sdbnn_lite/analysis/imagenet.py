@@ -131,23 +131,24 @@ def in_words(dataset: str = "imagenette") -> str:
     return f"On {first['data']}, last epoch, all {first['test_images']:,.0f} validation images: {'; '.join(said)}."
 
 
-def stages_in_words(rows: pd.DataFrame) -> str:
-    """What each step down in precision costs, as far as the parts are there."""
-    best, said = _usual(rows.query("n > 0")), []
-    for one, other, what in (("teacher", "stage1", "binary activations (and a smaller network)"),
-                             ("stage1", "stage2", "binary weights on top")):  # fmt: skip
-        if one in best and other in best:
-            points = best[other]["mean"] - best[one]["mean"]
-            said.append(f"From {one} to {other}, {what}: {points:+.2f} points of top-1.")
-    if not said:
-        return "There aren't two parts yet that could be compared."
-    students = [best[part]["mean"] for part in ("stage1", "stage2") if part in best]
-    if "teacher" in best and students and max(students) > best["teacher"]["mean"] - 2:
-        said.append("The students are about as accurate as the teacher that they imitate: it sets the limit here, and "
-                    "what binary numbers cost would show only under a better one.")  # fmt: skip
-    n = min(row["n"] for row in best.values())
-    said += ["One seed each: how much of that is luck isn't known."] * (n == 1)
-    said.append("Mind that the teacher has more layers, and that stage 2 learns on top of stage 1's epochs.")
+def ends(rows: pd.DataFrame) -> list[float]:
+    """Points of top-1 by which stage 1 and stage 2 end above their teacher; [] unless all three parts were run."""
+    best = _usual(rows.query("n > 0"))
+    return [best[part]["mean"] - best["teacher"]["mean"] for part in ("stage1", "stage2")] if len(best) == 3 else []
+
+
+def ends_in_words(rows: pd.DataFrame) -> str:
+    """How far from their teacher both stages end, and what these runs can't say."""
+    if not (found := ends(rows)):
+        return "Not all three parts were run yet, so there is nothing to compare."
+    best = _usual(rows.query("n > 0"))
+    said = [f"Stage 1 ends {found[0]:+.2f} and stage 2 {found[1]:+.2f} points of top-1 from their teacher."]
+    if max(found) > -2:
+        said.append("Students that are about as accurate as the teacher that they imitate can hardly show what binary "
+                    "numbers cost: a better teacher would.")  # fmt: skip
+    said += ["One seed each: how much of that is luck isn't known."] * (min(row["n"] for row in best.values()) == 1)
+    said.append("Nor do these runs say which of the two steps costs more: the teacher has more layers than its "
+                "students, and stage 2 learns on top of stage 1's epochs.")  # fmt: skip
     return " ".join(said)
 
 

@@ -1,6 +1,7 @@
 """Accuracy against cost, for every network that comes with the package: who gets more for less?
 
-What a network costs is counted by ``cost``; its accuracy is that of its card in the zoo.
+What a network costs is counted by ``cost``; its accuracy is that of its card in the zoo, so of the file as stored.
+Only networks that trained for as many epochs on the same images are compared.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import pandas as pd
 
 from ..errors import UsageError
 from ..system.files import read_json
+from ..weights import cards
 from ..weights.zoo import ZOO
 from .count import cost
 
@@ -27,6 +29,33 @@ def zoo_table() -> pd.DataFrame:
         scored = 100 * card["test_accuracy"], card["test_images"]
         rows.append((path.stem, *of_card, *scored, *map(counted.total, COSTS)))
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["dataset", "network"], kind="stable", ignore_index=True)
+
+
+def budgets(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of ``zoo_table`` that may be compared: title -> those of one data set that trained equally long."""
+    groups = {f"{dataset}, {epochs} epochs": group for (dataset, epochs), group in table.groupby(["dataset", "epochs"])}
+    return {title: group for title, group in groups.items() if len(group) > 1}
+
+
+def budgets_in_words(table: pd.DataFrame) -> str:
+    """What is on the front of each of ``budgets``, by both costs, and which networks have nothing to compare with."""
+    said, compared = [], budgets(table)
+    for title, group in compared.items():
+        names = group["name" if group["network"].nunique() > 1 else "method"]
+        fronts = [", ".join(names[pareto_front(group[what], group["accuracy"])]) for what in COSTS]
+        both = " by operations, by bytes ".join(dict.fromkeys(fronts))
+        said.append(f"{title}, {len(group)} networks: on the front {both}.")
+    alone = table.drop(index=[i for group in compared.values() for i in group.index])
+    if len(alone):
+        left = ", ".join(f"{name} ({epochs} epochs)" for name, epochs in zip(alone["name"], alone["epochs"]))
+        said.append(f"Nothing else trained as long on the same images, so nothing to compare with: {left}.")
+    return " ".join(said)
+
+
+def rounding_in_words() -> list[str]:
+    """Of each file in the zoo that rounds: why the accuracy here isn't the one that its run reached."""
+    said = [cards.stored_in_words(path.stem, read_json(path)) for path in sorted(ZOO.glob("*.json"))]
+    return [sentence for sentence in said if sentence]
 
 
 def pareto_front(costs: Sequence[float], accuracies: Sequence[float]) -> np.ndarray:

@@ -39,7 +39,6 @@ from ..data.in_memory import ImageSet
 from ..data.resized_copy import open_packed, pack, side_for
 from ..data.streamed import StreamedImageSet
 from ..data.tree import Tree, open_tree
-from ..system.devices import one_thread
 
 IMAGES, ROUNDS, BATCH, WORKERS = 256, 3, 64, 2
 CIFAR_IMAGES, CIFAR_BATCH, CIFAR_GOAL = 50_000, 128, 50_000  # goal: images a second on two cores
@@ -63,16 +62,6 @@ def bench_data(images: int = IMAGES, rounds: int = ROUNDS, workers: int = WORKER
             resident = _held(decode(tree, size, progress=False).train, tree.train.labels, BATCH, IMAGENET)
             rows += _measure(source, size, [*_streams(tree, size, workers), resident], rounds)
     return rows + _measure(*_cifar(given, cifar_images), rounds)
-
-
-def bench_photos(size: int = 224, images: int = IMAGES, rounds: int = ROUNDS, workers: int = WORKERS) -> list[dict]:
-    """What one image costs: photographs 500x375 cut to ``size`` pixels, as :func:`bench_data` reads them.
-
-    With one thread of torch: several wait for each other by spinning, and that would count as ``cpu_us`` too.
-    """
-    with one_thread(), tempfile.TemporaryDirectory(prefix="sdbnn_lite_bench_") as folder:
-        photos = write_photos(Path(folder) / "photos", images)
-        return _measure("photographs 500x375", size, list(_streams(photos, size, workers)), rounds)
 
 
 def write_photos(root: Path, images: int) -> Tree:

@@ -11,19 +11,21 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..analysis import cifar10, claims, speed
+from ..analysis import cifar10, claims, imagenet_bill, speed
 from ..analysis import imagenet as imagenet_results
 from ..errors import RunError, UsageError
 from ..system.files import write_atomic
 from ..system.paths import REPOSITORY
 
-PAGES = tuple(REPOSITORY / name for name in ("README.md", "docs/results.md", "docs/claims.md", "docs/speed.md"))
+DOCS = ("results", "claims", "speed", "cluster")
+PAGES = (REPOSITORY / "README.md", *(REPOSITORY / "docs" / f"{name}.md" for name in DOCS))
 TABLES = {
     "best": cifar10.best_markdown,
     "reproduction": cifar10.markdown,
     "imagenette": lambda: imagenet_results.markdown(imagenet_results.table()),
     "claims": lambda: claims.markdown(claims.measure(), folder="../notebooks/"),
     "speed": speed.markdown,
+    "imagenet plan": imagenet_bill.markdown,
 }
 
 

@@ -1,10 +1,13 @@
 """Figures of notebook 06 that are files too: ImageNet's recipe, and whatever results on Imagenette are committed."""
 
+from collections.abc import Collection
+
 from matplotlib.figure import Figure
 
 from ..analysis import imagenet as imagenet_results
 from ..analysis.captions import hardware
 from ..analysis.imagenet import PAPER, TITLES
+from ..analysis.predicted_signs import predicted_in_words, predicted_signs
 from ..analysis.tables import published_runs, run_log
 from ..errors import UsageError
 from ..training.recipes import get_recipe
@@ -21,9 +24,18 @@ def recipe() -> Figure:
     one, two = (get_recipe(parts[part]) for part in ("stage1", "stage2"))
     results = [f"in the paper: {PAPER[part][0]} % top-1 of ImageNet" for part in ("stage1", "stage2")]
     caption = ("r: the teacher's softmax, p: the student's. On Imagenette the teacher is trained first, by ourselves:\n"
-               f"{TITLES['teacher'].partition(': ')[2]}, {get_recipe('imagenette-teacher').epochs} epochs, "
-               "cross-entropy")  # fmt: skip
+               f"{TITLES['teacher'].partition(': ')[2]}, {_teacher_s_epochs()}, cross-entropy")  # fmt: skip
     return imagenet_plots.recipe_chain(one, two, "ResNet-34, from torchvision", results, caption)
+
+
+def _teacher_s_epochs() -> str:
+    """How long Imagenette's teacher was trained here, or would be by its recipe."""
+    name, planned = imagenet_results.longest().get("teacher"), get_recipe("imagenette-teacher")
+    if name is None:
+        return f"{planned.epochs} epochs"
+    run = published_runs("imagenette")[name]
+    recipe = f"its recipe: {planned.epochs} at {planned.image_size}"
+    return f"{run['epochs']} epochs at {run['image_size']} px here ({recipe})"
 
 
 def runs() -> Figure:
@@ -42,9 +54,16 @@ def signs() -> Figure:
     return imagenet_plots.stage_profile(table, f"{_caption()}\nsigns: {where}")
 
 
-def _caption() -> str:
-    chosen = imagenet_results.longest()
-    found = [published_runs("imagenette")[name] for name in chosen.values()]
+def silent() -> Figure:
+    """Dead and nearly dead channels of stage 2's network, and what the closed form predicts."""
+    table, images = predicted_signs(imagenet_results.longest()["stage2"])
+    caption = f"{_caption(['stage2'])}\nsigns: {images}; dead channels: their number"
+    return imagenet_plots.silent_channels(table, caption)
+
+
+def _caption(parts: Collection[str] = tuple(TITLES)) -> str:
+    runs = published_runs("imagenette")
+    found = [runs[name] for part, name in imagenet_results.longest().items() if part in parts]
     data, sizes = (joined(texts) for texts in zip(*((run["data"], f"{run['image_size']} px") for run in found)))
     first = f"{data} at {sizes}; n = 1 run each, last epoch, all {found[0]['test_images']:,} validation images"
     return wrapped(f"{first}; {joined(map(hardware, found))}")
@@ -76,11 +95,19 @@ def _said_of_signs() -> str:
     return f"{what}. Means over the layers: {said}."
 
 
+def _said_of_silent() -> str:
+    what = "Per binary layer: the share of channels that are dead or nearly so, and the entropy predicted and measured"
+    return f"{what}. {predicted_in_words(*predicted_signs(imagenet_results.longest()['stage2']))}"
+
+
 FIGURES = {
     "imagenet_recipe": GalleryEntry(recipe, _said_of_recipe, lambda: ""),
     "imagenette_runs": GalleryEntry(runs, _said_of_runs, lambda: "" if imagenet_results.longest() else missing()),
     "imagenette_signs": GalleryEntry(
         signs, _said_of_signs, lambda: "" if len(imagenet_results.stage_signs()[0]) else missing()
+    ),
+    "imagenette_silent": GalleryEntry(
+        silent, _said_of_silent, lambda: "" if "stage2" in imagenet_results.longest() else missing()
     ),
 }
 ALL = {**gallery_cifar10.FIGURES, **FIGURES}

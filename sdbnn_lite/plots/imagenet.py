@@ -8,7 +8,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
-from matplotlib.ticker import NullLocator
 
 from ..core.binarize import binarize, ede_k
 from ..errors import UsageError
@@ -160,32 +159,25 @@ def stage_profile(signs: pd.DataFrame, caption: str = "") -> Figure:
         return finish(figure, "Signs through the depth of the network, stage by stage", caption)
 
 
-def plan_hours(gpus: Sequence[int], bands: Mapping[str, Sequence[float]], cores: Mapping[str, Sequence[float]],
-               caption: str = "") -> Figure:  # fmt: skip
-    """Left: hours over the number of GPUs, a line for each assumption in ``bands``. Right: the CPU cores that each
-    way of reading in ``cores`` needs to keep them fed; all scales are logarithmic."""
-    looks = ((GREY, ":", "v"), (BLUE, "-", "o"), (GREY, "--", "^"))
-    ways = ((ORANGE, "--", "s"), (RED, ":", "D"), (GREEN, "-", "o"))
-    with drawing(8.3, 4.9) as figure:
-        left, right = figure.subplots(1, 2)
-        for ax, lines, styles in ((left, bands, looks), (right, cores, ways)):
-            for (name, values), (colour, style, marker) in zip(lines.items(), styles):
-                ax.plot(gpus, values, color=colour, ls=style, marker=marker, mec=BLACK, mew=0.8, ms=7, lw=2, label=name)
-            ax.set(xscale="log", yscale="log", xlabel="GPUs")
-            ax.set_xticks(gpus, [str(n) for n in gpus])
-            ax.xaxis.set_minor_locator(NullLocator())
-            ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=SMALL, frameon=False)
-        left.set_ylabel("hours of both stages")
-        _marks(left, {1: "1 hour", 6: "6 hours", 24: "1 day", 72: "3 days", 168: "1 week", 720: "30 days"})
-        right.set_ylabel("CPU cores that read images")
-        _marks(right, {n: f"{n:,}" for n in (1, 4, 16, 64, 256, 1024)})
-        return finish(figure, "The real run on paper: time, and the cores that feed it", caption)
-
-
-def _marks(ax: Axes, names: Mapping[float, str]) -> None:
-    """Ticks at these values, as far as the axis reaches."""
-    low, high = ax.get_ylim()
-    shown = {value: name for value, name in names.items() if low <= value <= high}
-    ax.set_yticks(list(shown), list(shown.values()))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.set_ylim(low, high)
+def silent_channels(table: pd.DataFrame, caption: str = "") -> Figure:
+    """Layer by layer: the share of channels that are dead or nearly so, and the entropy predicted and measured; see
+    ``analysis.predicted_signs``."""
+    with drawing(8.3, 5.6) as figure:
+        top, bottom = figure.subplots(2, 1, sharex=True)
+        outer, dead = (100 * table[column] / table["channels"] for column in ("outer", "dead"))
+        top.bar(table["layer"], outer, color=ORANGE, hatch="//", edgecolor="white", lw=0.5,
+                label="one sign in 95 % of the outputs or more")  # fmt: skip
+        top.bar(table["layer"], dead, color=BLACK, label="one sign always: dead")
+        for place, count in zip(table["layer"], table["dead"]):
+            if count:
+                top.annotate(f"{count}", (place, 0), (0, 3), textcoords="offset points", ha="center", size=SMALL,
+                             bbox={"fc": "white", "ec": "none", "pad": 1})  # fmt: skip
+        bottom.plot(table["layer"], table["predicted"], "D", color="white", mec=BLACK, mew=1.4, ms=8,
+                    label="predicted from p, q and n")  # fmt: skip
+        bottom.plot(table["layer"], table["entropy"], "o-", color=BLUE, mec=BLACK, mew=0.8, label="measured, mean")
+        top.set(ylabel="channels (%)", ylim=(0, 100), xticks=table["layer"])
+        bottom.set(ylabel="entropy of the outputs'\nsigns [bit]", ylim=(-0.05, 1.05))
+        bottom.set_xlabel("binary layer, from the first to the last")
+        for ax in (top, bottom):
+            ax.legend(loc="lower center", ncols=2, fontsize=SMALL, frameon=False, bbox_to_anchor=(0.5, 1.0))
+        return finish(figure, "Channels that say next to nothing", caption)

@@ -81,3 +81,12 @@ def compare(card: dict, top1: float, images: int, label: str) -> str:
                        f"on the same {label}, {TOLERANCE} allowed; compare images, versions and hardware with the "
                        "card's")  # fmt: skip
     return f"card: {on_card}; {'equal' if points < 1e-9 else f'{points:.2f} points apart, within {TOLERANCE}'}"
+
+
+def stored_in_words(name: str, card: dict) -> str:
+    """Why the file's accuracy isn't its run's, where it isn't: what was rounded; "" where both are the same."""
+    stored, before = card["test_accuracy"], card.get("run_accuracy", card["test_accuracy"])
+    if stored == before:
+        return ""
+    return (f"{name}: {100 * stored:.2f} % is the accuracy of the zoo's file, {100 * before:.2f} % that of its run. "
+            f"The file rounds what stays real ({card['rounded']}).")  # fmt: skip

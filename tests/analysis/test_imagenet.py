@@ -58,7 +58,7 @@ def test_with_nothing_run_every_row_says_so_and_names_the_command(results):
     text = imagenet_results.markdown(imagenet_results.table())
     assert text.count("not run yet") == 3 and "`sdbnn-lite train imagenette-resnet18 --data DIR`" in text
     assert not re.search(r"\d\d\.\d", text) and imagenet_results.in_words() == ""
-    assert "aren't two parts yet" in imagenet_results.stages_in_words(imagenet_results.table())
+    assert "Not all three parts" in imagenet_results.ends_in_words(imagenet_results.table())
     assert list(gallery_cifar10.drawable(gallery_imagenet.FIGURES)) == ["imagenet_recipe"]
     for name in ("imagenette_runs", "imagenette_signs"):
         figure, said = gallery_cifar10.one(name, gallery_imagenet.ALL)
@@ -99,19 +99,20 @@ def test_means_and_spreads_are_those_of_the_runs(results):
         "teacher": "imagenette_teacher", "stage1": "imagenette_stage1", "stage2": "imagenette_stage2"}  # fmt: skip
     said = imagenet_results.in_words()
     assert f"stage 2 {np.mean(ends):.2f}" in said and "20 epochs at 128 px (n = 2)" in said and DATA in said
-    points = rows.iloc[1]["mean"] - rows.iloc[0]["mean"]
-    assert f"From teacher to stage1, binary activations (and a smaller network): {points:+.2f} points" in (
-        imagenet_results.stages_in_words(rows)
-    )
+    points = [rows.iloc[place]["mean"] - rows.iloc[0]["mean"] for place in (1, 3)]
+    assert imagenet_results.ends(rows) == pytest.approx(points)
+    said = f"Stage 1 ends {points[0]:+.2f} and stage 2 {points[1]:+.2f} points of top-1 from their teacher."
+    assert said in imagenet_results.ends_in_words(rows)
 
 
 @pytest.mark.parametrize("teacher, limits", [(45.0, True), (45.9, True), (47.1, False), (90.0, False)])
-def test_students_near_their_teacher_are_said_to_be_limited_by_it(teacher, limits):
+def test_students_near_their_teacher_cannot_show_what_binary_numbers_cost(teacher, limits):
     tops = {"teacher": teacher, "stage1": 43.9, "stage2": 45.0}
     rows = pd.DataFrame(
         [{"part": part, "method": imagenet_results.USUAL[part], "mean": top, "n": 1} for part, top in tops.items()]
     )
-    assert ("it sets the limit" in imagenet_results.stages_in_words(rows)) == limits
+    said = imagenet_results.ends_in_words(rows)
+    assert ("can hardly show what binary numbers cost" in said) == limits and "Nor do these runs say" in said
 
 
 def test_a_part_that_is_there_stands_beside_one_that_isn_t(results):
@@ -141,6 +142,15 @@ def test_the_finished_networks_signs_go_before_those_of_its_last_epoch(results):
     final.to_csv(folder / "final_signs.csv", index=False)
     table, where = imagenet_results.stage_signs()
     assert (table["entropy"] == 0.5).all() and where == "500 validation images, evenly from the whole set"
+
+
+def test_the_recipe_s_caption_has_the_run_s_epochs_and_pixels(results):
+    """It once had the recipe's 60 epochs under a run of 10."""
+    planned = get_recipe("imagenette-teacher").epochs
+    assert f"ResNet-34, {planned} epochs, cross" in gallery_imagenet.recipe()._supxlabel.get_text()
+    write_part(results, "teacher", epochs=7)
+    said = gallery_imagenet.recipe()._supxlabel.get_text()
+    assert f"7 epochs at 128 px here (its recipe: {planned} at 128)" in said
 
 
 def test_other_recipes_and_unfinished_runs_are_no_row(results):

@@ -37,3 +37,26 @@ def test_every_network_of_the_zoo_is_in_the_table():
     row = table.set_index("name").loc["digits_sdbnn"]
     ledger = cost("digits_convnet", "sdbnn")
     assert (row["ops"], row["bytes"], row["images"]) == (ledger.total("ops"), ledger.total("bytes"), 360)
+
+
+def test_budgets_are_equal_epochs_on_the_same_images():
+    table = pareto.zoo_table()
+    for group in pareto.budgets(table).values():
+        assert group["epochs"].nunique() == group["dataset"].nunique() == 1 < len(group)
+    compared = {name for group in pareto.budgets(table).values() for name in group["name"]}
+    said = pareto.budgets_in_words(table)
+    for row in table[~table["name"].isin(compared)].itertuples(name=None):
+        assert f"{row[1]} ({row[5]} epochs)" in said.partition("nothing to compare with: ")[2]
+    front = table[pareto.pareto_front(table["ops"], table["accuracy"]) & (table["dataset"] == "digits")]
+    assert all(method in said for method in front["method"])
+
+
+def test_a_table_without_equals_says_only_that():
+    table = pareto.zoo_table().drop_duplicates(["dataset", "epochs"])
+    assert pareto.budgets(table) == {} and pareto.budgets_in_words(table).startswith("Nothing else trained as long")
+
+
+def test_what_a_file_rounds_is_said():
+    said = pareto.rounding_in_words()
+    assert len(said) == 2 and all("16-bit steps" in sentence for sentence in said)
+    assert any("45.30 %" in sentence and "45.22 %" in sentence for sentence in said)

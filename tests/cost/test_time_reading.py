@@ -4,7 +4,6 @@ import os
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from sdbnn_lite.cost import time_reading
@@ -40,17 +39,6 @@ def test_every_way_reads_every_image(tmp_path):
         assert (row["cpu_us"] is None) == (row["way"] == "torchvision" and row["workers"] > 0)
     assert rows[-1]["source"] == "CIFAR-10 (random pixels)" and rows[-1]["met"] == (rows[-1]["images_s"] >= 50_000)
     assert len({tuple(row) for row in rows}) == 1
-
-
-def test_photographs_alone_and_with_one_thread(monkeypatch):
-    threads, measure = set(), time_reading._measure
-    monkeypatch.setattr(time_reading, "_measure", lambda *a: threads.add(torch.get_num_threads()) or measure(*a))
-    before = torch.get_num_threads()
-    rows = time_reading.bench_photos(64, images=5, rounds=1, workers=1)
-    assert threads == {1} and torch.get_num_threads() == before
-    assert [(row["way"], row["workers"]) for row in rows] == [
-        ("torchvision", 0), ("torchvision", 1), ("threads", 1), ("threads, reduced", 1), ("packed", 1)]  # fmt: skip
-    assert all(row["images"] == 5 and row["pixels"] == 64 for row in rows)
 
 
 def test_photographs_are_of_imagenets_usual_size(tmp_path):

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from pictures import assert_readable
 
 from sdbnn_lite.cost.roofline import ConvShape
 from sdbnn_lite.lessons.explorers import layer_cost as explored
@@ -87,7 +88,17 @@ def test_every_corner_of_the_sliders_can_be_drawn(sizes):
 
 def test_the_static_version():
     figure = explored.small_multiples((16, 64))
-    assert [ax.get_title("left") for ax in figure.axes] == ["16 channels\nbits: ×10.0", "64 channels\nbits: ×10.0"]
+    assert [ax.get_title("left") for ax in figure.axes] == ["16 channels: bits ×10.0", "64 channels: bits ×10.0"]
+
+
+def test_every_bar_of_the_static_version_has_its_name():
+    """The last panel once emptied the labels of all: which bar is float32?"""
+    figure = explored.small_multiples()
+    assert len(figure.axes) == 5
+    for ax in figure.axes[::2]:  # on the left of each row
+        names = [label.get_text() for label in ax.get_yticklabels() if label.get_visible()]
+        assert names == ["float32, predicted", "float32, measured", "on bits, predicted", "on bits, measured"]
+    assert_readable(figure)
 
 
 def test_really_measured(monkeypatch):

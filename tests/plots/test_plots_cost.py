@@ -2,7 +2,10 @@
 
 import pandas as pd
 import pytest
+from pictures import assert_readable
 
+from sdbnn_lite.analysis import costs
+from sdbnn_lite.cost import pareto
 from sdbnn_lite.cost.roofline import KINDS, ConvShape, Peaks
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.plots import cost as cost_plots
@@ -47,46 +50,67 @@ def test_overheads_have_a_panel_for_every_network():
     assert [[text.get_text() for text in ax.texts] for ax in figure.axes] == [["0", "2.0"], ["0", "5.0"]]
 
 
+def drawn_labels(ax):
+    return [line.get_label() for line in ax.lines if line.get_marker() not in ("None", "o") or line.get_ms() == 9]
+
+
 def zoo(*rows):
     """A row of ``pareto.zoo_table`` for each of ``rows``."""
     columns = ["name", "dataset", "network", "method", "epochs", "accuracy", "images", "ops", "bytes"]
     return pd.DataFrame(rows, columns=columns)
-
 
 TABLE = zoo(
     ("a", "digits", "n", "float", 40, 99.0, 360, 1e6, 1e5),
     ("b", "digits", "n", "bnn", 40, 98.0, 360, 1e4, 1e3),
     ("c", "digits", "n", "xnor", 40, 98.0, 360, 1e4, 1e3),
     ("d", "digits", "n", "asd", 40, 97.0, 360, 2e4, 2e3),
-    ("e", "cifar10", "m", "sdbnn", 100, 80.0, 10_000, 1e6, 1e5),
+    ("e", "cifar10", "cifar10_resnet20", "sdbnn", 100, 77.0, 10_000, 1e5, 1e4),
+    ("f", "cifar10", "cifar10_vgg_small", "sdbnn", 3, 52.0, 10_000, 1e6, 1e5),
+    ("g", "cifar10", "cifar10_resnet18", "sdbnn", 3, 50.0, 10_000, 2e6, 2e5),
 )
 
 
-def test_every_network_is_in_every_panel_and_the_front_is_ringed():
+def test_only_networks_of_one_length_stand_in_a_panel_and_the_front_is_ringed():
+    """A network of 100 epochs once stood beside others of 3, and on the front."""
     figure = cost_plots.pareto(TABLE)
-    assert len(figure.axes) == 4
-    for ax, name in zip(figure.axes[::2], ("digits: 360 test images", "cifar10: 10,000 test images")):
-        assert ax.get_title("left") == name
-    labels = [line.get_label() for line in figure.axes[0].lines]
-    assert labels[2:] == ["plain BNN", "XNOR-Net", "ASD", "float twin"]
-    assert sorted(figure.axes[0].lines[1].get_ydata()) == [98, 98, 99]  # ASD is dominated
-    assert len({line.get_marker() for line in figure.axes[0].lines[2:]}) == 4
+    titles = [ax.get_title("left") for ax in figure.axes[::2]]
+    assert titles == ["cifar10, 3 epochs: 10,000 test images", "digits, 40 epochs: 360 test images"]
+    top, bottom = figure.axes[0], figure.axes[2]
+    rings = [line.get_ydata()[0] for line in bottom.lines if line.get_label() == "on the front"]
+    assert sorted(rings) == [98, 98, 99]  # ASD is dominated
+    assert sorted(drawn_labels(bottom)) == sorted(["plain BNN", "XNOR-Net", "ASD", "float twin"])
+    assert [text.get_text() for text in top.texts] == ["VGG-Small", "ResNet-18"] and not bottom.texts
+    assert [text.get_ha() for text in top.texts] == ["left", "right"]
     with pytest.raises(UsageError, match="nothing to draw"):
-        cost_plots.pareto(TABLE[:0])
+        cost_plots.pareto(TABLE[4:6])
 
 
-def test_networks_that_differ_in_more_than_the_method_are_named():
-    """Accuracies after other lengths say nothing about methods, so each mark says what it is."""
-    table = zoo(
-        ("a", "cifar10", "cifar10_resnet20", "sdbnn", 100, 77.0, 10_000, 1e5, 1e4),
-        ("b", "cifar10", "cifar10_vgg_small", "sdbnn", 3, 52.0, 10_000, 1e6, 1e5),
-    )
-    for ax in cost_plots.pareto(table).axes:
-        assert [text.get_text() for text in ax.texts] == ["ResNet-20,\n100 epochs", "VGG-Small,\n3 epochs"]
-        assert [text.get_ha() for text in ax.texts] == ["left", "right"]
-    assert not any(ax.texts for ax in cost_plots.pareto(TABLE).axes)
+def test_axes_have_ticks_and_marks_at_one_place_stand_apart():
+    for ax in cost_plots.pareto(TABLE).axes:
+        low, high = ax.get_xlim()
+        assert sum(low <= tick <= high for tick in ax.get_xticks()) >= 2
+        assert all(label.get_text() for label in ax.get_xticklabels())
+    bottom = cost_plots.pareto(TABLE).axes[2]
+    marks = [line for line in bottom.lines if line.get_label() in ("plain BNN", "XNOR-Net")]
+    places = [line.get_transform().transform((line.get_xdata()[0], line.get_ydata()[0]))[0] for line in marks]
+    assert abs(places[0] - places[1]) * 72 / bottom.figure.dpi >= 9  # points: as wide as a mark
 
 
 def test_the_same_bytes_each_time():
     assert png_bytes(cost_plots.pareto(TABLE)) == png_bytes(cost_plots.pareto(TABLE))
     assert png_bytes(cost_plots.roofline_plot(PEAKS, LAYERS)) == png_bytes(cost_plots.roofline_plot(PEAKS, LAYERS))
+
+
+CROWDED = [(ConvShape(c, c, s, s), {"float32": 1e-3, "bits": 1e-4, "packed": 1.2e-4})
+           for c, s in ((64, 56), (128, 28), (256, 14), (512, 7), (16, 32))]  # fmt: skip
+FIGURES = {
+    "roofline": lambda: cost_plots.roofline_plot(PEAKS, CROWDED, "a caption"),
+    "shares": lambda: cost_plots.shares(costs.shares("imagenet_resnet18"), "t"),
+    "overheads": lambda: cost_plots.overheads({name: costs.added(name) for name in costs.NETWORKS}, "t"),
+    "pareto": lambda: cost_plots.pareto(pareto.zoo_table(), "a caption"),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_text_can_be_read(name):
+    assert_readable(FIGURES[name]())

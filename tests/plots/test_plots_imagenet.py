@@ -8,15 +8,14 @@ import pytest
 from pictures import assert_readable
 from standin import sign_rows
 
-from sdbnn_lite.cost import imagenet_plan
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.plots import imagenet as imagenet_plots
 from sdbnn_lite.training.recipes import get_recipe
 
 STAGES = [get_recipe(f"imagenet-resnet18-stage{n}") for n in (1, 2)]
 LAYERS = [f"layers.{s}.{b}.conv" for s in range(4) for b in range(4)]
-CORES = {"decoding": [2, 4, 30], "packed": [0.3, 0.6, 4]}
-HOURS = {"as fast": [80, 40, 12], "twice as slow": [160, 80, 25], "four times": [300, 150, 45]}
+SILENT = pd.DataFrame({"layer": range(1, 17), "channels": 64, "outer": range(16), "dead": [0] * 13 + [1, 9, 15],
+                       "predicted": np.linspace(0, 1, 16), "entropy": np.linspace(1, 0, 16)})  # fmt: skip
 
 
 def made_signs(*parts):
@@ -34,7 +33,7 @@ DRAWN = {
     "surrogate_gradients": lambda: imagenet_plots.surrogate_gradients(STAGES, "caption"),
     "stage_profile": lambda: imagenet_plots.stage_profile(made_signs("stage1", "stage2"), "caption"),
     "stage_profile of one": lambda: imagenet_plots.stage_profile(made_signs("stage2")),
-    "plan_hours": lambda: imagenet_plots.plan_hours((1, 2, 8), HOURS, CORES, "caption"),
+    "silent_channels": lambda: imagenet_plots.silent_channels(SILENT, "caption"),
 }  # fmt: skip
 
 
@@ -81,16 +80,12 @@ def test_the_signs_are_those_of_the_table(drawn):
         imagenet_plots.stage_profile(table.iloc[:0])
 
 
-def test_the_plan_s_lines_are_the_numbers(drawn):
-    left, right = drawn["plan_hours"].axes
-    assert [list(line.get_ydata()) for line in left.lines] == list(HOURS.values())
-    assert [list(line.get_ydata()) for line in right.lines] == list(CORES.values())
-
-
-@pytest.mark.parametrize("slower", [0.1, 1, 100])
-def test_any_plan_can_be_drawn(slower):
-    hours = [imagenet_plan.hours(imagenet_plan.work_of(), imagenet_plan.assumed(slower), n) for n in imagenet_plan.GPUS]
-    assert_readable(imagenet_plots.plan_hours(imagenet_plan.GPUS, {"hours": hours}, {"cores": hours}))
+def test_dead_channels_are_drawn_and_counted(drawn):
+    top, bottom = drawn["silent_channels"].axes
+    heights = [bar.get_height() for bar in top.patches]
+    assert heights == pytest.approx([*(100 * SILENT["outer"] / 64), *(100 * SILENT["dead"] / 64)])
+    assert [text.get_text() for text in top.texts] == ["1", "9", "15"]
+    assert [list(line.get_ydata()) for line in bottom.lines] == [list(SILENT["predicted"]), list(SILENT["entropy"])]
 
 
 def test_as_many_probabilities_as_classes():

@@ -91,3 +91,11 @@ def test_the_package_ships_every_card_and_table():
     shipped = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
     for folder in ("zoo", "results"):
         assert all(path in shipped for path in (PACKAGE / folder).rglob("*") if path.is_file())
+
+
+def test_a_file_that_rounds_says_so():
+    card = {"test_accuracy": 0.453, "run_accuracy": 0.4522, "rounded": "ASD's matrices"}
+    said = cards.stored_in_words("net", card)
+    assert "45.30 %" in said and "45.22 %" in said and "(ASD's matrices)" in said
+    assert cards.stored_in_words("net", {**card, "run_accuracy": 0.453}) == ""
+    assert cards.stored_in_words("net", {"test_accuracy": 0.9}) == ""  # scored by the run

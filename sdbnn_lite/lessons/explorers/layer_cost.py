@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from ...cost import roofline
 from ...cost.roofline import ConvShape, Peaks, Timed
 from ...errors import UsageError
+from ...plots.parts import fill, finish
 from ...plots.theme import BLACK, BLUE, GREY, ORANGE, drawing
 from .. import widgets
 from ..widgets import Control
@@ -125,16 +126,15 @@ def small_multiples(values: Sequence[int] = VALUES, side: int = 14, batch: int =
     if not len(values):
         raise UsageError("values: empty; at least one number of channels is needed")
     every = [compute(c, c, side, batch, whole=True) for c in values]
-    with drawing(2.1 * len(values) + 1.1, 3.6) as figure:
-        axes = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
-        for i, (ax, stats) in enumerate(zip(axes, every)):
-            _times(ax, stats, labels=i == 0)
+    rows = -(-len(every) // 2)
+    with drawing(8.3, 0.9 + 2.3 * rows) as figure:
+        for i, (ax, stats) in enumerate(fill(figure.subplots(rows, 2, squeeze=False), every)):
+            _times(ax, stats, labels=i % 2 == 0)
             ratio = stats.measured("float32") / stats.measured("packed")
-            ax.set_title(f"{stats.shape.channels} channels\nbits: ×{ratio:.1f}")
-            ax.set_xlabel(f"milliseconds\n{number(stats.shape.products)}\nproducts")
-        bars = "outlined: predicted by the roofline, filled: measured; ×: float32 measured over bits measured"
-        figure.suptitle(f"{side}×{side} pixels, batch {batch}, one core; {bars}", fontsize=11)
-    return figure
+            ax.set_title(f"{stats.shape.channels} channels: bits ×{ratio:.1f}")
+        bars = "outlined: predicted by the roofline; filled: measured; ×: float32 over bits, measured"
+        caption = f"{side}×{side} pixels, batch {batch}, one core; {bars}"
+        return finish(figure, "One layer as floats and on bits: predicted and measured", caption)
 
 
 def _times(ax: Axes, stats: Stats, labels: bool) -> None:
@@ -149,8 +149,9 @@ def _times(ax: Axes, stats: Stats, labels: bool) -> None:
         ax.barh(row, width, height=0.72, **look)
         ax.annotate(f"{width:.2g}" if width < 100 else f"{width:,.0f}", (width, row), (4, 0),
                     textcoords="offset points", va="center", size=10)  # fmt: skip
-    ax.set_yticks(range(len(rows)), [name if labels else "" for name, *_ in rows])
-    ax.set(xlim=(0, 1.3 * max(width for _, width, _ in rows)), ylim=(len(rows) - 0.5, -0.5), xlabel="milliseconds")
+    ax.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    ax.tick_params(labelleft=labels)  # set_yticks would empty the labels of all panels that share the axis
+    ax.set(xlim=(0, 1.4 * max(width for _, width, _ in rows)), ylim=(len(rows) - 0.5, -0.5), xlabel="milliseconds")
     ax.grid(axis="y", visible=False)
     ax.locator_params(axis="x", nbins=4)
 
