@@ -75,7 +75,16 @@ document.addEventListener("DOMContentLoaded", () => {
         if (cells.some(cell => cell.innerText.length > 60)) table.classList.add("stack"); // words; numbers scroll
         for (const cell of cells) cell.dataset.label = heads[cell.cellIndex] ?? "";
     }
-    for (const box of find(".scroll").filter(box => box.scrollWidth > box.clientWidth)) box.tabIndex = 0; // for keys
+    for (const formula of find("main :not(.equation) > math")) { // no browser breaks them
+        const box = make("span", {className: "scroll equation"});
+        if (formula.getBoundingClientRect().width < formula.closest("main").clientWidth - 80) continue;
+        formula.replaceWith(box);
+        box.append(formula);
+    }
+    for (const box of find(".scroll").filter(box => box.scrollWidth > box.clientWidth)) {
+        box.classList.add("wide");
+        box.tabIndex = 0; // arrow keys scroll it
+    }
     for (const image of find("main img")) {
         Object.assign(image, {tabIndex: 0, role: "button", title: "Enlarge"});
         image.addEventListener("click", () => zoom(image));

@@ -35,10 +35,10 @@ LIGHT = {"text": "#1f2328", "muted": "#57606a", "link": "#0b57a4", "page": "#fff
          "line": "#d0d7de", "good": "#116329", "bad": "#a40e26"}  # fmt: skip
 DARK = {"text": "#e6edf3", "muted": "#9ea7b3", "link": "#79b8ff", "page": "#0d1117", "code": "#161b22",
         "line": "#3d444d", "good": "#7ee787", "bad": "#ffa198"}  # fmt: skip
-CODE_STYLES = ("xcode", "github-dark")  # of pygments' light and dark styles two whose colours all stand out enough
+CODE_STYLES = ("xcode", "one-dark")  # of pygments' light and dark styles two whose colours all stand out enough
 FILES = Path(__file__).parent
 TEMPLATE = Template((FILES / "page.html").read_text(encoding="utf-8"))
-SCRIPTS = ["explorer-data.js", "explorers.js", "network.js"]  # of the explorers that need no kernel
+SCRIPTS = ("explorer-data.js", "explorers.js", "network.js")  # of the explorers that need no kernel
 ONE_CLICK = {"Colab": "https://colab.research.google.com/github/{}/blob/HEAD/notebooks/{}",
              "Binder": "https://mybinder.org/v2/gh/{}/HEAD?labpath=notebooks%2F{}"}  # fmt: skip
 HEADING = re.compile(r'<h([1-3]) id="(.*?)">(.*?)</h\1>', flags=re.DOTALL)
@@ -86,7 +86,7 @@ class Page:
         self.path, self.name, self.repository = path, f"{path.stem}.html", repository
         self.notebook = chain.read(path)
         self.files: dict[str, Path] = {}  # name in the site -> file
-        self.scripts: list[str] = []  # beside site.js
+        self.scripts: tuple[str, ...] = ()  # beside site.js
         self.complaints: list[str] = []
         opening = next((cell.source for cell in self.notebook.cells if cell.cell_type == "markdown"), "")
         self.title = _find(r"^# +(.+)$", opening) or path.stem
@@ -129,8 +129,10 @@ class Page:
         shown = [f'<div class="output">{part}</div>' for part in map(self._output, cell.outputs) if part]
         if EXPLORER in tags(cell):
             name = _find(r"(\w+)\.explorer\(", cell.source)
-            self.scripts = self.scripts or SCRIPTS * (name in explorer_data.EXPLORERS)
-            shown.append(f'<div class="explorer" data-explorer="{name}"><p class="live">{LIVE}</p></div>')
+            live = f'<p class="live">{LIVE}</p>'
+            if name in explorer_data.EXPLORERS:
+                self.scripts, live = SCRIPTS, f'<div class="explorer" data-explorer="{name}">{live}</div>'
+            shown.append(live)
         if guess and shown:
             about = f'class="fold" data-guess="{html.escape(guess.name)}"'
             shown = [f"<details {about}><summary>Show what happened</summary>", *shown, "</details>"]
@@ -142,6 +144,7 @@ class Page:
         rendered, complaints = to_html(source)
         self.complaints += complaints
         rendered = re.sub(r'<a class="anchor-link".*?</a>', "", rendered)
+        rendered = re.sub(r'(?<= id=")[^"]*', lambda m: html.escape(unquote(m[0])), rendered)  # as links name them
         rendered = re.sub(r"<thead>\s*<tr>\s*(<th></th>\s*)+</tr>\s*</thead>", "", rendered)  # "| | |" heads nothing
         rendered = re.sub(r"<table>.*?</table>", r'<div class="scroll">\g<0></div>', rendered, flags=re.DOTALL)
         return re.sub(r'\b(href|src)="([^"]*)"', lambda m: f'{m[1]}="{self._link(m[2], m[1] == "src")}"', rendered)
@@ -150,13 +153,14 @@ class Page:
         """Take what is written under each heading into ``sections``; returns ``rendered``."""
         for part in re.split(r"(?=<h[1-3] id=)", rendered):
             if found := HEADING.match(part):
-                self.sections.append({"level": found[1], "id": found[2], "title": found[3], "text": ""})
+                link = quote(html.unescape(found[2]))
+                self.sections.append({"level": found[1], "id": link, "title": found[3], "text": ""})
             self.sections[-1]["text"] += f" {plain(part[found.end() :] if found else part)}"
         return rendered
 
     def _output(self, output: Any) -> str:
         if output.output_type == "stream":
-            return f"<pre><samp>{_filters().ansi2html(output.text.rstrip())}</samp></pre>"
+            return _printed(output.text.rstrip())
         data = output.get("data", {})
         if "image/png" in data:
             about = output.metadata.get("image/png", {})
@@ -168,7 +172,7 @@ class Page:
             return f'<div class="scroll">{data["text/html"]}</div>'
         if "text/markdown" in data:
             return self._markdown(data["text/markdown"])
-        return f"<pre><samp>{_filters().ansi2html(data['text/plain'])}</samp></pre>" if "text/plain" in data else ""
+        return _printed(data["text/plain"]) if "text/plain" in data else ""
 
     def _link(self, target: str, loaded: bool) -> str:
         """Where a link of the notebook leads in the site; ``loaded``: the browser loads it with the page."""
@@ -241,6 +245,12 @@ def _code_colours() -> str:
     colours = {short: [style.style_for_token(token)["color"] or ink[1:] for style, ink in ((light, LIGHT["text"]),
                (dark, DARK["text"]))] for token, short in STANDARD_TYPES.items() if short}  # fmt: skip
     return "\n".join(f".highlight .{short} {{ color: light-dark(#{a}, #{b}); }}" for short, (a, b) in colours.items())
+
+
+def _printed(text: str) -> str:
+    """Printed text; a long line that isn't a table's (it has no two spaces) may break on a phone."""
+    shown = re.sub(r"^(?!.*  )[^<\n]{40,}$", r'<span class="words">\g<0></span>', _filters().ansi2html(text), flags=re.M)
+    return f"<pre><samp>{shown}</samp></pre>"
 
 
 def _find(pattern: str, text: str) -> str:
