@@ -71,7 +71,7 @@ function mount(box) {
         ? `<fieldset><legend>${named(c)}</legend>` + c.choices.map(([label, value]) => `<label><input type="radio" name="${c.name}"`
             + ` value="${value}" ${value === c.value ? "checked" : ""}> ${label}</label>`).join("") + "</fieldset>"
         : `<label><span>${named(c)}</span><input type="range" name="${c.name}" min="${c.min}" max="${c.max}"`
-            + ` step="${c.step}" value="${c.value}"><output></output></label>`;
+            + ` step="${c.step}" value="${c.value}"><span aria-hidden="true"></span></label>`;
     box.innerHTML = `<form><label><span>preset</span><select name="preset">${[own, ...Object.keys(presets)].map(name =>
         `<option>${name}</option>`).join("")}</select></label>${controls.map(row).join("")}</form>`
         + `<div class="pictures"><span></span></div><p role="status"></p>`;
@@ -79,7 +79,7 @@ function mount(box) {
     function update() {
         const values = Object.fromEntries(controls.map(c =>
             [c.name, c.choices ? inputs[c.name].value : Number(inputs[c.name].value)]));
-        for (const c of controls) if (!c.choices) inputs[c.name].nextElementSibling.value = values[c.name];
+        for (const c of controls) if (!c.choices) inputs[c.name].nextElementSibling.textContent = values[c.name];
         inputs.preset.value = Object.keys(presets).find(name =>
             Object.entries(presets[name]).every(([key, value]) => values[key] === value)) ?? own;
         const stats = explorer.compute(values);

@@ -58,7 +58,7 @@ explorers.activation_shift = {
         const nothing = layer.expand.map(() => 0), size = every.length / nothing.length;
         const shift = {asd: asdShift(layer, every), off: nothing, own: nothing.map(() => own_shift)}[mode];
         const a = every.slice(channel * size, (channel + 1) * size), signs = shift => output(layer, every, shift, filter).map(y => y >= 0);
-        return {image, label: this.drawn ? "your own digit" : `a ${this.net.labels[image]}`, levels, layer: name, channel, filter, mode,
+        return {image, shown: this.drawn ? "Your own digit" : `Image ${image} (a ${this.net.labels[image]})`, levels, layer: name, channel, filter, mode,
             shift: shift[channel], a, usual: layer.usual[channel].map((n, _, all) => n / count(all)), note,
             before: a.map(v => v >= 0), after: a.map(v => v + shift[channel] >= 0),
             output_before: signs(nothing), output_after: signs(shift)};
@@ -66,7 +66,7 @@ explorers.activation_shift = {
     say(s) {
         const how = {asd: "ASD on", off: "ASD off", own: "my own shift for every channel"}[s.mode];
         const flips = s.after.map((plus, i) => plus - s.before[i]), up = count(flips.filter(f => f > 0)), down = -count(flips.filter(f => f < 0));
-        return `${s.note}Image ${s.image} (${s.label}), layer ${s.layer}, channel ${s.channel}, ${how}: the shift is `
+        return `${s.note}${s.shown}, layer ${s.layer}, channel ${s.channel}, ${how}: the shift is `
             + `${signed(s.shift)}, so a sign is +1 from a = ${fixed(0 - s.shift, 2)} up. It flips ${up} of ${s.a.length} `
             + `signs to +1 and ${down} to -1: ${percent(mean(s.before))} were +1, now ${percent(mean(s.after))} are. `
             + `${s.a.filter(v => v === -1).length} of the activations sit at exactly -1. Of the outputs of filter ${s.filter}, `

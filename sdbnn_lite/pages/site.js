@@ -88,7 +88,11 @@ document.addEventListener("DOMContentLoaded", () => {
     for (const image of find("main img")) {
         Object.assign(image, {tabIndex: 0, role: "button", title: "Enlarge"});
         image.addEventListener("click", () => zoom(image));
-        image.addEventListener("keydown", event => { if (event.key === "Enter") zoom(image); });
+        image.addEventListener("keydown", event => {
+            if (event.key !== "Enter") return;
+            event.preventDefault(); // else it also presses the button that closes
+            zoom(image);
+        });
     }
     for (const form of find("form.guess")) {
         const name = `${location.pathname} ${form.dataset.guess}`, kept = keep(name);

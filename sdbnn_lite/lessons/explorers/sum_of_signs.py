@@ -83,7 +83,7 @@ def compute(p: float, q: float, fan_in: int, threshold: int, seed: int) -> Stats
 def say(stats: Stats) -> str:
     """The picture in words."""
     return (f"Of {stats.fan_in} products with p = {stats.p:.2f} and q = {stats.q:.2f} the sum has mean "
-            f"{stats.closed.mean:.1f} and standard deviation {stats.closed.variance**0.5:.1f}. It reaches the "
+            f"{stats.closed.mean + 0.0:.1f} and standard deviation {stats.closed.variance**0.5:.1f}. It reaches the "
             f"threshold {stats.threshold} in {stats.plus:.1%} of all cases ({stats.plus_simulated:.1%} of {DRAWS} "
             f"simulated ones, seed {stats.seed}): the output sign carries {stats.entropy:.2f} bit. "
             f"{_verdict(stats.plus)}")  # fmt: skip
