@@ -18,9 +18,8 @@ def script() -> str:
     """A script that sets ``explorerData``: for each explorer its ``controls`` and ``presets``, and the ``network``.
 
     The network digits_asd: ``weight``, and ``scale`` and ``offset`` of the batch norm behind it, for each layer; for
-    binary ones also ASD's ``squeeze`` and ``expand`` and ``usual``, (channels, 21): how often its input lies in each bin
-    of the histogram, over all test images. An image is 64 letters, "a" to "q" for 17 levels of ink; ``inputs``: what
-    the network receives for each of them.
+    binary ones also ASD's ``squeeze`` and ``expand``, and ``usual``, (channels, 21): how many of all images' inputs lie
+    in each bin. An image is 64 letters, "a" to "q" for 17 levels of ink; ``inputs``: what the network receives.
     """
     made = {}
     for name, explorer in EXPLORERS.items():
@@ -37,10 +36,11 @@ def _network() -> dict:
             "inputs": digit_images().double().unique().tolist(), "labels": digits.test_labels.tolist(),
             "conv1": {"weight": net.conv1.weight.flatten(1).tolist(), **_folded(net.bn1)}}  # fmt: skip
     for name, norm in (("conv2", net.bn2), ("conv3", net.bn3)):
-        channels, asd = seen[name].a.transpose(0, 1).numpy(), layers[name].asd
-        made[name] = {"weight": "".join("01"[int(w >= 0)] for w in layers[name].shifted_weight().flatten()),
+        layer, channels = layers[name], seen[name].a.transpose(0, 1).numpy()
+        made[name] = {"weight": "".join("01"[int(w >= 0)] for w in layer.shifted_weight().flatten()),
+                      "squeeze": layer.asd.squeeze.weight.tolist(), "expand": layer.asd.expand.weight.tolist(),
                       "usual": [np.histogram(a, activation_shift.EDGES)[0].tolist() for a in channels],
-                      "squeeze": asd.squeeze.weight.tolist(), "expand": asd.expand.weight.tolist(), **_folded(norm)}  # fmt: skip
+                      **_folded(norm)}  # fmt: skip
     return made
 
 

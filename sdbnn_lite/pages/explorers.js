@@ -28,22 +28,23 @@ const picture = (title, below, inside, [width, height] = [128, 128], look = "") 
 explorers.sum_of_signs = {
     entropy: p => p <= 0 || p >= 1 ? 0 : -p * Math.log2(p) - (1 - p) * Math.log2(1 - p),
     compute({p, q, fan_in: n, threshold}) { // y = 2·B - n with B ~ Binomial(n, r)
-        const r = p * q + (1 - p) * (1 - q), bias = (2 * p - 1) * (2 * q - 1), factorials = [0]; // their logarithms
-        for (let i = 1; i <= n; i++) factorials.push(factorials[i - 1] + Math.log(i));
-        const times = (k, share) => k && k * Math.log(share); // 0·log 0 = 0
-        const values = range(n + 1, k => 2 * k - n), probability = range(n + 1, k => Math.exp(
-            factorials[n] - factorials[k] - factorials[n - k] + times(k, r) + times(n - k, 1 - r)));
+        const r = p * q + (1 - p) * (1 - q), bias = (2 * p - 1) * (2 * q - 1), values = range(n + 1, k => 2 * k - n);
+        const logs = [0], times = (k, share) => k && k * Math.log(share); // of factorials; 0·log 0 = 0
+        for (let i = 1; i <= n; i++) logs.push(logs[i - 1] + Math.log(i));
+        const probability = range(n + 1, k =>
+            Math.exp(logs[n] - logs[k] - logs[n - k] + times(k, r) + times(n - k, 1 - r)));
         const plus = Math.min(count(probability.filter((_, k) => values[k] >= threshold)), 1);
         return {p, q, fan_in: n, threshold, values, probability, mean: n * bias, variance: n * (1 - bias ** 2), plus,
             entropy: this.entropy(plus)};
     },
     say(s) {
         const least = Math.min(s.plus, 1 - s.plus);
+        const verdict = least < 0.02 ? "Nearly every output has the same sign: the channel says almost nothing."
+            : least > 0.4 ? "The two signs are about equally frequent." : "One sign is more frequent than the other.";
         return `Of ${s.fan_in} products with p = ${fixed(s.p, 2)} and q = ${fixed(s.q, 2)} the sum has mean `
             + `${fixed(s.mean, 1)} and standard deviation ${fixed(Math.sqrt(s.variance), 1)}. It reaches the threshold `
-            + `${s.threshold} in ${percent(s.plus, 1)} of all cases: the output sign carries ${fixed(s.entropy, 2)} bit. `
-            + (least < 0.02 ? "Nearly every output has the same sign: the channel says almost nothing."
-                : least > 0.4 ? "The two signs are about equally frequent." : "One sign is more frequent than the other.");
+            + `${s.threshold} in ${percent(s.plus, 1)} of all cases: the output sign carries ${fixed(s.entropy, 2)} `
+            + `bit. ${verdict}`;
     },
     draw(s) {
         const top = Math.max(...s.probability), seen = s.values.filter((_, k) => s.probability[k] > top * 1e-4);
@@ -54,8 +55,8 @@ explorers.sum_of_signs = {
         const curve = range(101, i => `${30 + 2.6 * i} ${170 - 140 * this.entropy(i / 100)}`).join(" L");
         return picture("The sum y and its threshold", "hatched: the output is +1; dashed: the threshold θ", bars
             + line(x(s.threshold), 20, x(s.threshold), 170, "5 3") + line(5, 170, 315, 170)
-            + text(x(s.threshold), 14, `θ = ${s.threshold}`) + [low + 2, high - 2].map(y => text(x(y), 186, y)).join(""),
-            [320, 195], "wide")
+            + text(x(s.threshold), 14, `θ = ${s.threshold}`)
+            + [low + 2, high - 2].map(y => text(x(y), 186, y)).join(""), [320, 195], "wide")
             + picture("What the sign says", "entropy of the sign [bit] by share of outputs that are +1",
                 `<path d="M${curve}" fill="none" stroke="currentColor" stroke-width="2"/>` + line(30, 170, 290, 170)
                 + `<circle cx="${30 + 260 * s.plus}" cy="${170 - 140 * s.entropy}" r="6" fill="#d55e00"/>`
@@ -67,14 +68,15 @@ explorers.sum_of_signs = {
 function mount(box) {
     const explorer = explorers[box.dataset.explorer], {controls, presets} = window.explorerData[box.dataset.explorer];
     const own = "my own values", named = ({label, unit}) => unit ? `${label} [${unit}]` : label;
-    const row = c => c.choices
-        ? `<fieldset><legend>${named(c)}</legend>` + c.choices.map(([label, value]) => `<label><input type="radio" name="${c.name}"`
-            + ` value="${value}" ${value === c.value ? "checked" : ""}> ${label}</label>`).join("") + "</fieldset>"
-        : `<label><span>${named(c)}</span><input type="range" name="${c.name}" min="${c.min}" max="${c.max}"`
-            + ` step="${c.step}" value="${c.value}"><span aria-hidden="true"></span></label>`;
-    box.innerHTML = `<form><label><span>preset</span><select name="preset">${[own, ...Object.keys(presets)].map(name =>
-        `<option>${name}</option>`).join("")}</select></label>${controls.map(row).join("")}</form>`
-        + `<div class="pictures"><span></span></div><p role="status"></p>`;
+    const slider = c => `<label><span>${named(c)}</span><input type="range" name="${c.name}" min="${c.min}" `
+        + `max="${c.max}" step="${c.step}" value="${c.value}"><span aria-hidden="true"></span></label>`;
+    const choice = (c, [label, value]) => `<label><input type="radio" name="${c.name}" value="${value}" `
+        + `${value === c.value ? "checked" : ""}> ${label}</label>`;
+    const row = c => !c.choices ? slider(c)
+        : `<fieldset><legend>${named(c)}</legend>${c.choices.map(pair => choice(c, pair)).join("")}</fieldset>`;
+    const options = [own, ...Object.keys(presets)].map(name => `<option>${name}</option>`).join("");
+    box.innerHTML = `<form><label><span>preset</span><select name="preset">${options}</select></label>`
+        + `${controls.map(row).join("")}</form><div class="pictures"><span></span></div><p role="status"></p>`;
     const inputs = box.querySelector("form").elements, drawn = box.querySelector(".pictures span");
     function update() {
         const values = Object.fromEntries(controls.map(c =>
@@ -88,7 +90,8 @@ function mount(box) {
     }
     explorer.begin?.(box, update);
     box.querySelector("form").addEventListener("input", ({target}) => {
-        for (const [name, value] of Object.entries(target.name === "preset" && presets[target.value] || {})) inputs[name].value = value;
+        const preset = target.name === "preset" && presets[target.value] || {};
+        for (const [name, value] of Object.entries(preset)) inputs[name].value = value;
         update();
     });
     update();

@@ -21,10 +21,9 @@ function make(tag, properties = {}, ...children) {
 // The sections that hold every word, those with all words in their heading first: [page, id, title, text].
 function search(words) {
     const wanted = words.toLowerCase().split(/\s+/).filter(Boolean), has = text => wanted.every(w => text.includes(w));
-    const all = window.searchIndex.flatMap(([page, title, sections]) => sections.map(([id, heading, text]) => {
-        const name = new DOMParser().parseFromString(heading, "text/html").body.textContent;
-        return [page, id, name === title ? title : `${title} › ${name}`, text, has(name.toLowerCase())];
-    })).filter(found => wanted.length && has(`${found[2]} ${found[3]}`.toLowerCase()));
+    const all = window.searchIndex.flatMap(([page, title, sections]) => sections.map(([id, name, text]) =>
+        [page, id, name === title ? title : `${title} › ${name}`, text, has(name.toLowerCase())]
+    )).filter(([, id, name, text]) => (id !== "main" || text) && wanted.length && has(`${name} ${text}`.toLowerCase()));
     return [...all.filter(found => found[4]), ...all.filter(found => !found[4])];
 }
 
@@ -61,7 +60,10 @@ document.addEventListener("DOMContentLoaded", () => {
     const dark = matchMedia("(prefers-color-scheme: dark)"), [field, theme, list] = find("#search, #theme, #found");
     const isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : dark.matches;
     const label = () => theme.textContent = isDark() ? "Light" : "Dark";
-    theme.addEventListener("click", () => { root.dataset.theme = keep("theme", isDark() ? "light" : "dark"); label(); });
+    theme.addEventListener("click", () => {
+        root.dataset.theme = keep("theme", isDark() ? "light" : "dark");
+        label();
+    });
     dark.addEventListener("change", label);
     label();
     if (matchMedia("(max-width: 68rem)").matches) find(".contents details")[0].open = false;

@@ -3,7 +3,7 @@
     python -m sdbnn_lite.pages.site [--out site] [--repository OWNER/NAME]
 
 A page is ``page.html``, filled: it holds its pictures and its style, and reads well without scripts. With them
-(``site.js``, ``explorers.js``, the search's index, all from the same folder) it also searches, zooms, keeps predictions,
+(``site.js``, ``explorers.js``, the search's index, all in the same folder) it also searches, zooms, keeps predictions
 and moves the explorers that need no kernel.
 """
 
@@ -49,7 +49,7 @@ def build(out: str | Path, repository: str = "") -> list[Path]:
 
     ``repository``: OWNER/NAME on GitHub, to which pages then link so that Colab and Binder open the notebook.
     Raises UsageError where nbconvert or latex2mathml is missing, for guesses that make no sense, and, after all is
-    written, for links that lead nowhere, pictures that would be loaded from elsewhere, and formulas that can't be shown.
+    written, for links that lead nowhere, pictures that would be loaded from elsewhere, formulas that can't be shown.
     """
     if repository and not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         raise UsageError(f"repository={repository!r}: OWNER/NAME on GitHub is needed")
@@ -72,8 +72,9 @@ def build(out: str | Path, repository: str = "") -> list[Path]:
         put(SCRIPTS[0], explorer_data.script().encode())
         for name in SCRIPTS[1:]:
             put(name, (FILES / name).read_bytes())
-    found = [[page.name, page.title, [[s["id"], s["title"], s["text"]] for s in page.sections]] for page in pages]
-    put("search-index.js", f"window.searchIndex = {json.dumps(found, ensure_ascii=False)};\n".encode())
+    words = [[page.name, page.title, [[s["id"], plain(s["title"]), s["text"]] for s in page.sections]]
+             for page in pages]  # fmt: skip
+    put("search-index.js", f"window.searchIndex = {json.dumps(words, ensure_ascii=False)};\n".encode())
     if complaints := [f"{page.path.name}: {found}" for page in pages for found in page.complaints]:
         raise UsageError("the site is written, but " + "; ".join(complaints))
     return written
@@ -94,7 +95,7 @@ class Page:
         self.minutes = int(_find(r"^\| *\*\*Time\*\* *\|\D*(\d+) minutes", opening) or 0)
         self.sections = [{"level": "1", "id": "main", "title": self.title, "text": ""}]  # what the search looks through
         try:
-            self.guesses = read_guesses(self.notebook)
+            self.guesses = read_guesses(self.notebook)  # position of the cell -> name, form
         except UsageError as error:
             raise UsageError(f"{path.name}: {error}") from error
 
@@ -103,13 +104,14 @@ class Page:
         at = pages.index(self)
         links = ['<a href="index.html">Contents</a>']
         links += [f'<a href="{p.name}" rel="prev">← {html.escape(p.title)}</a>' for p in pages[:at][-1:]]
-        links += [f'<a class="next" href="{p.name}" rel="next">{html.escape(p.title)} →</a>' for p in pages[at + 1 :][:1]]
-        guess, cells = None, []  # the guess whose experiment runs
+        links += [f'<a class="next" href="{p.name}" rel="next">{html.escape(p.title)} →</a>'
+                  for p in pages[at + 1 : at + 2]]  # fmt: skip
+        guess, cells = "", []  # the guess whose experiment runs
         for i, cell in enumerate(self.notebook.cells):
             if cell.cell_type == "markdown" and cell.source.startswith("#"):
-                guess = None
-            guess = self.guesses.get(i, guess)
-            cells.append(self.guesses[i].as_html() if i in self.guesses else self._cell(cell, guess))
+                guess = ""
+            guess, form = self.guesses.get(i, (guess, ""))
+            cells.append(form or self._cell(cell, guess))
         if self.guesses:
             cells.append('<p class="score" role="status"></p>')
         return _document(self, "\n".join([*self._one_click(), *cells]), pages, "\n".join(links))
@@ -121,7 +123,7 @@ class Page:
                  for where, url in ONE_CLICK.items()]  # fmt: skip
         return [f'<p class="badges">{" ".join(links)}</p>']
 
-    def _cell(self, cell: Any, guess: Any) -> str:
+    def _cell(self, cell: Any, guess: str) -> str:
         if cell.cell_type == "markdown":
             return self._remember(self._markdown(cell.source))
         if cell.cell_type != "code" or not cell.source.strip():
@@ -134,8 +136,8 @@ class Page:
                 self.scripts, live = SCRIPTS, f'<div class="explorer" data-explorer="{name}">{live}</div>'
             shown.append(live)
         if guess and shown:
-            about = f'class="fold" data-guess="{html.escape(guess.name)}"'
-            shown = [f"<details {about}><summary>Show what happened</summary>", *shown, "</details>"]
+            fold = f'<details class="fold" data-guess="{html.escape(guess)}"><summary>Show what happened</summary>'
+            shown = [fold, *shown, "</details>"]
         self.sections[-1]["text"] += f" {cell.source}"
         return "\n".join([_filters().Highlight2HTML(pygments_lexer="python3")(cell.source), *shown])
 
@@ -249,7 +251,7 @@ def _code_colours() -> str:
 
 def _printed(text: str) -> str:
     """Printed text; a long line that isn't a table's (it has no two spaces) may break on a phone."""
-    shown = re.sub(r"^(?!.*  )[^<\n]{40,}$", r'<span class="words">\g<0></span>', _filters().ansi2html(text), flags=re.M)
+    shown = re.sub(r"(?m)^(?!.*  )[^<\n]{40,}$", r'<span class="words">\g<0></span>', _filters().ansi2html(text))
     return f"<pre><samp>{shown}</samp></pre>"
 
 

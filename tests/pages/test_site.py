@@ -1,5 +1,6 @@
 """The static site: nothing comes from the network, every link leads somewhere, and everyone can read it."""
 
+import json
 import re
 import subprocess
 import sys
@@ -178,10 +179,11 @@ def test_text_and_code_stand_out_enough():
 
 
 # What stands outside the screen and can't be scrolled to, and figures that are shown much smaller than they were made.
-CUT_OFF = """[...document.querySelectorAll("main *, nav *, .tools *")].filter(e => !e.closest(".scroll, pre, details:not([open])")
-    && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
-SMALL = """[...document.querySelectorAll(".output img")].filter(e => e.offsetParent && e.offsetWidth < 0.75 * e.getAttribute("width"))
-    .map(e => e.alt.slice(0, 60))"""
+CUT_OFF = """[...document.querySelectorAll("main *, nav *, .tools *")]
+    .filter(e => !e.closest(".scroll, pre") && e.getBoundingClientRect().right > innerWidth + 1)
+    .map(e => e.outerHTML.slice(0, 80))"""
+SMALL = """[...document.querySelectorAll(".output img")]
+    .filter(e => e.offsetParent && e.offsetWidth < 0.75 * e.getAttribute("width")).map(e => e.alt.slice(0, 60))"""
 
 
 @pytest.mark.slow
@@ -244,7 +246,8 @@ def test_cells_become_html(folder):
         'href="some%20file.csv"',
         "<pre><samp>a &lt; b</samp></pre>",
         "<pre><samp>&lt;1&gt;</samp></pre>",
-        f'<img alt="a &quot;dot&quot; &amp; more" width="900" style="--width: 900px" src="data:image/png;base64,{NOTHING}">',
+        '<img alt="a &quot;dot&quot; &amp; more" width="900" style="--width: 900px" '
+        f'src="data:image/png;base64,{NOTHING}">',
         '<p><strong>so</strong> <a href="01_b.html">b</a></p>',
         "<code>make lab</code>",
         "<title>00 · A &amp; B · ",
@@ -304,3 +307,69 @@ def test_make_site_calls_it():
     )
     assert help_text.returncode == 0 and "--out" in help_text.stdout
     assert "-m sdbnn_lite.pages.site --out site" in (browser.ROOT / "Makefile").read_text()
+
+
+# --- search, explorers, one click ------------------------------------------------------------------------------------
+
+
+def search_index(out):
+    text = (out / "search-index.js").read_text("utf-8")
+    assert text.startswith("window.searchIndex = ")
+    return json.loads(text.removeprefix("window.searchIndex = ").rstrip(";\n"))
+
+
+def test_the_index_holds_words_and_code_under_their_headings_but_no_outputs(folder):
+    printed = nbformat.from_dict({"output_type": "stream", "name": "stdout", "text": "printed\n"})
+    cells = [
+        v4.new_markdown_cell('# A & B\n\nSome *words*.\n\n## "So?" $x$\n\nMore.'),
+        v4.new_code_cell("code < 1", outputs=[printed], execution_count=1),
+    ]
+    out = folder(**{"00_a": cells})
+    ((page, title, sections),) = search_index(out)
+    assert (page, title) == ("00_a.html", "A & B")
+    assert [(name, text.split()) for _, name, text in sections] == [
+        ("A & B", []), ("A & B", ["Some", "words", "."]), ('"So?" x', ["More.", "code", "<", "1"]),
+    ]  # fmt: skip
+    read = Read((out / page).read_text())
+    assert {unquote(link) for link, _, _ in sections} <= read.ids
+    assert "#" + sections[-1][0] in read.links  # the contents'
+
+
+def test_the_index_leads_to_places_that_are_there(pages):
+    out, texts = pages
+    for page, _, sections in search_index(out):
+        ids = Read(texts[page]).ids
+        assert len(sections) > 3 and {unquote(link) for link, _, _ in sections} <= ids
+
+
+def test_scripts_come_only_with_explorers_that_they_move(folder):
+    def page(**cells):
+        out = folder(**cells)
+        return re.findall(r'<script src="(.*?)"', (out / "00_a.html").read_text()), out
+
+    explorer = v4.new_code_cell("layer_cost.explorer()", metadata={"tags": ["explorer"]}, execution_count=1)
+    scripts, out = page(**{"00_a": [v4.new_markdown_cell("# A"), explorer]})
+    assert scripts == ["site.js"] and not (out / "explorer-data.js").exists()
+    explorer.source = "sum_of_signs.explorer(p=0.5)"
+    scripts, out = page(**{"00_a": [v4.new_markdown_cell("# A"), explorer]})
+    assert scripts == ["site.js", "explorer-data.js", "explorers.js", "network.js"]
+    assert all((out / name).is_file() for name in scripts)
+
+
+def test_colab_and_binder_open_the_notebook_of_a_named_repository(folder, monkeypatch, tmp_path, capsys):
+    out = folder(**{"00_a": [v4.new_markdown_cell("# A")]})
+    assert "Open in" not in (out / "00_a.html").read_text()
+    assert site.main(["--out", str(out), "--repository", "ada/nets"]) == 0
+    links = Read((out / "00_a.html").read_text()).links
+    assert "https://colab.research.google.com/github/ada/nets/blob/HEAD/notebooks/00_a.ipynb" in links
+    assert "https://mybinder.org/v2/gh/ada/nets/HEAD?labpath=notebooks%2F00_a.ipynb" in links
+    assert site.main(["--out", str(tmp_path / "none"), "--repository", "ada"]) == 2
+    assert "repository='ada': OWNER/NAME" in capsys.readouterr().err and not (tmp_path / "none").exists()
+
+
+def test_long_printed_sentences_may_break_and_tables_may_not(folder):
+    lines = ["a sentence that is longer than a phone is wide, really", "name    value    and what it means to us all"]
+    printed = nbformat.from_dict({"output_type": "stream", "name": "stdout", "text": "\n".join(lines)})
+    cells = [v4.new_markdown_cell("# A"), v4.new_code_cell("f()", outputs=[printed], execution_count=1)]
+    text = (folder(**{"00_a": cells}) / "00_a.html").read_text()
+    assert f'<samp><span class="words">{lines[0]}</span>\n{lines[1]}</samp>' in text

@@ -291,7 +291,7 @@ def test_every_test_image_is_there(opened):
     same(page.evaluate("explorerData.network.labels"), digits.test_labels)
     ink = page.evaluate("Array.from({length: 360}, (_, i) => explorers.activation_shift.levels(i))")
     same(np.rint(np.array(ink) * 255 / 16), digits.test_images.reshape(360, 64))
-    means = page.evaluate("Array.from({length: 20}, (_, i) => mean(explorers.activation_shift.input('conv3',"
+    means = page.evaluate("Array.from({length: 20}, (_, i) => mean(layerInput('conv3',"
                           " explorers.activation_shift.levels(17 * i))))")  # fmt: skip
     same(means, seen["conv3"].a[:340:17].mean((1, 2, 3)))
 
