@@ -56,12 +56,12 @@ explorers.sum_of_signs = {
         return picture("The sum y and its threshold", "hatched: the output is +1; dashed: the threshold θ", bars
             + line(x(s.threshold), 20, x(s.threshold), 170, "5 3") + line(5, 170, 315, 170)
             + text(x(s.threshold), 14, `θ = ${s.threshold}`)
-            + [low + 2, high - 2].map(y => text(x(y), 186, y)).join(""), [320, 195], "wide")
+            + [low + 2, high - 2].map(y => text(x(y), 186, y)).join(""), [320, 195], "plot")
             + picture("What the sign says", "entropy of the sign [bit] by share of outputs that are +1",
                 `<path d="M${curve}" fill="none" stroke="currentColor" stroke-width="2"/>` + line(30, 170, 290, 170)
                 + `<circle cx="${30 + 260 * s.plus}" cy="${170 - 140 * s.entropy}" r="6" fill="#d55e00"/>`
                 + [0, 0.5, 1].map(v => text(30 + 260 * v, 186, v) + text(24, 174 - 140 * v, v, "end")).join(""),
-                [320, 195], "wide");
+                [320, 195], "plot");
     },
 };
 
