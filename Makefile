@@ -5,6 +5,7 @@ PYTHON      ?= python3
 VENV        ?= .venv
 OUT         ?= walkthrough
 PYTEST_ARGS ?=
+REPOSITORY  ?=
 
 BIN       := $(VENV)/bin
 STAMP     := $(VENV)/.sdbnn-lite-installed
@@ -19,7 +20,7 @@ NBVAL := -p sdbnn_lite.pages.chain --nbval --nbval-current-env --nbval-cell-time
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
-	@echo "Variables: PYTHON=$(PYTHON)  VENV=$(VENV)  OUT=$(OUT)  PYTEST_ARGS=$(PYTEST_ARGS)"
+	@echo "Variables: PYTHON=$(PYTHON)  VENV=$(VENV)  OUT=$(OUT)  PYTEST_ARGS=$(PYTEST_ARGS)  REPOSITORY=$(REPOSITORY)"
 
 venv: $(STAMP) ## make the virtual environment in VENV and install everything into it
 
@@ -55,8 +56,8 @@ figures: venv ## draw figures/ again from the committed results
 readme: venv ## fill the tables in README.md and docs/ again from the committed results
 	"$(BIN)/python" -m sdbnn_lite.pages.readme
 
-site: venv ## write the notebooks as static pages into site/, readable without a network
-	"$(BIN)/python" -m sdbnn_lite.pages.site --out site
+site: venv ## write static pages into site/, readable without a network; REPOSITORY=OWNER/NAME: links to Colab and Binder
+	"$(BIN)/python" -m sdbnn_lite.pages.site --out site --repository "$(REPOSITORY)"
 
 mutants: venv ## put faults into a copy of the package, one by one; a test has to notice each
 	"$(BIN)/python" tests/mutants/run.py

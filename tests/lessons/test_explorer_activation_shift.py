@@ -25,15 +25,15 @@ def at(place, **values):
 
 @pytest.fixture(scope="module")
 def forward(one_thread):
-    """What the network's layers receive and give, from plain hooks: {layer: (a, y)}, and the images' labels."""
+    """What the network's layers receive and give in 64 bits, by plain hooks: {layer: (a, y)}; the images' labels."""
     digits = data.load("digits")
     images, labels = next(iter(digits.test_batches(360)))
-    net, seen = sd.load("digits_asd"), {}
+    net, seen = sd.load("digits_asd").double(), {}
     for name in explorer.LAYERS:
         module = getattr(net, name)
         module.register_forward_hook(lambda m, i, y, name=name: seen.update({name: (i[0].detach(), y.detach())}))
     with torch.no_grad():
-        net(images)
+        net(images.double())
     return seen, labels, digits.test_images
 
 
@@ -50,7 +50,7 @@ def test_with_asd_it_shows_what_the_network_computes(forward, place):
     assert (stats.a == a[image, channel].numpy()).all()
     assert (stats.output_after == (y[image, filter] >= 0).numpy()).all()
     assert 0 < stats.shift < 1
-    assert (stats.after == (a[image, channel].numpy() + np.float32(stats.shift) >= 0)).all()
+    assert (stats.after == (a[image, channel].numpy() + stats.shift >= 0)).all()
     assert not (stats.flipped & stats.before).any()  # only ever towards +1
 
 
@@ -68,7 +68,7 @@ def test_my_own_shift_moves_the_threshold_of_every_channel(forward, place, own):
     stats = at(place, mode="own", own_shift=own)
     a = forward[0][layer][0][image]
     assert stats.shift == pytest.approx(own)
-    assert (stats.after == (stats.a >= -np.float32(own))).mean() > 0.98  # a + shift and a >= -shift round differently
+    assert (stats.after == (stats.a >= -own)).mean() > 0.98  # a + shift and a >= -shift round differently
     signs = np.pad(np.where(a + own >= 0, 1, -1), ((0, 0), (1, 1), (1, 1)))
     weight = np.where(getattr(sd.load("digits_asd"), layer).weight[filter].detach() >= 0, 1, -1)
     size = a.shape[1]
@@ -115,6 +115,14 @@ def test_the_controls_cover_the_network():
     assert ends["channel"] + 1 == max(layer.in_channels for layer in layers.values())
     assert all(ends["filter"] + 1 == layer.out_channels for layer in layers.values())
     assert tuple(layers) == tuple(inputs) == explorer.LAYERS
+
+
+def test_its_64_bits_change_no_sign():
+    images, _ = next(iter(data.load("digits").test_batches(360)))
+    usual = explorer.layer_inputs(sd.load("digits_asd"), images)
+    for name, exact in explorer.scene()[1].items():
+        assert exact.a.dtype == torch.float64 and (exact.a - usual[name].a).abs().max() < 1e-6
+        assert torch.equal(exact.before, usual[name].before) and torch.equal(exact.after, usual[name].after)
 
 
 # --- layer_inputs ----------------------------------------------------------------------------------------------------

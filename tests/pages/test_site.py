@@ -1,5 +1,6 @@
 """The static site: nothing comes from the network, every link leads somewhere, and everyone can read it."""
 
+import json
 import re
 import subprocess
 import sys
@@ -47,7 +48,8 @@ class Read(HTMLParser):
             self.alts.append(given.get("alt", ""))
         if re.fullmatch("h[1-6]", tag):
             self.levels.append(int(tag[1]))
-        assert not any(name.startswith("on") for name in given) and tag not in ("script", "iframe", "object")
+        assert not any(name.startswith("on") for name in given) and tag not in ("iframe", "object")
+        assert tag != "script" or "src" in given
 
     def handle_endtag(self, tag):
         assert self.open and self.open.pop() == tag, f"</{tag}> closes something else"
@@ -169,28 +171,40 @@ def test_contrast_is_computed_as_wcag_does():
 def test_text_and_code_stand_out_enough():
     from pygments.styles import get_style_by_name
 
-    backgrounds = site.COLOURS["page"], site.COLOURS["code"]
-    inks = [site.COLOURS[name] for name in ("text", "muted", "link")]
-    inks += [f"#{style['color']}" for _, style in get_style_by_name(site.CODE_STYLE) if style["color"]]
-    assert len(inks) > 10
-    assert min(contrast(ink, background) for ink in inks for background in backgrounds) >= 4.5
+    for colours, style in zip((site.LIGHT, site.DARK), site.CODE_STYLES, strict=True):
+        inks = [colours[name] for name in ("text", "muted", "link", "good", "bad")]
+        inks += [f"#{given['color']}" for _, given in get_style_by_name(style) if given["color"]]
+        assert len(inks) > 10
+        assert min(contrast(ink, colours[background]) for ink in inks for background in ("page", "code")) >= 4.5
+
+
+# What stands outside the screen and can't be scrolled to, and figures that are shown much smaller than they were made.
+CUT_OFF = """[...document.querySelectorAll("main *, nav *, .tools *")]
+    .filter(e => !e.closest(".scroll, pre") && e.getBoundingClientRect().right > innerWidth + 1)
+    .map(e => e.outerHTML.slice(0, 80))"""
+SMALL = """[...document.querySelectorAll(".output img")]
+    .filter(e => e.offsetParent && e.offsetWidth < 0.75 * e.getAttribute("width")).map(e => e.alt.slice(0, 60))"""
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(browser.why_not()), reason=browser.why_not())
-def test_in_a_browser_pages_ask_for_nothing_and_fit_on_a_phone(pages, tmp_path):
+def test_in_a_browser_pages_ask_for_nothing_and_fit_on_phone_and_desk(pages, tmp_path):
     out, texts = pages
     with browser.chromium(tmp_path) as context:
         page = context.new_page()
-        page.set_viewport_size({"width": 390, "height": 800})
         asked, errors = [], []
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
         for name in texts:
-            page.goto((out / name).as_uri())
-            with browser.keep_screenshot(page, f"site-{name}"):
-                assert page.evaluate("document.documentElement.scrollWidth") <= 390, f"{name} is wider than the screen"
-                assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)"), name
+            for width in (390, 1200):
+                page.set_viewport_size({"width": width, "height": 800})
+                page.goto((out / name).as_uri())
+                with browser.keep_screenshot(page, f"site-{name}"):
+                    assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name}: {width} is narrow"
+                    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)"), name
+                    assert page.evaluate(CUT_OFF) == [], f"{name} at {width}"
+                    assert page.evaluate(SMALL) == [], f"{name} at {width}"
     assert errors == [] and [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
@@ -232,7 +246,8 @@ def test_cells_become_html(folder):
         'href="some%20file.csv"',
         "<pre><samp>a &lt; b</samp></pre>",
         "<pre><samp>&lt;1&gt;</samp></pre>",
-        f'<img alt="a &quot;dot&quot; &amp; more" width="900" src="data:image/png;base64,{NOTHING}">',
+        '<img alt="a &quot;dot&quot; &amp; more" width="900" style="--width: 900px" '
+        f'src="data:image/png;base64,{NOTHING}">',
         '<p><strong>so</strong> <a href="01_b.html">b</a></p>',
         "<code>make lab</code>",
         "<title>00 · A &amp; B · ",
@@ -254,8 +269,9 @@ def test_cells_become_html(folder):
         ("![x](../absent.png)", "../absent.png leads nowhere"),
         ("[x](../../outside.txt)", "outside.txt leads nowhere"),
         ("![x](https://example.org/x.png)", "x.png is loaded from elsewhere"),
-        ("so $a + b$ it is", r"'\$a \+ b\$' is TeX: write the formula as text"),
-        ("$$\na\n$$", "is TeX"),
+        (r"so $\unheard{a}$ it is", r"'.*unheard\{a\}' can't be shown: .*unheard isn't known"),
+        ("$$\n\\frac{a\n$$", "braces don't match"),
+        ("<p>$x^2$</p>", r"'\$x\^2\$' isn't read as LaTeX"),
     ],
 )
 def test_what_would_not_work_is_told(folder, tmp_path, source, complaint):
@@ -278,9 +294,11 @@ def test_the_command(folder, tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("")
     assert site.main(["--out", str(tmp_path / "file")]) == 2
     assert "not a folder that can be written" in capsys.readouterr().err
-    monkeypatch.setitem(sys.modules, "nbconvert", None)
-    assert site.main(["--out", str(tmp_path / "new" / "site")]) == 2
-    assert "pip install 'sdbnn-lite[notebooks]'" in capsys.readouterr().err
+    for missing in ("nbconvert.filters.markdown_mistune", "latex2mathml.converter"):
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, missing, None)
+            assert site.main(["--out", str(tmp_path / "new" / "site")]) == 2
+        assert "pip install 'sdbnn-lite[notebooks]'" in capsys.readouterr().err
 
 
 def test_make_site_calls_it():
@@ -289,3 +307,69 @@ def test_make_site_calls_it():
     )
     assert help_text.returncode == 0 and "--out" in help_text.stdout
     assert "-m sdbnn_lite.pages.site --out site" in (browser.ROOT / "Makefile").read_text()
+
+
+# --- search, explorers, one click ------------------------------------------------------------------------------------
+
+
+def search_index(out):
+    text = (out / "search-index.js").read_text("utf-8")
+    assert text.startswith("window.searchIndex = ")
+    return json.loads(text.removeprefix("window.searchIndex = ").rstrip(";\n"))
+
+
+def test_the_index_holds_words_and_code_under_their_headings_but_no_outputs(folder):
+    printed = nbformat.from_dict({"output_type": "stream", "name": "stdout", "text": "printed\n"})
+    cells = [
+        v4.new_markdown_cell('# A & B\n\nSome *words*.\n\n## "So?" $x$\n\nMore.'),
+        v4.new_code_cell("code < 1", outputs=[printed], execution_count=1),
+    ]
+    out = folder(**{"00_a": cells})
+    ((page, title, sections),) = search_index(out)
+    assert (page, title) == ("00_a.html", "A & B")
+    assert [(name, text.split()) for _, name, text in sections] == [
+        ("A & B", []), ("A & B", ["Some", "words", "."]), ('"So?" x', ["More.", "code", "<", "1"]),
+    ]  # fmt: skip
+    read = Read((out / page).read_text())
+    assert {unquote(link) for link, _, _ in sections} <= read.ids
+    assert "#" + sections[-1][0] in read.links  # the contents'
+
+
+def test_the_index_leads_to_places_that_are_there(pages):
+    out, texts = pages
+    for page, _, sections in search_index(out):
+        ids = Read(texts[page]).ids
+        assert len(sections) > 3 and {unquote(link) for link, _, _ in sections} <= ids
+
+
+def test_scripts_come_only_with_explorers_that_they_move(folder):
+    def page(**cells):
+        out = folder(**cells)
+        return re.findall(r'<script src="(.*?)"', (out / "00_a.html").read_text()), out
+
+    explorer = v4.new_code_cell("layer_cost.explorer()", metadata={"tags": ["explorer"]}, execution_count=1)
+    scripts, out = page(**{"00_a": [v4.new_markdown_cell("# A"), explorer]})
+    assert scripts == ["site.js"] and not (out / "explorer-data.js").exists()
+    explorer.source = "sum_of_signs.explorer(p=0.5)"
+    scripts, out = page(**{"00_a": [v4.new_markdown_cell("# A"), explorer]})
+    assert scripts == ["site.js", "explorer-data.js", "explorers.js", "network.js"]
+    assert all((out / name).is_file() for name in scripts)
+
+
+def test_colab_and_binder_open_the_notebook_of_a_named_repository(folder, monkeypatch, tmp_path, capsys):
+    out = folder(**{"00_a": [v4.new_markdown_cell("# A")]})
+    assert "Open in" not in (out / "00_a.html").read_text()
+    assert site.main(["--out", str(out), "--repository", "ada/nets"]) == 0
+    links = Read((out / "00_a.html").read_text()).links
+    assert "https://colab.research.google.com/github/ada/nets/blob/HEAD/notebooks/00_a.ipynb" in links
+    assert "https://mybinder.org/v2/gh/ada/nets/HEAD?labpath=notebooks%2F00_a.ipynb" in links
+    assert site.main(["--out", str(tmp_path / "none"), "--repository", "ada"]) == 2
+    assert "repository='ada': OWNER/NAME" in capsys.readouterr().err and not (tmp_path / "none").exists()
+
+
+def test_long_printed_sentences_may_break_and_tables_may_not(folder):
+    lines = ["a sentence that is longer than a phone is wide, really", "name    value    and what it means to us all"]
+    printed = nbformat.from_dict({"output_type": "stream", "name": "stdout", "text": "\n".join(lines)})
+    cells = [v4.new_markdown_cell("# A"), v4.new_code_cell("f()", outputs=[printed], execution_count=1)]
+    text = (folder(**{"00_a": cells}) / "00_a.html").read_text()
+    assert f'<samp><span class="words">{lines[0]}</span>\n{lines[1]}</samp>' in text

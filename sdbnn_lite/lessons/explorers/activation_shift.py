@@ -88,9 +88,12 @@ def layer_inputs(net: nn.Module, images: Tensor) -> dict[str, LayerInput]:
 
 @cache
 def scene() -> tuple[ImageSet, dict[str, LayerInput], dict[str, BinaryConv2d]]:
-    """The digits, the trained network's layers and what they make of all test images; only the first call is slow."""
-    digits, net = data.load("digits"), load(NETWORK)
-    return digits, layer_inputs(net, digit_images()), binary_layers(net)
+    """The digits, the trained network's layers and what they make of all test images, in 64 bits as JavaScript counts.
+
+    Only the first call is slow.
+    """
+    digits, net = data.load("digits"), load(NETWORK).double()
+    return digits, layer_inputs(net, digit_images().double()), binary_layers(net)
 
 
 @dataclass(frozen=True)
