@@ -81,7 +81,7 @@ def compute(p: float, q: float, fan_in: int, threshold: int, seed: int) -> Stats
 
 def say(stats: Stats) -> str:
     """The picture in words."""
-    n, mean = stats.fan_in, f"{stats.closed.mean + 0.0:.1f}"
+    n, mean = stats.fan_in, f"{stats.closed.mean + 0.0:.1f}"  # never -0.0
     return (f"Of {n} product{'s' * (n > 1)} with p = {stats.p:.2f} and q = {stats.q:.2f} the sum has mean "
             f"{_minus(mean)} and standard deviation {stats.closed.variance**0.5:.1f}. It reaches the threshold "
             f"{_minus(stats.threshold)} in {stats.plus:.1%} of all cases ({stats.plus_simulated:.1%} of {DRAWS} "
