@@ -1,9 +1,13 @@
 """What ASD does to the signs, in sentences: to its inputs, to the outputs, and whether σ or the adaptivity does it."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
+from .ablation import contrasts
+from .captions import in_percent
 from .final_signs import last_signs, read_signs
-from .tables import published_runs, results_of, study_facts
+from .tables import published_runs, read_study, results_of, study_facts, summary
 
 
 def spread(values: pd.Series, digits: int = 3) -> str:
@@ -57,8 +61,9 @@ def before_and_after() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run", "before", "after"])
 
 
-def before_and_after_in_words(rows: pd.DataFrame) -> str:
-    """Whether most inputs are +1 behind ASD in all of ``rows``, and where they aren't."""
+def before_and_after_in_words(rows: pd.DataFrame | None = None) -> str:
+    """Whether most inputs are +1 behind ASD in all ``rows`` of :func:`before_and_after`, and where they aren't."""
+    rows = before_and_after() if rows is None else rows
     first, others = rows.iloc[0], rows.iloc[1:]
 
     def shown(row) -> str:
@@ -81,3 +86,13 @@ def outputs_in_words(last: pd.DataFrame) -> str:
     lower, of = (mean["asd"] < mean["ede"]).sum(), len(mean)
     so = {0: "as the paper expects, outputs differ more with ASD", of: "the opposite of what the paper expects"}
     return f"Entropy {', '.join(said)}: {so.get(lower, 'it depends on the layer')}."
+
+
+def accuracy_in_words(methods: Sequence[str], study: str = "digits") -> str:
+    """The accuracies of ``methods`` in a study, and whether ASD's differs from its control's, EDE alone."""
+    runs = read_study(study)
+    means = (100 * summary(runs)[["mean", "std"]]).loc[list(methods)]
+    said = [f"{method} {in_percent(row['mean'], row['std'], 1)}" for method, row in means.iterrows()]
+    images = study_facts(study)["test_images"]
+    (asd,) = [c for c in contrasts(runs, images) if (c.one, c.other) == ("asd", "ede")]
+    return f"Accuracy: {', '.join(said)}. ASD - ede: {asd.points:+.1f} points ({asd.verdict})."

@@ -6,7 +6,7 @@ results/runs/<name>/   a published run: run.json, log.csv, signs.csv, prediction
 results/bench/         measured speed (see ``speed``)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -53,6 +53,16 @@ def run_name(row: Mapping) -> str:
 def facts_of(facts: Mapping, row: Mapping) -> dict:
     """study.json as it holds for one run: with its own machine where that isn't the one that stands for all."""
     return {**facts, **facts.get("elsewhere", {}).get(run_name(row), {})}
+
+
+def facts_for(facts: Mapping, methods: Sequence[str]) -> dict:
+    """study.json as it holds for the runs of ``methods`` alone: with the machine and command of the first of them."""
+    first, *others = ({"method": method, "seed": seed} for method in methods for seed in facts["seeds"])
+    base, elsewhere = facts_of(facts, first), facts.get("elsewhere", {})
+    base.pop("elsewhere", None)
+    own = {name: elsewhere[name] for name in map(run_name, others) if name in elsewhere}
+    own = {name: more for name, more in own.items() if {**base, **more} != base}
+    return base | ({"elsewhere": own} if own else {})
 
 
 def summary(table: pd.DataFrame, value: str = "test_accuracy") -> pd.DataFrame:

@@ -99,10 +99,7 @@ def describe_run(result, seed: int) -> str:
 def run_study(args: argparse.Namespace) -> None:
     """Train several methods with several seeds and gather their tables."""
     recipe = changed(args.recipe, args)
-    if args.publish and recipe.dataset != get_recipe(args.recipe).dataset:
-        raise UsageError(f"--publish --dataset {recipe.dataset}: the package's tables are of the recipe's own images")
-    if args.add and not args.publish:
-        raise UsageError("--add: adds to the package's runs; it needs --publish")
+    check_publish(args, recipe)
     methods = [get_method(name).name for name in args.methods.split(",")] if args.methods else list(METHODS)
 
     import pandas as pd
@@ -148,6 +145,14 @@ def run_study(args: argparse.Namespace) -> None:
     for run in left_out:
         print(f"left out: {run['method']} seed {run['seed']} ({run['why']})")
     print(f"tables: {published if args.publish else tables}")
+
+
+def check_publish(args: argparse.Namespace, recipe) -> None:
+    """Raise UsageError where --publish or --add make no sense."""
+    if args.publish and recipe.dataset != get_recipe(args.recipe).dataset:
+        raise UsageError(f"--publish --dataset {recipe.dataset}: the package's tables are of the recipe's own images")
+    if args.add and not args.publish:
+        raise UsageError("--add: adds to the package's runs; it needs --publish")
 
 
 def again_command(args: argparse.Namespace) -> str:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from ..core.asd import StaticShift
 from ..core.layers import binary_layers
 from ..core.models import DigitsConvNet
+from ..data.augment import Augmentation
+from ..data.in_memory import ImageSet
 from .explorers.activation_shift import layer_inputs
 
 
@@ -20,14 +22,6 @@ def without_static_shift(network: DigitsConvNet) -> DigitsConvNet:
     return plain
 
 
-def frozen_shifts(network: nn.Module, training_images: Tensor) -> dict[str, dict[str, Tensor]]:
-    """Static shifts (C,) in ASD's place, per version and layer: each channel's mean shift over the training images, ½
-    everywhere, none."""
-    mean = {name: seen.shift.mean(0) for name, seen in layer_inputs(network, training_images).items()}
-    constant = {value: {name: torch.full_like(m, value) for name, m in mean.items()} for value in (0.5, 0.0)}
-    return {"mean per channel": mean, "1/2 for all": constant[0.5], "no shift": constant[0.0]}
-
-
 def with_static_shifts(network: nn.Module, shifts: dict[str, Tensor]) -> nn.Module:
     """A copy in which ``shifts``, (C,) per layer, stand in ASD's place."""
     frozen = copy.deepcopy(network)
@@ -38,17 +32,26 @@ def with_static_shifts(network: nn.Module, shifts: dict[str, Tensor]) -> nn.Modu
 
 
 @torch.no_grad()
-def freeze(network: nn.Module, images: Tensor, labels: Tensor, training_images: Tensor) -> dict[str, tuple]:
-    """Per version of :func:`frozen_shifts`, "ASD as trained" first: the share of each layer's input signs that differ
-    from ASD's, given the same activations, and how many ``images`` are right."""
-    here = layer_inputs(network, images)
+def freeze(network: nn.Module, digits: ImageSet) -> dict[str, tuple]:
+    """Static shifts in ASD's place: each channel's mean over the training images, ½ everywhere, none at all.
+
+    Per version, "ASD as trained" first: the share of each layer's input signs that differ from ASD's, given the same
+    activations, and how many test images are right.
+    """
+    images, labels = next(digits.test_batches(digits.num_test))
+    unchanged = Augmentation(pad=0, flip=False)
+    training, _ = next(digits.epoch(digits.num_train, torch.Generator().manual_seed(0), unchanged))
+    mean = {name: seen.shift.mean(0) for name, seen in layer_inputs(network, training).items()}
+    versions = {"mean per channel": mean}
+    for version, value in (("1/2 for all", 0.5), ("no shift", 0.0)):
+        versions[version] = {name: torch.full_like(m, value) for name, m in mean.items()}
+    here, found = layer_inputs(network, images), {}
 
     def right(net: nn.Module) -> int:
         return (net(images).argmax(1) == labels).sum().item()
 
-    found = {"ASD as trained": (*[0.0] * len(here), right(network))}
-    for version, shifts in frozen_shifts(network, training_images).items():
-        differ = [(s.after != (s.a + shifts[name][:, None, None] >= 0)).double().mean().item()
-                  for name, s in here.items()]  # fmt: skip
+    for version, shifts in versions.items():
+        signs = {name: s.a + shifts[name][:, None, None] >= 0 for name, s in here.items()}
+        differ = [(s.after != signs[name]).double().mean().item() for name, s in here.items()]
         found[version] = (*differ, right(with_static_shifts(network, shifts)))
-    return found
+    return {"ASD as trained": (*[0.0] * len(here), right(network)), **found}

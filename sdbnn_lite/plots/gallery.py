@@ -8,7 +8,7 @@ import pandas as pd
 from .. import data
 from ..analysis import cifar10, tables
 from ..analysis.captions import hardware, study_line
-from ..analysis.tables import read_study, study_facts, summary
+from ..analysis.tables import facts_for, read_study, study_facts, summary
 from ..core.methods import METHODS
 from ..core.record import LayerSigns, record_signs
 from ..data.sets import digit_images
@@ -46,11 +46,12 @@ def draw_all(out: str | Path, data_dir: str | Path | None = None) -> list[Path]:
     for name, rows in written.items():
         write_csv(out / name, rows)
     curves = epochs[epochs["method"].isin(CURVE_METHODS)]
-    caption = sign_caption(runs, facts)
+    caption = sign_caption(runs, facts_for(facts, SIGN_METHODS))
     figures = {
         "digits_methods": method_plots.method_table(runs, facts),
         "output_signs": method_plots.output_signs(recorded, accuracy_notes(runs), SIGN_TITLE, caption),
-        "digits_curves": method_plots.learning_curves(curves, facts), **gallery_cifar10.drawable(), **mistakes,
+        "digits_curves": method_plots.learning_curves(curves, facts_for(facts, CURVE_METHODS)),
+        **gallery_cifar10.drawable(), **mistakes,
         **gallery_cifar10.drawable(gallery_imagenet.FIGURES),
     }  # fmt: skip
     drawn = [path for name, figure in figures.items() for path in theme.save(figure, out, name)]
@@ -74,13 +75,13 @@ def zoo_signs(method: str) -> dict[str, LayerSigns]:
 
 def method_rows(runs: pd.DataFrame, facts: Mapping) -> list[dict]:
     """The rows of digits_methods.csv: each with all that has to be said where one of its numbers is quoted."""
-    about = {"epochs": facts["epochs"], "images": facts["test_images"], "data": facts["data"]}
-    about |= {"hardware": hardware(facts), "command": facts["command"]}
-    rows = []
+    about, rows = {"epochs": facts["epochs"], "images": facts["test_images"], "data": facts["data"]}, []
     for method, row in summary(runs).iterrows():
         mean, std = f"{100 * row['mean']:.2f}", f"{100 * row['std']:.2f}" if row["n"] > 1 else ""
         who = {"method": method, "title": METHODS[method].title, "n": int(row["n"])}
-        rows.append({**who, "mean_percent": mean, "std_percent": std, **about})
+        own = facts_for(facts, [method])
+        own = {"hardware": hardware(own), "command": own["command"]}
+        rows.append({**who, "mean_percent": mean, "std_percent": std, **about, **own})
     return rows
 
 

@@ -30,7 +30,8 @@ def training_so_far(log: Sequence[dict], signs: Sequence[dict], epochs: int, met
             if any(row["input_before"] != row["input_after"] for row in rows):
                 plus.plot(x, [100 * row["input_before"] for row in rows], color=colour, ls=":", lw=1.5)
         accuracy.set(title="Accuracy, test images", ylabel="[%]", ylim=(0, 103))
-        entropy.set(title="Entropy of output signs", ylabel="[bit]", ylim=(0.5, 1.02))
+        lowest = min([0.82, *(row["entropy"] for row in signs)])
+        entropy.set(title="Entropy of output signs", ylabel="[bit]", ylim=(lowest - 0.02, 1.01))
         plus.set(title="+1 among the inputs", ylabel="[%]", ylim=(0, 100))
         if layers:
             plus.legend(loc="lower right", fontsize=9, title="dotted: before the shift", title_fontsize=9)

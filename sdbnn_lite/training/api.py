@@ -32,7 +32,8 @@ def train(recipe: str | Path | Recipe, out: str | Path | None = None, *, method:
     seed      of initial weights and the order of images
     resume    continue the run in that folder (Ctrl-C stops one: the result isn't ``finished``)
     settings  any field of ``Recipe`` (``epochs`` takes the schedules along, ``batch_size`` alone lr); any field of
-              ``RunOptions``: data (the image sets' folder), init (see ``fine_tune``), teacher, device, …; threads
+              ``RunOptions``: data (the image sets' folder), init (see ``fine_tune``), teacher, device, after_epoch (a
+              function that is told each epoch's row of log.csv and rows of signs.csv), …; threads
 
     Whatever the recipe's network, it is built for the classes, channels and size of the images; the augmentation stays
     the recipe's (``flip=False`` where left and right matter). Raises UsageError before anything is written, and
@@ -43,6 +44,8 @@ def train(recipe: str | Path | Recipe, out: str | Path | None = None, *, method:
             raise unknown("argument", name, [*KINDS, *RUN, "threads"])
         if name in PLACES and not isinstance(value, (str, PathLike, NoneType)):
             raise UsageError(f"{name}={value!r}: a path is needed")
+    if not callable(settings.get("after_epoch") or print):
+        raise UsageError(f"after_epoch={settings['after_epoch']!r}: a function is needed")
     if settings.get("threads") is not None:
         set_threads(settings["threads"])
     chosen = fitting(choose(recipe, **{name: value for name, value in settings.items() if name in KINDS}))

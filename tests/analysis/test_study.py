@@ -68,7 +68,7 @@ def test_committed_results_are_whole():
     """Every method, three seeds, all test images, and the accuracy of the log's last epoch."""
     runs, epochs = tables.read_study("digits"), tables.read_study("digits", "epochs.csv")
     facts = tables.study_facts("digits")
-    assert len(runs) == len(facts["methods"]) * len(facts["seeds"]) == 11 * 3
+    assert len(runs) == len(facts["methods"]) * len(facts["seeds"]) == 12 * 3
     assert (runs.test_images == 360).all()
     last = epochs[epochs.epoch == facts["epochs"]].set_index(["method", "seed"]).test_accuracy
     assert (runs.set_index(["method", "seed"]).test_accuracy == last).all()
@@ -95,6 +95,43 @@ def test_a_shorter_study_never_replaces_a_longer_one(tmp_path):
         study.check_replaces(there, 1, [("bnn", 0), ("bnn", 1)])
     with pytest.raises(UsageError, match="holds a study of 40 epochs, which one of 15 doesn't replace"):
         study.check_replaces(tables.RESULTS / "digits", 15, planned)
+
+
+def test_runs_are_added_to_a_study_whose_others_stay_as_they_are(tmp_path):
+    """The tables keep every character; the added runs bring their own command and, where it differs, their machine."""
+    runs, there, new = tmp_path / "runs", tmp_path / "tables", tmp_path / "new"
+    tables_of = ("runs.csv", "epochs.csv", "signs.csv")
+    quiet = RunOptions(progress=False)
+    study.gather(runs, study.run_study(TINY, runs, ["bnn", "asd"], 1, quiet), there, "the first command")
+    before = {name: (there / name).read_text() for name in tables_of}
+    rows = study.run_study(TINY, runs, ["asd_tanh"], 2, quiet)
+    study.gather(runs, rows, new, "the second command")
+    study.check_adds(there, TINY)
+    for _ in range(2):  # twice is as good as once
+        study.add(new, there)
+        for name, text in before.items():
+            added = (new / name).read_text().partition("\n")[2]
+            assert (there / name).read_text() == text + added
+        facts = json.loads((there / "study.json").read_text())
+        assert facts["methods"] == ["bnn", "asd", "asd_tanh"] and facts["seeds"] == [0, 1]
+        assert tables.facts_of(facts, rows[1])["command"] == "the second command"
+        assert facts["command"] == tables.facts_for(facts, ["bnn", "asd"])["command"] == "the first command"
+    own = tables.facts_for(facts, ["asd_tanh"])
+    assert own["command"] == "the second command" and "elsewhere" not in own
+    assert list(tables.facts_for(facts, ["bnn", "asd_tanh"])["elsewhere"]) == ["asd_tanh-seed0", "asd_tanh-seed1"]
+    with pytest.raises(UsageError, match="epochs is 1 there, 2 here"):
+        study.check_adds(there, dataclasses.replace(TINY, epochs=2))
+    with pytest.raises(UsageError, match="no study to add runs to"):
+        study.check_adds(tmp_path / "nowhere", TINY)
+
+
+def test_adding_needs_publish_and_the_packages_settings(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["study", "digits", "--methods", "bnn", "--add", "--quiet"]) == 2
+    assert "--add: adds to the package's runs; it needs --publish" in capsys.readouterr().err
+    assert cli.main(["study", "digits", "--methods", "bnn", "--epochs", "50", "--publish", "--add", "--quiet"]) == 2
+    assert "epochs is 40 there, 50 here" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_publishing_a_shorter_study_is_refused_before_anything_is_trained(tmp_path, capsys, monkeypatch):

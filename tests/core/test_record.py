@@ -62,8 +62,8 @@ def naive_records(net, x, method, stage=2):
         p = {key: value for key, value in net.get_submodule(name).named_parameters()}
         w = latent = p["weight"]
         after = a
-        if method in ("asd", "sdbnn"):
-            after = asd(a, p["asd.squeeze.weight"], p["asd.expand.weight"])
+        if method in ("asd", "asd_tanh", "sdbnn"):
+            after = asd(a, p["asd.squeeze.weight"], p["asd.expand.weight"], tanh=method == "asd_tanh")
         if method == "rsign":
             after = a + p["rsign.beta"].reshape(1, -1, 1, 1)
         if method in ("wsd", "sdbnn") and stage == 2:
@@ -103,7 +103,7 @@ def assert_same(ours, theirs):
             np.testing.assert_allclose(value, expected[field], rtol=1e-9, atol=1e-9, err_msg=f"{name}.{field}")
 
 
-@pytest.mark.parametrize("method", ["bnn", "xnor", "xnor_pp", "irnet", "rsign", "asd", "wsd", "sdbnn"])
+@pytest.mark.parametrize("method", ["bnn", "xnor", "xnor_pp", "irnet", "rsign", "asd", "asd_tanh", "wsd", "sdbnn"])
 def test_every_number_equals_the_loops(method):
     """All fields of all layers, over three batches (3 + 3 + 1 images); the parts of the method do move signs."""
     net = network(method)
@@ -111,7 +111,7 @@ def test_every_number_equals_the_loops(method):
     assert list(ours) == ["conv2", "conv3"]
     assert_same(ours, naive_records(net, images(), method))
     for record in ours.values():
-        assert (record.input_flips > 0) == (method in ("asd", "rsign", "sdbnn"))
+        assert (record.input_flips > 0) == (method in ("asd", "asd_tanh", "rsign", "sdbnn"))
         assert (record.weight_flips > 0) == (method in ("wsd", "sdbnn", "irnet"))
         assert record.scale_flips == 0
 

@@ -129,9 +129,9 @@ def batch_norm(s, name, x, train):
     return F.batch_norm(x, *running, s[f"{name}.weight"], s[f"{name}.bias"], training=train)
 
 
-def asd(a, w1, w2):
-    means = a.flatten(2).mean(2)
-    return a + torch.sigmoid(F.linear(F.relu(F.linear(means, w1)), w2)).unflatten(1, (-1, 1, 1))
+def asd(a, w1, w2, tanh=False):
+    expanded = F.linear(F.relu(F.linear(a.flatten(2).mean(2), w1)), w2)
+    return a + (torch.tanh(expanded) if tanh else torch.sigmoid(expanded)).unflatten(1, (-1, 1, 1))
 
 
 def wsd(w, alpha):

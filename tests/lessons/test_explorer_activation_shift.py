@@ -145,6 +145,21 @@ def test_layer_inputs_agree_with_record_signs(method):
     assert not any(module._forward_pre_hooks for module in net.modules())
 
 
+def test_the_own_shift_can_be_moved_only_where_it_takes_part():
+    """With ASD on or off the slider used to do nothing, without a hint."""
+    pytest.importorskip("ipywidgets")
+    box = explorer.explorer()
+    slider, mode = box.controls["own_shift"], box.controls["mode"]
+    assert slider.disabled and mode.value == "asd"
+    box.set(mode="own")
+    picture = box.picture.value
+    assert not slider.disabled
+    slider.value = -0.7
+    assert box.picture.value != picture
+    box.preset.value = "the same without ASD"
+    assert slider.disabled and not any(w.disabled for name, w in box.controls.items() if name != "own_shift")
+
+
 # --- say and draw ----------------------------------------------------------------------------------------------------
 
 

@@ -79,6 +79,7 @@ def test_the_csv_holds_the_runs_numbers(drawn):
         assert float(row["std_percent"]) == pytest.approx(np.std(percent, ddof=1), abs=0.0051)
         assert row["title"] == METHODS[row["method"]].title and row["images"] == "360"
         assert row["command"].startswith("sdbnn-lite study digits") and row["hardware"] and row["data"]
+        assert ("--methods asd_tanh" in row["command"]) == (row["method"] == "asd_tanh")  # each with its own
 
 
 def test_the_title_of_the_signs_is_what_the_numbers_say(drawn):

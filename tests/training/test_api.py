@@ -10,6 +10,7 @@ from tiny_runs import QUIET, same_run
 
 import sdbnn_lite as sd
 from sdbnn_lite.errors import UsageError
+from sdbnn_lite.system.files import read_csv
 from sdbnn_lite.training.recipes import RECIPES
 from sdbnn_lite.training.train import train
 from sdbnn_lite.weights.files import WEIGHTS
@@ -35,6 +36,18 @@ def test_a_file_a_recipe_and_a_name_are_one(run, tmp_path):
     for number, recipe in enumerate((tmp_path / "digits.toml", str(tmp_path / "digits.toml"),
                                      sd.recipes()["digits"].changed(epochs=1, batch_size=512, lr=0.05))):  # fmt: skip
         same_run(run.out, sd.train(recipe, tmp_path / str(number), progress=False).out)
+
+
+def test_a_function_is_told_every_epoch_and_changes_nothing(run, tmp_path):
+    told = []
+    again = sd.train("digits", tmp_path / "run", after_epoch=lambda row, layers: told.append((row, layers)), **SHORT)
+    same_run(run.out, again.out)
+    ((row, layers),) = told
+    assert row == again.log[0] and [layer["layer"] for layer in layers] == ["conv2", "conv3"]
+    assert [str(layer["entropy"]) for layer in layers] == [r["entropy"] for r in read_csv(again.out / "signs.csv")]
+    with pytest.raises(UsageError, match="after_epoch=3: a function is needed"):
+        sd.train("digits", tmp_path / "no", after_epoch=3)
+    assert not (tmp_path / "no").exists()
 
 
 def test_where_it_goes_by_default(tmp_path, monkeypatch):

@@ -62,6 +62,7 @@ def test_the_same_kind_of_network_is_taken_whole(method):
         ("digits_float", "xnor_pp", {"learned_scale.factor"}),
         ("digits_asd", "rsign", {"rsign.beta"}),
         ("digits_sdbnn", "float", set()),
+        ("digits_asd", "asd_tanh", set()),
     ],
 )
 def test_from_another_method_what_it_has_is_taken_and_the_rest_is_fresh(init, method, new):

@@ -1,4 +1,4 @@
-"""Notebook 02: ASD's forward pass, what it costs, a constant shift, and where EDE's slope is that of the identity."""
+"""Notebook 02: ASD's forward pass, a constant shift, and where EDE's slope is that of the identity."""
 
 from collections.abc import Callable
 
@@ -62,12 +62,6 @@ EXERCISES = {
     squeezed = torch.relu(means @ W1.T)
     shift = torch.sigmoid(squeezed @ W2.T)
     return shift, sign(a + shift[:, :, None, None])''',
-    ),
-    "extra_weights": Exercise(
-        lambda extra: extra == 512 // 16 * 512 * 2,
-        right=f"that is {2 * 32 * 512 / (512 * 512 * 9):.1%} of the layer's count. But they are real, not binary.",
-        hint="W1 has C/16 rows and C columns, W2 the other way round.",
-        solution="extra_weights = 2 * (512 // 16) * 512",
     ),
     "constant": Exercise(
         _constant,

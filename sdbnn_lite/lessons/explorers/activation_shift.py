@@ -223,7 +223,7 @@ def small_multiples(values: Sequence[float] = VALUES, image: int = 4, layer: str
         axes[0, 0].set_title(f"image: a {every[0].label}")
         _grey_map(axes[1, 0], every[0].a, (-1, 1))
         axes[1, 0].set(title=f"channel {every[0].channel}: a", xlabel="black −1, white +1")
-        key = "in the maps:\n+  is +1\n−  is −1\nring: turned\nby the shift"
+        key = "in the maps:\n+  is +1\n−  is −1\nring: flipped\nby the shift"
         axes[2, 0].text(0.1, 0.9, key, va="top", size=11)
         for stats, (top, middle, bottom) in zip(every, axes[:, 1:].T):
             _histogram(top, stats)
