@@ -29,9 +29,9 @@ CONTROLS_WIDTH, PICTURE_WIDTH = "20em", "44em"  # in a row where there is room f
 # A control's label stands above it. Controls without a picture beside them share the rows.
 STYLE = """<style>
 .sdbnn-explorer, .sdbnn-explorer > .widget-box { display: flex; flex-flow: row wrap; align-content: flex-start }
-.sdbnn-explorer .widget-inline-hbox { flex: 1 1 16em; min-width: 0; max-width: 30em; height: auto; flex-flow: row wrap }
-.sdbnn-explorer .widget-inline-hbox > .widget-label { width: 100%; text-align: left }
-.sdbnn-explorer .widget-html { flex: 1 1 100%; max-width: none }
+.sdbnn-explorer > * > * { flex: 1 1 16em; min-width: 0; max-width: 30em; height: auto; flex-flow: row wrap }
+.sdbnn-explorer .widget-label { width: 100%; text-align: left }
+.sdbnn-explorer > * > .widget-html { flex: 1 1 100%; max-width: none }
 .sdbnn-explorer .widget-html-content { line-height: 1.4 }
 </style>"""
 

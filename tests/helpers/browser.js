@@ -42,7 +42,7 @@ window.sdbnn = {
     },
     explorers: () => [...document.querySelectorAll(".jp-OutputArea-output .sdbnn-explorer")],
     stops: row => [...row.querySelectorAll(".noUi-handle, select, button")],
-    rows(i) { return [...this.explorers()[i].querySelectorAll(".widget-inline-hbox")].filter(row => this.stops(row).length) },
+    rows(i) { return [...this.explorers()[i].querySelectorAll(":scope > * > *")].filter(row => this.stops(row).length) },
     controls(i) {
         return this.rows(i).map(row => {
             const stop = this.stops(row)[0];
