@@ -4,7 +4,7 @@
 who don't see it, or says what is missing for it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -199,14 +199,14 @@ def _answers(name: str, table: pd.DataFrame) -> str:
             f"{right:,} of all {len(table):,} test images right; {hardware(run)}")  # fmt: skip
 
 
-def _said_of_ablation() -> str:
+def _said_of_ablation(methods: Collection[str] = tuple(METHODS)) -> str:
     means = tables.summary(tables.read_study(ablation.STUDY)) * [1, 100, 100]
-    said = ", ".join(f"{METHODS[m].short} {row['mean']:.1f} %" for m, row in means.iterrows())
+    said = ", ".join(f"{METHODS[m].short} {row['mean']:.1f} %" for m, row in means.iterrows() if m in methods)
     return f"Test accuracy on CIFAR-10, a row per method, a dot per seed. Means: {said}."
 
 
 def _said_of_curves() -> str:
-    return f"Test accuracy after every epoch, a line per method. {_said_of_ablation().partition('Means: ')[2]}"
+    return f"Test accuracy after every epoch, a line per method. {_said_of_ablation(CURVES).partition('Means: ')[2]}"
 
 
 def _said_of_gradients() -> str:
