@@ -37,6 +37,7 @@ MORE_PARAMETERS = {  # a function or a whole module, and why it may have more
     "fast.convolutions": COMPILED,
     "fast.kernels": COMPILED,
     "fast.stem": COMPILED,
+    "packed.chains": COMPILED,
     "packed.kernels": COMPILED,
     "fast.rows": MACHINE_CODE,
     "fast.tiles": MACHINE_CODE,

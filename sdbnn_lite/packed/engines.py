@@ -88,8 +88,8 @@ class Fast:
     def __init__(self) -> None:
         import numba
 
-        from . import kernels
-        self.kernels, self.numba = kernels, numba
+        from . import chains, kernels
+        self.kernels, self.whole, self.numba = kernels, chains, numba
         self.counts, self.table = target().counts, words.look_up_table()
         threads = torch.get_num_threads()
         self.follow_threads()
@@ -138,10 +138,10 @@ class Fast:
         args = x, conv.blocks, conv.offset.numpy(), conv.stride
         if pooled:
             out = np.empty((len(x), (high + 1) // 2, (wide + 1) // 2, len(conv.weight)), np.float32)
-            self.kernels.pooled_convolution(*args, wide, out)
+            self.whole.pooled_convolution(*args, wide, out)
         else:
             out = np.empty((len(x), high, wide, len(conv.weight)), np.float32)
-            self.kernels.real_convolution(*args, out)
+            self.whole.real_convolution(*args, out)
         return np.clip(out, -between, between, out=out) if between < np.inf else out
 
     def convolve(self, padded, layer):
@@ -188,13 +188,9 @@ class Fast:
 
 
 def engine(name: str | None = None):
-    """The engine called ``name``, "numpy" or "numba"; None: numba where it is installed. UsageError for another."""
+    """The engine called ``name``, "numpy" or "numba"; None: numba where it compiles. UsageError for another."""
     if name not in (None, "numpy", "numba"):
         raise unknown("engine", name, ("numpy", "numba"))
-    if name != "numpy":
-        try:
-            return Fast()
-        except ImportError as error:
-            if name == "numba":
-                raise UsageError("engine 'numba': numba isn't installed; use 'numpy'") from error
-    return Readable()
+    if name == "numba" and not target().compiled:
+        raise UsageError("engine 'numba': numba isn't installed or doesn't compile here; use 'numpy'")
+    return Fast() if name != "numpy" and target().compiled else Readable()

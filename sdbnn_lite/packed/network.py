@@ -11,7 +11,7 @@ by one comparison (see :mod:`.thresholds`).
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -20,7 +20,17 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from ..core.layers import BinaryConv2d, binary_layers
-from ..core.models import BinaryNet, BiRealBlock, CifarResNet, DigitsConvNet, ImageNetResNet, ResNet18Block, ResNet20Block, VGGSmall, build
+from ..core.models import (
+    BinaryNet,
+    BiRealBlock,
+    CifarResNet,
+    DigitsConvNet,
+    ImageNetResNet,
+    ResNet18Block,
+    ResNet20Block,
+    VGGSmall,
+    build,
+)
 from ..errors import UsageError
 from .engines import engine
 from .shards import in_shards

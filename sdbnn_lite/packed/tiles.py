@@ -103,7 +103,7 @@ def _looked_up(builder, args, pixels):
 
 
 def _largest_looked_up(builder, args, pixels):
-    """The largest of four pixels' sums: counts one behind the other, args[1] bytes apart; args[5]: their bases' places."""
+    """The largest of four pixels' sums: counts args[1] bytes apart, and in args[5] their bases' addresses."""
     values = [_looked_up(builder, [builder.add(args[0], builder.mul(args[1], I64(i))), *args[1:5], base], 1)[0]
               for i, base in enumerate(_addresses(builder, args[5], 4))]  # fmt: skip
     return [reduce(lambda a, b: builder.select(builder.icmp_signed(">", a, b), a, b), values)]
@@ -176,9 +176,9 @@ looked_up_pooled = _layer_of(1, prelu=False, sums=_largest_looked_up)
 def _products_of(pixels: int):
     @intrinsic
     def tile(typingctx, values, pixel, rows, row, across, weight, offset, out, out_pixel):
-        """out (pixels, 16) float32 = offset + Σ x·w over ``rows`` kernel rows of ``across`` numbers; distances in bytes.
+        """out (pixels, 16) float32 = offset + Σ x·w over ``rows`` kernel rows of ``across`` numbers.
 
-        ``pixel``: from what one pixel sees to what the next one sees.
+        ``pixel``: bytes from what one pixel sees to what the next one sees; the other distances likewise.
         """
 
         def emit(context, builder, signature, args):

@@ -1,4 +1,4 @@
-"""Binary layers that follow each other, in one call of a kernel: an image's maps stay in the caches from layer to layer.
+"""Binary layers that follow each other, in one call: an image's maps stay in the caches from layer to layer.
 
     layers (L, 16) int64    C, O, H, W, padding, H'·W'; what is added; ASD's inner units; PReLU?; 2×2 maximum?; steps,
                             groups; where this layer's share of each array below begins
@@ -45,8 +45,9 @@ class Chain:
             parts = ([layer.factor, layer.offset, layer.slope if prelu else layer.offset, *shift_of(layer)],
                      [*places, base.offsets], [table], [layer.half_bytes])  # fmt: skip
             hidden = 0 if layer.squeeze is None else len(layer.squeeze)
+            begin = [sum(map(np.size, pool)) for pool in pools]
             rows.append([g.channels, g.outputs, g.height, g.width, g.padding, len(places[0]), ADDED.index(what), hidden,
-                         prelu, pooled, *layer.half_bytes.shape[1:3], *(sum(map(np.size, pool)) for pool in pools)])  # fmt: skip
+                         prelu, pooled, *layer.half_bytes.shape[1:3], *begin])  # fmt: skip
             for pool, more in zip(pools, parts, strict=True):
                 pool += more
         self.shape = height, width, g.outputs
@@ -61,14 +62,14 @@ class Chain:
         layers, out = self.arrays[0], np.empty((len(x), *self.shape), np.float32)
         channels, outputs, height, width, padding, pixels, *_, steps, _ = layers.T[:12]
         words = (height + 2 * padding) * (width + 2 * padding) * -(-channels // 64)
-        room = (np.empty((3, max((height * width * channels).max(), (pixels * outputs).max())), np.float32),
-                np.empty(words.max(), np.uint64), np.empty((-(-pixels.max() // (engine.kernels.UNIT // 4 * 4)), layers[:, :2].max())),
-                np.zeros((len(x), len(layers), 4), np.int64))  # fmt: skip
+        values, units = max((height * width * channels).max(), (pixels * outputs).max()), -(-pixels.max() // 64)
+        room = (np.empty((3, values), np.float32), np.empty(words.max(), np.uint64),
+                np.empty((units, layers[:, :2].max())), np.zeros((len(x), len(layers), 4), np.int64))  # fmt: skip
         flat = [a.reshape(len(x), -1) for a in (x, out if given is None else given, out)]
         worth = 8 * len(x) * (pixels * outputs * steps).sum() // PRODUCTS_A_THREAD
         for _ in range(min(torch.get_num_threads(), worth) - 1):  # nobody waits until they have begun
-            start_new_thread(engine.kernels.chain, (*self.arrays, engine.table, *flat, *room))
-        engine.kernels.chain(*self.arrays, engine.table, *flat, *room)
+            start_new_thread(engine.whole.chain, (*self.arrays, engine.table, *flat, *room))
+        engine.whole.chain(*self.arrays, engine.table, *flat, *room)
         return out
 
 
