@@ -279,8 +279,7 @@ def test_the_activation_shift_is_the_notebooks(opened):
     places = [(0, "conv2", 0, 0), (4, "conv2", 31, 63), (4, "conv2", 50, 1), (359, "conv3", 63, 17)]
     for image, layer, channel, chosen in places:
         for mode, own_shift in (("asd", 0.0), ("off", 0.0), ("own", 0.5), ("own", -1.0), ("own", 0.99)):
-            values = {"image": image, "layer": layer, "channel": channel, "filter": chosen, "mode": mode}
-            values["own_shift"] = own_shift
+            values = dict(image=image, layer=layer, channel=channel, filter=chosen, mode=mode, own_shift=own_shift)
             theirs, said = compare(page, "activation_shift", activation_shift, values, fields)
             assert said == activation_shift.say(theirs)
 
