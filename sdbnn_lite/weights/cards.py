@@ -88,5 +88,5 @@ def stored_in_words(name: str, card: dict) -> str:
     stored, before = card["test_accuracy"], card.get("run_accuracy", card["test_accuracy"])
     if stored == before:
         return ""
-    return (f"{name}: {100 * stored:.2f} % is the accuracy of the zoo's file, {100 * before:.2f} % that of its run. "
+    return (f"{name}: {100 * stored:.2f} % is the accuracy of the zoo's file, {100 * before:.2f} % that of its run.\n"
             f"The file rounds what stays real ({card['rounded']}).")  # fmt: skip

@@ -23,7 +23,7 @@ def test_xnor_net_s_58_was_measured_and_its_count_is_another_number():
 
 
 def test_the_same_network_s_two_accuracies_are_explained():
-    assert re.search(r"imagenette_resnet18: 45\.30 % .* 45\.22 % .*16-bit steps", PRINTED)
+    assert re.search(r"(?s)imagenette_resnet18: 45\.30 % .* 45\.22 % .*16-bit steps", PRINTED)
 
 
 def test_networks_of_other_lengths_are_not_compared():

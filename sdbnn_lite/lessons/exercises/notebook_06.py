@@ -45,7 +45,8 @@ EXERCISES = {
         test=lambda loss: abs(loss - (0.5 * math.log(2) + 0.5 * (0.9 * math.log(1.8) + 0.1 * math.log(0.2)))) < 0.006,
         right="KL is smaller than CE, since the teacher isn't sure either.",
         hint="compute CE, then KL, with natural logarithms, and take half of each.",
-        solution="from math import log\n\nloss_by_hand = 0.5 * -log(0.5) + 0.5 * (0.9 * log(0.9 / 0.5) + 0.1 * log(0.1 / 0.5))",
+        solution="from math import log\n\n"
+        "loss_by_hand = 0.5 * -log(0.5) + 0.5 * (0.9 * log(0.9 / 0.5) + 0.1 * log(0.1 / 0.5))",
     ),
     "distillation": Exercise(
         test=_distills,
