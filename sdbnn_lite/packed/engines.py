@@ -11,6 +11,7 @@ processor counts bits in vectors. Both give the same bits; sums over pixels are 
 """
 
 import threading
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -191,6 +192,10 @@ def engine(name: str | None = None):
     """The engine called ``name``, "numpy" or "numba"; None: numba where it compiles. UsageError for another."""
     if name not in (None, "numpy", "numba"):
         raise unknown("engine", name, ("numpy", "numba"))
-    if name == "numba" and not target().compiled:
+    if name != "numpy":
+        with suppress(ImportError):
+            if target().compiled:
+                return Fast()
+    if name == "numba":
         raise UsageError("engine 'numba': numba isn't installed or doesn't compile here; use 'numpy'")
-    return Fast() if name != "numpy" and target().compiled else Readable()
+    return Readable()
