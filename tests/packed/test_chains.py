@@ -28,8 +28,8 @@ def fast():
     return engine
 
 
-def layer(c, o, kernel=3, stride=1, padding=1, prelu=False, method="reactnet"):
-    """With a batch norm of both signs; "reactnet" shifts by β."""
+def layer(c, o, kernel=3, stride=1, padding=1, prelu=False, method="rsign"):
+    """With a batch norm of both signs; "rsign" shifts by β."""
     conv = BinaryConv2d(c, o, kernel, stride=stride, padding=padding, method=method)
     bn, slope = nn.BatchNorm2d(o).eval(), nn.PReLU(o) if prelu else None
     with torch.no_grad():
