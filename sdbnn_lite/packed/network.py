@@ -191,7 +191,6 @@ class PackedNet:
 
     def _in_chunks(self, images: Tensor) -> Tensor:
         """The logits, ``AT_ONCE`` images at a time, each layer with all of this thread's threads."""
-        self.engine.follow_threads()
         at_once = AT_ONCE // 2 if isinstance(self.net, ImageNetResNet) else AT_ONCE
         return torch.cat([self._logits(some) for some in images.split(at_once)])
 
