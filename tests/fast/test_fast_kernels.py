@@ -3,7 +3,6 @@
 import copy
 
 import numpy as np
-import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from numba import njit
 from torch import nn
 
-from sdbnn_lite.fast import convolutions, kernels, rows
+from sdbnn_lite.fast import convolutions, kernels, rows, tiles
 from sdbnn_lite.fast.kernels import BLOCK, STE
 from sdbnn_lite.fast.layer import (
     Workspace,
@@ -94,7 +93,7 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
     assert torch.equal(2 * from_blocks(dx, images).double(), passed)
     assert torch.allclose(2 * from_blocks(sums.sum(1), images).double(), passed.sum((2, 3)))
 
-    dw, sums = np.zeros((o, c, 9), np.int64), Workspace().get("sums", (o // 4, c // 4, 9, 16, 16), torch.int32)
+    dw, sums = np.zeros((o, c, 9), np.int64), Workspace().get("sums", (o // 4, c // 4, 9, 16, tiles.LANES), torch.int32)
     convolutions.weight_gradient(gradient.numpy(), lanes, stride, 4 + 4 * (seed % 2), sums, dw)
     assert np.array_equal(dw.reshape(o, c, 3, 3), real.grad.numpy())
     assert not sums.any()
