@@ -5,7 +5,6 @@ for batch norm forward, the way through the sign backward.
 """
 
 # compiled in: kernels.py b5dc1915, rows.py dd297a23, tiles.py 3faa509d, llvm.py f2a19a71, target.py c100431e
-import os
 
 import numpy as np
 from numba import njit, prange
@@ -13,7 +12,7 @@ from numba import njit, prange
 from . import rows, tiles
 from .kernels import BLOCK, EDE, POLYNOMIAL, add_moments, inline, options
 
-BLOCKS = int(os.environ.get("BLOCKS","4"))
+BLOCKS = 4 if tiles.PARTS > 1 else 1  # of 4 channels one after the other: a small tile's x stays in the first cache
 
 
 @njit(**options)

@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
@@ -22,6 +23,9 @@ from sdbnn_lite.fast.layer import (
     valid_images,
 )
 from sdbnn_lite.fast.stem import Stem
+from sdbnn_lite.system.target import target
+
+pytestmark = pytest.mark.skipif(not target().compiled, reason="no kernels for this processor")
 
 SHAPES = {
     "images": st.integers(1, 70),

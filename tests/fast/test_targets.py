@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from sdbnn_lite.system.target import TARGETS
+from sdbnn_lite.system.target import TARGETS, runnable
 
 pytest.importorskip("numba")
 ASSEMBLY = """
@@ -42,19 +42,18 @@ passes = binding.create_pass_builder(machine, binding.PipelineTuningOptions(spee
 passes.getModulePassManager().run(parsed, passes)
 print(machine.emit_assembly(parsed))
 """
-X86, LINUX_ARM, MAC = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "arm64-apple-darwin"
+X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
 HAS = {  # target, triple, processor: instructions that the tiles are made for
     ("avx512-vpopcnt", X86, "znver4"): (r"vpopcntw.*zmm", r"vpdpwssd.*zmm", r"vfmadd.*zmm"),
     ("avx512", X86, "skylake-avx512"): (r"vpshufb.*zmm", r"vpmaddwd.*zmm", r"vfmadd.*zmm"),
     ("avx2", X86, "haswell"): (r"vpshufb.*ymm", r"vpmaddwd.*ymm", r"vfmadd.*ymm"),
-    ("neon", LINUX_ARM, "generic"): (r"\scnt\s.*16b", r"\ssmlal\s.*4s", r"\sfmla\s.*4s"),
-    ("neon", MAC, "apple-m1"): (r"\scnt\.16b", r"\ssmlal\.4s", r"\sfmla\.4s"),
+    ("neon", ARM, "generic"): (r"\scnt\s.*16b", r"\ssmlal\s.*4s", r"\sfmla\s.*4s"),
 }
 
 
 @pytest.mark.parametrize(("where", "patterns"), HAS.items(), ids=[" ".join(where) for where in HAS])
 def test_tiles_are_made_of_the_target_s_instructions(where, patterns):
-    """And a tile's sums never leave the registers within its inner loop: no vector is stored there."""
+    """And of no wider ones."""
     done = subprocess.run([sys.executable, "-c", ASSEMBLY, *where], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for pattern in patterns:
@@ -75,7 +74,6 @@ print(target().name, (forward is net) != target().compiled)
 SETTINGS = [
     {"NUMBA_CPU_NAME": "generic"},
     {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""},
-    {"NUMBA_ENABLE_AVX": "0"},
     {"NUMBA_DISABLE_JIT": "1"},
 ]
 
@@ -83,8 +81,8 @@ SETTINGS = [
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_a_step_where_numba_compiles_for_less_than_the_chip_has(settings):
     """Code for the chip's own instructions aborts the process there."""
-    if settings.get("NUMBA_CPU_NAME") == "haswell" and not TARGETS.get("avx2"):
-        pytest.skip("no x86 processor")
+    if settings.get("NUMBA_CPU_NAME") == "haswell" and "avx2" not in runnable():
+        pytest.skip("no x86 processor with AVX2")
     done = subprocess.run([sys.executable, "-c", STEP], env=os.environ | settings, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[1] == "True"
