@@ -185,7 +185,7 @@ def _asd(last: pd.DataFrame, recorded: Mapping[str, LayerSigns], frozen: float, 
         f"over the images, {100 * frozen:.1f} % of the signs at most would differ (n = 1). The convolution's output "
         f"signs, before batch norm, then differ {'*less*' if lower > pairs / 2 else 'more'}: entropy "
         f"{'; '.join(compared)}; lower in {lower} of {pairs} pairs of layer and seed ({about}, mean ± std, "
-        f"n = {len(per_seed)} seeds, EDE's gradient in both). {tanh_in_words(last)}{_compensated()}",
+        f"n = {len(per_seed)} seeds, EDE's gradient in both).\n\n{tanh_in_words(last)}{_compensated()}",
         PARTLY if lower else YES,
         numbers,
     )
@@ -194,7 +194,7 @@ def _asd(last: pd.DataFrame, recorded: Mapping[str, LayerSigns], frozen: float, 
 def _compensated() -> str:
     """Whether the shift makes most inputs +1 on photographs too, from the committed runs."""
     said = input_shares.in_words(input_shares.ends())
-    return f" {said}" if said else ""
+    return f"\n\n{said}" if said else ""
 
 
 def _wsd(last: pd.DataFrame, nets: Nets, about: str) -> Claim:

@@ -152,7 +152,7 @@ def test_signs_come_from_the_last_epoch_with_each_run_s_accuracy(results):
     for row in table.sample(10, random_state=0).itertuples():
         assert row.test_accuracy == runs[row.method, row.seed]
     single = ablation.over_layers(table)
-    assert len(single) == 14
+    assert len(single) == 8 * 2
     one = table[(table["method"] == "asd") & (table["seed"] == 1)]
     found = single[(single["method"] == "asd") & (single["seed"] == 1)]
     assert found["entropy"].item() == pytest.approx(one["entropy"].mean())

@@ -55,7 +55,8 @@ def test_what_is_left_of_the_gap(read, place):
 @pytest.mark.parametrize(("first", "last", "place"), [(0.01, 0.05, 0), (0.05, 0.05, 1), (0.05, 0.01, 2)])
 def test_the_gap_in_training(first, last, place):
     rows = [{"method": m, "layer": layer, "epoch": epoch, "entropy": 1 - gap * (m == "asd")}
-            for m in ("ede", "asd") for layer in ("conv2", "conv3") for epoch, gap in ((1, first), (9, last))]  # fmt: skip
+            for m in ("ede", "asd") for layer in ("conv2", "conv3")
+            for epoch, gap in ((1, first), (9, last))]  # fmt: skip
     found, said = experiments.gap_in_training(pd.DataFrame(rows))
     assert found == place and f"conv3: {first:.3f} bit after the first epoch, {last:.3f} after the last" in said
 
@@ -72,7 +73,8 @@ def test_stars_counted_without_pandas(by_epoch, rows):
     assert place == sum(len(starred) > limit for limit in (2, 5))
     assert said.startswith(f"{len(starred)} of {2 * (len(claims.BINARY) - 1)}: ") and "10%: about 2 of 20" in said
     table, header = experiments.stars_table(last)
-    assert {(layer, row[0]) for row in table for layer, cell in zip(("conv2", "conv3"), row[2:]) if "*" in cell} == starred
+    cells = {(layer, row[0]): cell for row in table for layer, cell in zip(("conv2", "conv3"), row[2:])}
+    assert {key for key, cell in cells.items() if "*" in cell} == starred
     assert f"{mean(seeds['conv2', 'asd']):.3f} ± " in str(table) and len(table[0]) == len(header)
 
 
