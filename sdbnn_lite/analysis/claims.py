@@ -28,7 +28,7 @@ from . import ablation, cifar10, input_shares
 from . import imagenet as imagenet_results
 from .captions import in_percent
 from .output_share import correlation, predicted_share
-from .shift_words import tanh_in_words
+from .shift_words import spread, tanh_in_words
 from .silent_channels import silent_channels, silent_in_words
 from .tables import read_study, study_facts, summary
 
@@ -142,10 +142,6 @@ def _distribution(nets: Nets, recorded: Recorded, images: int, about: str) -> Cl
     )
 
 
-def _spread(values: pd.Series) -> str:
-    return f"{values.mean():.3f} ± {values.std():.3f}"
-
-
 @torch.no_grad()
 def _frozen(net: BinaryNet, images: torch.Tensor) -> float:
     """Share of input signs that would differ if each channel's shift were its mean over the images; the worst layer."""
@@ -168,7 +164,7 @@ def _asd(last: pd.DataFrame, recorded: Mapping[str, LayerSigns], frozen: float, 
     flips = last.loc[last["method"] == "asd", "input_flips"]
     per_seed = last.pivot(index="seed", columns=["method", "layer"], values="entropy")
     entropy = {layer: (per_seed["asd", layer], per_seed[CONTROL, layer]) for layer in last["layer"].unique()}
-    compared = [f"{_spread(ours)} bit in {layer}, {_spread(ede)} without" for layer, (ours, ede) in entropy.items()]
+    compared = [f"{spread(ours)} bit in {layer}, {spread(ede)} without" for layer, (ours, ede) in entropy.items()]
     lower = sum(int((ours < control).sum()) for ours, control in entropy.values())
     pairs = len(per_seed) * len(entropy)
     numbers = {"flips_lowest": float(flips.min()), "flips_highest": float(flips.max())}
@@ -208,18 +204,18 @@ def _wsd(last: pd.DataFrame, nets: Nets, about: str) -> Claim:
     weights = sum(x.weight.numel() for x in fresh)
     flips = last.loc[last["method"] == "wsd", "weight_flips"]
     ours, control = (last[last["method"] == m].groupby("seed")["entropy"].mean() for m in ("wsd", CONTROL))
-    difference, spread = abs(ours.mean() - control.mean()), max(ours.std(), control.std())
-    same = difference <= spread
+    difference, noise = abs(ours.mean() - control.mean()), max(ours.std(), control.std())
+    same = difference <= noise
     numbers = {"weights": weights, "flips_at_init": sum(moved) / weights, "alpha": alpha}
     numbers |= {"flips_lowest": float(flips.min()), "flips_highest": float(flips.max())}
-    numbers |= {"difference": float(difference), "spread": float(spread)}
+    numbers |= {"difference": float(difference), "spread": float(noise)}
     return _claim(
         4,
         f"{100 * flips.mean():.2f} % of the trained network's weight signs are flipped by WSD.",
         f"It flips {100 * numbers['flips_at_init']:.3f} % of the {weights / 1e6:.1f} million weight signs of an "
         f"untrained cifar10_resnet18 (n = 1), and {100 * flips.min():.2f} to {100 * flips.max():.2f} % after training "
         f"({about}, n = {len(ours)} seeds). Its learned α is still next to 0 there (|α| < {above:g}, n = 1). The "
-        f"outputs' entropy, {_spread(ours)} bit against {_spread(control)} without WSD, "
+        f"outputs' entropy, {spread(ours)} bit against {spread(control)} without WSD, "
         f"{'is the same within' if same else 'differs by more than'} the seeds' spread.",
         PARTLY if same else YES,
         numbers,
