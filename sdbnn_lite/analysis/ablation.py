@@ -170,17 +170,6 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     return means.reindex([m for m in METHODS if m in means.index])
 
 
-def layer_rows(table: pd.DataFrame) -> list[tuple]:
-    """A row per method: name, seeds, mean entropy and sign difference, the latter in the first and the last layer."""
-    rows = []
-    for method in over_seeds(table).index:
-        seen = table[table["method"] == method]
-        layers = seen.groupby("layer", sort=False)[["entropy", "sign_difference"]].mean()  # of the seeds
-        ends = layers["sign_difference"].iloc[[0, -1]]
-        rows.append((method, int(seen["seed"].nunique()), *layers.mean(), *ends))
-    return rows
-
-
 def layer_control(table: pd.DataFrame) -> str:
     """The method that the others' layers are compared with: the control, else the plain BNN, else the first."""
     there = [m for m in METHODS if m in set(table["method"])]
@@ -257,22 +246,27 @@ def signs_in_words(table: pd.DataFrame) -> str:
 SHIFTED = (("sdbnn", "wsd"), ("asd", "ede"))  # with ASD, and without
 
 
+def asd_pairs(table: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
+    """By pair of methods, with ASD and without: the difference of their mean sign differences in each layer."""
+    means = table.groupby(["method", "layer"])["sign_difference"].mean()
+    return {(one, other): means[one] - means[other] for one, other in SHIFTED if {one, other} <= set(table["method"])}
+
+
 def asd_in_words(table: pd.DataFrame) -> str:
     """Whether ASD lowers the sign difference of the outputs here too, as it does on the digits; layer by layer."""
-    pairs = [(one, other) for one, other in SHIFTED if {one, other} <= set(table["method"])]
+    pairs = asd_pairs(table)
     if not pairs:
         return "No two networks that differ in ASD are there yet, so nothing can be said about it."
-    means, said, lower = table.groupby(["method", "layer"])["sign_difference"].mean(), [], []
-    for one, other in pairs:
-        gap = means[one] - means[other]
+    means, said = table.groupby(["method", "layer"])["sign_difference"].mean(), []
+    for (one, other), gap in pairs.items():
         n = min(table.loc[table["method"] == m, "seed"].nunique() for m in (one, other))
         said.append(f"`{one}` against `{other}`: {means[one].mean():.3f} and {means[other].mean():.3f}, lower in "
                     f"{(gap < 0).sum()} of {len(gap)} layers (n = {n} seed{'s' * (n > 1)} each)")  # fmt: skip
-        lower += [*(gap < 0)]
-    if np.mean(lower) > 0.9:
-        so = "As on the digits, outputs differ *less* with ASD"
-    elif np.mean(lower) < 0.1:
-        so = "Other than on the digits, outputs differ *more* with ASD, as the paper says"
+    lower = pd.concat(pairs.values()) < 0
+    if lower.mean() > 0.9:
+        so = "As on the digits, outputs differ less with ASD"
+    elif lower.mean() < 0.1:
+        so = "Other than on the digits, outputs differ more with ASD, as the paper says"
     else:
         so = "It depends on the layer: in some the outputs differ less with ASD, in others more"
     return f"{so}. Mean sign difference over the layers, {'; '.join(said)}."

@@ -1,6 +1,6 @@
 """Figures of output signs, for notebooks 04 and 05: data in, ``Figure`` out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,66 +8,13 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy import stats
 
 from ..analysis.rank_test import FEWEST, RankTest, rank_correlation
 from ..core.methods import METHODS
-from ..errors import UsageError
 from .parts import INK, SMALL, EndNames, axis_label, chosen_methods, curve, fill, finish, name_ends, with_legend
 from .theme import BLACK, BLUE, COLOURS, GREY, MARKERS, RED, drawing
 
-POINTS = 256  # of a density
 THIN_RIM = [patheffects.withStroke(linewidth=2.6, foreground=BLACK)]
-
-
-def density(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """(POINTS,) places from ``low`` to ``high`` and a smooth density there that integrates to 1.
-
-    Gaussian kernels, reflected at both ends, since a share can't pass them; at least 1/50 of the range wide.
-    """
-    values = np.asarray(values, dtype=float)
-    if values.size == 0 or values.min() < low or values.max() > high:
-        raise UsageError(f"values: at least one is needed, all from {low} to {high}")
-    places = np.linspace(low, high, POINTS)
-    width = max(values.std() * values.size**-0.2, (high - low) / 50)
-    mirrored = np.concatenate([values, 2 * low - values, 2 * high - values])
-    return places, stats.norm.pdf(places[:, None], mirrored[None, :], width).sum(axis=1) / values.size
-
-
-def ridges(panels: Mapping[str, tuple[str, float, float, Mapping[str, np.ndarray]]], title: str) -> Figure:
-    """A panel per entry, two side by side; in it a row per method: density, a tick per channel, mean in numbers.
-
-    ``panels``: heading -> (axis label, low end, high end, method -> a value per channel). All densities are equally
-    tall, so that wide ones stay visible.
-    """
-    if not panels:
-        raise UsageError("panels: empty; at least one is needed")
-    methods = list(next(iter(panels.values()))[3])
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
-    with drawing(9.6, 0.6 + rows * (1.0 + 0.47 * len(methods))) as figure:
-        grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
-        for ax, (heading, (label, low, high, values)) in fill(grid, panels.items()):
-            for row, method in enumerate(methods[::-1]):
-                _ridge(ax, row, values[method], low, high, COLOURS[method])
-            ax.set_title(heading, size=11)
-            ax.set(xlabel=label, xlim=(low, high), ylim=(-0.35, len(methods) - 0.05))
-            ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-            ax.set_yticks(range(len(methods)), [METHODS[m].short for m in methods[::-1]])
-            ax.grid(axis="y", visible=False)
-        figure.suptitle(title, x=0.01, ha="left", weight="bold", size=12)
-    return figure
-
-
-def _ridge(ax: Axes, row: int, values: np.ndarray, low: float, high: float, colour: str) -> None:
-    places, heights = density(values, low, high)
-    heights *= 0.7 / heights.max()
-    ax.fill_between(places, row, row + heights, color=colour, alpha=0.55, lw=0)
-    ax.plot(places, row + heights, color=BLACK, lw=1)
-    ax.plot(values, np.full(len(values), row - 0.14), "|", color=BLACK, ms=7, mew=0.8, alpha=0.7)
-    mean = float(np.mean(values))
-    ax.plot([mean, mean], [row, row + 0.45], color=BLACK, lw=2.2)
-    ax.annotate(f"{mean:.3f}", (1, row + 0.1), (5, 0), ax.get_yaxis_transform(), "offset points", size=9.5)
 
 
 def over_epochs(signs: pd.DataFrame, methods: Sequence[str], measure: str = "entropy") -> Figure:
@@ -130,7 +77,7 @@ def against_accuracy(table: pd.DataFrame, measure: str = "entropy") -> Figure:
             found = rank_correlation(rows[measure], rows["test_accuracy"])
             ax.set_title(f"layer {layer}\nρ = {found.rho:+.2f}, n = {found.n} runs, p = {found.p:.2f}")
             ax.set_xlabel(label)
-        axes[0].set_ylabel("test images correct [%]")
+        axes[0].set_ylabel("accuracy [%]")
         known = axes[0].get_legend_handles_labels()
         figure.legend(*known, loc="outside lower center", ncols=5, fontsize=10, frameon=False)
     return figure

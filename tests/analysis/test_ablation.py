@@ -152,17 +152,11 @@ def test_signs_come_from_the_last_epoch_with_each_run_s_accuracy(results):
     for row in table.sample(10, random_state=0).itertuples():
         assert row.test_accuracy == runs[row.method, row.seed]
     single = ablation.over_layers(table)
-    assert len(single) == 16
+    assert len(single) == 8 * 2
     one = table[(table["method"] == "asd") & (table["seed"] == 1)]
     found = single[(single["method"] == "asd") & (single["seed"] == 1)]
     assert found["entropy"].item() == pytest.approx(one["entropy"].mean())
     assert list(ablation.over_seeds(table).index) == [m for m in METHODS if m in PLANNED and m != "float"]
-    rows = ablation.layer_rows(table)
-    mine = table[table["method"] == "asd"]
-    row = next(row for row in rows if row[0] == "asd")
-    first, last = (mine.loc[mine["layer"] == layer, "sign_difference"].mean() for layer in (LAYERS[0], LAYERS[-1]))
-    means = (mine["entropy"].mean(), mine["sign_difference"].mean())
-    assert row[1] == 2 and row[2:] == pytest.approx((*means, first, last))
 
 
 def test_layers_are_in_the_network_s_order_and_few_methods_give_no_rho(results):
@@ -180,7 +174,6 @@ def test_a_study_of_the_float_twin_alone_has_no_signs(results):
     table, about = ablation.signs_and_accuracy()
     assert table.empty and about == "no signs"
     assert "nothing can be said" in ablation.asd_in_words(table)
-    assert ablation.layer_rows(table) == []
     assert "too few methods" in ablation.layers_in_words(ablation.by_layer(table, "entropy"))
 
 
@@ -201,5 +194,7 @@ def test_a_relation_is_named_with_its_direction(sign):
 def test_what_asd_does_here_is_compared_with_the_digits(gaps, said):
     rows = [{"method": m, "seed": 0, "layer": layer, "sign_difference": 0.4 + (gap if m == "sdbnn" else 0)}
             for m in ("sdbnn", "wsd") for layer, gap in zip(LAYERS, gaps)]  # fmt: skip
+    (found,) = ablation.asd_pairs(pd.DataFrame(rows)).values()
+    assert found.sort_index().tolist() == pytest.approx(pd.Series(gaps, LAYERS).sort_index().tolist())
     words = ablation.asd_in_words(pd.DataFrame(rows))
     assert words.startswith(said) and f"lower in {sum(g < 0 for g in gaps)} of 18 layers (n = 1 seed each)" in words

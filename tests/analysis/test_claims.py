@@ -87,20 +87,32 @@ def test_the_caller_keeps_its_random_numbers():
     assert torch.equal(torch.rand(3), expected)
 
 
-# --- the table -------------------------------------------------------------------------------------------------------
+# --- the cards -------------------------------------------------------------------------------------------------------
 
 
-def test_the_table_has_a_row_per_claim_and_equal_columns(measured):
-    lines = claims.markdown(measured).splitlines()
-    assert len(lines) == 2 + len(measured)
-    columns = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
-    assert columns == {7}
-    for claim, line in zip(measured, lines[2:]):
-        assert claim.measured.replace("|", r"\|") in line and f"**{claim.holds}**" in line
-        assert f"(notebooks/{claim.where})" in line
+def test_a_headline_is_one_short_sentence_with_a_number(measured):
+    for claim in measured:
+        assert re.search(r"\d", claim.headline) and len(claim.headline.split()) <= 20 and claim.headline.endswith(".")
 
 
-def test_links_in_the_table_follow_the_folder(measured):
+def test_headlines_follow_the_numbers(measured):
+    n = [claim.numbers for claim in measured]
+    heads = (f"{n[0]['flips']} of", f"r = {n[1]['r_median']:.2f} ", f"{n[2]['conv2_difference']:+.2f} bit",
+             f"{100 * np.mean(column('weight_flips', method='wsd')):.2f} %", f"p = {n[4]['p']:.2f}:")  # fmt: skip
+    assert [c.headline.startswith(head) for c, head in zip(measured, heads, strict=True)] == [True] * 5
+
+
+def test_every_claim_is_a_section_with_its_verdict_and_no_table(measured):
+    text = claims.markdown(measured)
+    assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == [
+        f"Claim {c.number}: {c.holds}" for c in measured]  # fmt: skip
+    for claim in measured:
+        assert claim.measured in text and f"**{claim.headline}**" in text and f"(notebooks/{claim.where})" in text
+    assert not re.search(r"^\|", text, re.MULTILINE)
+    assert max(len(line.split()) for line in text.splitlines()) < 130
+
+
+def test_links_follow_the_folder(measured):
     assert f"]({measured[0].where})" in claims.markdown(measured, folder="")
 
 
@@ -172,7 +184,7 @@ def test_inputs_that_never_change_decide_alone():
 
 def test_the_prediction_follows_the_measurement_in_every_layer(measured):
     numbers = measured[1].numbers
-    assert numbers["layers"] == 22 and numbers["channels"] == 1408
+    assert numbers["layers"] == 2 * len(claims.BINARY) and numbers["channels"] == 64 * numbers["layers"]
     assert 0.4 < numbers["r_lowest"] < numbers["r_median"] < numbers["r_highest"] < 1
     assert numbers["r_median"] > 0.8
 

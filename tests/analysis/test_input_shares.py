@@ -71,7 +71,7 @@ def test_the_sentences_say_the_numbers():
 
 
 def test_claim_three_says_it_too(ends):
-    assert claims._compensated() == f" {input_shares.in_words(ends)}"
+    assert claims._compensated() == f"\n\n{input_shares.in_words(ends)}"
 
 
 def test_without_results_nothing_is_said_and_with_some_it_is_drawn(tmp_path, monkeypatch):
