@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from sklearn.isotonic import isotonic_regression
 
 from ..core.methods import METHODS, get_method
@@ -81,6 +82,15 @@ def fill(grid: np.ndarray, items: Collection) -> Iterator[tuple[Axes, Any]]:
     for ax in grid.flat[len(items) :]:
         ax.remove()
     return zip(grid.flat, items)
+
+
+def logarithmic(ax: Axes, axes: str) -> None:
+    """Logarithmic ``axes`` ("x", "y" or both) whose ticks are plain numbers."""
+    for axis in axes:
+        getattr(ax, f"set_{axis}scale")("log")
+        ticks = getattr(ax, f"{axis}axis")
+        ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ticks.set_minor_formatter(NullFormatter())
 
 
 def finish(figure: Figure, title: str, caption: str = "") -> Figure:
