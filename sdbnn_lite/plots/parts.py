@@ -107,11 +107,10 @@ def finish(figure: Figure, title: str, caption: str = "") -> Figure:
     return figure
 
 
-def curve(ax: Axes, table: pd.DataFrame, method: str, every: slice, alpha: float = 0.22, **look) -> None:
+def curve(ax: Axes, table: pd.DataFrame, method: str, every: slice, **look) -> None:
     """``table``'s mean over its index as a line, min to max as a band, a marker at ``every`` so manyth point."""
     colour, x = COLOURS[method], table.index
-    if alpha:
-        ax.fill_between(x, table["min"], table["max"], color=colour, alpha=alpha, lw=0)
+    ax.fill_between(x, table["min"], table["max"], color=colour, alpha=0.22, lw=0)
     ax.plot(x, table["mean"], color=colour, **{"lw": 1.8, "path_effects": RIM, **look})
     ax.plot(x[every], table["mean"].iloc[every], MARKERS[method], color=colour, mec=BLACK, mew=0.8, ms=7)
 
