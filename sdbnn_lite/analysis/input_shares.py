@@ -13,15 +13,13 @@ from torch import nn
 
 from ..training.run_folder import SIGNS
 from ..weights import zoo
-from . import ablation
 from .cifar10 import TITLES
 from .final_signs import read_signs
-from .tables import has_study, published_runs, results_of, study_facts, study_folder
+from .tables import STUDIES, has_study, published_runs, results_of, study_facts, study_folder
 
 NETWORKS = {**TITLES, "imagenet_resnet18": "ResNet-18", "imagenet_resnet34": "ResNet-34", "digits_convnet": "small net"}
 SHARES = ["input_before", "input_after"]
 COLUMNS = ["label", "network", "dataset", "epochs", "n", "before", "after", "beta", "below"]
-STUDIES = ("digits", ablation.STUDY)
 METHOD, CONTROLS = "sdbnn", ("ede", "wsd")
 
 
