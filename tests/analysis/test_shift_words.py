@@ -5,7 +5,7 @@ import csv
 import pandas as pd
 import pytest
 
-from sdbnn_lite.analysis import claims, shift_words
+from sdbnn_lite.analysis import claims, final_signs, shift_words
 from sdbnn_lite.analysis.tables import RESULTS
 from sdbnn_lite.core.record import record_signs
 from sdbnn_lite.data.sets import digit_images
@@ -14,7 +14,7 @@ from sdbnn_lite.weights.zoo import load
 
 @pytest.fixture(scope="module")
 def last():
-    return shift_words.last_signs("digits")[0]
+    return final_signs.last_signs("digits")[0]
 
 
 @pytest.fixture(scope="module")
