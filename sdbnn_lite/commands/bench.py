@@ -9,10 +9,11 @@ import torch
 from ..cost.time_packed import bench_packed
 from ..cost.time_reading import bench_data
 from ..cost.time_steps import bench_train
-from ..errors import unknown
+from ..errors import check_whole, unknown
 from ..lessons.time_explorers import GOAL_MS, bench_explorers
 from ..system.machine import describe_machine
 from ..system.text import rows_table
+from ..system.timing import busy_processes
 
 THREADS = 2  # torch's, as in the notebooks
 PACKAGES = ("matplotlib", "ipywidgets")  # whose versions matter here, besides those that describe_machine names
@@ -25,10 +26,10 @@ class Bench(NamedTuple):
     run: Callable[[], list[dict[str, Any]]]
 
 
-def measure(names: Iterable[str] = ()) -> dict[str, Any]:
+def measure(names: Iterable[str] = (), beside: int = 0) -> dict[str, Any]:
     """{"machine": …, name: rows, …} for the measurements ``names`` (none: all of them); ready for JSON.
 
-    Raises UsageError for an unknown name.
+    ``beside``: other processes that keep a core busy each meanwhile. Raises UsageError for an unknown name.
     """
     names = list(names) or list(BENCHES)
     for name in names:
@@ -36,7 +37,11 @@ def measure(names: Iterable[str] = ()) -> dict[str, Any]:
             raise unknown("measurement", name, BENCHES)
     machine = describe_machine(torch.device("cpu"))
     machine["versions"] |= {name: _version(name) for name in PACKAGES}
-    return {"machine": machine, **{name: BENCHES[name].run() for name in names}}
+    if beside:
+        check_whole(most=1024, beside=beside)
+        machine["beside"] = beside
+    with busy_processes(beside):
+        return {"machine": machine, **{name: BENCHES[name].run() for name in names}}
 
 
 def as_text(result: dict[str, Any]) -> str:
@@ -45,7 +50,8 @@ def as_text(result: dict[str, Any]) -> str:
     machine = result["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     hardware = f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads"
-    parts.append(f"{hardware}, kernels for {machine['kernels']}\n{versions}")
+    beside = f", beside {machine['beside']} busy processes" if "beside" in machine else ""
+    parts.append(f"{hardware}, kernels for {machine['kernels']}{beside}\n{versions}")
     return "\n\n".join(parts)
 
 

@@ -25,6 +25,7 @@ def run_cost(args: argparse.Namespace) -> None:
     JSON,
     option("--threads", type=int, metavar="N", help="CPU threads (default: 2, as in the notebooks)"),
     option("--data", metavar="DIR", help="real images for `bench data` (or SDBNN_DATA)"),
+    option("--beside", type=int, default=0, metavar="N", help="keep N other processes busy meanwhile (default: none)"),
 )
 def run_bench(args: argparse.Namespace) -> None:
     """Measure how long things take on this machine."""
@@ -33,5 +34,5 @@ def run_bench(args: argparse.Namespace) -> None:
     set_threads(bench.THREADS if args.threads is None else args.threads)
     if args.data:
         os.environ["SDBNN_DATA"] = args.data  # a measurement takes no arguments
-    result = bench.measure(args.what)
+    result = bench.measure(args.what, args.beside)
     print(json.dumps(result, indent=2, ensure_ascii=False) if args.json else bench.as_text(result))

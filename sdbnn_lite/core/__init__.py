@@ -51,7 +51,7 @@ becomes of it, room by room (no room imports from one further down):
 
     data       ``data.sets.load`` opens the set; ``data.in_memory.ImageSet.epoch`` shuffles and augments its batches
     core       ``core.models.BinaryNet.forward`` makes logits of a batch, by way of ``core.layers.BinaryConv2d.forward``
-    fast       or ``fast.fast_forward`` does, for CIFAR-10's networks on a CPU with AVX-512
+    fast       or ``fast.fast_forward`` does, for CIFAR-10's networks on a CPU with AVX-512, AVX2 or NEON
     training   ``training.trainer.Trainer.run_epoch`` sets t and the learning rate and calls, per batch,
                ``training.steps.readable.Step.compute``: loss, gradients, update. ``training.trainer.Trainer.end_epoch``
                scores the test images, records signs; ``training.trainer.Trainer.save`` writes log.csv, signs.csv, state

@@ -19,6 +19,8 @@ LANES = 8
 WORDS = ir.VectorType(I64, LANES)
 SUMS, CHAINS = 8, 12  # vectors of sums that don't wait for each other: of bits, of floats
 WORDS_A_TURN = SUMS * LANES
+ROW = ir.VectorType(ir.IntType(8), 32)  # each of its bytes stands for 4 products
+LOOKED_UP_A_TURN = SUMS * ROW.count * 4 // 64
 FLOATS = target().vector // 4  # in a vector
 PRODUCTS_A_TURN = CHAINS * FLOATS
 FLOAT_VECTOR = ir.VectorType(ir.FloatType(), FLOATS)
@@ -48,6 +50,21 @@ def _count(typingctx, turns, seed):
 
 
 @intrinsic
+def _look_up(typingctx, turns):
+    def emit(context, builder, signature, args):
+        pick = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ROW, [ROW] * 2), "llvm.x86.avx2.pshuf.b")
+        filters = [ir.Constant(ROW, [(i + j) % 16 for i in range(ROW.count)]) for j in range(SUMS)]
+        one, zero = ir.Constant(ROW, [1] * ROW.count), ir.Constant(ROW, [0] * ROW.count)
+        loop = Loop(builder, args[0], [zero] * (SUMS + 1))
+        with loop as (row, *sums):
+            found = [builder.add(s, builder.call(pick, [row, f])) for s, f in zip(sums, filters)]
+            loop.again([builder.add(row, one), *found])
+        return builder.zext(_total(builder, loop.results[1:], builder.add), I64)
+
+    return types.int64(types.int64), emit
+
+
+@intrinsic
 def _multiply(typingctx, turns, a, b):
     def emit(context, builder, signature, args):
         turns, a, b = args
@@ -67,6 +84,15 @@ def _multiply(typingctx, turns, a, b):
 def count_bits(turns, seed):
     """Σ popcount(turn XOR (seed·(2j + 1) + i)) over ``turns``, j < SUMS, i < LANES: ``turns``·WORDS_A_TURN words."""
     return _count(turns, seed)
+
+
+@njit(cache=keeps_code(), nogil=True)
+def look_up(turns):
+    """What 32 bytes hold modulo 256, added up: ``turns`` in each of SUMS vectors, which ``vpshufb`` picks from a row.
+
+    As much work as ``turns``·LOOKED_UP_A_TURN words.
+    """
+    return _look_up(turns)
 
 
 @njit(cache=keeps_code(), nogil=True)

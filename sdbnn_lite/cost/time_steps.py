@@ -25,12 +25,14 @@ from ..core.layers import set_ede
 from ..core.models import build
 from ..fast import fast_forward
 from ..system.devices import keep_freed_memory
+from ..system.target import target
 from ..system.timing import interleaved, ratio
 
 NETWORKS = ("cifar10_resnet20", "cifar10_resnet18", "cifar10_vgg_small")
 BATCH, ROUNDS, WARM_UP = 128, 7, 1
 EDE_T = 0.1
-GOALS = {"cifar10_resnet20": 2.0, "cifar10_resnet18": 1.8, "cifar10_vgg_small": 1.9}  # published / fast
+GOALS = {"cifar10_resnet20": 2.0, "cifar10_resnet18": 1.8, "cifar10_vgg_small": 1.9}  # published / fast, AVX-512
+NARROW_GOAL = 1.8  # on shorter vectors
 
 
 class PublishedSign(Function):
@@ -70,8 +72,8 @@ def _measure(name: str, rounds: int, batch: int) -> dict[str, Any]:
         row[f"{way}/fast"] = ratio(seen[way], seen["fast"], digits=2) if "fast" in seen else None
     for way, forward in (("readable", _plain(name)), ("fast", fast_forward(_plain(name)))):
         row[f"{way}_saved_mb"] = round(kept_bytes(forward, images) / 2**20, 1) if forward else None
-    row["goal"] = GOALS.get(name)
-    row["met"] = "fast" in seen and bool(np.median(seen["published"] / seen["fast"]) >= GOALS.get(name, 0))
+    row["goal"] = goal = GOALS.get(name) if target().vector == 64 else NARROW_GOAL
+    row["met"] = "fast" in seen and bool(np.median(seen["published"] / seen["fast"]) >= (goal or 0))
     return row
 
 

@@ -4,13 +4,15 @@ Arrays as in :mod:`.kernels`. What wants a convolution's result is done row by r
 for batch norm forward, the way through the sign backward.
 """
 
+# compiled in: kernels.py b5dc1915, rows.py dd297a23, tiles.py 3faa509d, llvm.py f2a19a71, target.py c100431e
+
 import numpy as np
 from numba import njit, prange
 
 from . import rows, tiles
-from .kernels import BLOCK, EDE, POLYNOMIAL, add_moments, options
+from .kernels import BLOCK, EDE, POLYNOMIAL, add_moments, inline, options
 
-# compiled in: kernels.py b5dc1915, rows.py d2311c06, tiles.py 9af23a76, llvm.py f2a19a71, target.py c100431e
+BLOCKS = 4 if tiles.PARTS > 1 else 1  # of 4 channels one after the other: a small tile's x stays in the first cache
 
 
 @njit(**options)
@@ -83,9 +85,9 @@ def convolve(words, weight, base, taps, stride, valid, y, totals):
                     x + column * step, plane, step, t0, 9, count, w, b + column * filters * 2, filters * 2, v0 + g * 64,
                     to + column * 64, channel,
                 )  # fmt: skip
-                if column + 4 <= width:
-                    tiles.popcount_tile_4px(*args)
-                    column += 4
+                if column + tiles.PIXELS_OF_WORDS <= width:
+                    tiles.popcount_tile(*args)
+                    column += tiles.PIXELS_OF_WORDS
                 else:
                     tiles.popcount_tile_1px(*args)
                     column += 1
@@ -93,6 +95,25 @@ def convolve(words, weight, base, taps, stride, valid, y, totals):
                 for o in range(block * 4, block * 4 + 4):
                     totals[g, row, o] = 0
                     add_moments(y[g, o, row], totals[g, row, o])
+
+
+@njit(**inline)
+def _row_of_tiles(x, plane, columns, taps, count, half, w, w_block, blocks, to, channel, pixel, scale):
+    """Σ_taps g·ŵ for a row of one phase's pixels and ``blocks`` × 4 channels; addresses and distances in bytes."""
+    line = 128 // tiles.PARTS
+    for i in range(columns // tiles.PIXELS):
+        for part in range(tiles.PARTS):
+            at, there = x + i * tiles.PIXELS * 128 + part * line, to + i * tiles.PIXELS * pixel + part * line
+            for k in range(blocks):
+                tiles.conv_tile_real(
+                    at, plane, 128, taps, count, half, w + k * w_block, there + k * 4 * channel, channel, scale, pixel
+                )
+    for i in range(columns - columns % tiles.PIXELS, columns):
+        for k in range(blocks):
+            tiles.conv_tile_real_1px(
+                x + i * 128, plane, 128, taps, count, half, w + k * w_block, to + i * pixel + k * 4 * channel, channel,
+                scale, pixel,
+            )  # fmt: skip
 
 
 @njit(**options)
@@ -112,8 +133,10 @@ def convolve_back(
     plane, channel, pixel = high * wide * 128, height * width * 128, stride * 128
     before = (ds.shape[1] - channels) // 2
     strips = -(-height // 8)  # what 8 rows need of pairs fits into the second cache, and memory is met in longer runs
-    for i in prange(groups * strips * (channels // 4)):
-        unit, block = i // (channels // 4), i % (channels // 4)
+    shares = -(-channels // (4 * BLOCKS))
+    for i in prange(groups * strips * shares):
+        unit, block = i // shares, i % shares * BLOCKS
+        blocks = min(BLOCKS, channels // 4 - block)
         g, strip = unit // strips, unit % strips * 8
         for row in range(strip, min(strip + 8, height)):
             line = x0 + (g * half * high + row // stride) * wide * 128
@@ -122,13 +145,10 @@ def convolve_back(
                 first, count = t0 + starts[phase] * 8, starts[phase + 1] - starts[phase]
                 w = w0 + (block * 9 + starts[phase]) * half * 16
                 to = d0 + (((g * channels + block * 4) * height + row) * width + left) * 128
-                for two in range(columns // 2):
-                    at, there = line + two * 256, to + 2 * two * pixel
-                    tiles.conv_tile_real_2px(at, plane, 128, first, count, half, w, there, channel, scale, pixel)
-                if columns % 2:
-                    at, there = line + (columns - 1) * 128, to + (columns - 1) * pixel
-                    tiles.conv_tile_real_1px(at, plane, 128, first, count, half, w, there, channel, scale, pixel)
-            for c in range(block * 4, block * 4 + 4):
+                _row_of_tiles(
+                    line, plane, columns, first, count, half, w, 9 * half * 16, blocks, to, channel, pixel, scale
+                )
+            for c in range(block * 4, (block + blocks) * 4):
                 sums[g, row, c] = 0
                 at = ((g * channels + c) * height + row) * width * 128
                 to_lanes = l0 + (((g * channels + c) * (height + 2) + row + 1) * (width + 2) + 1) * 64
@@ -148,42 +168,46 @@ def convolve_back(
 
 @njit(**options)
 def weight_gradient(gradient, lanes, stride, filters, sums, out):
-    """out (O, C, 9) = Σ_{n, pixels} g·â, exactly. ``sums`` (O/4, C/4, 9, 16, 16) int32 is scratch, all zeros.
+    """out (O, C, 9) = Σ_{n, pixels} g·â, exactly. ``sums`` (O/4, C/4, 9, 16, LANES) int32 is scratch, all zeros.
 
     One unit of work has ``filters`` filters and 64 inputs: a strip of rows, once in the cache, serves all of them.
     """
     groups, height, width = len(gradient), gradient.shape[2], gradient.shape[3]
     channels, high, wide = lanes.shape[1:4]
     g0, a0, s0 = gradient.ctypes.data, lanes.ctypes.data, sums.ctypes.data
-    strip = max(1, min(height, 64 // width))  # what a strip needs of 4 + 4 channels nearly fits into the first cache
+    strip = max(1, min(height, 64 // width))  # what 64 pixels need of 4 + 4 channels nearly fits into the first cache
     last = max(1, 2**11 * tiles.LANES // (height * width))  # so many groups' sums stay below 2^31
+    some = min(last, max(1, 64 // (height * width)))
+    last -= last % some
     strips = -(-channels // 64)
     for unit in prange(out.shape[0] // filters * strips):
         first, left = unit // strips * filters, unit % strips * 64
         right = min(left + 64, channels)
         out[first : first + filters, left:right] = 0
-        for g in range(groups):
+        for begin in range(0, groups, some):
+            end = min(begin + some, groups)
             for row in range(0, height, strip):
                 now = min(strip, height - row)
                 for o in range(first, first + filters, 4):
-                    ga = g0 + ((g * out.shape[0] + o) * height + row) * width * 64
                     for c in range(left, right, 4):
-                        to = s0 + (o // 4 * (channels // 4) + c // 4) * 9 * 1024
-                        for tap in range(9):
+                        to = s0 + (o // 4 * (channels // 4) + c // 4) * 9 * 16 * tiles.VECTOR
+                        for i in range(9 * (end - begin)):
+                            tap, g = i // (end - begin), begin + i % (end - begin)
+                            ga = g0 + ((g * out.shape[0] + o) * height + row) * width * 64
                             aa = row * stride + tap // 3
                             aa = a0 + (((g * channels + c) * high + aa) * wide + tap % 3) * 64
                             tiles.weight_tile(
                                 ga, height * width * 64, width * 64,
                                 aa, high * wide * 64, stride * wide * 64, stride * 64,
-                                now, width, to + tap * 1024,
+                                now, width, to + tap * 16 * tiles.VECTOR,
                             )  # fmt: skip
-            if g % last == last - 1 or g == groups - 1:
+            if end % last == 0 or end == groups:
                 for o in range(first, first + filters):
                     for c in range(left, right):
                         for tap in range(9):
                             lane = sums[o // 4, c // 4, tap, o % 4 * 4 + c % 4]
                             total = np.int64(0)
-                            for n in range(16):
+                            for n in range(tiles.LANES):
                                 total += lane[n]
                                 lane[n] = 0
                             out[o, c, tap] += total

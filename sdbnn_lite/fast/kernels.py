@@ -19,7 +19,7 @@ from numba import njit, prange
 from ..system.target import keeps_code
 from . import rows
 
-# compiled in: rows.py d2311c06, tiles.py 9af23a76, llvm.py f2a19a71, target.py c100431e
+# compiled in: rows.py dd297a23, tiles.py 3faa509d, llvm.py f2a19a71, target.py c100431e
 
 BLOCK = 32  # images side by side
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order

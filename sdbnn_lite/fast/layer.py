@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from . import convolutions, kernels
+from . import convolutions, kernels, tiles
 from .kernels import BLOCK
 
 
@@ -219,7 +219,7 @@ class FusedLayer(Function):
             pairs, packed, taps, starts, np.float32(step), plan.stride, x.numpy(), shift.numpy(), valid, plan.gradient,
             ctx.k, ctx.t, plan.add_input, ds.numpy(), dx.numpy(), lanes, d_shift.numpy(),
         )  # fmt: skip
-        sums = space.get("sums", (o // 4, c // 4, 9, 16, 16), torch.int32)
+        sums = space.get("sums", (o // 4, c // 4, 9, 16, tiles.LANES), torch.int32)
         dw = np.empty((o, c, 9), np.int64)
         convolutions.weight_gradient(dy, lanes, plan.stride, _filters_at_once(o, c), sums, dw)
         dw = torch.from_numpy((dw * step).astype(np.float32)).view(w.shape)

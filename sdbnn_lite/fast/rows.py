@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..system.llvm import F32, F64, I16, I32, I64, Loop, load, splat, store
-from .tiles import FLOATS, LANES, PAIRS, SUMS, VECTOR, A, dot
+from .tiles import FLOATS, LANES, PAIRS, SUMS, VECTOR, A, beyond, dot
 
 _SHORTS = ir.VectorType(I16, LANES)
 _CONTRACT = ("contract",)  # a product and a sum may become one instruction; nothing else is rearranged
@@ -136,9 +136,12 @@ def row_signs(typingctx, x, shift, words, columns, bit):
         loop = Loop(builder, columns, [x, words])
         with loop as (x, words):
             for i in range(64 // VECTOR):
-                values = [_floats(builder, builder.add(x, I64(VECTOR * j))) + shifts[j] for j in (2 * i, 2 * i + 1)]
-                plus = builder.shuffle_vector(*(value.compare(">=", 0.0) for value in values), both)
-                at = builder.add(words, I64(VECTOR * i))
+                plus = [
+                    (_floats(builder, builder.add(x, I64(VECTOR * j))) + shifts[j]).compare(">=", 0.0)
+                    for j in (2 * i, 2 * i + 1)
+                ]
+                plus = builder.shuffle_vector(*plus, both)
+                at = beyond(builder, words, VECTOR * i)
                 before = load(builder, bits.type, at, VECTOR)
                 store(builder, builder.select(plus, builder.or_(before, bits), before), at, VECTOR)
             loop.again([builder.add(x, I64(128)), builder.add(words, I64(64))])
@@ -158,7 +161,7 @@ def row_moments(typingctx, y, columns, totals):
         loop = Loop(builder, columns, [zero] * 2 * split + [y])
         with loop as (*sums, y):
             for i in range(split):
-                values = load(builder, PAIRS, builder.add(y, I64(VECTOR * i)), VECTOR)
+                values = load(builder, PAIRS, beyond(builder, y, VECTOR * i), VECTOR)
                 sums[i] = dot(builder, sums[i], values, ones)
                 sums[split + i] = dot(builder, sums[split + i], values, values)
             loop.again([*sums, builder.add(y, I64(64))])

@@ -16,7 +16,7 @@ from . import kernels, tiles
 from .kernels import BLOCK, options
 from .layer import Normaliser, taps_of, through_hardtanh
 
-# compiled in: kernels.py b5dc1915, rows.py d2311c06, tiles.py 9af23a76, llvm.py f2a19a71, target.py c100431e
+# compiled in: kernels.py b5dc1915, rows.py dd297a23, tiles.py 3faa509d, llvm.py f2a19a71, target.py c100431e
 
 
 @njit(**options)
@@ -44,8 +44,8 @@ def convolve_images(blocks, weight, taps, y, totals):
         for block in range(filters // 4):
             w = w0 + block * 9 * channels * 16
             to = y0 + ((g * filters + block * 4) * height + row) * width * 128
-            for column in range(width):
-                at, there = x + column * 128, to + column * 128
+            for part in range(width * tiles.PARTS):
+                at, there = x + part * (128 // tiles.PARTS), to + part * (128 // tiles.PARTS)
                 tiles.conv_tile_float(
                     at, high * wide * 128, 128, t0, 9, channels, w, there, height * width * 128, one, 128
                 )
@@ -63,7 +63,7 @@ def convolve_images(blocks, weight, taps, y, totals):
 def image_weight_gradient(blocks, ds, y, a, b, c, rows, sums, out):
     """out (O, C', 9) float64 = Σ_{n, pixels} (a·ds + b·y + c)·images.
 
-    Scratch, float32: ``rows`` (O/4, 4, W, 32) and ``sums`` (O/4, 9, 16, 16), which is all zeros.
+    Scratch, float32: ``rows`` (O/4, 4, W, 32) and ``sums`` (O/4, 9, 16, LANES), which is all zeros.
     """
     groups, channels, high, wide, _ = blocks.shape
     _, filters, height, width, _ = ds.shape
@@ -84,12 +84,12 @@ def image_weight_gradient(blocks, ds, y, a, b, c, rows, sums, out):
                         at = a0 + (((g * channels + first) * high + row + tap // 3) * wide + tap % 3) * 128
                         tiles.weight_tile_float(
                             r0 + block * width * 512, width * 128, 0, at, high * wide * 128, 0, 64, 1, 2 * width,
-                            s0 + (block * 9 + tap) * 1024,
+                            s0 + (block * 9 + tap) * 16 * tiles.VECTOR,
                         )  # fmt: skip
                 for tap in range(9):
                     for pair in range(16):
                         total = np.float64(0)
-                        for n in range(16):
+                        for n in range(tiles.LANES):
                             total += np.float64(sums[block, tap, pair, n])
                             sums[block, tap, pair, n] = 0
                         out[block * 4 + pair // 4, first + pair % 4, tap] += total
@@ -124,7 +124,7 @@ class Stem(Function):
         ds, sum_ds, sum_dsy, _ = through_hardtanh(gradient, mean_gradient, out, y)
         vectors = [v.astype(np.float32) for v in norm.backward(sum_ds, sum_dsy)]
         rows = ctx.workspace.get("stem rows", (o // 4, 4, wd, BLOCK), torch.float32)
-        sums = ctx.workspace.get("stem sums", (o // 4, 9, 16, 16), torch.float32)
+        sums = ctx.workspace.get("stem sums", (o // 4, 9, 16, tiles.LANES), torch.float32)
         dw = np.empty((o, blocks.shape[1], 9))
         image_weight_gradient(blocks.numpy(), ds.numpy(), y.numpy(), *vectors, rows, sums, dw)
         dw = torch.from_numpy(dw[:, :c].astype(np.float32)).view(w.shape)

@@ -11,7 +11,7 @@ from ..system.target import keeps_code
 from . import tiles
 from .kernels import UNIT, look_up
 
-# compiled in: kernels.py 5c87336b, tiles.py ecc1f3f9, llvm.py f2a19a71, target.py c100431e
+# compiled in: kernels.py e684a160, tiles.py b3495f3a, llvm.py f2a19a71, target.py c100431e
 
 _inline = {"cache": keeps_code(), "nogil": True, "error_model": "numpy"}
 FILTERS = tiles.FILTERS

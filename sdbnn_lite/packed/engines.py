@@ -5,12 +5,15 @@
     finish(y, layer, pooled, shortcut)  → act(factor·y + offset [+ shortcut]), y's 2×2 maximum first where pooled
     signs(padded, layer, switch, pooled, padding)   the words of the next layer, where nothing else needs real values
     means(x)                            (N, H, W, C) → (N, C)
+    chains(layers, x), multiplies(conv, x)   whether it has kernels for layers in a row (:mod:`.whole`), for real ones
 
-:class:`Readable` is NumPy, a line per equation. :class:`Fast` is numba: 512 products to an instruction where the
-processor counts bits in vectors. Both give the same bits; sums over pixels are rounded differently.
+:class:`Readable` is NumPy, a line per equation. :class:`Fast` is numba, for the target that its code is generated for:
+popcounts are counted in vectors where there is an instruction for it, and looked up where x86 has none (:mod:`.tiles`).
+Both give the same bits; sums over pixels are rounded differently.
 """
 
 import threading
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -21,6 +24,7 @@ from . import words
 from .words import pack_words
 
 _ONE_AT_A_TIME = threading.Lock()
+VALUES_A_THREAD, PRODUCTS_A_VALUE = 2**17, 512  # about a tenth of a millisecond; of a convolution, as work
 
 
 class Readable:
@@ -28,9 +32,6 @@ class Readable:
 
     name = "numpy"
     lock = None  # to be held while a network runs, where Python's threads can't compute side by side
-
-    def follow_threads(self) -> None:
-        """Nothing to do: NumPy computes in the thread that calls it."""
 
     def chains(self, layers, x) -> bool:
         """Whether there is a kernel for several layers at once."""
@@ -69,8 +70,11 @@ class Readable:
 
 
 def _bordered(words: np.ndarray, padding: int) -> np.ndarray:
-    """(N, H, W, K) with ``padding`` words of 0 around each image."""
-    return np.pad(words, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    """(N, H, W, K) with ``padding`` zeros around each image."""
+    n, h, w, k = words.shape
+    around = np.zeros((n, h + 2 * padding, w + 2 * padding, k), words.dtype)
+    around[:, padding : padding + h, padding : padding + w] = words
+    return around
 
 
 def _pool(y: np.ndarray) -> np.ndarray:
@@ -92,28 +96,29 @@ class Fast:
         self.kernels, self.whole, self.numba = kernels, chains, numba
         self.counts, self.table = target().counts, words.look_up_table()
         threads = torch.get_num_threads()
-        self.follow_threads()
+        self._threads(0)
         kernels.channel_means(np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1), np.float32))
         torch.set_num_threads(threads)  # both may share one OpenMP, and numba's first launch sets its number
         if numba.threading_layer() == "workqueue":  # numba's own pool, where there is no OpenMP: one caller at a time
             self.lock = _ONE_AT_A_TIME
 
-    def follow_threads(self) -> None:
-        """Use torch's number of threads."""
-        self.numba.set_num_threads(min(torch.get_num_threads(), self.numba.config.NUMBA_NUM_THREADS))
+    def _threads(self, values: int) -> None:
+        """Use as many of torch's threads as so many values are worth: each meeting of threads may cost one its core."""
+        allowed = min(torch.get_num_threads(), self.numba.config.NUMBA_NUM_THREADS)
+        self.numba.set_num_threads(max(1, min(allowed, values // VALUES_A_THREAD)))
 
     def sign_words(self, x, shift, padding):
         n, h, w, c = x.shape
         padded = np.zeros((n, h + 2 * padding, w + 2 * padding, -(-c // 64)), np.uint64)
+        self._threads(x.size)
         self.kernels.sign_words(x, shift, padding, padded)
         return padded
 
     def _tables(self, padded, layer):
-        geometry = layer.geometry(padded)
-        table, starts, classes = layer.base(geometry).by_pixel
+        table, starts, classes = layer.base(layer.geometry(padded)).by_pixel
         tiles = len(padded) * len(starts) // self.kernels.PIXELS
         unit = min(16, max(1, tiles // (4 * self.numba.get_num_threads()))) * self.kernels.PIXELS
-        return geometry, (padded, layer.blocks, table, starts, classes, unit)
+        return padded, layer.blocks, table, starts, classes, unit
 
     def _looks_up(self, geometry):
         """Whether the popcounts are looked up: 16 bits hold their sums, and no instruction counts them faster."""
@@ -133,7 +138,7 @@ class Fast:
     def real(self, x, conv, pooled=False, between=np.inf):
         """(N, H, W, C) → (N, H', W', O): a :class:`.network.RealConv`; of each 3×3, 2 apart, the largest; clipped."""
         p, k = conv.padding, conv.weight.shape[2]
-        x = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0))) if p else x
+        x = _bordered(x, p) if p else x
         high, wide = ((side - k) // conv.stride + 1 for side in x.shape[1:3])
         args = x, conv.blocks, conv.offset.numpy(), conv.stride
         if pooled:
@@ -148,12 +153,12 @@ class Fast:
         geometry = layer.geometry(padded)
         base = layer.base(geometry)
         y = np.empty((len(padded), geometry.out_height, geometry.out_width, base.by_pixel[0].shape[1]), geometry.sums)
+        self._threads(y.size * geometry.kernel**2 * geometry.channels // PRODUCTS_A_VALUE)
         if self._looks_up(geometry):
             self.kernels.convolve_by_table(padded, layer.half_bytes, self.table, base.offsets, *base.by_pixel, y)
         else:
-            self.kernels.convolve(*self._tables(padded, layer)[1], y)
-        filters = y.shape[3]
-        return y if filters == geometry.outputs else y[..., : geometry.outputs].copy()
+            self.kernels.convolve(*self._tables(padded, layer), y)
+        return y if y.shape[3] == geometry.outputs else y[..., : geometry.outputs].copy()
 
     def _rest(self, layer, shortcut, out):
         slope = layer.factor[:0] if layer.slope is None else layer.slope
@@ -162,15 +167,17 @@ class Fast:
     def finish(self, y, layer, pooled=False, shortcut=None):
         n, h, w, c = y.shape
         out = np.empty((n, h // 2, w // 2, c) if pooled else y.shape, layer.factor.dtype)
+        self._threads(y.size)
         self.kernels.finish(y, pooled, *self._rest(layer, shortcut, out))
         return out
 
     def layer(self, padded, layer, shortcut=None):
-        geometry, args = self._tables(padded, layer)
-        if layer.factor.dtype != np.float32 or geometry.outputs % 16:
+        geometry = layer.geometry(padded)
+        if layer.factor.dtype != np.float32 or geometry.outputs % 16 or self._looks_up(geometry):
             return self.finish(self.convolve(padded, layer), layer, shortcut=shortcut)
         out = np.empty((len(padded), geometry.out_height, geometry.out_width, geometry.outputs), np.float32)
-        self.kernels.layer(*args, *self._rest(layer, shortcut, out))
+        self._threads(out.size * geometry.kernel**2 * geometry.channels // PRODUCTS_A_VALUE)
+        self.kernels.layer(*self._tables(padded, layer), *self._rest(layer, shortcut, out))
         return out
 
     def signs(self, padded, layer, switch, pooled, padding):
@@ -178,11 +185,13 @@ class Fast:
         n, h, w, c = y.shape
         h, w = (h // 2, w // 2) if pooled else (h, w)
         words = np.zeros((n, h + 2 * padding, w + 2 * padding, -(-c // 64)), np.uint64)
+        self._threads(y.size)
         self.kernels.switch_words(y, pooled, switch.point, switch.flip, padding, words)
         return words
 
     def means(self, x):
         out = np.empty((len(x), x.shape[3]), x.dtype)
+        self._threads(x.size)
         self.kernels.channel_means(x, out)
         return out
 
@@ -191,6 +200,10 @@ def engine(name: str | None = None):
     """The engine called ``name``, "numpy" or "numba"; None: numba where it compiles. UsageError for another."""
     if name not in (None, "numpy", "numba"):
         raise unknown("engine", name, ("numpy", "numba"))
-    if name == "numba" and not target().compiled:
+    if name != "numpy":
+        with suppress(ImportError):
+            if target().compiled:
+                return Fast()
+    if name == "numba":
         raise UsageError("engine 'numba': numba isn't installed or doesn't compile here; use 'numpy'")
-    return Fast() if name != "numpy" and target().compiled else Readable()
+    return Readable()

@@ -16,7 +16,7 @@ from numba import njit, prange
 from ..system.target import keeps_code
 from . import tiles
 
-# compiled in: tiles.py ecc1f3f9, llvm.py f2a19a71, target.py c100431e
+# compiled in: tiles.py b3495f3a, llvm.py f2a19a71, target.py c100431e
 
 _options = {"parallel": True, "cache": keeps_code(), "nogil": True, "error_model": "numpy"}
 _inline = {**_options, "parallel": False}
@@ -85,7 +85,7 @@ def convolve(words, weight, base, starts, classes, unit, y):
                 to = y.ctypes.data + (first * outputs + block * FILTERS) * y.itemsize
                 args = places.ctypes.data, kernel, row, across, w, bases.ctypes.data, to, outputs * y.itemsize, zero
                 if many == PIXELS:
-                    tiles.sums_8px(*args)
+                    tiles.sums_more(*args)
                 else:
                     tiles.sums_1px(*args)
                 for p in range(many):
@@ -176,11 +176,11 @@ def layer(words, weight, base, starts, classes, unit, factor, offset, slope, sho
                 )  # fmt: skip
                 if prelu:
                     if many == PIXELS:
-                        tiles.prelu_8px(*args)
+                        tiles.prelu_more(*args)
                     else:
                         tiles.prelu_1px(*args)
                 elif many == PIXELS:
-                    tiles.hardtanh_8px(*args)
+                    tiles.hardtanh_more(*args)
                 else:
                     tiles.hardtanh_1px(*args)
                 for p in range(many):

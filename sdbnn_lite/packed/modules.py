@@ -87,7 +87,6 @@ class PackedModule:
     @torch.no_grad()
     def __call__(self, *inputs: object, **named: object) -> object:
         with self.engine.lock or nullcontext():
-            self.engine.follow_threads()
             return self.net(*map(widened, inputs), **{name: widened(value) for name, value in named.items()})
 
 
@@ -114,7 +113,7 @@ def pack(net: nn.Module, engine: str | None = None) -> PackedNet | PackedModule:
     ``net``: any with binary layers; its others stay torch's. Its own ``forward`` runs, in a :class:`PackedModule`: the
     output is equal as far as torch repeats its own floats. What ``build`` made becomes a faster :class:`PackedNet`:
     logits equal to 1e-9 in float64 and to 1e-4 in float32, where an activation within rounding of its threshold may
-    rarely take the other sign. ``engine``: "numba" (fast) or "numpy" (readable); None: numba where it is installed.
+    rarely take the other sign. ``engine``: "numba" (fast) or "numpy" (readable); None: numba where it compiles.
 
     It is a copy: ``net`` stays in its mode, and may be trained on. Half types become float32, of images too.
     Raises UsageError for a network without a layer to pack (the float twin, stage 1), or on a GPU.

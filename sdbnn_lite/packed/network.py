@@ -192,7 +192,6 @@ class PackedNet:
 
     def _in_chunks(self, images: Tensor) -> Tensor:
         """The logits, ``AT_ONCE`` images at a time, each layer with all of this thread's threads."""
-        self.engine.follow_threads()
         at_once = AT_ONCE // 2 if isinstance(self.net, ImageNetResNet) else AT_ONCE
         return torch.cat([self._logits(some) for some in images.split(at_once)])
 
@@ -267,11 +266,12 @@ class PackedNet:
     def _body(self, x: np.ndarray) -> np.ndarray:
         """All binary layers: in a few calls where the engine has chains, else layer by layer."""
         for i, (steps, block) in enumerate(self.segments):
-            given = self._around(block, x) if block else None
-            if self.engine.chains([self.layers[name] for name, *_ in steps], x):
-                key = i, *x.shape[1:3]
-                if key not in self.chains:
-                    self.chains[key] = Chain([(self.layers[name], *how) for name, *how in steps], *x.shape[1:3])
+            given, key = self._around(block, x) if block else None, (i, x.dtype, *x.shape[1:3])
+            if key not in self.chains:
+                layers = [(self.layers[name], *how) for name, *how in steps]
+                fits = self.engine.chains([layer for layer, *_ in layers], x)
+                self.chains[key] = Chain(layers, *x.shape[1:3]) if fits else None
+            if self.chains[key]:
                 x = self.chains[key].run(self.engine, x, given)
                 continue
             before, behind = None, [*(step[:2] for step in steps[1:]), (None, "same"), (None, "same")]

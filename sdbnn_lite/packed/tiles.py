@@ -20,10 +20,11 @@ from numba.extending import intrinsic
 from ..system.llvm import F32, F64, I16, I32, I64, Loop, load, splat, store
 from ..system.target import target
 
-FILTERS = 16  # side by side: one vector of 32-bit lanes, or one row of the table
-PIXELS, LOOKED_UP = 8, 5  # of the larger tile that counts, of the one that looks up
-STEPS = 63  # that a byte has room for, each adding 4 at most
 I8 = ir.IntType(8)
+FILTERS = 16  # side by side: one vector of 32-bit lanes, or one row of the table
+PIXELS, LOOKED_UP = 8 if target().vector == 64 else 4, 5  # of the larger tile that counts, of the one that looks up
+BYTES = target().vector if target().counts == "vpshufb" else 32  # of the vectors that look up
+STEPS = 63  # that a byte has room for, each adding 4 at most
 _SUMS, _FLOATS = ir.VectorType(I32, FILTERS), ir.VectorType(F32, FILTERS)
 A = types.intp
 
@@ -52,7 +53,7 @@ def _sums(builder, args, pixels):
 
 
 def _look_up_of(groups: int):
-    size = min(target().vector, 32 * groups)  # bytes of a vector
+    size = min(BYTES, 32 * groups)
     vector, half, sums = (ir.VectorType(*kind) for kind in ((I8, size), (I8, FILTERS), (I16, FILTERS)))
     shuffle = {32: "llvm.x86.avx2.pshuf.b", 64: "llvm.x86.avx512.pshuf.b.512"}
 
@@ -163,10 +164,10 @@ def _layer_of(pixels: int, *, prelu: bool, sums=_sums):
     return tile
 
 
-sums_8px, sums_1px = _sums_of(PIXELS), _sums_of(1)
-hardtanh_8px, hardtanh_1px = _layer_of(PIXELS, prelu=False), _layer_of(1, prelu=False)
-prelu_8px, prelu_1px = _layer_of(PIXELS, prelu=True), _layer_of(1, prelu=True)
-WIDE = target().vector // 16  # groups of 16 filters in the larger tile that looks up: two vectors
+sums_more, sums_1px = _sums_of(PIXELS), _sums_of(1)
+hardtanh_more, hardtanh_1px = _layer_of(PIXELS, prelu=False), _layer_of(1, prelu=False)
+prelu_more, prelu_1px = _layer_of(PIXELS, prelu=True), _layer_of(1, prelu=True)
+WIDE = BYTES // 16  # groups of 16 filters in the larger tile that looks up: two vectors
 look_up, look_up_wide = _look_up_of(1), _look_up_of(WIDE)
 looked_up_sums, looked_up_hardtanh = _sums_of(1, _looked_up), _layer_of(1, prelu=False, sums=_looked_up)
 looked_up_prelu = _layer_of(1, prelu=True, sums=_looked_up)

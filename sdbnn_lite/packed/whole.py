@@ -53,20 +53,23 @@ class Chain:
         self.shape = height, width, g.outputs
         self.arrays = np.array(rows), *(aligned(np.concatenate([part.ravel() for part in pool])) for pool in pools)
 
+        channels, outputs, height, width, padding, pixels, *_, steps, _ = self.arrays[0].T[:12]
+        words = (height + 2 * padding) * (width + 2 * padding) * -(-channels // 64)
+        values, units = max((height * width * channels).max(), (pixels * outputs).max()), -(-pixels.max() // 64)
+        self.room = (3, values), words.max(), (units, max(channels.max(), outputs.max()))  # maps, words, sums
+        self.products = int(8 * (pixels * outputs * steps).sum())
+
     def run(self, engine, x: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
         """x (N, H, W, C) and a shortcut (N, H', W', O) from outside → (N, H', W', O), float32.
 
         With as many of torch's threads as the work is worth. None waits for one that has no core, unless for the part
         that it has taken, and this one computes alone what the others don't come to.
         """
-        layers, out = self.arrays[0], np.empty((len(x), *self.shape), np.float32)
-        channels, outputs, height, width, padding, pixels, *_, steps, _ = layers.T[:12]
-        words = (height + 2 * padding) * (width + 2 * padding) * -(-channels // 64)
-        values, units = max((height * width * channels).max(), (pixels * outputs).max()), -(-pixels.max() // 64)
-        room = (np.empty((3, values), np.float32), np.empty(words.max(), np.uint64),
-                np.empty((units, layers[:, :2].max())), np.zeros((len(x), len(layers), 4), np.int64))  # fmt: skip
+        out = np.empty((len(x), *self.shape), np.float32)
+        room = [np.empty(shape, kind) for shape, kind in zip(self.room, (np.float32, np.uint64, np.float64))]
+        room.append(np.zeros((len(x), len(self.arrays[0]), 4), np.int64))
         flat = [a.reshape(len(x), -1) for a in (x, out if given is None else given, out)]
-        worth = 8 * len(x) * (pixels * outputs * steps).sum() // PRODUCTS_A_THREAD
+        worth = len(x) * self.products // PRODUCTS_A_THREAD
         for _ in range(min(torch.get_num_threads(), worth) - 1):  # nobody waits until they have begun
             start_new_thread(engine.whole.chain, (*self.arrays, engine.table, *flat, *room))
         engine.whole.chain(*self.arrays, engine.table, *flat, *room)

@@ -1,12 +1,29 @@
 """Fair comparisons of speed: all variants interleaved in one process, and ratios taken round by round."""
 
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 TURN = 0.05  # seconds: longer than the other variant's OpenMP threads wait actively and take a core meanwhile
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """Inside, ``count`` other processes keep a core busy each; they end with this block, or with this process."""
+    code = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
+    others = []
+    try:
+        others += (subprocess.Popen([sys.executable, "-S", "-c", code]) for _ in range(count))
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 def interleaved(variants: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int,

@@ -172,7 +172,7 @@ def test_inputs_that_never_change_decide_alone():
 
 def test_the_prediction_follows_the_measurement_in_every_layer(measured):
     numbers = measured[1].numbers
-    assert numbers["layers"] == 20 and numbers["channels"] == 1280
+    assert numbers["layers"] == 22 and numbers["channels"] == 1408
     assert 0.4 < numbers["r_lowest"] < numbers["r_median"] < numbers["r_highest"] < 1
     assert numbers["r_median"] > 0.8
 

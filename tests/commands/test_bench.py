@@ -1,6 +1,7 @@
 """``sdbnn-lite bench``: what it measures and how it tells; how long things take is another machine's affair."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,6 +45,22 @@ def test_the_command_prints_a_table_or_json(monkeypatch, capsys, keep_threads):
     assert result["machine"]["cpu"] and result["machine"]["threads"] == 1
     assert result["machine"]["kernels"] == target().name
     assert set(bench.PACKAGES) <= set(result["machine"]["versions"])
+
+
+def test_beside_busy_processes(monkeypatch, capsys, keep_threads):
+    """As many as were asked for, busy while it measures, gone afterwards."""
+    seen = []
+
+    def children():
+        task = Path("/proc/self/task")
+        return [int(pid) for path in task.glob("*/children") for pid in path.read_text().split()]
+
+    before = children()
+    monkeypatch.setattr(bench, "BENCHES", {"packed": bench.Bench("Title", lambda: seen.extend(children()) or [])})
+    assert cli.main(["bench", "packed", "--beside", "2"]) == 0
+    assert "beside 2 busy processes" in capsys.readouterr().out
+    assert len(set(seen) - set(before)) == 2 and not set(seen) - set(before) & set(children())
+    assert cli.main(["bench", "packed", "--beside", "-1"]) == 2
 
 
 def test_wrong_use_is_a_line(capsys, keep_threads, monkeypatch):

@@ -19,11 +19,14 @@ from sdbnn_lite.core.methods import METHODS
 from sdbnn_lite.core.models import PadShortcut, build
 from sdbnn_lite.fast import fast_forward
 from sdbnn_lite.fast.layer import FusedLayer, Plan, Workspace, from_blocks, to_blocks
+from sdbnn_lite.system.target import target
 from sdbnn_lite.training.initial import initial_network
 from sdbnn_lite.training.recipes import get_recipe
 from sdbnn_lite.training.steps import pick_forward
 from sdbnn_lite.training.train import train
 from sdbnn_lite.training.trainer import Trainer
+
+pytestmark = pytest.mark.skipif(not target().compiled, reason="no kernels for this processor")
 
 BINARY = [name for name, method in METHODS.items() if method.binary]
 

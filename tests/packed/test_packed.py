@@ -25,7 +25,10 @@ BINARY = [name for name, method in METHODS.items() if method.binary]
 
 @pytest.fixture(scope="module")
 def both():
-    return [engines.engine("numpy"), engines.engine("numba")]
+    """Both; numba's also as on a processor that counts bits in vectors, if this one looks them up."""
+    counting = engines.engine("numba")
+    counting.counts = "vpopcnt"
+    return [engines.engine("numpy"), engines.engine("numba"), counting]
 
 
 SHAPES = {

@@ -21,7 +21,7 @@ SIGNS = [{"epoch": n, "layer": layer, "entropy": 0.9 + 0.01 * n, "input_before":
 
 DRAWN = {
     "maps": lambda: shifts.shift_maps(SHIFTS, LABELS),
-    "slopes": lambda: shifts.ede_slopes(SLOPES, torch.linspace(-1, 1, 11)),
+    "slopes": lambda: shifts.ede_slopes(SLOPES, torch.linspace(-1.5, 1.5, 11)),
     "live": lambda: live.training_so_far(LOG, SIGNS, 5, "asd"),
     "live, float": lambda: live.training_so_far(LOG, [], 5, "float"),
     "live, nothing yet": lambda: live.training_so_far([], [], 5, "asd_tanh"),
@@ -61,7 +61,7 @@ def test_slopes_are_those_given_and_belong_to_the_function_beside(drawn):
     for t, line, slope in zip(SLOPES, left.lines[1:], right.lines, strict=True):
         assert line.get_label() == slope.get_label() == f"t = {t:g}"
         assert slope.get_ydata() == pytest.approx(SLOPES[t].numpy())
-        assert line.get_ydata()[-1] == pytest.approx(max(1 / t, 1) * np.tanh(t))
+        assert line.get_ydata()[-1] == pytest.approx(max(1 / t, 1) * np.tanh(1.5 * t))
 
 
 def test_training_so_far_shows_the_rows(drawn):
