@@ -40,7 +40,7 @@ def test_it_is_the_sigmoid_that_lowers_the_entropy(last, entropy):
     for layer in ("conv2", "conv3"):
         assert f"{layer} {mean['asd_tanh', layer]:.3f} ± " in said and f"{mean['asd', layer]:.3f} ± " in said
     nothing = record_signs(load("digits_asd"), digit_images()[:4])
-    assert claims._asd(last, nothing, 0.0, "digits").measured.endswith(said)
+    assert said in claims._asd(last, nothing, 0.0, "digits").measured
 
 
 def test_tanh_flips_signs_either_way(last):
