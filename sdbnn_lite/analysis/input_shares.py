@@ -13,15 +13,13 @@ from torch import nn
 
 from ..training.run_folder import SIGNS
 from ..weights import zoo
-from . import ablation
 from .cifar10 import TITLES
 from .final_signs import read_signs
-from .tables import has_study, published_runs, results_of, study_facts, study_folder
+from .tables import STUDIES, has_study, published_runs, results_of, study_facts, study_folder
 
 NETWORKS = {**TITLES, "imagenet_resnet18": "ResNet-18", "imagenet_resnet34": "ResNet-34", "digits_convnet": "small net"}
 SHARES = ["input_before", "input_after"]
 COLUMNS = ["label", "network", "dataset", "epochs", "n", "before", "after", "beta", "below"]
-STUDIES = (ablation.STUDY, "digits")
 METHOD, CONTROLS = "sdbnn", ("ede", "wsd")
 
 
@@ -32,15 +30,14 @@ def _label(facts: Mapping) -> str:
     return f"{facts['dataset'].capitalize()}, {network}"
 
 
-def _found() -> Iterator[tuple[dict, Path, str]]:
-    """Facts, folder and name ("" for a study) of all studies and published runs of SD-BNN with binary weights."""
-    for study in STUDIES:
-        if has_study(study) and METHOD in study_facts(study)["methods"]:
-            yield study_facts(study), study_folder(study), ""
+def runs(stages: tuple[int, ...] = (2,)) -> Iterator[tuple[dict, Path, pd.DataFrame]]:
+    """Facts, folder and last epoch's signs of all studies and published runs of SD-BNN, of these ``stages``."""
+    found = [(study_facts(study), study_folder(study)) for study in STUDIES if has_study(study)]
+    found = [(facts, folder) for facts, folder in found if METHOD in facts["methods"]]
     for dataset in ("cifar10", "imagenette", "imagenet"):
-        for name, run in published_runs(dataset).items():
-            if run["method"] == METHOD and run["stage"] == 2:
-                yield run, results_of(name), name
+        found += [(run, results_of(name)) for name, run in published_runs(dataset).items()
+                  if run["method"] == METHOD and run["stage"] in stages]  # fmt: skip
+    return ((facts, folder, _of(read_signs(folder)[0], METHOD)) for facts, folder in found)
 
 
 def _of(table: pd.DataFrame, method: str) -> pd.DataFrame:
@@ -54,11 +51,10 @@ def ends() -> pd.DataFrame:
     the channels and the percentage of them that are below 0; NaN where the network isn't in the zoo.
     """
     rows = []
-    for facts, folder, name in _found():
-        table = _of(read_signs(folder)[0], METHOD)
+    for facts, folder, table in runs():
         who = {"label": _label(facts), **{key: facts[key] for key in ("network", "dataset", "epochs")}}
         shares = dict(zip(("before", "after"), 100 * table[SHARES].mean()))
-        rows.append({**who, "n": table["seed"].nunique() if "seed" in table else 1, **shares, **betas(name)})
+        rows.append({**who, "n": table["seed"].nunique() if "seed" in table else 1, **shares, **betas(folder.name)})
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["dataset", "epochs"], ignore_index=True, kind="stable")
 
 
@@ -75,11 +71,11 @@ def over_epochs() -> dict[str, pd.DataFrame]:
     """Label -> ``SHARES`` in percent by epoch: the CIFAR-10 ResNet-20's study, its first method of ``CONTROLS``, which
     has the same gradient and no shift of activations, and the network's published runs."""
     found = {}
-    for facts, folder, name in _found():
+    for facts, folder, _ in runs():
         if facts["network"] == "cifar10_resnet20":
             table = pd.read_csv(folder / SIGNS)
             found[_label(facts)] = _of(table, METHOD)
-            for control in [m for m in CONTROLS if not name and m in set(table["method"])][:1]:
+            for control in [m for m in CONTROLS if m in facts.get("methods", ())][:1]:
                 found[f"{_label(facts)}, no ASD (`{control}`)"] = _of(table, control)
     return {label: 100 * table.groupby("epoch")[SHARES].mean() for label, table in found.items()}
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from . import input_shares
 from .ablation import contrasts
 from .captions import in_percent
-from .final_signs import last_signs, read_signs
-from .tables import published_runs, read_study, results_of, study_facts, summary
+from .tables import read_study, study_facts, summary
 
 
 def spread(values: pd.Series, digits: int = 3) -> str:
@@ -49,15 +49,8 @@ def before_and_after() -> pd.DataFrame:
 
     Columns run (in words), before and after; means over seeds and layers.
     """
-    found = []
-    for study in ("digits", "cifar10-resnet20"):
-        facts, (table, _) = study_facts(study), last_signs(study)
-        found.append((study, facts, table[table["method"] == "sdbnn"]))
-    for dataset in ("cifar10", "imagenette"):
-        runs = {name: run for name, run in published_runs(dataset).items() if run["method"] == "sdbnn"}
-        found += [(name, run, read_signs(results_of(name))[0]) for name, run in runs.items()]
-    rows = [(f"{name}, {facts['epochs']} epochs", *table[["input_before", "input_after"]].mean())
-            for name, facts, table in found]  # fmt: skip
+    rows = [(f"{folder.name}, {facts['epochs']} epochs", *table[input_shares.SHARES].mean())
+            for facts, folder, table in input_shares.runs(stages=(1, 2))]  # fmt: skip
     return pd.DataFrame(rows, columns=["run", "before", "after"])
 
 

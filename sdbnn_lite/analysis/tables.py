@@ -18,6 +18,7 @@ from ..system.paths import PACKAGE
 from ..training.run_folder import LOG, RUN
 
 RESULTS = PACKAGE / "results"
+STUDIES = ("digits", "cifar10-resnet20")  # those that are committed
 FINAL_SIGNS, FINAL_GRADIENTS, PREDICTIONS = "final_signs.csv", "final_gradients.csv", "predictions.csv"
 
 

@@ -2,9 +2,7 @@
 
 from ..core.methods import METHODS
 from .captions import in_percent
-from .tables import has_study, read_study, study_facts, summary
-
-STUDIES = ("digits", "cifar10-resnet20")
+from .tables import STUDIES, has_study, read_study, study_facts, summary
 
 
 def side_by_side(study: str, methods: tuple[str, str]) -> str:

@@ -16,9 +16,8 @@ from ..errors import UsageError
 from . import ablation
 from .cifar10 import TITLES
 from .final_signs import last_signs, read_signs
-from .tables import published_runs, read_study, results_of, study_facts
+from .tables import STUDIES, published_runs, read_study, results_of, study_facts
 
-STUDIES = ("digits", "cifar10-resnet20")
 DATA = {"digits": "digits", "cifar10": "CIFAR-10", "imagenette": "Imagenette"}
 NETWORKS = {"digits_convnet": "small network", **TITLES, "imagenet_resnet18": "ResNet-18"}
 

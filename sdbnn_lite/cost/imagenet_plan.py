@@ -141,11 +141,6 @@ def packed_bytes(work: Work, side: int = 256, aspect: float = 4 / 3) -> int:
     return (work.train_images + work.val_images) * 3 * height * width
 
 
-def kilowatt_hours(hours: float, gpus: int, watts: float) -> float:
-    """Electricity of the GPUs alone, if each took ``watts`` all the time."""
-    return hours * gpus * watts / 1000
-
-
 def table(work: Work, gpu: Gpu, cpu_us: Mapping[str, float], per_image: float, parameters: int,
           teacher: int) -> list[dict[str, float]]:  # fmt: skip
     """A row per number of ``GPUS``: gpus, hours, images_s, a column of ``cores`` for each way of reading in ``cpu_us``
@@ -161,7 +156,7 @@ def table(work: Work, gpu: Gpu, cpu_us: Mapping[str, float], per_image: float, p
 
 def bill(row: Mapping[str, float], work: Work, parameters: int, watts: float) -> list[tuple[str, str, str]]:
     """All that a ``row`` of :func:`table` asks for, line by line: what, how much, and how it is known."""
-    energy = kilowatt_hours(row["hours"], row["gpus"], watts)
+    energy = row["hours"] * row["gpus"] * watts / 1000  # kWh, if each GPU took as much all the time
     least, usual = (packed_bytes(work, aspect=aspect) for aspect in (1, 4 / 3))
     archives = FACTS["train_gb"].value + FACTS["val_gb"].value
     rate = row["images_s"] * usual / (work.train_images + work.val_images)

@@ -1,7 +1,7 @@
-"""Predictions in a notebook: a cell ``guess("name", "Question?", ["choice", …])`` and, later, ``reveal("name", …)``.
+"""Predictions in a notebook: a cell ``guess("name", "Question?", ["choice", …])`` and, later, ``outcome("name", …)``.
 
 On the site the guess is a form, and the outputs after it stay folded until it is answered. The right choice's index
-comes from the committed output of ``reveal``: ``<div class="reveal" data-guess="name" data-answer="2">``.
+comes from the committed output of ``outcome``: ``<div class="reveal" data-guess="name" data-answer="2">``.
 """
 
 import ast
@@ -11,9 +11,8 @@ from typing import Any
 
 from ..errors import UsageError
 from .equations import inline
-from .hygiene import tags
+from .hygiene import GUESS, tags
 
-TAG = "guess"
 ANSWER = re.compile(r'data-guess="([^"]*)"\s+data-answer="(\d+)"')
 
 
@@ -28,7 +27,7 @@ def read_guesses(nb: Any) -> dict[int, tuple[str, str]]:
     answers = {name: (at, int(index)) for at, data in outputs for name, index in ANSWER.findall(data)}
     guesses: dict[int, tuple[str, str]] = {}
     for at, cell in enumerate(nb.cells):
-        if TAG not in tags(cell):
+        if GUESS not in tags(cell):
             continue
         name, question, choices = _arguments(cell.source)
         revealed, answer = answers.get(name, (-1, -1))
@@ -56,4 +55,4 @@ def _arguments(source: str) -> tuple[str, str, list[str]]:
             return name, question, choices
     except (SyntaxError, ValueError, AttributeError, TypeError):
         pass
-    raise UsageError(f'a cell tagged {TAG!r} holds guess("name", "Question?", ["choice", …]) alone, not {source!r}')
+    raise UsageError(f'a cell tagged {GUESS!r} holds guess("name", "Question?", ["choice", …]) alone, not {source!r}')

@@ -118,12 +118,9 @@ def behind_guesses(nb: Any) -> list[Any]:
     """The code cells whose outputs a reader shouldn't see before predicting: from a guess to the next heading."""
     folded, behind = [], False
     for cell in nb.cells:
-        if is_guess(cell):
-            behind = True
-        elif cell.cell_type == "markdown" and re.match(r"#+ ", cell.source):
-            behind = False
-        elif cell.cell_type == "code" and behind:
-            folded.append(cell)
+        heading = cell.cell_type == "markdown" and re.match(r"#+ ", cell.source)
+        behind = is_guess(cell) or (behind and not heading)
+        folded += [cell] * (behind and cell.cell_type == "code" and not is_guess(cell))
     return folded
 
 

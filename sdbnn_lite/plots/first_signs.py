@@ -2,11 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from ..core import signs
-from .theme import BLACK, BLUE, GREY, MINUS, PLUS, drawing
+from .theme import BLACK, BLUE, GREY, SIGNS, drawing
 
 
 def sign_maps(image: np.ndarray, maps: np.ndarray, title: str) -> Figure:
@@ -16,7 +15,7 @@ def sign_maps(image: np.ndarray, maps: np.ndarray, title: str) -> Figure:
         first.imshow(image, cmap="gray_r")
         first.set_title(title)
         for number, (ax, values) in enumerate(zip(others, maps)):
-            ax.imshow(values, cmap=ListedColormap([MINUS, PLUS]), vmin=-1, vmax=1)
+            ax.imshow(values, cmap=SIGNS, vmin=-1, vmax=1)
             ax.set_title(f"map {number}")
         for ax in (first, *others):
             ax.set(xticks=[], yticks=[])

@@ -7,7 +7,7 @@ import pandas as pd
 
 from .. import data
 from ..analysis import cifar10, tables
-from ..analysis.captions import hardware, study_line
+from ..analysis.captions import hardware, in_percent, study_line
 from ..analysis.tables import facts_for, read_study, study_facts, summary
 from ..core.methods import METHODS
 from ..core.record import LayerSigns, record_signs
@@ -88,8 +88,7 @@ def method_rows(runs: pd.DataFrame, facts: Mapping) -> list[dict]:
 def accuracy_notes(runs: pd.DataFrame) -> dict[str, str]:
     """Method -> "98.4 ± 0.4 % correct"; without the spread where there is one seed."""
     percent = summary(runs) * [1, 100, 100]
-    spread = {m: f" ± {row['std']:.1f}" if row["n"] > 1 else "" for m, row in percent.iterrows()}
-    return {m: f"{row['mean']:.1f}{spread[m]} % correct" for m, row in percent.iterrows()}
+    return {m: f"{in_percent(row['mean'], row['std'], 1)} correct" for m, row in percent.iterrows()}
 
 
 def sign_caption(runs: pd.DataFrame, facts: Mapping) -> str:

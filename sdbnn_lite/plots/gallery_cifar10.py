@@ -83,10 +83,15 @@ def steps() -> Figure:
 
 
 def _gradient_caption(table: pd.DataFrame) -> str:
-    facts, seeds = tables.study_facts(ablation.STUDY), table.groupby("method")["seed"].nunique()
     images = f"{table['images'].iloc[0]} test images, evenly from the whole set"
-    return (f"{study_line(facts, seeds)}\n{hardware(facts)}; other schedules: published runs of the same network\n"
-            f"weights after the last epoch; gradients: {images}")  # fmt: skip
+    return _caption(table, "other schedules: published runs of the same network\nweights after the last epoch; "
+                           f"gradients: {images}")  # fmt: skip
+
+
+def _caption(table: pd.DataFrame, more: str) -> str:
+    """What the ablation's networks in ``table`` were trained on, and ``more``."""
+    facts, seeds = tables.study_facts(ablation.STUDY), table.groupby("method")["seed"].nunique()
+    return f"{study_line(facts, seeds)}\n{hardware(facts)}; {more}"
 
 
 def inputs() -> Figure:
@@ -106,7 +111,7 @@ def layers() -> Figure:
     """The sign difference of every layer's outputs, each method's beside the control's."""
     table, about = ablation.signs_and_accuracy()
     control, title = ablation.layer_control(table), ablation.layers_title(table)
-    return sign_plots.against_control(table, control, title, caption=_sign_caption(table, about))
+    return sign_plots.against_control(table, control, title, caption=_caption(table, f"signs: {about}"))
 
 
 def signs_and_accuracy(measure: str = "sign_difference") -> Figure:
@@ -115,12 +120,8 @@ def signs_and_accuracy(measure: str = "sign_difference") -> Figure:
     methods = ablation.over_seeds(table)
     runs, by_layer = ablation.over_layers(table), ablation.by_layer(table, measure)
     return sign_plots.signs_against_accuracy(runs, by_layer, ablation.correlation(methods, measure), measure,
-                                             _sign_caption(table, about), ablation.extremes_in_words(methods, measure))
-
-
-def _sign_caption(table: pd.DataFrame, about: str) -> str:
-    facts, seeds = tables.study_facts(ablation.STUDY), table.groupby("method")["seed"].nunique()
-    return f"{study_line(facts, seeds)}\n{hardware(facts)}; signs: {about}"
+                                             _caption(table, f"signs: {about}"),
+                                             ablation.extremes_in_words(methods, measure))
 
 
 def longest_runs() -> dict[str, tuple[str, Mapping]]:

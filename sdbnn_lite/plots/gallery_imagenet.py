@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from ..analysis import imagenet as imagenet_results
 from ..analysis.captions import hardware
 from ..analysis.imagenet import PAPER, TITLES
-from ..analysis.predicted_signs import predicted_in_words, predicted_signs
+from ..analysis.silent_channels import layer_table, predicted_in_words
 from ..analysis.tables import published_runs, run_log
 from ..errors import UsageError
 from ..training.recipes import get_recipe
@@ -56,7 +56,7 @@ def signs() -> Figure:
 
 def silent() -> Figure:
     """Dead and nearly dead channels of stage 2's network, and what the closed form predicts."""
-    table, images = predicted_signs(imagenet_results.longest()["stage2"])
+    table, images = layer_table(imagenet_results.longest()["stage2"])
     caption = f"{_caption(['stage2'])}\nsigns: {images}; dead channels: their number"
     return imagenet_plots.silent_channels(table, caption)
 
@@ -97,7 +97,7 @@ def _said_of_signs() -> str:
 
 def _said_of_silent() -> str:
     what = "Per binary layer: the share of channels that are dead or nearly so, and the entropy predicted and measured"
-    return f"{what}. {predicted_in_words(*predicted_signs(imagenet_results.longest()['stage2']))}"
+    return f"{what}. {predicted_in_words(*layer_table(imagenet_results.longest()['stage2']))}"
 
 
 FIGURES = {

@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ..analysis.ede_gradients import AT_ONE, Course, over_layers
 from ..core.methods import METHODS
 from ..errors import UsageError
-from .parts import INK, RIM, SMALL, finish, spread_out, with_legend
+from .parts import INK, RIM, SMALL, finish, logarithmic, spread_out, with_legend
 from .theme import BLACK, COLOURS, MARKERS, drawing
 
 STEPS = (1.0, 2.0, 5.0, 10.0)  # of EDE's t, whose gradients are drawn layer by layer
@@ -52,7 +51,7 @@ def _gradients_by_method(ax: Axes, table: pd.DataFrame, methods: Sequence[str],
     said = "\n".join(f"t = {t:.1f}: end of {schedule}" for schedule, t in ends.items())
     ax.annotate(said, (min(ends.values(), default=1), 0.97), (-5, 0), ("data", "axes fraction"), "offset points",
                 ha="right", va="top", size=SMALL, color=INK)  # fmt: skip
-    _logarithmic(ax, "xy")
+    logarithmic(ax, "xy")
     ax.set(xlabel="EDE's temperature t", ylabel="gradient of the latent weights,\nrelative to the weights")
     ax.set_title("all binary layers, a line per method", size=11)
 
@@ -61,7 +60,7 @@ def _gradients_by_layer(ax: Axes, table: pd.DataFrame) -> None:
     names = list(table["layer"].unique())
     relative = (table["gradient"] / table["weight"]).groupby([table["t"], table["layer"]]).mean()
     places = np.arange(1, len(names) + 1)
-    _logarithmic(ax, "y")
+    logarithmic(ax, "y")
     low, high = relative.min() / 2, 3 * relative.max()
     ax.set_ylim(low, high)
     starts = np.log(relative.loc[list(STEPS), names[0]].to_numpy() / low) / np.log(high / low)
@@ -71,15 +70,6 @@ def _gradients_by_layer(ax: Axes, table: pd.DataFrame) -> None:
         ax.annotate(f"t = {t:g}", (0, height), (6, 0), "axes fraction", "offset points", size=SMALL, color=BLACK)
     ax.set(xlim=(1, len(names)), xticks=places[:: 1 + len(places) // 10])
     ax.set_xlabel("binary layer; gradients come from the right")
-
-
-def _logarithmic(ax: Axes, axes: str) -> None:
-    """Logarithmic ``axes`` ("x", "y" or both) whose ticks are plain numbers."""
-    for axis in axes:
-        getattr(ax, f"set_{axis}scale")("log")
-        ticks = getattr(ax, f"{axis}axis")
-        ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ticks.set_minor_formatter(NullFormatter())
 
 
 def schedules(courses: Sequence[Course]) -> dict[str, str]:
@@ -120,7 +110,7 @@ def effective_steps(courses: Sequence[Course], ends: pd.DataFrame, title: str, c
         left.annotate("t = 1 on its way\nfrom 0.001 to 10", (100 * AT_ONE, 0.03), (-4, 0), ("data", "axes fraction"),
                       "offset points", ha="right", va="bottom", size=SMALL, color=INK)  # fmt: skip
         for ax, draw in ((left, "y"), (right, "x")):
-            _logarithmic(ax, draw)
+            logarithmic(ax, draw)
             (ax.axhline if draw == "y" else ax.axvline)(1, color=BLACK, lw=1.2)
         right.axhline(0, color=BLACK, lw=1.2)
         right.margins(0.15)

@@ -161,10 +161,10 @@ def stage_profile(signs: pd.DataFrame, caption: str = "") -> Figure:
 
 def silent_channels(table: pd.DataFrame, caption: str = "") -> Figure:
     """Layer by layer: the share of channels that are dead or nearly so, and the entropy predicted and measured; see
-    ``analysis.predicted_signs``."""
+    ``analysis.silent_channels.layer_table``."""
     with drawing(8.3, 5.6) as figure:
         top, bottom = figure.subplots(2, 1, sharex=True)
-        outer, dead = (100 * table[column] / table["channels"] for column in ("outer", "dead"))
+        outer, dead = (100 * table[column] / table["channels"] for column in ("one_sided", "dead"))
         top.bar(table["layer"], outer, color=ORANGE, hatch="//", edgecolor="white", lw=0.5,
                 label="one sign in 95 % of the outputs or more")  # fmt: skip
         top.bar(table["layer"], dead, color=BLACK, label="one sign always: dead")

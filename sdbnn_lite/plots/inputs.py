@@ -5,10 +5,9 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ..errors import UsageError
-from .parts import INK, SMALL, finish, with_legend
+from .parts import INK, SMALL, finish, logarithmic, with_legend
 from .theme import BLACK, BLUE, GREY, ORANGE, PURPLE, SKY, drawing
 
 LINES = ((BLUE, "o"), (PURPLE, "s"), (ORANGE, "D"), (SKY, "^"))  # of the runs with a shift, in their order
@@ -30,9 +29,7 @@ def before_and_after(courses: Mapping[str, pd.DataFrame], ends: pd.DataFrame, ti
         for label, shares in courses.items():
             shifted = (shares["input_after"] - shares["input_before"]).abs().max() > 0.5
             _course(left, shares, label.replace("`", ""), *(next(looks) if shifted else (GREY, "x")), shifted)
-        left.set_xscale("log")
-        left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        left.xaxis.set_minor_formatter(NullFormatter())
+        logarithmic(left, "x")
         left.set(xlabel="epoch", ylabel="share of +1 (%)")
         left.set_title("while learning", size=11)
         for place, row in enumerate(ends.itertuples()):

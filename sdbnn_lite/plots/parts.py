@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from sklearn.isotonic import isotonic_regression
 
 from ..core.methods import METHODS, get_method
@@ -83,6 +84,15 @@ def fill(grid: np.ndarray, items: Collection) -> Iterator[tuple[Axes, Any]]:
     return zip(grid.flat, items)
 
 
+def logarithmic(ax: Axes, axes: str) -> None:
+    """Logarithmic ``axes`` ("x", "y" or both) whose ticks are plain numbers."""
+    for axis in axes:
+        getattr(ax, f"set_{axis}scale")("log")
+        ticks = getattr(ax, f"{axis}axis")
+        ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ticks.set_minor_formatter(NullFormatter())
+
+
 def finish(figure: Figure, title: str, caption: str = "") -> Figure:
     """Write what is seen above and what it was measured on below, and lay the figure out once and for all.
 
@@ -97,11 +107,10 @@ def finish(figure: Figure, title: str, caption: str = "") -> Figure:
     return figure
 
 
-def curve(ax: Axes, table: pd.DataFrame, method: str, every: slice, alpha: float = 0.22, **look) -> None:
+def curve(ax: Axes, table: pd.DataFrame, method: str, every: slice, **look) -> None:
     """``table``'s mean over its index as a line, min to max as a band, a marker at ``every`` so manyth point."""
     colour, x = COLOURS[method], table.index
-    if alpha:
-        ax.fill_between(x, table["min"], table["max"], color=colour, alpha=alpha, lw=0)
+    ax.fill_between(x, table["min"], table["max"], color=colour, alpha=0.22, lw=0)
     ax.plot(x, table["mean"], color=colour, **{"lw": 1.8, "path_effects": RIM, **look})
     ax.plot(x[every], table["mean"].iloc[every], MARKERS[method], color=colour, mec=BLACK, mew=0.8, ms=7)
 

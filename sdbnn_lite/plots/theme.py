@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib
 import seaborn
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from ..core.methods import METHODS
@@ -21,6 +22,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
 GREY = "#8A8A8A"
 PLUS, MINUS = ORANGE, BLUE  # the two signs, everywhere; with hatches PLUS_HATCH and MINUS_HATCH
 PLUS_HATCH, MINUS_HATCH = "//", ""
+SIGNS = ListedColormap([MINUS, PLUS])  # of a map of signs
 
 # The paper's two shifts, both of them and RSign are compared most: tests/plots hold these four colours apart.
 _LOOKS = {

@@ -5,7 +5,7 @@ import csv
 import pandas as pd
 import pytest
 
-from sdbnn_lite.analysis import claims, shift_words
+from sdbnn_lite.analysis import claims, final_signs, shift_words
 from sdbnn_lite.analysis.tables import RESULTS
 from sdbnn_lite.core.record import record_signs
 from sdbnn_lite.data.sets import digit_images
@@ -14,7 +14,7 @@ from sdbnn_lite.weights.zoo import load
 
 @pytest.fixture(scope="module")
 def last():
-    return shift_words.last_signs("digits")[0]
+    return final_signs.last_signs("digits")[0]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_it_is_the_sigmoid_that_lowers_the_entropy(last, entropy):
     for layer in ("conv2", "conv3"):
         assert f"{layer} {mean['asd_tanh', layer]:.3f} ± " in said and f"{mean['asd', layer]:.3f} ± " in said
     nothing = record_signs(load("digits_asd"), digit_images()[:4])
-    assert claims._asd(last, nothing, 0.0, "digits").measured.endswith(said)
+    assert said in claims._asd(last, nothing, 0.0, "digits").measured
 
 
 def test_tanh_flips_signs_either_way(last):

@@ -75,10 +75,6 @@ def test_the_packed_copy_of_imagenet():
     assert imagenet_plan.packed_bytes(work) == 1_331_167 * 3 * 256 * 341
 
 
-def test_electricity_by_hand():
-    assert imagenet_plan.kilowatt_hours(10, 8, 350) == pytest.approx(28)
-
-
 def test_the_table_holds_the_same_numbers():
     rows = imagenet_plan.table(SMALL, imagenet_plan.ASSUMED, {"packed": 500.0, "decoded": 5000.0}, 2**20, 1000, 2000)
     assert [row["gpus"] for row in rows] == list(imagenet_plan.GPUS) and {1, 8} <= set(imagenet_plan.GPUS)

@@ -3,7 +3,6 @@
 import copy
 
 import numpy as np
-import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings

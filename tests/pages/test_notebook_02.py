@@ -7,7 +7,7 @@ import torch
 
 pytest.importorskip("nbformat")
 
-from sdbnn_lite.analysis import shift_words  # noqa: E402
+from sdbnn_lite.analysis import final_signs, shift_words  # noqa: E402
 from sdbnn_lite.core.binarize import sign  # noqa: E402
 from sdbnn_lite.lessons.exercises import exercise, find  # noqa: E402
 from sdbnn_lite.lessons.exercises.notebook_02 import EXERCISES  # noqa: E402
@@ -44,7 +44,7 @@ def test_every_answer_comes_out_of_a_cell_behind_its_question(nb, prose):
 
 def test_the_sentences_are_those_computed_now(nb):
     """B9: σ or tanh; B8: not everywhere are most inputs +1, and 05 draws it."""
-    last, _ = shift_words.last_signs("digits")
+    last, _ = final_signs.last_signs("digits")
     assert outputs(nb, 'outcome("tanh"').endswith(shift_words.tanh_in_words(last))
     assert outputs(nb, 'outcome("entropy"').endswith(shift_words.outputs_in_words(last))
     assert outputs(nb, "print(shift_words.before_and_after").strip() == shift_words.before_and_after_in_words()

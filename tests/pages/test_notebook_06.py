@@ -137,9 +137,9 @@ def test_published_names_are_translated_as_the_table_says():
 def test_dead_channels_are_shown_with_words():
     """Layers that hardly change sign once stood there without a word."""
     from sdbnn_lite.analysis import imagenet as results
-    from sdbnn_lite.analysis.predicted_signs import predicted_in_words, predicted_signs
+    from sdbnn_lite.analysis.silent_channels import layer_table, predicted_in_words
 
-    table, images = predicted_signs(results.longest()["stage2"])
+    table, images = layer_table(results.longest()["stage2"])
     assert table["dead"].sum() > 0 and predicted_in_words(table, images) in SHOWN
     assert "(01_sign_distribution_problem.ipynb)" in TEXT[TEXT.index("## 4.") :]
 

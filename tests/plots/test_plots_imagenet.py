@@ -14,7 +14,7 @@ from sdbnn_lite.training.recipes import get_recipe
 
 STAGES = [get_recipe(f"imagenet-resnet18-stage{n}") for n in (1, 2)]
 LAYERS = [f"layers.{s}.{b}.conv" for s in range(4) for b in range(4)]
-SILENT = pd.DataFrame({"layer": range(1, 17), "channels": 64, "outer": range(16), "dead": [0] * 13 + [1, 9, 15],
+SILENT = pd.DataFrame({"layer": range(1, 17), "channels": 64, "one_sided": range(16), "dead": [0] * 13 + [1, 9, 15],
                        "predicted": np.linspace(0, 1, 16), "entropy": np.linspace(1, 0, 16)})  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def test_the_signs_are_those_of_the_table(drawn):
 def test_dead_channels_are_drawn_and_counted(drawn):
     top, bottom = drawn["silent_channels"].axes
     heights = [bar.get_height() for bar in top.patches]
-    assert heights == pytest.approx([*(100 * SILENT["outer"] / 64), *(100 * SILENT["dead"] / 64)])
+    assert heights == pytest.approx([*(100 * SILENT["one_sided"] / 64), *(100 * SILENT["dead"] / 64)])
     assert [text.get_text() for text in top.texts] == ["1", "9", "15"]
     assert [list(line.get_ydata()) for line in bottom.lines] == [list(SILENT["predicted"]), list(SILENT["entropy"])]
 

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 from pictures import assert_apart, visible_texts
 
-from sdbnn_lite.plots import weights
+from sdbnn_lite.plots import shifts
 from sdbnn_lite.plots.theme import theme
 
 
 def test_weights_close_to_zero_are_counted():
     draw = np.random.default_rng(0)
     kinds = {"fresh": draw.standard_normal(5000), "trained": draw.standard_normal(3000) / 2}
-    figure = weights.near_zero(kinds, reach=0.5)
+    figure = shifts.near_zero(kinds, reach=0.5)
     (ax,) = figure.axes
     counts = {patch.get_label(): patch.get_data().values.sum() for patch in ax.patches}
     assert counts == {kind: (np.abs(values) <= 0.5).sum() for kind, values in kinds.items()}
@@ -26,7 +26,7 @@ def test_every_run_is_a_line_over_its_layers_beside_what_is_expected():
             for data, method, epochs, n in (("CIFAR-10", "WSD", 15, 2), ("CIFAR-10", "SD-BNN", 15, 2),
                                             ("CIFAR-10", "SD-BNN", 100, 1), ("Imagenette", "SD-BNN", 6, 1))
             for i in range(6)]  # fmt: skip
-    figure = weights.flips_by_layer(pd.DataFrame(rows))
+    figure = shifts.flips_by_layer(pd.DataFrame(rows))
     cifar, imagenette = figure.axes
     lines = {line.get_label(): line.get_ydata() for line in cifar.lines}
     assert list(lines) == ["WSD, 15 epochs, n = 2", "SD-BNN, 15 epochs, n = 2", "SD-BNN, 100 epochs, n = 1",

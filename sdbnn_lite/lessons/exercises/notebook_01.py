@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import torch
 
 from ...core.layers import binary_layers
@@ -29,25 +28,10 @@ def _ste_backward(function: type[torch.autograd.Function]) -> bool:
     return True
 
 
-def _decay(factor: float) -> bool:
-    learned = torch.cat([layer.scale() for layer in binary_layers(zoo.load("digits_xnor_pp")).values()])
-    return bool((abs(learned - factor) < 0.002).all())
-
-
 def _plus(p: float, q: float, n: int, threshold: float) -> float:
     """P(y >= threshold) by adding up the binomial's terms."""
     r = p * q + (1 - p) * (1 - q)
     return sum(math.comb(n, k) * r**k * (1 - r) ** (n - k) for k in range(n + 1) if 2 * k - n >= threshold)
-
-
-def _threshold(theta: float) -> bool:
-    plus = _plus(P, Q, N, theta)
-    return 0.45 < plus < 0.55
-
-
-def _all_plus(q: float, share: float) -> bool:
-    weight = build("imagenet_resnet18").layers[0][0].conv.weight.detach().numpy()
-    return q == np.mean(weight >= 0) and abs(share - _plus(0.6, 1, 64 * 3 * 3, 0)) < 0.01
 
 
 EXERCISES = {
@@ -67,7 +51,8 @@ EXERCISES = {
         return grad * (x.abs() <= 1)''',
     ),
     "decay": Exercise(
-        _decay,
+        lambda factor: all((abs(layer.scale() - factor) < 0.002).all()
+                           for layer in binary_layers(zoo.load("digits_xnor_pp")).values()),
         right="that is what all 128 learned factors are. They learned nothing: weight decay alone moved them.",
         hint="Add lr_at(epoch) over the epochs, times the steps of an epoch, and put that into the formula.",
         solution='''import math
@@ -80,13 +65,14 @@ rates = sum(recipe.lr_at(epoch) for epoch in range(recipe.epochs)) * steps
 factor = math.exp(-recipe.weight_decay * rates / (1 - recipe.momentum))''',
     ),
     "threshold": Exercise(
-        _threshold,
+        lambda theta: 0.45 < _plus(P, Q, N, theta) < 0.55,
         right="at the mean of the sum both signs are about equally frequent.",
         hint="The channel says most where as many sums lie above the threshold as below.",
         solution=f"theta = {N} * (2 * {P} - 1) * (2 * {Q} - 1)",
     ),
     "all_plus": Exercise(
-        _all_plus,
+        lambda q, share: (q == (build("imagenet_resnet18").layers[0][0].conv.weight >= 0).double().mean()
+                          and abs(share - _plus(0.6, 1, 64 * 3 * 3, 0)) < 0.01),
         right="every weight starts at +1, so all channels say the same, nearly always +1. Training has to undo it.",
         hint="q is the mean of (weight >= 0); for the share, ask random_signs with n = 64 * 3 * 3 for its plus.",
         solution='''from sdbnn_lite.core.signs import random_signs
@@ -95,4 +81,4 @@ weight = sd.build("imagenet_resnet18").layers[0][0].conv.weight
 q_at_start = (weight >= 0).double().mean().item()
 share_at_start = random_signs(0.6, q_at_start, 64 * 3 * 3).plus''',
     ),
-}
+}  # fmt: skip

@@ -46,11 +46,6 @@ def _asd_forward(answer: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor
     return True
 
 
-def _constant(constant: float) -> bool:
-    a = layer_inputs(zoo.load("digits_ede"), digit_images())["conv3"].a
-    return 0.69 < (a + constant >= 0).double().mean() < 0.71
-
-
 EXERCISES = {
     "asd_forward": Exercise(
         _asd_forward,
@@ -64,7 +59,8 @@ EXERCISES = {
     return shift, sign(a + shift[:, :, None, None])''',
     ),
     "constant": Exercise(
-        _constant,
+        lambda constant: 0.69 < (layer_inputs(zoo.load("digits_ede"), digit_images())["conv3"].a
+                                 + constant >= 0).double().mean() < 0.71,
         right="minus the 30 % quantile: the threshold then lies above 30 % of the activations.",
         hint="30 % of the activations have to lie below the threshold -constant: what is such a value called?",
         solution='''activations = layer_inputs(sd.load("digits_ede"), images)["conv3"].a

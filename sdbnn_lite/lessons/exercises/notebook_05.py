@@ -14,8 +14,8 @@ RECIPE = RECIPES["cifar10-resnet20"]
 def _standard_error(standard_error) -> bool:
     for p, n in ((0.87, 10_000), (0.5, 10_000), (0.5, 100), (1.0, 10_000)):
         images = np.arange(n) < round(p * n)  # 1 where the network is right
-        if not math.isclose(standard_error(p, n), 100 * images.std() / math.sqrt(n), abs_tol=1e-9):
-            raise AssertionError(f"standard_error({p}, {n}) is {standard_error(p, n)}")
+        found, wanted = standard_error(p, n), 100 * images.std() / math.sqrt(n)
+        assert math.isclose(found, wanted, abs_tol=1e-9), f"standard_error({p}, {n}) is {found}"
     return True
 
 
@@ -25,8 +25,8 @@ def _schedule(schedule) -> bool:
             wanted = (RECIPE.with_epochs(epochs).lr_at(epoch), ede_schedule(epoch, epochs, *RECIPE.ede))
             got = schedule(epoch, epochs)
             for name, mine, right in zip(("lr", "t"), got, wanted, strict=True):
-                if not math.isclose(mine, right, rel_tol=1e-6):
-                    raise AssertionError(f"epoch {epoch} of {epochs}: {name} = {mine:.4g} isn't on the schedule")
+                said = f"epoch {epoch} of {epochs}: {name} = {mine:.4g} isn't on the schedule"
+                assert math.isclose(mine, right, rel_tol=1e-6), said
     return True
 
 
@@ -38,11 +38,9 @@ def _precision(precision) -> bool:
         given = [true[answers == j] == j for j in range(4)]
         wanted = [one.mean() if len(one) else 0.0 for one in given]
         found = np.asarray(precision(counts), dtype=float)
-        if found.shape != (4,):
-            raise AssertionError(f"one number per class is needed; the shape is {found.shape}, not (4,)")
-        if not np.allclose(found, wanted):
-            never = " (a class that is never answered counts as 0)" if 0.0 in wanted else ""
-            raise AssertionError(f"for a matrix of 4 classes it gives {found.round(2)}{never}")
+        assert found.shape == (4,), f"one number per class is needed; the shape is {found.shape}, not (4,)"
+        never = " (a class that is never answered counts as 0)" * (0.0 in wanted)
+        assert np.allclose(found, wanted), f"for a matrix of 4 classes it gives {found.round(2)}{never}"
     return True
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
@@ -21,7 +20,7 @@ from ...core.layers import BinaryConv2d, binary_layers
 from ...data.in_memory import ImageSet
 from ...data.sets import digit_images
 from ...errors import UsageError, unknown
-from ...plots.theme import BLACK, GREY, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH, drawing
+from ...plots.theme import BLACK, GREY, MINUS, MINUS_HATCH, PLUS, PLUS_HATCH, SIGNS, drawing
 from ...weights.zoo import load
 from .. import widgets
 from ..widgets import Control
@@ -48,7 +47,6 @@ PRESETS = {
 VALUES = (-0.5, 0.0, 0.25, 0.5, 0.9)  # of the shift, in the static version
 
 EDGES = np.linspace(-1.05, 1.05, 22)  # of the histogram: -1 and +1, where Hardtanh collects values, get their own bins
-SIGNS = ListedColormap([MINUS, PLUS])
 
 
 @dataclass(frozen=True)

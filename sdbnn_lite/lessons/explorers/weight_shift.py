@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -21,7 +20,7 @@ from ...core.wsd import WSD_CONSTANT
 from ...data.sets import digit_images
 from ...errors import UsageError, unknown
 from ...plots.parts import sign_bars
-from ...plots.theme import BLACK, GREY, MINUS, PLUS, drawing
+from ...plots.theme import BLACK, GREY, MINUS, PLUS, SIGNS, drawing
 from ...weights.zoo import load
 from .. import widgets
 from ..widgets import Control
@@ -272,7 +271,7 @@ def _signs(ax: Axes, stats: Stats, size: float = 7) -> None:
         top, left = (c // columns) * (k + 1), (c % columns) * (k + 1)
         picture[top : top + k, left : left + k] = stats.after[c]
         crosses += [(left + j, top + i) for i, j in zip(*np.nonzero(stats.flipped[c]))]
-    ax.imshow(picture, cmap=ListedColormap([MINUS, PLUS]), vmin=0, vmax=1, interpolation="nearest")
+    ax.imshow(picture, cmap=SIGNS, vmin=0, vmax=1, interpolation="nearest")
     if crosses:
         x, y = np.transpose(crosses)
         size = size if len(crosses) < 60 else 0.6 * size

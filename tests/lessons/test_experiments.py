@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 import sdbnn_lite as sd
 from sdbnn_lite.core.binarize import sign_ste
-from sdbnn_lite.lessons import first_experiments as first
+from sdbnn_lite.lessons import experiments as first
 
 
 @pytest.fixture(scope="module")
