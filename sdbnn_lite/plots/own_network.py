@@ -17,10 +17,12 @@ def scored_columns(photos: Mapping[str, np.ndarray], side: int, columns: Sequenc
     with drawing(9.5, 3.5) as figure:
         for ax, (name, photo) in zip(figure.subplots(1, len(photos)), photos.items()):
             ax.imshow(photo)
+            ax.autoscale(False)
             for column in columns:
                 ax.axvspan(column * side, (column + 1) * side, fc="none", ec="white", hatch="///", lw=1)
             ax.set(title=f"{name} (hatched: only scored)", xticks=[], yticks=[])
             ax.grid(visible=False)
+            ax.spines[:].set_visible(False)
     return figure
 
 
