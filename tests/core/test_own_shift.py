@@ -127,7 +127,7 @@ def test_the_fast_step_leaves_it_to_the_readable_one():
 def test_files_say_that_the_module_is_your_own(tmp_path):
     impostor = sd.Method("asd", "not ASD", "ede", "ede", activation_shift=Learned)
     for method in (mine(Half), mine(None), impostor):
-        with pytest.raises(UsageError, match="is your own, and no file of weights holds its code; keep net.state_dict"):
+        with pytest.raises(UsageError, match="is your own, and no file of weights holds its code: keep net.state_dict"):
             save_weights(tmp_path / "w", sd.build("digits_convnet", method=method))
     with pytest.raises(UsageError, match="a file can rebuild only what sd.build makes"):
         sd.save_packed(tmp_path / "p", sd.build("digits_convnet", method=impostor))
