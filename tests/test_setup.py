@@ -161,7 +161,7 @@ def code_for_readers():
     for path in ROOT.glob("notebooks/*.ipynb"):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             if cell["cell_type"] == "code":
-                yield path.name, "".join(line for line in cell["source"] if not line.lstrip().startswith(("%", "!")))
+                yield path.name, re.sub(r"^( *)[%!].*", r"\1pass", "".join(cell["source"]), flags=re.M)
 
 
 def test_everything_that_readers_import_from_the_package_is_there():

@@ -112,16 +112,17 @@ class Contrast:
 
 def contrasts(runs: pd.DataFrame, test_images: int) -> list[Contrast]:
     """Every comparison of ``PARTS`` whose two methods are in ``runs``."""
-    accuracy = {m: 100 * found["test_accuracy"].to_numpy() for m, found in runs.groupby("method")}
-    found = []
-    for part, one, other in PARTS:
-        if one in accuracy and other in accuracy:
-            a, b = accuracy[one], accuracy[other]
-            n, points, (p, q) = (len(a), len(b)), float(a.mean() - b.mean()), (a.mean() / 100, b.mean() / 100)
-            noise = 200 * float(np.sqrt((p * (1 - p) + q * (1 - q)) / test_images))
-            apart = bool(a.min() > b.max() or a.max() < b.min())
-            found.append(Contrast(part, one, other, n, points, noise, apart, by_chance=2 / comb(sum(n), n[0])))
-    return found
+    there = set(runs["method"])
+    return [contrast(runs, *parts, test_images) for parts in PARTS if there.issuperset(parts[1:])]
+
+
+def contrast(runs: pd.DataFrame, part: str, one: str, other: str, test_images: int) -> Contrast:
+    """The methods ``one`` and ``other`` of ``runs`` (columns method, test_accuracy: a share), which differ in ``part``."""
+    a, b = (100 * runs.loc[runs["method"] == method, "test_accuracy"].to_numpy() for method in (one, other))
+    n, points, (p, q) = (len(a), len(b)), float(a.mean() - b.mean()), (a.mean() / 100, b.mean() / 100)
+    noise = 200 * float(np.sqrt((p * (1 - p) + q * (1 - q)) / test_images))
+    apart = bool(a.min() > b.max() or a.max() < b.min())
+    return Contrast(part, one, other, n, points, noise, apart, by_chance=2 / comb(sum(n), n[0]))
 
 
 def contrast_rows(runs: pd.DataFrame, test_images: int) -> list[tuple[str, ...]]:

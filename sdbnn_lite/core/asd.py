@@ -1,11 +1,11 @@
-"""Shifts of the activations before the sign: learned and static (RSign), or made by the input itself (ASD)."""
+"""Shifts of the activations before the sign: learned and static (RSign), made by the input itself (ASD), or yours."""
 
 import warnings
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import check_whole
+from ..errors import UsageError, check_whole
 
 
 class ActivationSelfDistribution(nn.Module):
@@ -25,11 +25,8 @@ class ActivationSelfDistribution(nn.Module):
         super().__init__()
         check_whole(channels=channels, reduction=reduction)
         if channels < reduction:
-            warnings.warn(
-                f"ASD: channels={channels} is below reduction={reduction}, so the bottleneck is 1 unit wide "
-                f"(max(C // r, 1)); give a reduction <= channels for a wider one",
-                stacklevel=2,
-            )
+            warnings.warn(f"ASD: channels={channels} is below reduction={reduction}, so the bottleneck is 1 unit wide "
+                          "(max(C // r, 1)); give a reduction <= channels for a wider one", stacklevel=2)  # fmt: skip
         hidden, self.tanh = max(channels // reduction, 1), tanh
         self.squeeze = nn.Linear(channels, hidden, bias=False)  # W1
         self.expand = nn.Linear(hidden, channels, bias=False)  # W2
@@ -56,3 +53,13 @@ class StaticShift(nn.Module):
 
     def forward(self, a: Tensor) -> Tensor:
         return self.beta[None, :, None, None]
+
+
+def own_shift(module: nn.Module, a: Tensor) -> Tensor:
+    """The shift (N or 1, C, 1, 1) that your ``module`` makes of a (N, C, H, W); UsageError for another shape."""
+    shift, (n, c) = module(a), a.shape[:2]
+    shape = tuple(shift.shape) if isinstance(shift, Tensor) else type(shift).__name__
+    if shape not in {(m, c, *pixels) for m in (1, n) for pixels in ((), (1, 1))}:
+        raise UsageError(f"activation_shift: {type(module).__name__} gave {shape} for activations {tuple(a.shape)}; "
+                         f"(N, {c}) or (N, {c}, 1, 1) is needed, N = {n} or 1")  # fmt: skip
+    return shift.view(-1, c, 1, 1)

@@ -126,8 +126,7 @@ def ede_schedule(epoch: int, epochs: int, t_min: float = 1e-3, t_max: float = 10
     """t(epoch) = t_min·(t_max/t_min)^(epoch/epochs), for epoch = 0 … epochs - 1.
 
     One value per epoch for all binary layers. ``t_max`` itself is approached, never used. Source: IR-Net
-    (arXiv:1909.10788), equation 12.
-    Raises UsageError where epoch is outside 0 … epochs or a bound isn't positive.
+    (arXiv:1909.10788), equation 12. Raises UsageError where epoch is outside 0 … epochs or a bound isn't positive.
     """
     if epochs < 1 or not 0 <= epoch <= epochs:
         raise UsageError(f"epoch={epoch}, epochs={epochs}: EDE needs epochs >= 1 and 0 <= epoch <= epochs")

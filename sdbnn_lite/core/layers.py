@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UsageError, check_whole
-from .asd import ActivationSelfDistribution, StaticShift
+from .asd import ActivationSelfDistribution, StaticShift, own_shift
 from .binarize import binarize, check_ede, ede_k
 from .methods import Method, get_method
 from .scaling import LearnedScale, analytic_scale, power_of_two_scale
@@ -30,10 +30,10 @@ class BinaryLayer(nn.Module):
         """What the method needs beside the weights: parameters of shifts and scale, EDE's buffers; ``sizes`` (O, C)."""
         self.method, self.binary_weights, self.channels = get_method(method), binary_weights, sizes
         (filters, channels), shift = sizes, self.method.activation_shift
-        self.asd, tanh = None, shift == "asd_tanh"
-        if shift in ("asd", "asd_tanh"):
-            self.asd = ActivationSelfDistribution(channels, reduction, tanh)
+        asd = shift in ("asd", "asd_tanh")
+        self.asd = ActivationSelfDistribution(channels, reduction, shift == "asd_tanh") if asd else None
         self.rsign = StaticShift(channels) if shift == "static" else None
+        self.own_shift = shift(channels) if callable(shift) else None
         self.wsd = WeightSelfDistribution(filters) if self.method.weight_shift == "wsd" else None
         self.learned_scale = LearnedScale(filters) if self.method.scale == "learned" else None
         self.register_buffer("ede_k", torch.tensor(1.0))
@@ -48,6 +48,8 @@ class BinaryLayer(nn.Module):
 
     def activation_shift(self, a: Tensor) -> Tensor | None:
         """What is added to ``a`` before the sign, broadcastable to it: (N or 1, C, 1, 1); None where nothing is."""
+        if self.own_shift is not None:
+            return own_shift(self.own_shift, a)
         shift = self.asd if self.asd is not None else self.rsign
         return None if shift is None else shift(a)
 
@@ -73,9 +75,8 @@ class BinaryLayer(nn.Module):
             return None
         if self.method.scale == "learned":
             return self.learned_scale()
-        if self.method.scale == "analytic":
-            return analytic_scale(self.weight)
-        return power_of_two_scale(self.shifted_weight())
+        analytic = self.method.scale == "analytic"
+        return analytic_scale(self.weight) if analytic else power_of_two_scale(self.shifted_weight())
 
     def unscaled(self, a: Tensor) -> Tensor:
         """The product of â and ŵ, before any scaling factor: integers where both are binary."""
@@ -143,6 +144,9 @@ class BinaryLinear(BinaryLayer, nn.Linear):
 
     def activation_shift(self, a: Tensor) -> Tensor | None:
         """What is added to ``a``: (…, I) or (I,); None where nothing is."""
+        if self.own_shift is not None:
+            x = a.reshape(-1, self.in_features, 1, 1)
+            return own_shift(self.own_shift, x).expand_as(x).reshape(a.shape)
         return self.asd.shift_of(a) if self.asd is not None else self.rsign and self.rsign.beta
 
     def product(self, a: Tensor, w: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 Each takes one idea of its paper (``PAPERS``), on the same networks; the papers' networks differ in more than that.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..errors import unknown
@@ -20,7 +21,9 @@ class Method:
     """One row of the study: which surrogate gradients, which shifts, which scale.
 
     activation_gradient, weight_gradient   one of ``binarize.GRADIENTS``
-    activation_shift                       None, "static" (RSign), "asd", or "asd_tanh" (ASD with tanh in σ's place)
+    activation_shift                       None, "static" (RSign), "asd", "asd_tanh" (ASD with tanh in σ's place), or
+                                           a class of yours: ``Shift(channels)`` is an nn.Module that makes of a
+                                           (N, C, H, W) the shift, (N or 1, C) or (N or 1, C, 1, 1)
     weight_shift                           None, "wsd" or "balance" (IR-Net)
     scale                                  None, "analytic" (XNOR-Net), "learned" (XNOR-Net++), "power_of_two" (IR-Net)
     binary                                 False: real weights and activations, the float twin
@@ -30,15 +33,16 @@ class Method:
     title: str
     activation_gradient: str = "ste"
     weight_gradient: str = "ste"
-    activation_shift: str | None = None
+    activation_shift: str | Callable | None = None
     weight_shift: str | None = None
     scale: str | None = None
     binary: bool = True
 
     def __post_init__(self) -> None:
         for field, choices in _CHOICES.items():
-            if getattr(self, field) not in choices:
-                raise unknown(field, getattr(self, field), map(str, choices))
+            value = getattr(self, field)
+            if value not in choices and not (field == "activation_shift" and callable(value)):
+                raise unknown(field, value, map(str, choices))
 
     @property
     def short(self) -> str:
@@ -74,8 +78,6 @@ PAPERS = {  # on arXiv
     "asd": "2103.02394", "asd_tanh": "2103.02394", "wsd": "2103.02394", "sdbnn": "2103.02394",
 }  # fmt: skip
 
-_IMAGENET_GRADIENTS = {"activation_gradient": "polynomial", "weight_gradient": "ste"}
-
 
 def get_method(name: str | Method, *, imagenet: bool = False) -> Method:
     """The method called ``name``, or one of your own itself; raises UsageError with the choices for another.
@@ -90,5 +92,5 @@ def get_method(name: str | Method, *, imagenet: bool = False) -> Method:
         raise unknown("method", name, METHODS)
     method = METHODS[name]
     if imagenet and method.activation_gradient == "ede" and name != "irnet":
-        method = replace(method, **_IMAGENET_GRADIENTS)
+        method = replace(method, activation_gradient="polynomial", weight_gradient="ste")
     return method

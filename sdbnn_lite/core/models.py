@@ -114,9 +114,8 @@ class ResNet18Block(nn.Module):
         self.bn2 = nn.BatchNorm2d(channels)
         self.shortcut = nn.Identity()
         if stride != 1 or in_channels != channels:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False), nn.BatchNorm2d(channels)
-            )
+            real = nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False)
+            self.shortcut = nn.Sequential(real, nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.hardtanh(self.bn1(self.conv1(x)))
@@ -164,9 +163,8 @@ class VGGSmall(SizedNet):
     def __init__(self, conv: BinaryConv, num_classes: int, in_channels: int, image_size: int):
         super().__init__()
         self.image_size = image_size
-        pairs = list(zip(self.widths, self.widths[1:], strict=False))
         self.conv1 = nn.Conv2d(in_channels, self.widths[0], 3, padding=1, bias=False)
-        self.convs = nn.ModuleList(conv(c, o) for c, o in pairs)
+        self.convs = nn.ModuleList(conv(c, o) for c, o in zip(self.widths, self.widths[1:]))
         self.bns = nn.ModuleList(nn.BatchNorm2d(c) for c in self.widths)
         self.linear = nn.Linear(self.widths[-1] * (image_size // 8) ** 2, num_classes)  # 512·4·4 = 8192 at 32 px
         for m in (self.conv1, *self.convs):
@@ -212,11 +210,8 @@ class BiRealBlock(nn.Module):
         self.bn = nn.BatchNorm2d(channels)
         self.shortcut = nn.Identity()
         if stride != 1 or in_channels != channels:
-            self.shortcut = nn.Sequential(
-                nn.AvgPool2d(2, stride=stride),
-                nn.Conv2d(in_channels, channels, 1, bias=False),
-                nn.BatchNorm2d(channels),
-            )
+            real = nn.Conv2d(in_channels, channels, 1, bias=False)
+            self.shortcut = nn.Sequential(nn.AvgPool2d(2, stride=stride), real, nn.BatchNorm2d(channels))
         self.prelu = nn.PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -225,8 +220,7 @@ class BiRealBlock(nn.Module):
 
 class ImageNetResNet(BinaryNet):
     """Bi-Real Net (arXiv:1808.00278): 7×7 stride-2 convolution, BN, max-pool (no non-linearity there), four stages,
-    global mean, linear.
-    """
+    global mean, linear."""
 
     widths = (64, 128, 256, 512)
     sizes = "sides that are halved five times without a remainder (a multiple of 32, or up to 3 less)"
@@ -304,7 +298,6 @@ def build(name: str, method: str | Method = "sdbnn", num_classes: int | None = N
     chosen = get_method(method, imagenet=name.startswith("imagenet"))
     conv = partial(BinaryConv2d, padding=1, method=chosen, reduction=reduction, binary_weights=stage == 2)
     net = network(conv, num_classes=num_classes, in_channels=in_channels, **sized)
-    net.name, net.method = name, chosen
     made = {"method": chosen.name, "num_classes": num_classes, "stage": stage, "in_channels": in_channels}
-    net.options = made | sized
+    net.name, net.method, net.options = name, chosen, made | sized
     return net

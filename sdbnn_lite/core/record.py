@@ -29,8 +29,7 @@ class LayerSigns:
     output           (O,) of sign(y), y = conv2d(â, ŵ); sign(0) = +1
     output_zeros     (O,) share of y that is exactly 0 (possible where the fan-in is even)
     output_mean, output_std   (O,) of y, before any scaling factor
-    scale_flips      number of output signs that the scaling factor changed, out of ``outputs``
-    outputs          number of recorded outputs
+    scale_flips      number of output signs that the scaling factor changed, out of the recorded ``outputs``
     """
 
     fan_in: int

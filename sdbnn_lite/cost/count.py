@@ -124,9 +124,9 @@ def cost(network: str | nn.Module, method: str = "sdbnn", *, image_size: int | N
 
 def _rows(net: nn.Module, size: int) -> tuple[LayerCost, ...]:
     """A row per layer, and one for the norms."""
-    rows: list[LayerCost] = []  # ASD's two linear layers are in that of their convolution
+    rows: list[LayerCost] = []  # ASD's two linear layers, or your shift's, are in that of their convolution
     layers = {name: m for name, m in net.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
-    layers = {name: m for name, m in layers.items() if ".asd." not in name}
+    layers = {name: m for name, m in layers.items() if ".asd." not in name and ".own_shift" not in name}
     for name, layer in layers.items():
         layer.register_forward_hook(lambda module, x, y, name=name: rows.append(_row(name, module, x[0], y)))
     first = next((m for m in layers.values() if isinstance(m, nn.Conv2d)), None)
@@ -149,10 +149,11 @@ def _row(name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> Laye
     if not isinstance(module, BinaryLayer) or not module.method.binary:
         return LayerCost(name, "linear" if linear else "real conv", shape, flops=products, real_params=weights + bias)
     values, kernel = x.numel(), module.weight[0, 0].numel()
-    matrices = 0 if module.asd is None else sum(p.numel() for p in module.asd.parameters())
+    dynamic = module.own_shift if module.asd is None else module.asd
+    matrices = 0 if dynamic is None else sum(p.numel() for p in dynamic.parameters())
     static = 0 if module.rsign is None else module.channels[1]
     return LayerCost(name, "binary linear" if linear else "binary conv", shape, bops=products,
-                     stays=matrices + (values if module.asd is not None else 0),
+                     stays=matrices + (values if dynamic is not None else 0),
                      folds=(values if module.method.activation_shift else 0) + (outputs if module.method.scale else 0),
                      input_scale=values + kernel * (outputs // module.channels[0]) + 2 * outputs, binary_params=weights,
                      real_params=matrices + static + bias)  # fmt: skip

@@ -24,7 +24,7 @@ def supports(net: nn.Module) -> bool:
     if type(net) not in _NETWORKS or not net.method.binary:
         return False
     weight = net.conv1.weight
-    ours = all(layer.binary_weights for layer in binary_layers(net).values())
+    ours = all(layer.binary_weights and layer.own_shift is None for layer in binary_layers(net).values())
     return ours and weight.device.type == "cpu" and weight.dtype == torch.float32
 
 

@@ -20,6 +20,7 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from ..core.layers import BinaryConv2d, binary_layers
+from ..core.methods import METHODS
 from ..core.models import (
     BinaryNet,
     BiRealBlock,
@@ -343,7 +344,8 @@ def _plan_of(name: str, options: tuple[tuple[str, object], ...]) -> dict[str, tu
 
 def fuses(net: nn.Module) -> bool:
     """Whether :class:`PackedNet` computes ``net``: one that ``build`` made, changed in nothing but its classifier."""
-    if type(net) not in (CifarResNet, VGGSmall, DigitsConvNet, ImageNetResNet) or not hasattr(net, "options"):
+    ours = type(net) in (CifarResNet, VGGSmall, DigitsConvNet, ImageNetResNet)
+    if not ours or getattr(net, "options", {}).get("method") not in METHODS:
         return False
-    whole = all(layer.binary_weights for layer in binary_layers(net).values())
+    whole = all(layer.binary_weights and layer.own_shift is None for layer in binary_layers(net).values())
     return whole and _plan(net) == _plan_of(net.name, tuple(net.options.items()))

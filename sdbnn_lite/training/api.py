@@ -5,6 +5,7 @@ from os import PathLike
 from pathlib import Path
 from types import NoneType
 
+from ..core.methods import Method
 from ..errors import UsageError, unknown
 from ..system.devices import set_threads
 from .initial import fitting
@@ -48,6 +49,8 @@ def train(recipe: str | Path | Recipe, out: str | Path | None = None, *, method:
         raise UsageError(f"after_epoch={settings['after_epoch']!r}: a function is needed")
     if settings.get("threads") is not None:
         set_threads(settings["threads"])
+    if isinstance(method, Method):
+        raise UsageError(f"method={method.name!r}: a name is needed; a run's files hold no Method of your own")
     chosen = fitting(choose(recipe, **{name: value for name, value in settings.items() if name in KINDS}))
     method = default_method(chosen.name) if method is None else method
     options = RunOptions(**{RUN[name]: value for name, value in settings.items() if name in RUN})

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from ..core.methods import METHODS
 from ..core.models import BinaryNet, build
 from ..errors import UsageError
 from ..system.files import write_atomic
@@ -108,8 +109,11 @@ def save_weights(path: Path, net: BinaryNet, **about: object) -> None:
     """The network (in bit form, if it was read from it) and how it was built, plus ``about`` (data set, recipe, …).
 
     ``images``: what ``data.described`` says of the set, where ``net`` doesn't know it (see ``preprocessing``). Raises
-    UsageError for a network that :func:`rebuild` couldn't make of the file.
+    UsageError for a network that :func:`rebuild` couldn't make of the file, as one with a method of your own.
     """
+    if net.method.name not in METHODS or callable(net.method.activation_shift):
+        raise UsageError(f"net: its method {net.method.name!r} is your own, and no file of weights holds its code: keep "
+                         "net.state_dict() with torch.save, and load it into what sd.build makes of that Method")
     state, about = bits.bit_state(net) if in_bits(net) else net.state_dict(), {**describe(net), **about}
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         preprocessing_of(rebuild(state, about, "net"))

@@ -137,6 +137,7 @@ class GraphWriter:
 
     def shifted(self, a: str, layer: BinaryConv2d) -> str:
         """a + RSign's β, or a + ASD's σ(W2 · relu(W1 · mean(a))), or tanh's; (N, C, H, W) both."""
+        self.need(layer.own_shift is None)
         if layer.rsign is not None:
             return self.add("Add", a, self.weights("rsign.beta", layer.activation_shift(None)), part="shifted")
         w1, w2 = layer.asd.squeeze.weight, layer.asd.expand.weight  # (C / r, C), (C, C / r)
