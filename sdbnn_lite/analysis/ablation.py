@@ -117,7 +117,7 @@ def contrasts(runs: pd.DataFrame, test_images: int) -> list[Contrast]:
 
 
 def contrast(runs: pd.DataFrame, part: str, one: str, other: str, test_images: int) -> Contrast:
-    """The methods ``one`` and ``other`` of ``runs`` (columns method, test_accuracy: a share), which differ in ``part``."""
+    """The methods ``one`` and ``other`` of ``runs`` (columns method, test_accuracy), which differ in ``part``."""
     a, b = (100 * runs.loc[runs["method"] == method, "test_accuracy"].to_numpy() for method in (one, other))
     n, points, (p, q) = (len(a), len(b)), float(a.mean() - b.mean()), (a.mean() / 100, b.mean() / 100)
     noise = 200 * float(np.sqrt((p * (1 - p) + q * (1 - q)) / test_images))

@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -115,12 +115,6 @@ def show_result(name: str) -> None:
         show(figure, text)
 
 
-def reveal(text: str) -> None:
-    """A "Reveal" to open, like those in the text, whose words were just computed. Call it last in a cell."""
-    from IPython.display import Markdown, display
-    display(Markdown(f"<details>\n<summary><b>Reveal</b></summary>\n\n{text}\n\n</details>"))
-
-
 def listing(sentences: Iterable[str]) -> None:
     """Show sentences that were just computed as a list. Call it last in a cell."""
     from IPython.display import Markdown, display
@@ -149,19 +143,3 @@ def _cell(value: Any, digits: int) -> str:
     if isinstance(value, bool) or not isinstance(value, Real):
         return str(value)
     return f"{value:,}" if isinstance(value, Integral) else f"{value:,.{digits}f}"
-
-
-def check(condition: bool | Callable[[], Any], ok: str, hint: str, *answers: Any) -> None:
-    """Print one line on a learner's answer: "not answered yet", "right: ``ok``", or "not yet: ``hint``".
-
-    ``answers``: what the learner was to fill in; any of them left at None or ``...`` means not answered. A
-    ``condition`` that is a function is called only after that, and an error in it counts as a wrong answer.
-    """
-    if any(answer is None or answer is ... for answer in answers):
-        print("not answered yet")
-        return
-    try:
-        right = bool(condition() if callable(condition) else condition)
-    except Exception as error:  # whatever the learner's code does, the notebook continues
-        right, hint = False, f"{hint} ({type(error).__name__}: {error})"
-    print(f"right: {ok}" if right else f"not yet: {hint}")

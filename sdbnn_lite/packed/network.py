@@ -19,19 +19,10 @@ import torch.nn.functional as F
 from scipy.special import expit
 from torch import Tensor, nn
 
+from ..core import models
 from ..core.layers import BinaryConv2d, binary_layers
 from ..core.methods import METHODS
-from ..core.models import (
-    BinaryNet,
-    BiRealBlock,
-    CifarResNet,
-    DigitsConvNet,
-    ImageNetResNet,
-    ResNet18Block,
-    ResNet20Block,
-    VGGSmall,
-    build,
-)
+from ..core.models import BinaryNet, BiRealBlock, CifarResNet, DigitsConvNet, ImageNetResNet, VGGSmall, build
 from ..errors import UsageError
 from .engines import engine
 from .shards import in_shards
@@ -293,12 +284,12 @@ class PackedNet:
             return [([(name, "nothing", pool) for name, pool in zip(self.layers, pooled, strict=True)], None)]
         found = []
         for name, block in self.net.named_modules():
-            if not isinstance(block, (ResNet20Block, ResNet18Block, BiRealBlock)):
+            if not isinstance(block, (models.ResNet20Block, models.ResNet18Block, BiRealBlock)):
                 continue
             real = isinstance(block.shortcut, nn.Sequential)
-            if isinstance(block, ResNet20Block):
+            if isinstance(block, models.ResNet20Block):
                 steps = [("conv1", "widened" if name in self.shortcuts else "same"), ("conv2", "same")]
-            elif isinstance(block, ResNet18Block):
+            elif isinstance(block, models.ResNet18Block):
                 steps = [("conv1", "nothing"), ("conv2", "given" if real else "before")]
             else:
                 steps = [("conv", "given" if real else "same")]

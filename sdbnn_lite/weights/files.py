@@ -112,8 +112,8 @@ def save_weights(path: Path, net: BinaryNet, **about: object) -> None:
     UsageError for a network that :func:`rebuild` couldn't make of the file, as one with a method of your own.
     """
     if net.method.name not in METHODS or callable(net.method.activation_shift):
-        raise UsageError(f"net: its method {net.method.name!r} is your own, and no file of weights holds its code: keep "
-                         "net.state_dict() with torch.save, and load it into what sd.build makes of that Method")
+        raise UsageError(f"net: its method {net.method.name!r} is your own, and no file of weights holds its code: "
+                         "keep net.state_dict() with torch.save, and load it into what sd.build makes of it")
     state, about = bits.bit_state(net) if in_bits(net) else net.state_dict(), {**describe(net), **about}
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         preprocessing_of(rebuild(state, about, "net"))

@@ -43,7 +43,8 @@ def test_the_claims_are_cards_and_no_table():
         name = f"claim {claim.number}"
         asked, shown = place(f'guess("{name}"'), place(f'outcome("{name}"')
         assert str([*claims.VERDICTS]).replace("'", '"') in CELLS[asked].source
-        assert f"**Claim {claim.number}:** {claim.claim}" in CELLS[asked - 1].source and claim.paper in CELLS[asked - 1].source
+        above = CELLS[asked - 1].source
+        assert f"**Claim {claim.number}:** {claim.claim}" in above and claim.paper in above
         assert shown == asked + 1 and claim.headline in said(CELLS[shown])
         assert f"{claim.holds}.** **" in said(CELLS[shown]) and "image/png" in str(CELLS[shown].outputs)
         assert claim.headline not in "".join(said(cell) for cell in CELLS[:asked] if cell.cell_type == "code")
