@@ -1,5 +1,7 @@
 """How much a notebook may ask of its reader: lines of code in its cells, and words of prose."""
 
+import re
+
 import pytest
 
 pytest.importorskip("nbformat")
@@ -54,3 +56,10 @@ def test_every_notebook_asks_before_it_shows(notebooks):
             assert any("score()" in text for text in source[-2:]), name
         assert not any("**Predict.**" in cell.source for cell in nb.cells if cell.cell_type == "markdown"), name
         assert not any("check(" in text.replace("_check(", "").replace("check_", "") for text in source), name
+
+
+def test_explorers_are_called_as_the_site_and_the_browser_test_look_for_them(notebooks):
+    cells = [(name, cell.source) for name, nb in notebooks.items() for cell in nb.cells
+             if cell.cell_type == "code" and "explorer" in cell.metadata.get("tags", [])]  # fmt: skip
+    assert len(cells) >= 5
+    assert [where for where in cells if not re.fullmatch(r"\w+\.explorer\(\)", where[1])] == []

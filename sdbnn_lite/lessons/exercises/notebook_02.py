@@ -63,7 +63,7 @@ EXERCISES = {
                                  + constant >= 0).double().mean() < 0.71,
         right="minus the 30 % quantile: the threshold then lies above 30 % of the activations.",
         hint="30 % of the activations have to lie below the threshold -constant: what is such a value called?",
-        solution='''activations = layer_inputs(sd.load("digits_ede"), images)["conv3"].a
+        solution='''activations = activation_shift.layer_inputs(sd.load("digits_ede"), images)["conv3"].a
 constant = -activations.flatten().sort().values[int(0.3 * activations.numel())].item()''',
     ),
     "distance": Exercise(
