@@ -38,13 +38,15 @@ explorers.sum_of_signs = {
             entropy: this.entropy(plus)};
     },
     say(s) {
-        const least = Math.min(s.plus, 1 - s.plus);
-        const verdict = least < 0.02 ? "Nearly every output has the same sign: the channel says almost nothing."
+        const n = s.fan_in, minus = number => String(number).replace("-", "−"), least = Math.min(s.plus, 1 - s.plus);
+        const verdict = s.threshold <= -n || s.threshold > n
+            ? `The sum lies between −${n} and ${n}, so every output is ${s.threshold > 0 ? "−1" : "+1"}: the channel is dead.`
+            : least < 0.02 ? "Nearly every output has the same sign: the channel says almost nothing."
             : least > 0.4 ? "The two signs are about equally frequent." : "One sign is more frequent than the other.";
-        return `Of ${s.fan_in} products with p = ${fixed(s.p, 2)} and q = ${fixed(s.q, 2)} the sum has mean `
-            + `${fixed(s.mean, 1)} and standard deviation ${fixed(Math.sqrt(s.variance), 1)}. It reaches the threshold `
-            + `${s.threshold} in ${percent(s.plus, 1)} of all cases: the output sign carries ${fixed(s.entropy, 2)} `
-            + `bit. ${verdict}`;
+        return `Of ${n} product${n > 1 ? "s" : ""} with p = ${fixed(s.p, 2)} and q = ${fixed(s.q, 2)} the sum has mean `
+            + `${minus(fixed(s.mean + 0, 1))} and standard deviation ${fixed(Math.sqrt(s.variance), 1)}. It reaches the `
+            + `threshold ${minus(s.threshold)} in ${percent(s.plus, 1)} of all cases: the output sign carries `
+            + `${fixed(s.entropy, 2)} bit. ${verdict}`;
     },
     draw(s) {
         const top = Math.max(...s.probability), seen = s.values.filter((_, k) => s.probability[k] > top * 1e-4);

@@ -47,7 +47,8 @@ window.sdbnn = {
         return this.rows(i).map(row => {
             const stop = this.stops(row)[0];
             const kind = stop.matches(".noUi-handle") ? "slider" : stop.matches("select") ? "list" : "buttons";
-            return {label: row.querySelector(".widget-label")?.innerText ?? "", kind, ...this.value(row, kind)};
+            const disabled = row.querySelector("[disabled]") !== null;
+            return {label: row.querySelector(".widget-label")?.innerText ?? "", kind, disabled, ...this.value(row, kind)};
         });
     },
     value(row, kind) {

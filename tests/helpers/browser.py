@@ -158,6 +158,7 @@ class Control:
     value: str
     readout: str
     count: int  # of choices
+    disabled: bool
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,8 @@ def check_control(explorer, control):
     """Each of value, picture and sentence follows the keyboard, in the mode that the explorer is in or in another."""
     missing = {"value", "picture", "sentence"}
     for mode, most in modes(explorer, control):
+        if explorer.controls()[control.row].disabled:  # it takes no part in this mode, and shows so
+            continue
         before, old = explorer.shown(), explorer.controls()[control.row].value
         for moved in explorer.moves(control, most):
             shown = explorer.shown()
