@@ -125,10 +125,10 @@ class Fast:
         return geometry.sums == np.int16 and self.counts == "vpshufb"
 
     def chains(self, layers, x) -> bool:
-        """Whether :class:`.whole.Chain` takes these layers with this input."""
+        """Whether :class:`.whole.Chain` takes these layers with this input: of ASD's bounds it knows σ alone."""
         narrow = any(layer.channels <= 32 for layer in layers)
         fits = all(layer.channels % 16 == layer.outputs % 16 == 0 and layer.kernel**2 * layer.channels < 2**15 - 1
-                   for layer in layers)  # fmt: skip
+                   and layer.bound is not np.tanh for layer in layers)  # fmt: skip
         return x.dtype == np.float32 and fits and (self.counts == "vpshufb" or narrow and self.counts == "vpopcnt")
 
     def multiplies(self, conv, x) -> bool:

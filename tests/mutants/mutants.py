@@ -47,8 +47,8 @@ MUTANTS = (
         "sign-of-zero-fast",
         "sign(0) is -1 in the forward pass of the fast step.",
         "fast/rows.py",
-        'shifts[h]).compare(">=", 0.0) for h',
-        'shifts[h]).compare(">", 0.0) for h',
+        'shifts[j]).compare(">=", 0.0)',
+        'shifts[j]).compare(">", 0.0)',
         ("fast/test_fast.py::test_one_layer",),
     ),
     Mutant(
