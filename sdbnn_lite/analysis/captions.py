@@ -49,6 +49,11 @@ def mean_std(values: pd.Series, prefix: str = "") -> dict[str, float]:
     return {f"{prefix}mean": values.mean(), f"{prefix}std": values.std()}
 
 
+def spread(values: pd.Series, digits: int = 3) -> str:
+    """Mean ± sample standard deviation."""
+    return f"{values.mean():.{digits}f} ± {values.std():.{digits}f}"
+
+
 def in_percent(mean: float, std: float, digits: int = 2) -> str:
     """As "84.12 ± 0.20 %", or "84.12 %" where there is one seed."""
     return f"{mean:.{digits}f} %" if pd.isna(std) else f"{mean:.{digits}f} ± {std:.{digits}f} %"

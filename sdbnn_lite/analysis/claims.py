@@ -26,17 +26,18 @@ from ..system.files import read_toml
 from ..weights import zoo
 from . import ablation, cifar10, input_shares
 from . import imagenet as imagenet_results
-from .captions import in_percent
+from .ablation import CONTROL
+from .captions import in_percent, spread
 from .output_share import correlation, predicted_share
-from .shift_words import spread, tanh_in_words
+from .shift_words import tanh_in_words
 from .silent_channels import silent_channels, silent_in_words
 from .tables import read_study, study_facts, summary
+from .weight_flips import flipped
 
 YES, PARTLY, NO, UNDECIDED = VERDICTS = ("yes", "partly", "no", "not decided here")
 STUDY = "digits"
 BINARY = tuple(m.name for m in METHODS.values() if m.binary)
 SCALED = tuple(m.name for m in METHODS.values() if m.scale)
-CONTROL = "ede"  # the same gradient as ASD, WSD and both, without a shift
 COUNTED = {"digits_convnet": 8, "cifar10_resnet18": 32}  # networks whose extra operations are counted; pixels a side
 SEED = 0
 Nets, Recorded = Mapping[str, BinaryNet], Mapping[str, Mapping[str, LayerSigns]]  # by method, and by layer
@@ -198,7 +199,7 @@ def _wsd(last: pd.DataFrame, nets: Nets, about: str) -> Claim:
         torch.manual_seed(SEED)
         fresh = binary_layers(build("cifar10_resnet18", "wsd")).values()
     with torch.no_grad():
-        moved = [((x.weight >= 0) != (x.shifted_weight() >= 0)).sum().item() for x in fresh]
+        moved = [flipped(x.weight, x.shifted_weight()).sum().item() for x in fresh]
         alpha = max(x.wsd.alpha.abs().max().item() for x in binary_layers(nets["wsd"]).values())
     above = 10.0 ** np.ceil(np.log10(alpha)) if alpha else 0
     weights = sum(x.weight.numel() for x in fresh)

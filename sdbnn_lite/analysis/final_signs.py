@@ -3,6 +3,7 @@
 final_signs.csv   the columns of signs.csv, a row per binary layer, for the last epoch, on ``IMAGES`` of the whole set
 """
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,16 @@ from ..data.in_memory import ImageSet
 from ..system.devices import convolutions
 from ..training.run_folder import SIGNS
 from . import study
-from .tables import FINAL_SIGNS, has_study, read_study, study_folder
+from .tables import (
+    FINAL_SIGNS,
+    STUDIES,
+    has_study,
+    published_runs,
+    read_study,
+    results_of,
+    study_facts,
+    study_folder,
+)
 
 IMAGES = 500
 
@@ -47,6 +57,20 @@ def read_signs(folder: Path, images: str = "test images") -> tuple[pd.DataFrame,
         return pd.DataFrame(columns=["method", "seed", "epoch", "layer", "entropy", "sign_difference"]), "no signs"
     table = table[table["epoch"] == table["epoch"].max()]
     return table, f"{table['images'].iloc[0]} {images}, evenly from the whole set" if whole else f"256 {images}"
+
+
+def committed(datasets: Sequence[str] = ("cifar10", "imagenette", "imagenet"),
+              ) -> Iterator[tuple[dict, Path, pd.DataFrame]]:  # fmt: skip
+    """Facts, folder and last epoch's signs, with method and seed, of every study in the package, then of every run
+    that is published of the ``datasets``."""
+    for study_name in STUDIES:
+        if has_study(study_name):
+            folder = study_folder(study_name)
+            yield study_facts(study_name), folder, read_signs(folder)[0]
+    for dataset in datasets:
+        for name, run in published_runs(dataset).items():
+            folder = results_of(name)
+            yield run, folder, read_signs(folder)[0].assign(method=run["method"], seed=run["seed"])
 
 
 def last_signs(name: str) -> tuple[pd.DataFrame, str]:

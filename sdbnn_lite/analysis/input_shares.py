@@ -14,8 +14,7 @@ from torch import nn
 from ..training.run_folder import SIGNS
 from ..weights import zoo
 from .cifar10 import TITLES
-from .final_signs import read_signs
-from .tables import STUDIES, has_study, published_runs, results_of, study_facts, study_folder
+from .final_signs import committed
 
 NETWORKS = {**TITLES, "imagenet_resnet18": "ResNet-18", "imagenet_resnet34": "ResNet-34", "digits_convnet": "small net"}
 SHARES = ["input_before", "input_after"]
@@ -32,12 +31,9 @@ def _label(facts: Mapping) -> str:
 
 def runs(stages: tuple[int, ...] = (2,)) -> Iterator[tuple[dict, Path, pd.DataFrame]]:
     """Facts, folder and last epoch's signs of all studies and published runs of SD-BNN, of these ``stages``."""
-    found = [(study_facts(study), study_folder(study)) for study in STUDIES if has_study(study)]
-    found = [(facts, folder) for facts, folder in found if METHOD in facts["methods"]]
-    for dataset in ("cifar10", "imagenette", "imagenet"):
-        found += [(run, results_of(name)) for name, run in published_runs(dataset).items()
-                  if run["method"] == METHOD and run["stage"] in stages]  # fmt: skip
-    return ((facts, folder, _of(read_signs(folder)[0], METHOD)) for facts, folder in found)
+    for facts, folder, table in committed():
+        if METHOD in facts.get("methods", ()) or (facts.get("method") == METHOD and facts["stage"] in stages):
+            yield facts, folder, _of(table, METHOD)
 
 
 def _of(table: pd.DataFrame, method: str) -> pd.DataFrame:
@@ -54,7 +50,7 @@ def ends() -> pd.DataFrame:
     for facts, folder, table in runs():
         who = {"label": _label(facts), **{key: facts[key] for key in ("network", "dataset", "epochs")}}
         shares = dict(zip(("before", "after"), 100 * table[SHARES].mean()))
-        rows.append({**who, "n": table["seed"].nunique() if "seed" in table else 1, **shares, **betas(folder.name)})
+        rows.append({**who, "n": table["seed"].nunique(), **shares, **betas(folder.name)})
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["dataset", "epochs"], ignore_index=True, kind="stable")
 
 

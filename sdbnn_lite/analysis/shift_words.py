@@ -6,13 +6,8 @@ import pandas as pd
 
 from . import input_shares
 from .ablation import contrasts
-from .captions import in_percent
+from .captions import in_percent, spread
 from .tables import read_study, study_facts, summary
-
-
-def spread(values: pd.Series, digits: int = 3) -> str:
-    """Mean ± sample standard deviation."""
-    return f"{values.mean():.{digits}f} ± {values.std():.{digits}f}"
 
 
 def remaining_loss(last: pd.DataFrame) -> float | None:

@@ -13,10 +13,11 @@ from ..core.methods import METHODS, get_method
 from ..core.models import build
 from ..core.wsd import WSD_CONSTANT, per_filter
 from ..errors import UsageError
-from . import ablation
+from . import ablation, final_signs
+from .captions import spread
 from .cifar10 import TITLES
-from .final_signs import last_signs, read_signs
-from .tables import STUDIES, published_runs, read_study, results_of, study_facts
+from .final_signs import last_signs
+from .tables import STUDIES, read_study, study_facts
 
 DATA = {"digits": "digits", "cifar10": "CIFAR-10", "imagenette": "Imagenette"}
 NETWORKS = {"digits_convnet": "small network", **TITLES, "imagenet_resnet18": "ResNet-18"}
@@ -96,12 +97,10 @@ def committed() -> pd.DataFrame:
     Columns: data, network, method, epochs, n; layer, weights (their number), ``flips`` (share of them), and ``fresh``:
     the share that is expected by hand before training. Runs whose weights are still real (stage 1) don't count.
     """
-    found = [(study_facts(study), last_signs(study)[0]) for study in STUDIES]
-    for name, run in {**published_runs("cifar10"), **published_runs("imagenette")}.items():
-        if run["stage"] == 2:
-            found.append((run, read_signs(results_of(name))[0].assign(method=run["method"], seed=run["seed"])))
     rows = []
-    for facts, table in found:
+    for facts, _, table in final_signs.committed(("cifar10", "imagenette")):
+        if facts.get("stage", 2) != 2:
+            continue
         for method, signs in table.groupby("method", sort=False):
             if get_method(method).weight_shift != "wsd":
                 continue
@@ -138,11 +137,12 @@ def verdict_in_words() -> list[str]:
     """Claim 4 in sentences: the flips, the outputs' entropy beside that of the control, and what WSD earns."""
     found, signs = by_run(committed()), last_signs("digits")[0]
     runs = [found[found["data"] == DATA["digits"]].iloc[0], found[found["data"] != DATA["digits"]].iloc[-1]]
-    bits = signs.groupby(["method", "seed"])["entropy"].mean().groupby("method").agg(["mean", "std"]).T
-    same = abs(bits["wsd"]["mean"] - bits["ede"]["mean"]) <= max(bits["wsd"]["std"], bits["ede"]["std"])
-    wsd, ede = ("{mean:.3f} ± {std:.3f} bit".format(**bits[method]) for method in ("wsd", "ede"))
-    said = [*map(run_in_words, runs), f"Entropy of the output signs on the digits: {wsd} with WSD, {ede} with its "
-            f"control; {'the same within' if same else 'they differ by more than'} the seeds' spread."]  # fmt: skip
+    bits = signs.groupby(["method", "seed"])["entropy"].mean()
+    wsd, ede = bits["wsd"], bits[ablation.CONTROL]
+    same = abs(wsd.mean() - ede.mean()) <= max(wsd.std(), ede.std())
+    so = "the same within" if same else "they differ by more than"
+    said = [*map(run_in_words, runs), f"Entropy of the output signs on the digits: {spread(wsd)} bit with WSD, "
+            f"{spread(ede)} bit with its control; {so} the seeds' spread."]  # fmt: skip
     for study in STUDIES:
         facts = study_facts(study)
         said += [f"Accuracy on {DATA[facts['dataset']]}, {c.part} ({c.one} less {c.other}): {c.points:+.1f} points; "

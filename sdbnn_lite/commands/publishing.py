@@ -1,7 +1,6 @@
 """``publish``, ``plot``, ``figures``, ``walkthrough``: a run goes into the package; pictures and notebooks show it."""
 
 import argparse
-import os
 from pathlib import Path
 
 from ..errors import UsageError, unknown
@@ -28,11 +27,12 @@ def run_publish(args: argparse.Namespace) -> None:
     """Put a finished run's network and tables into the package."""
     from .. import data
     from ..analysis.publish import Target, publish_run, read_run
+    from ..data.sets import given_folder
     from ..system.devices import pick_device
     device = pick_device(args.device)
     run = read_run(Path(args.folder))
     images = None
-    if args.data or os.environ.get("SDBNN_DATA") or run["dataset"] == "digits":
+    if given_folder(args.data) or run["dataset"] == "digits":
         images = data.load(run["dataset"], args.data, image_size=run["image_size"], **reading(args)).to(device)
     to = Target.at(args.out)
     name, card = publish_run(args.folder, args.name, images=images, to=to, rounded=args.round,

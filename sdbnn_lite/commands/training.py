@@ -1,7 +1,6 @@
 """``train`` and ``study``: one network by a recipe, or several methods with several seeds."""
 
 import argparse
-import os
 import shlex
 import sys
 import textwrap
@@ -110,6 +109,7 @@ def run_study(args: argparse.Namespace) -> None:
     from ..analysis.final_signs import write_study_signs
     from ..analysis.publish import card_study
     from ..analysis.tables import study_facts, study_folder, summary
+    from ..data.sets import given_folder
     from ..training.initial import fitting
     from ..weights.zoo import ZOO
     recipe = fitting(recipe)
@@ -131,7 +131,7 @@ def run_study(args: argparse.Namespace) -> None:
             print("stopped; the same command with --partial gathers what is finished", file=sys.stderr)
             raise
     studies.gather(out, rows, tables, again_command(args), left_out)
-    if recipe.dataset == "cifar10" and (args.data or os.environ.get("SDBNN_DATA")):
+    if recipe.dataset == "cifar10" and given_folder(args.data):
         images = data.load(recipe.dataset, args.data)
         write_study_signs(out, rows, tables, images, recipe.epochs)
         write_study_gradients(out, rows, tables, images)

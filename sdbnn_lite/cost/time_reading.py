@@ -15,7 +15,6 @@ Every round runs each way once over all images; ``images_s`` is the median round
 time an image, in all threads of this process; that of worker processes isn't seen from here.
 """
 
-import os
 import shutil
 import tempfile
 import time
@@ -37,6 +36,7 @@ from ..data.base import IMAGENET_MEAN, IMAGENET_STD
 from ..data.decoded import decode
 from ..data.in_memory import ImageSet
 from ..data.resized_copy import open_packed, pack, side_for
+from ..data.sets import given_folder
 from ..data.streamed import StreamedImageSet
 from ..data.tree import Tree, open_tree
 
@@ -49,7 +49,7 @@ Way = tuple[str, int, Callable[[], Iterable]]  # name, workers, a pass over all 
 def bench_data(images: int = IMAGES, rounds: int = ROUNDS, workers: int = WORKERS, data_dir: str | None = None,
                cifar_images: int = CIFAR_IMAGES) -> list[dict[str, Any]]:  # fmt: skip
     """Rows of images a second; ``images`` files of each source, ``data_dir`` as for ``data.load``."""
-    given = Path(data_dir or os.environ.get("SDBNN_DATA") or "")
+    given = Path(given_folder(data_dir) or "")
     real = [name for name in ("imagenet", "imagenette") if str(given) != "." and (given / name / "train").is_dir()][:1]
     rows = []
     with tempfile.TemporaryDirectory(prefix="sdbnn_lite_bench_") as folder:

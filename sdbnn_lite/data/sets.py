@@ -124,14 +124,15 @@ def _check_own(name: str, data_dir: str | Path | None) -> None:
     """Raise UsageError unless ``name`` is a folder's in DIR: no path, not hidden, not a known set's spelt otherwise."""
     plain = isinstance(name, str) and name.isprintable() and not set("/\\") & set(name) and name[:1] not in ("", ".")
     fits = plain and re.sub(r"[\W_]", "", name).lower() not in {known.replace("_", "") for known in DATASETS}
-    given = _given(data_dir)
+    given = given_folder(data_dir)
     place = Path(given or "DIR").expanduser() / (name if fits else "NAME")
     if not (fits and given and os.path.isdir(place)):
         raise UsageError(f"{unknown('data set', name, DATASETS)}; or give --data DIR that holds a set of your "
                          f"own, {place}/{{train,val}}/<class>/*")  # fmt: skip
 
 
-def _given(data_dir: str | Path | None) -> str | Path | None:
+def given_folder(data_dir: str | Path | None) -> str | Path | None:
+    """``data_dir``, else SDBNN_DATA, else None. Raises UsageError for what can't be a path."""
     if not isinstance(data_dir, (str, os.PathLike, type(None))):
         raise UsageError(f"data_dir={data_dir!r}: give a folder's path")
     return data_dir or os.environ.get("SDBNN_DATA")
@@ -139,7 +140,7 @@ def _given(data_dir: str | Path | None) -> str | Path | None:
 
 def _data_folder(name: str, data_dir: str | Path | None, download: bool) -> Path:
     """DIR/``name``, after the checks of DIR."""
-    given = _given(data_dir)
+    given = given_folder(data_dir)
     if not given:
         hint = ", and --download to fetch it there" if SETS[name].downloads else ""
         raise UsageError(f"data set {name!r} needs a folder: give --data DIR or set SDBNN_DATA{hint}")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from .. import data
-from ..analysis.ablation import Contrast, contrast
+from ..analysis.ablation import CONTROL, Contrast, contrast
 from ..core.methods import METHODS, Method
 from ..errors import UsageError, check_whole
 from ..system.devices import one_thread
@@ -20,7 +20,6 @@ from ..training.trainer import Trainer
 from ..version import __version__
 from .notebook import table
 
-CONTROL = "ede"  # all that the shift's method is, but the shift
 SIGNS = {"input_before": "+1 before", "input_after": "+1 after", "input_flips": "flipped"}  # of signs.csv: shares
 
 

@@ -1,7 +1,5 @@
 """What notebook 06 tries: a teacher's and a student's answers on the digits, and whom a gradient reaches."""
 
-import os
-
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -13,6 +11,7 @@ from ..analysis import tables
 from ..core.layers import BinaryConv2d
 from ..core.models import BinaryNet, build
 from ..data.base import IMAGENET_MEAN, IMAGENET_STD
+from ..data.sets import given_folder
 from ..plots import imagenet as plots
 from ..training.evaluate import evaluate
 from ..weights import cards, zoo
@@ -77,9 +76,9 @@ def reached(network: str, method: str = "sdbnn") -> Tensor:
 def score_published(name: str, dataset: str, folder: str | None) -> str:
     """What the zoo's file of the published run ``name`` rounds, and, where the images are in ``folder`` or SDBNN_DATA,
     how its accuracy compares with its card's."""
-    net, folder = zoo.load(name), folder or os.environ.get("SDBNN_DATA")
+    net = zoo.load(name)
     card, compared = net.about["card"], "Nothing to score: the images aren't here."
-    if folder:
+    if given_folder(folder):
         size = tables.published_runs(dataset)[name]["image_size"]
         images = data.load(dataset, folder, image_size=size, progress=False)
         score = evaluate(net, images)

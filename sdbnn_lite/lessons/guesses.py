@@ -63,7 +63,7 @@ def outcome(name: str, answer: int, text: str) -> None:
     said = f"**{_named(asked, asked.answer)}.**"
     if asked.pick is not None:
         said += " You predicted it." if asked.pick == answer else f" You predicted {_named(asked, asked.pick)}."
-    paragraphs = [*f"{said} {text}".strip().split("\n\n")]
+    paragraphs = f"{said} {text}".strip().split("\n\n")
     inner = "".join(f"<p>{_marked(paragraph)}</p>" for paragraph in paragraphs)
     shown = f'<div class="reveal" data-guess="{html.escape(name)}" data-answer="{asked.answer}">{inner}</div>'
     display({"text/html": shown, "text/plain": "\n\n".join(paragraphs)}, raw=True)

@@ -79,9 +79,7 @@ def show(figure: Figure, alt: str) -> None:
     """Display ``figure`` as a PNG with the text ``alt`` for those who don't see it. Call it last in a cell."""
     if not alt.strip():
         raise UsageError("alt: empty; say in a sentence what the picture shows")
-    from IPython.display import display
-    data, about = picture(figure, alt)
-    display(data, raw=True, metadata=about)
+    _display(*picture(figure, alt))
 
 
 def picture(figure: Figure, alt: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -96,8 +94,11 @@ def show_png(path: str | Path, alt: str) -> None:
     if content[:8] != b"\x89PNG\r\n\x1a\n":
         raise UsageError(f"{path}: not a PNG")
     pixels = int.from_bytes(content[16:20], "big")  # the width stands there in every PNG
+    _display(*_png(content, alt, round(pixels / 1.5)))  # files have 150 dots an inch, a page 100
+
+
+def _display(data: dict[str, Any], about: dict[str, Any]) -> None:
     from IPython.display import display  # the library itself does without IPython
-    data, about = _png(content, alt, round(pixels / 1.5))  # files have 150 dots an inch, a page 100
     display(data, raw=True, metadata=about)
 
 

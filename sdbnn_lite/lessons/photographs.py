@@ -1,11 +1,11 @@
 """What notebook 05 does with CIFAR-10's images, where a learner has them: score networks, show mistakes."""
 
-import os
 from pathlib import Path
 
 from .. import data
 from ..analysis import tables
 from ..data.in_memory import ImageSet
+from ..data.sets import given_folder
 from ..plots import gallery_cifar10
 from ..system.paths import REPOSITORY
 from ..training.evaluate import Score, evaluate
@@ -19,8 +19,7 @@ ALT = "Twelve test images, each with its true class above, and below the wrong a
 
 def find_images(folder: str | Path | None) -> ImageSet | None:
     """The images in ``folder``, or in SDBNN_DATA; None, and a line that says so, where neither is given."""
-    folder = folder or os.environ.get("SDBNN_DATA")
-    images = data.load(DATASET, folder, progress=False) if folder else None
+    images = data.load(DATASET, folder, progress=False) if given_folder(folder) else None
     print(f"The images: {images.label}" if images else "The images aren't here, and aren't needed.")
     return images
 

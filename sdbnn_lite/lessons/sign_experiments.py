@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ..analysis import ablation, claims, input_shares
+from ..analysis.ablation import CONTROL
+from ..analysis.captions import spread
 from ..analysis.rank_test import rank_correlation
 from ..analysis.tables import read_study
 from ..core import signs
@@ -16,7 +18,7 @@ from ..core.methods import METHODS
 from ..core.record import LayerSigns
 from ..cost.fold_scale import extra_operations
 
-STUDY, CONTROL = claims.STUDY, claims.CONTROL
+STUDY = claims.STUDY
 LAYERS = ("conv2", "conv3")
 BIG = "cifar10_resnet18"
 Table = tuple[list[tuple[Any, ...]], Sequence[str]]
@@ -81,9 +83,8 @@ def _starred(last: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 def stars_table(last: pd.DataFrame) -> Table:
     """Entropy by method, mean ± standard deviation over the seeds; a star where all seeds are apart."""
-    stars, grouped = _starred(last), last.groupby(["layer", "method"])["entropy"]
-    mean, std, n = grouped.mean(), grouped.std(), grouped.size()
-    rows = [(m, int(n[LAYERS[0], m]), *(f"{mean[layer, m]:.3f} ± {std[layer, m]:.3f}{' *' * ((layer, m) in stars)}"
+    stars, bits = _starred(last), dict(iter(last.groupby(["layer", "method"])["entropy"]))
+    rows = [(m, len(bits[LAYERS[0], m]), *(f"{spread(bits[layer, m])}{' *' * ((layer, m) in stars)}"
              for layer in LAYERS)) for m in claims.BINARY]  # fmt: skip
     return rows, ("method", "seeds", *(f"{layer}: entropy [bit]" for layer in LAYERS))
 

@@ -106,8 +106,8 @@ def clean(nb: Any) -> Any:
             cell.outputs = kept
             kind = GUESS if is_guess(cell) else EXPLORER
             cell.metadata["tags"] = list(dict.fromkeys([*tags(cell), kind, IGNORE_OUTPUT]))
-    for cell in behind_guesses(nb):
-        cell.metadata["jupyter"] = {"outputs_hidden": True}
+    for at in behind_guesses(nb):
+        nb.cells[at].metadata["jupyter"] = {"outputs_hidden": True}
     return nb
 
 

@@ -19,10 +19,15 @@ if not find_spec("sdbnn_lite"):  # a notebook that comes alone, as on Colab
 """
 
 
-def with_installation(source: str, repository: str = REPOSITORY) -> str:
-    """The ``source`` of a parameters cell, and below it the installation. UsageError for another form of address."""
+def check_repository(repository: str) -> None:
+    """Raise UsageError unless it is OWNER/NAME."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         raise UsageError(f"repository={repository!r}: OWNER/NAME on GitHub is needed")
+
+
+def with_installation(source: str, repository: str = REPOSITORY) -> str:
+    """The ``source`` of a parameters cell, and below it the installation. UsageError for another form of address."""
+    check_repository(repository)
     return f"{source.partition(BEGINS)[0].rstrip()}\n\n{INSTALL.format(repository).rstrip()}"
 
 

@@ -114,14 +114,20 @@ def is_guess(cell: Any) -> bool:
     return cell.cell_type == "code" and cell.source.startswith("guess(")
 
 
-def behind_guesses(nb: Any) -> list[Any]:
-    """The code cells whose outputs a reader shouldn't see before predicting: from a guess to the next heading."""
-    folded, behind = [], False
-    for cell in nb.cells:
-        heading = cell.cell_type == "markdown" and re.match(r"#+ ", cell.source)
-        behind = is_guess(cell) or (behind and not heading)
-        folded += [cell] * (behind and cell.cell_type == "code" and not is_guess(cell))
-    return folded
+def behind_guesses(nb: Any) -> dict[int, int]:
+    """The code cells whose outputs a reader shouldn't see before predicting, from a guess to the next heading.
+
+    Position of the cell -> position of its guess, from 0.
+    """
+    behind, guess = {}, None
+    for at, cell in enumerate(nb.cells):
+        if is_guess(cell):
+            guess = at
+        elif cell.cell_type == "markdown" and re.match(r"#+ ", cell.source):
+            guess = None
+        elif cell.cell_type == "code" and guess is not None:
+            behind[at] = guess
+    return behind
 
 
 def tags(cell: Any) -> list[str]:

@@ -23,8 +23,9 @@ from ..errors import RunError, UsageError
 from ..system.files import writable_folder, write_atomic
 from . import chain, explorer_data
 from .equations import inline, plain, to_html
+from .first_cell import check_repository
 from .guesses import read_guesses
-from .hygiene import EXPLORER, tags
+from .hygiene import EXPLORER, behind_guesses, tags
 
 TITLE = "Self-Distribution Binary Neural Networks"
 ABOUT = ("In a binary neural network every weight and every activation is +1 or −1. These notebooks show, step by "
@@ -51,8 +52,8 @@ def build(out: str | Path, repository: str = "") -> list[Path]:
     Raises UsageError where nbconvert or latex2mathml is missing, for guesses that make no sense, and, after all is
     written, for links that lead nowhere, pictures that would be loaded from elsewhere, formulas that can't be shown.
     """
-    if repository and not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
-        raise UsageError(f"repository={repository!r}: OWNER/NAME on GitHub is needed")
+    if repository:
+        check_repository(repository)
     pages = [Page(path, repository) for path in chain.find_notebooks()]
     out, written = writable_folder(out), []
 
@@ -106,11 +107,9 @@ class Page:
         links += [f'<a href="{p.name}" rel="prev">← {html.escape(p.title)}</a>' for p in pages[:at][-1:]]
         links += [f'<a class="next" href="{p.name}" rel="next">{html.escape(p.title)} →</a>'
                   for p in pages[at + 1 : at + 2]]  # fmt: skip
-        guess, cells = "", []  # the guess whose experiment runs
+        behind, cells = behind_guesses(self.notebook), []
         for i, cell in enumerate(self.notebook.cells):
-            if cell.cell_type == "markdown" and cell.source.startswith("#"):
-                guess = ""
-            guess, form = self.guesses.get(i, (guess, ""))
+            (guess, _), (_, form) = (self.guesses.get(place, ("", "")) for place in (behind.get(i), i))
             cells.append(form or self._cell(cell, guess))
         if self.guesses:
             cells.append('<p class="score" role="status"></p>')

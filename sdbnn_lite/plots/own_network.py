@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .theme import BLACK, BLUE, GREEN, MINUS, ORANGE, PLUS, drawing
+from .theme import BLACK, BLUE, GREEN, ORANGE, SIGNS, drawing
 
 LOOKS = ((BLACK, "o", "-"), (BLUE, "s", "--"), (GREEN, "^", "-."), (ORANGE, "D", ":"))
 
@@ -33,7 +32,7 @@ def maps_of_signs(pictures: np.ndarray, names: Sequence[str], plus: np.ndarray) 
             axes[0].imshow(pictures[row].transpose(1, 2, 0))
             axes[0].set_title(names[row], fontsize=10)
             for channel, ax in enumerate(axes[1:]):
-                ax.imshow(plus[row, channel], cmap=ListedColormap([MINUS, PLUS]), vmin=0, vmax=1)
+                ax.imshow(plus[row, channel], cmap=SIGNS, vmin=0, vmax=1)
                 ax.set_title(f"channel {channel}" if row == 0 else "", fontsize=10)
             for ax in axes:
                 ax.set(xticks=[], yticks=[])

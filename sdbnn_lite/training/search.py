@@ -144,7 +144,7 @@ class Search:
             recipe = with_settings(self.recipe, trial.params)
             net = initial_network(recipe, self.method, self.seed, self.images)
             trainer = Trainer(recipe, net, self.images, self.seed, self.teacher, self.processes)
-            trainer.after_epoch = partial(judge, trial, recipe.epochs)
+            trainer.after_epoch.append(partial(judge, trial, recipe.epochs))
             with tempfile.TemporaryDirectory() as place:
                 score = trainer.run(Path(place), self.options.progress)
             if score is None:

@@ -70,21 +70,15 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
         if options.tensorboard is not None and processes.is_main:
             board = tensorboard.Board(trainer, options.tensorboard, folder)
             held.callback(board.writer.close)
-            trainer.after_epoch = board.after_epoch
+            trainer.after_epoch.append(board.after_epoch)
         if options.after_epoch is not None and processes.is_main:
-            trainer.after_epoch = telling(trainer, options.after_epoch)
+            trainer.after_epoch.append(partial(tell, trainer, options.after_epoch))
         return run(trainer, folder, options, {} if found else start, resumed=bool(found))
 
 
-def telling(trainer: Trainer, told: Callable[[dict, list[dict]], None]) -> Callable[[int, Score], None]:
-    """What is called after an epoch already, and then ``told`` with the epoch's rows of log.csv and signs.csv."""
-    first = trainer.after_epoch
-
-    def after_epoch(epoch: int, score: Score) -> None:
-        first(epoch, score)
-        told(trainer.log[-1], [row for row in trainer.signs if row["epoch"] == epoch])
-
-    return after_epoch
+def tell(trainer: Trainer, told: Callable[[dict, list[dict]], None], epoch: int, _: Score) -> None:
+    """Give ``told`` the epoch's rows of log.csv and signs.csv."""
+    told(trainer.log[-1], [row for row in trainer.signs if row["epoch"] == epoch])
 
 
 def load_images(recipe: Recipe, teacher: BinaryNet | Teacher | None, options: RunOptions,

@@ -91,7 +91,7 @@ class Trainer:
         self.epoch_start = self.generator.get_state()
         self.progress, self.kept = Progress(), "nothing was saved yet"
         self.log, self.signs = [], []
-        self.after_epoch: Callable[[int, Score], None] = lambda epoch, score: None  # to prune, to draw
+        self.after_epoch: list[Callable[[int, Score], None]] = []  # who is told: to prune, to draw
 
     def resume(self, tensors: dict, about: dict, out: Path) -> None:
         """Put the run back to where its checkpoint was written, also within an epoch."""
@@ -198,7 +198,8 @@ class Trainer:
                 if whole:
                     with enough_memory("while the test images were scored", FREE, self.kept):
                         score = self.end_epoch()
-                    self.after_epoch(now.epoch, score)
+                    for told in self.after_epoch:
+                        told(now.epoch, score)
                 self.save(out)
                 stopping, *_ = self.processes.total(stop())
                 if stopping and now.epoch < recipe.epochs:

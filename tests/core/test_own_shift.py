@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from own_shifts import Half, Tanh
 from torch import nn
 
 import sdbnn_lite as sd
@@ -12,28 +13,6 @@ from sdbnn_lite.cost.count import cost
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.fast.network import supports
 from sdbnn_lite.weights.files import save_weights
-
-
-class Half(nn.Module):
-    """½ for all: (1, C, 1, 1)."""
-
-    def __init__(self, channels):
-        super().__init__()
-        self.channels = channels
-
-    def forward(self, a):
-        return torch.full((1, self.channels, 1, 1), 0.5)
-
-
-class Learned(nn.Module):
-    """tanh of a matrix times the means, (N, C)."""
-
-    def __init__(self, channels):
-        super().__init__()
-        self.mix = nn.Linear(channels, channels)
-
-    def forward(self, a):
-        return torch.tanh(self.mix(a.mean((2, 3))))
 
 
 class Returns(nn.Module):
@@ -53,7 +32,7 @@ def mine(shift, **parts):
 
 def test_a_layer_adds_it_before_the_sign():
     torch.manual_seed(0)
-    layer, a = BinaryConv2d(4, 6, 3, padding=1, method=mine(Learned)), torch.randn(5, 4, 7, 8)
+    layer, a = BinaryConv2d(4, 6, 3, padding=1, method=mine(Tanh)), torch.randn(5, 4, 7, 8)
     shift = torch.tanh(a.mean((2, 3)) @ layer.own_shift.mix.weight.T + layer.own_shift.mix.bias)[:, :, None, None]
     signs = torch.where(a + shift >= 0, 1.0, -1.0)
     weights = torch.where(layer.weight >= 0, 1.0, -1.0)
@@ -70,7 +49,7 @@ def test_a_constant_half_is_rsign_with_a_beta_of_a_half():
 
 
 @pytest.mark.parametrize("shape", [(4,), (1, 4), (5, 4), (2, 3, 4)])
-@pytest.mark.parametrize("shift", [Half, Learned])
+@pytest.mark.parametrize("shift", [Half, Tanh])
 def test_a_linear_layer_takes_its_inputs_as_maps_of_one_pixel(shape, shift):
     layer, a = BinaryLinear(4, 6, method=mine(shift)), torch.randn(shape)
     expected = layer.own_shift(a.reshape(-1, 4, 1, 1)).flatten(1).expand(a.reshape(-1, 4).shape).reshape(shape)
@@ -90,7 +69,7 @@ def test_a_shift_that_is_neither_a_name_nor_a_class():
         mine(3)
 
 
-@pytest.mark.parametrize("shift", [Half, Learned])
+@pytest.mark.parametrize("shift", [Half, Tanh])
 def test_build_convert_record_and_pack_take_it(shift):
     torch.manual_seed(0)
     images = torch.randn(20, 1, 8, 8)
@@ -114,7 +93,7 @@ def test_packing_takes_any_method_of_ones_own():
 
 
 def test_cost_counts_its_parameters_in_the_layer():
-    rows = {row.name: row for row in cost(sd.build("digits_convnet", method=mine(Learned)), image_size=8).layers}
+    rows = {row.name: row for row in cost(sd.build("digits_convnet", method=mine(Tanh)), image_size=8).layers}
     assert set(rows) == {"conv1", "conv2", "conv3", "linear", "norms"}
     assert (rows["conv2"].real_params, rows["conv3"].real_params) == (32 * 33, 64 * 65)
 
@@ -125,7 +104,7 @@ def test_the_fast_step_leaves_it_to_the_readable_one():
 
 
 def test_files_say_that_the_module_is_your_own(tmp_path):
-    impostor = sd.Method("asd", "not ASD", "ede", "ede", activation_shift=Learned)
+    impostor = sd.Method("asd", "not ASD", "ede", "ede", activation_shift=Tanh)
     for method in (mine(Half), mine(None), impostor):
         with pytest.raises(UsageError, match="is your own, and no file of weights holds its code: keep net.state_dict"):
             save_weights(tmp_path / "w", sd.build("digits_convnet", method=method))
@@ -144,5 +123,5 @@ def test_onnx_has_no_form_for_it():
 
 
 def test_a_copy_has_a_module_of_its_own():
-    net = sd.build("digits_convnet", method=mine(Learned))
+    net = sd.build("digits_convnet", method=mine(Tanh))
     assert copy.deepcopy(net).conv2.own_shift is not net.conv2.own_shift

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 import torch
+from own_shifts import Half, Tanh
 from torch import nn
 
 import sdbnn_lite as sd
@@ -14,24 +15,6 @@ from sdbnn_lite.lessons.patches import SIDE, cut_patches, random_overlap
 
 COLUMNS = ["method", "seed", "epochs", "test_accuracy", "test_images", "input_before", "input_after", "input_flips",
            "entropy"]  # fmt: skip
-
-
-class Half(nn.Module):
-    def __init__(self, channels):
-        super().__init__()
-        self.shift = torch.full((1, channels, 1, 1), 0.5)
-
-    def forward(self, a):
-        return self.shift
-
-
-class Tanh(nn.Module):
-    def __init__(self, channels):
-        super().__init__()
-        self.mix = nn.Linear(channels, channels)
-
-    def forward(self, a):
-        return torch.tanh(self.mix(a.mean((2, 3))))
 
 
 @pytest.mark.parametrize("shift", [Half, Tanh])

@@ -3,17 +3,13 @@
 import re
 
 import pytest
+from committed_notebook import cells_of, prose
 from measured import claims_once
-from places import NOTEBOOKS
 
 from sdbnn_lite.analysis.silent_channels import silent_channels
 
-nbformat = pytest.importorskip("nbformat")
-NOTEBOOK = NOTEBOOKS / "01_sign_distribution_problem.ipynb"
-if not NOTEBOOK.exists():
-    pytest.skip("no notebooks here: an installed package", allow_module_level=True)
-CELLS = nbformat.read(NOTEBOOK, as_version=4).cells
-TEXT = "\n\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
+CELLS = cells_of("01")
+TEXT = prose(CELLS, "\n\n")
 GUESSES = [re.match(r'guess\("(\w+)"', cell.source)[1] for cell in CELLS if cell.source.startswith("guess(")]
 
 

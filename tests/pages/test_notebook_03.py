@@ -1,33 +1,17 @@
 """Notebook 03 asks before it tells, and says of photographs what the committed runs measured."""
 
 import re
+from functools import partial
 
-import pytest
-from places import NOTEBOOKS
+from committed_notebook import cells_of, place_in, prose, said
 
 from sdbnn_lite.analysis import weight_flips
 
-nbformat = pytest.importorskip("nbformat")
-NOTEBOOK = NOTEBOOKS / "03_weight_self_distribution.ipynb"
-if not NOTEBOOK.exists():
-    pytest.skip("no notebooks here: an installed package", allow_module_level=True)
-CELLS = nbformat.read(NOTEBOOK, as_version=4).cells
-PROSE = "\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
+CELLS = cells_of("03")
+PROSE = prose(CELLS)
 CODE = [cell for cell in CELLS if cell.cell_type == "code"]
-
-
-def said(cell):
-    """All text that a cell shows."""
-    return "\n".join(output.get("text", "") or output["data"].get("text/markdown", output["data"].get("text/plain", ""))
-                     for output in cell.outputs)  # fmt: skip
-
-
 SAID = "\n".join(map(said, CODE))
-
-
-def place(text):
-    """The first cell with ``text``."""
-    return next(i for i, cell in enumerate(CELLS) if text in cell.source)
+place = partial(place_in, CELLS)
 
 
 def test_flips_on_photographs_are_shown():

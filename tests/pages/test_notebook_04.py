@@ -1,32 +1,19 @@
 """Notebook 04 asks before it tells, and states no result that isn't computed; its claims are five cards."""
 
 import re
+from functools import partial
 
-import pytest
+from committed_notebook import cells_of, place_in, prose, said
 from measured import claims_once
-from places import NOTEBOOKS, ROOT
+from places import ROOT
 
 from sdbnn_lite.analysis import claims, input_shares
 
-nbformat = pytest.importorskip("nbformat")
-NOTEBOOK = NOTEBOOKS / "04_output_sign_histograms.ipynb"
-if not NOTEBOOK.exists():
-    pytest.skip("no notebooks here: an installed package", allow_module_level=True)
-CELLS = nbformat.read(NOTEBOOK, as_version=4).cells
-PROSE = "\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
+CELLS = cells_of("04")
+PROSE = prose(CELLS)
 CODE = [cell for cell in CELLS if cell.cell_type == "code"]
-
-
-def said(cell):
-    return "\n".join(output.get("text", "") or output["data"].get("text/plain", "") for output in cell.outputs)
-
-
 SAID = "\n".join(map(said, CODE))
-
-
-def place(text):
-    """The first cell with ``text``."""
-    return next(i for i, cell in enumerate(CELLS) if text in cell.source)
+place = partial(place_in, CELLS)
 
 
 def test_every_question_stands_before_its_answer():

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from places import NOTEBOOKS
+from committed_notebook import cells_of, prose
 
 from sdbnn_lite import cli
 from sdbnn_lite.analysis import ablation, cifar10, ede_gradients
@@ -12,12 +12,8 @@ from sdbnn_lite.lessons import exercises, photographs
 from sdbnn_lite.training.evaluate import Score
 from sdbnn_lite.training.recipes import RECIPES
 
-nbformat = pytest.importorskip("nbformat")
-NOTEBOOK = NOTEBOOKS / "05_cifar10_reproduction.ipynb"
-if not NOTEBOOK.exists():
-    pytest.skip("no notebooks here: an installed package", allow_module_level=True)
-CELLS = nbformat.read(NOTEBOOK, as_version=4).cells
-TEXT = "\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
+CELLS = cells_of("05")
+TEXT = prose(CELLS)
 CODE = [cell for cell in CELLS if cell.cell_type == "code"]
 
 

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 
 import pytest
-from places import NOTEBOOKS, ROOT
+from committed_notebook import cells_of, prose
+from places import ROOT
 
 from sdbnn_lite import cli
 from sdbnn_lite.analysis.tables import published_runs
@@ -15,12 +16,8 @@ from sdbnn_lite.training.recipes import CHAINS, RECIPES
 from sdbnn_lite.weights.files import CHECKPOINT
 from sdbnn_lite.weights.published import rename
 
-nbformat = pytest.importorskip("nbformat")
-NOTEBOOK = NOTEBOOKS / "06_imagenet_reproduction.ipynb"
-if not NOTEBOOK.exists():
-    pytest.skip("no notebooks here: an installed package", allow_module_level=True)
-CELLS = nbformat.read(NOTEBOOK, as_version=4).cells
-TEXT = "\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
+CELLS = cells_of("06")
+TEXT = prose(CELLS)
 SHOWN = "\n".join(str(o.get("text", o.get("data", ""))) for cell in CELLS for o in cell.get("outputs", []))
 CLUSTER = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
 SCRIPT = re.search(r"```bash\n(.*?)```", CLUSTER, re.DOTALL)[1]

@@ -3,14 +3,10 @@
 import re
 
 import pytest
-from places import NOTEBOOKS
+from committed_notebook import cells_of, prose
 
-nbformat = pytest.importorskip("nbformat")
-PATHS = [NOTEBOOKS / name for name in ("06_imagenet_reproduction.ipynb", "07_counting_the_cost.ipynb")]
-if not PATHS[1].exists():
-    pytest.skip("no notebooks here: an installed package", allow_module_level=True)
-CELLS = nbformat.read(PATHS[1], as_version=4).cells
-TEXT = "\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
+CELLS = cells_of("07")
+TEXT = prose(CELLS)
 PRINTED = "\n".join(o.text for cell in CELLS for o in cell.get("outputs", []) if o.output_type == "stream")
 
 
@@ -31,9 +27,8 @@ def test_networks_of_other_lengths_are_not_compared():
     assert "nothing to compare with" in shown and "cifar10_resnet20 (100 epochs)" in shown
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name[:2])
-def test_printed_lines_are_not_cut_off(path):
-    cells = nbformat.read(path, as_version=4).cells
-    printed = [line for cell in cells for o in cell.get("outputs", []) if o.output_type == "stream"
+@pytest.mark.parametrize("number", ["06", "07"])
+def test_printed_lines_are_not_cut_off(number):
+    printed = [line for cell in cells_of(number) for o in cell.get("outputs", []) if o.output_type == "stream"
                for line in o.text.splitlines()]  # fmt: skip
     assert [line for line in printed if len(line) > 100] == []

@@ -4,19 +4,15 @@ import re
 import shlex
 
 import pytest
-from places import NOTEBOOKS
+from committed_notebook import cells_of, prose
 from torch import nn
 
 import sdbnn_lite as sd
 from sdbnn_lite import cli
 from sdbnn_lite.training.recipes import RECIPES
 
-nbformat = pytest.importorskip("nbformat")
-NOTEBOOK = NOTEBOOKS / "08_your_own_network.ipynb"
-if not NOTEBOOK.exists():
-    pytest.skip("no notebooks here: an installed package", allow_module_level=True)
-CELLS = nbformat.read(NOTEBOOK, as_version=4).cells
-TEXT = "\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
+CELLS = cells_of("08")
+TEXT = prose(CELLS)
 COMMANDS = re.findall(r"^    sdbnn-lite (.*)$", TEXT, re.MULTILINE) + re.findall(r"`sdbnn-lite ([^`]*)`", TEXT)
 
 
