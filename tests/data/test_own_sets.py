@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from image_trees import NONE, TEN, WNIDS, equal, make_tree, refused, seeded
+from image_trees import NONE, equal, load_own, own_tree, refused, save, seeded
 from PIL import Image
 from safetensors.torch import load_file, safe_open, save_file
 
@@ -18,33 +17,8 @@ from sdbnn_lite.data.augment import Augmentation
 from sdbnn_lite.data.in_memory import ImageSet
 from sdbnn_lite.data.streamed import StreamedImageSet
 
-COLOURS = np.random.default_rng(0)
-SIZES = [(12, 9), (16, 11), (30, 40), (20, 14)]  # medians of the shorter sides: 11 of 9, 11, 14, 30
+pytestmark = pytest.mark.usefixtures("no_environment")
 
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch, tmp_path):
-    monkeypatch.delenv("SDBNN_DATA", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
-
-
-def save(path, size=(12, 9), mode="RGB"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    width, height = size
-    if mode == "I;16":
-        picture = Image.fromarray(COLOURS.integers(0, 2**16, (height, width), np.uint16))
-    else:
-        picture = Image.fromarray(COLOURS.integers(0, 256, (height, width, 3), np.uint8)).convert(mode)
-    picture.save(path)
-
-
-def own_tree(root, mode="RGB", test="val"):
-    """Two classes, four training images of other sizes and two test images each."""
-    for split, sizes in (("train", SIZES), (test, SIZES[:2])):
-        for name in ("dog", "cat"):
-            for number, size in enumerate(sizes):
-                save(root / split / name / f"{number}.png", size, mode)
-    return root
 
 
 def as_pil(path, size, mode="RGB", side=None):
@@ -64,13 +38,9 @@ def files(root, split):
     return sorted((root / split).rglob("*.png"))
 
 
-def load(root, **options):
-    return data.load(root.name, root.parent, progress=False, **options)
-
-
 def test_what_a_tree_holds_is_found_out(tmp_path):
     root = own_tree(tmp_path / "mine")
-    found = load(root)
+    found = load_own(root)
     assert isinstance(found, ImageSet) and (found.name, found.label) == ("mine", "mine (image tree, 2 classes)")
     assert (found.classes, found.channels, found.image_size) == (("cat", "dog"), 3, 11)
     train, test = (np.stack([as_pil(path, 11) for path in files(root, split)]) for split in ("train", "val"))
@@ -85,31 +55,31 @@ def test_what_a_tree_holds_is_found_out(tmp_path):
 
 @pytest.mark.parametrize("test", ["val", "test"])
 def test_test_images_may_be_in_either_folder(tmp_path, test):
-    assert load(own_tree(tmp_path / "mine", test=test)).num_test == 4
+    assert load_own(own_tree(tmp_path / "mine", test=test)).num_test == 4
 
 
 def test_another_size(tmp_path):
     root = own_tree(tmp_path / "mine")
-    found = load(root, image_size=7)
+    found = load_own(root, image_size=7)
     assert np.array_equal(found.train_images[3].numpy(), as_pil(files(root, "train")[3], 7)) and found.image_size == 7
     save(root / "train" / "cat" / "4.png", (300, 500))
     save(root / "train" / "dog" / "4.png", (500, 300))
     for path in files(root, "train"):
         if path.name != "4.png":
             save(path, (300, 400))
-    assert load(root).image_size == 224  # no larger, unless asked for
+    assert load_own(root).image_size == 224  # no larger, unless asked for
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16"])
 def test_grey_images_have_one_channel(tmp_path, mode):
     root = own_tree(tmp_path / "mine", mode)
-    found = load(root)
+    found = load_own(root)
     assert found.channels == 1 and found.train_images.shape == (8, 1, 11, 11) and found.mean[0] != found.std[0]
     if mode != "I;16":  # PIL's own conversion cuts these off
         images = np.stack([as_pil(path, 11, "L") for path in files(root, "train")])
         assert np.array_equal(found.train_images.numpy(), images)
         assert found.mean == pytest.approx([images.mean() / 255]) and found.std == pytest.approx([images.std() / 255])
-    three = load(root, channels=3)
+    three = load_own(root, channels=3)
     assert torch.equal(three.train_images, found.train_images.repeat(1, 3, 1, 1)) and three.test_images.shape[1] == 3
     assert (three.mean, three.std) == (found.mean * 3, found.std * 3)
 
@@ -118,13 +88,13 @@ def test_grey_images_have_one_channel(tmp_path, mode):
 def test_one_image_in_colour_makes_three_channels(tmp_path, mode, place):
     root = own_tree(tmp_path / "mine", "L")
     save(root / place / "cat" / "0.png", (20, 20), mode)
-    found = load(root)
+    found = load_own(root)
     assert found.channels == 3 and found.train_images.shape[1] == found.test_images.shape[1] == 3
 
 
 def test_colours_as_grey(tmp_path):
     root = own_tree(tmp_path / "mine")
-    found = load(root, channels=1)
+    found = load_own(root, channels=1)
     pictures = [Image.fromarray(as_pil(path, 11).transpose(1, 2, 0).copy()) for path in files(root, "train")]
     images = np.stack([np.asarray(picture.convert("L")) for picture in pictures])
     assert np.array_equal(found.train_images[:, 0].numpy(), images)
@@ -137,12 +107,12 @@ def test_equal_pixels_stay_finite(tmp_path):
         for name in "ab":
             (tmp_path / "mine" / split / name).mkdir(parents=True)
             Image.new("RGB", (8, 8), (7, 0, 255)).save(tmp_path / "mine" / split / name / "0.png")
-    x, _ = next(load(tmp_path / "mine").test_batches(2))
+    x, _ = next(load_own(tmp_path / "mine").test_batches(2))
     assert torch.equal(x, torch.zeros_like(x))
 
 
 def test_it_is_described_for_a_file(tmp_path):
-    found = load(own_tree(tmp_path / "mine", "L"))
+    found = load_own(own_tree(tmp_path / "mine", "L"))
     about = data.described(found)
     assert json.loads(json.dumps(about)) == about
     assert about == {
@@ -157,21 +127,21 @@ def test_it_is_described_for_a_file(tmp_path):
 
 def test_pixels_and_statistics_are_read_from_the_cache(tmp_path, monkeypatch):
     root = own_tree(tmp_path / "mine", "L")
-    first = load(root)
+    first = load_own(root)
 
     def never(*_):
         raise AssertionError("made again although the cache is good")
 
     monkeypatch.setattr(decoded, "read_image", never)
     monkeypatch.setattr(decoded, "measure", never)
-    second = load(root)
+    second = load_own(root)
     assert torch.equal(first.train_images, second.train_images) and data.described(first) == data.described(second)
 
 
 def test_a_cache_without_statistics_is_still_good(tmp_path, monkeypatch, capsys):
     """As version 0.9 wrote it."""
     root = own_tree(tmp_path / "mine")
-    first, path = load(root), tmp_path / "mine" / decoded.CACHE / "11px.safetensors"
+    first, path = load_own(root), tmp_path / "mine" / decoded.CACHE / "11px.safetensors"
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     facts = {key: metadata[key] for key in ("format", "size", "tree")}
@@ -181,7 +151,7 @@ def test_a_cache_without_statistics_is_still_good(tmp_path, monkeypatch, capsys)
         digest.update(f"{images.dtype}{tuple(images.shape)}".encode() + images.numpy().tobytes())
     save_file(tensors, path, {**facts, "native": metadata["native"], "left_out": "[]", "sha256": digest.hexdigest()})
     monkeypatch.setattr(decoded, "read_image", None)
-    assert data.described(load(root)) == data.described(first) and capsys.readouterr().err == ""
+    assert data.described(load_own(root)) == data.described(first) and capsys.readouterr().err == ""
 
 
 # Held-out images, unreadable ones
@@ -191,24 +161,24 @@ def test_held_out_images_need_no_test_images(tmp_path):
     root = own_tree(tmp_path / "mine")
     for path in files(root, "val"):
         path.write_bytes(b"poison")
-    split = load(root, validation=2)
+    split = load_own(root, validation=2)
     assert (split.num_train, split.num_test, split.image_size) == (6, 2, 11)
     assert split.label == "mine (image tree, 2 classes), 2 training images held out"
     shutil.rmtree(root / "val")
-    assert torch.equal(load(root, validation=2).test_images, split.test_images)
-    refused(lambda: load(root), "no folder 'val' or 'test'")
+    assert torch.equal(load_own(root, validation=2).test_images, split.test_images)
+    refused(lambda: load_own(root), "no folder 'val' or 'test'")
 
 
 def test_unreadable_images(tmp_path, capsys):
     root = own_tree(tmp_path / "mine")
     bad = root / "train" / "dog" / "2.png"
     bad.write_bytes(b"poison")
-    found = load(root)
+    found = load_own(root)
     assert found.num_train == 7 and found.image_size == 11 and str(bad) in capsys.readouterr().err
-    refused(lambda: load(root, strict=True), "unreadable image", bad)
+    refused(lambda: load_own(root, strict=True), "unreadable image", bad)
     for path in files(root, "train"):
         path.write_bytes(b"poison")
-    refused(lambda: load(root), "unreadable image", files(root, "train")[0])
+    refused(lambda: load_own(root), "unreadable image", files(root, "train")[0])
 
 
 # Too large for memory: streamed
@@ -221,7 +191,7 @@ def streamed(monkeypatch):
     def load_streamed(root, images=12, **options):
         with monkeypatch.context() as patch:
             patch.setattr(tree_sets, "IN_MEMORY", images * 3 * 14**2 - 1)
-            found = load(root, image_size=14, **options)
+            found = load_own(root, image_size=14, **options)
         found.workers, found.reduced = 0, False
         return found
 
@@ -230,7 +200,7 @@ def streamed(monkeypatch):
 
 def test_what_does_not_fit_in_memory_is_streamed(tmp_path, streamed):
     root = own_tree(tmp_path / "mine")
-    found, held = streamed(root), load(root, image_size=14)
+    found, held = streamed(root), load_own(root, image_size=14)
     assert isinstance(found, StreamedImageSet) and isinstance(held, ImageSet)
     assert data.described(found) == data.described(held)  # the sample is all there is
     assert (found.num_train, found.num_test, found.train.labels.tolist()) == (8, 4, [0] * 4 + [1] * 4)
@@ -249,7 +219,7 @@ def test_a_sample_comes_evenly_from_the_training_images(tmp_path, streamed, monk
     found = streamed(root)
     sample = np.stack([as_pil(path, 14) for path in files(root, "train")[::2]])
     assert found.mean == pytest.approx(sample.mean((0, 2, 3)) / 255) and found.num_train == 8
-    assert load(root).image_size == 9  # of 9, 30, 9, 30: of the two in the middle the smaller
+    assert load_own(root).image_size == 9  # of 9, 30, 9, 30: of the two in the middle the smaller
     monkeypatch.setattr(decoded, "read_image", None)
     assert streamed(root).mean == found.mean  # from its cache
 
@@ -259,7 +229,7 @@ def test_streamed_images_in_grey(tmp_path, streamed, mode, asked, channels):
     root = own_tree(tmp_path / "mine", mode)
     found = streamed(root, channels=asked)
     assert found.channels == channels and data.described(found) == data.described(
-        load(root, channels=asked, image_size=14)
+        load_own(root, channels=asked, image_size=14)
     )
     x, u = (next(batches)[0] for batches in (found.epoch(8, seeded(), NONE), found.test_batches(4)))
     assert x.shape == (8, channels, 14, 14) and u.shape == (4, channels, 14, 14)
@@ -278,122 +248,7 @@ def test_a_sample_may_have_unreadable_images(tmp_path, streamed, capsys):
     assert found.num_train == 8 and "left out" in capsys.readouterr().err
     good = np.stack([as_pil(path, 14) for path in files(root, "train")[4:]])
     assert found.mean == pytest.approx(good.mean((0, 2, 3)) / 255)
-    refused(lambda: load(root, image_size=14), "no image of class cat can be read")
+    refused(lambda: load_own(root, image_size=14), "no image of class cat can be read")
     for path in files(root, "train"):
         path.write_bytes(b"poison")
     refused(lambda: streamed(root), "no image of class cat, dog can be read")
-
-
-# Labels say what a set is
-
-
-@pytest.mark.parametrize(
-    "name, classes, label",
-    [
-        ("cifar10", TEN, "CIFAR-10 (image tree)"),
-        ("cifar10", WNIDS, "cifar10 (image tree, 10 classes, not CIFAR-10)"),
-        ("imagenette", WNIDS, "Imagenette (image tree, 32x32)"),
-        ("imagenette", TEN, "imagenette (image tree, 10 classes, not Imagenette)"),
-        ("imagenet", WNIDS, "imagenet (image tree, 10 classes, not ImageNet)"),
-        ("imagenet", ["ant", "bee", "cow"], "imagenet (image tree, 3 classes, not ImageNet)"),
-        ("mine", TEN, "mine (image tree, 10 classes)"),
-    ],
-)
-def test_a_name_is_given_only_where_the_classes_say_so(tmp_path, name, classes, label):
-    make_tree(tmp_path / name, classes, ("train", "val"))
-    assert data.load(name, tmp_path, progress=False).label == label
-
-
-@pytest.mark.parametrize("first, label", [("n00000000", "ImageNet (image tree)"),
-                                          ("cat", "imagenet (image tree, 1000 classes, not ImageNet)")])  # fmt: skip
-def test_imagenet_has_a_thousand_wnids(tmp_path, first, label):
-    make_tree(tmp_path, ["one"], ("whole",))
-    for name in [first, *(f"n{number:08}" for number in range(1, 1000))]:
-        for split in ("train", "val"):
-            (tmp_path / "imagenet" / split / name).mkdir(parents=True)
-            os.link(tmp_path / "whole" / "one" / "0.png", tmp_path / "imagenet" / split / name / "0.png")
-    assert data.load("imagenet", tmp_path).label == label
-
-
-# Hidden files
-
-
-def litter(root):
-    """What macOS and notebooks leave behind, in every folder."""
-    for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
-        for name in ("._0.png", ".DS_Store", ".0.jpg"):
-            (folder / name).write_bytes(b"\0\5\x16\7no picture")
-        (folder / ".ipynb_checkpoints").mkdir()
-        shutil.copy(next(root.rglob("0.*")), folder / ".ipynb_checkpoints" / "0-checkpoint.png")
-
-
-@pytest.mark.parametrize("name, classes", [("mine", ("a", "b")), ("cifar10", TEN), ("imagenette", TEN)])
-def test_hidden_files_are_no_images(tmp_path, name, classes, capsys):
-    root = make_tree(tmp_path / ".data" / name, classes, ("train", "val"))
-    litter(root)
-    found = data.load(name, tmp_path / ".data", progress=False)  # DIR itself may be hidden
-    assert found.classes == tuple(sorted(classes)) and found.num_train == found.num_test == len(classes)
-    assert len(list(found.test_batches(4))) and capsys.readouterr().err == ""
-
-
-def test_hidden_files_are_neither_streamed_nor_packed(tmp_path, capsys):
-    from sdbnn_lite.data.resized_copy import pack
-
-    root = make_tree(tmp_path / "imagenet", ("a", "b"), ("train", "val"))
-    litter(root)
-    found = data.load("imagenet", tmp_path, image_size=16, workers=0)
-    assert (found.num_train, found.num_test) == (2, 2) and len(next(found.test_batches(2))[1]) == 2
-    made = pack(data.imagenet_tree(tmp_path), 18, progress=False)
-    assert (made.images, made.left_out) == (4, 0) and capsys.readouterr().err == ""
-
-
-def test_a_folder_of_hidden_files_is_empty(tmp_path):
-    root = make_tree(tmp_path / "mine", ("a", "b"), ("train", "val"))
-    (root / "val" / "b" / "0.png").rename(root / "val" / "b" / "._0.png")
-    refused(lambda: load(root), root / "val", "without an image", "b")
-
-
-# Wrong use
-
-KNOWN = "digits, mnist, fashion_mnist, cifar10, cifar100, imagenet, imagenette"
-
-
-@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "../x", "a/b", "/etc", "a\\b", "a\nb", "a\0b", None, 3,
-                                  ["x"], "x" * 5000, "none", "ImageNet", "CIFAR-10", "Fashion MNIST"])  # fmt: skip
-def test_names_that_cannot_be_a_set(tmp_path, name):
-    for folder in ("in/.hidden", "x", "in/a/b", "in/a\\b", "in/ImageNet", "in/CIFAR-10", "in/Fashion MNIST"):
-        make_tree(tmp_path / folder, ("a", "b"), ("train", "val"))
-    where = str(tmp_path / "in")
-    refused(lambda: data.load(name, where), f"unknown data set {name!r}", KNOWN, where, "/{train,val}/<class>/*")
-    refused(lambda: data.load(name), f"unknown data set {name!r}", KNOWN, "--data DIR", "{train,val}/<class>/*")
-
-
-def test_a_name_with_spaces_and_umlauts(tmp_path, monkeypatch):
-    monkeypatch.setenv("SDBNN_DATA", str(tmp_path))
-    own_tree(tmp_path / "Vögel im Garten")
-    assert data.load("Vögel im Garten", progress=False).label == "Vögel im Garten (image tree, 2 classes)"
-
-
-@pytest.mark.parametrize(
-    "options, words",
-    [
-        ({"image_size": 0}, ["image_size=0"]),
-        ({"image_size": "x"}, ["image_size='x'"]),
-        ({"channels": 2}, ["channels=2: mine can have 1 or 3"]),
-        ({"download": True}, ["mine can't be downloaded"]),
-        ({"workers": -1}, ["workers=-1"]),
-        ({"validation": 1}, ["validation=1: mine (image tree, 2 classes) has 8 training images"]),
-    ],
-)
-def test_options_a_tree_cannot_have(tmp_path, options, words):
-    root = own_tree(tmp_path / "mine")
-    refused(lambda: load(root, **options), *words)
-
-
-def test_wrong_trees(tmp_path):
-    root = make_tree(tmp_path / "mine", ["one"], ("train", "val"))
-    refused(lambda: load(root), root, "1 class (one)", "at least 2")
-    shutil.rmtree(root / "train")
-    refused(lambda: load(root), root, "no folder 'train'")
-    refused(lambda: data.load("mine", 5), "data_dir=5")
-    refused(lambda: data.load("cifar10", 5), "data_dir=5")
