@@ -10,6 +10,7 @@ import dataclasses
 import inspect
 import json
 import re
+import warnings
 from pathlib import Path
 
 from ..errors import UsageError, unknown
@@ -31,6 +32,7 @@ CHAINS = {  # consecutive runs that `sdbnn-lite train` does under one name
     **{name: (f"{name}-stage1", f"{name}-stage2") for name in ("imagenet-resnet18", "imagenet-resnet34")},
     "imagenette-resnet18": ("imagenette-teacher", "imagenette-resnet18-stage1", "imagenette-resnet18-stage2"),
 }
+RENAMED = {f"{name}-short": f"{name}-evening" for name in ("cifar10-resnet20", "cifar10-resnet18", "cifar10-vgg-small")}
 OWN = [field for field in KINDS if field != "published"]  # what a file of one's own may say
 
 
@@ -48,7 +50,13 @@ def default_method(name: str) -> str:
 
 
 def get_recipe(name: str) -> Recipe:
-    """The recipe called ``name``; raises UsageError with the choices for another."""
+    """The recipe called ``name``; raises UsageError with the choices for another.
+
+    A name that a recipe had before still finds it in this release, with a FutureWarning.
+    """
+    if isinstance(name, str) and name in RENAMED:
+        warnings.warn(f"{name} is now {RENAMED[name]}, with other settings", FutureWarning, stacklevel=2)
+        name = RENAMED[name]
     if not isinstance(name, str) or name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
     return RECIPES[name]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from sdbnn_lite.core.models import NETWORKS
+from sdbnn_lite.core.layers import binary_layers
+from sdbnn_lite.core.models import NETWORKS, build
 from sdbnn_lite.data import DATASETS
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.system.files import read_csv
@@ -47,14 +48,30 @@ def test_rows_of_recipes():
     assert (default_method(teacher.name), default_method("digits")) == ("float", "sdbnn")
 
 
-def test_every_recipe_names_what_exists_and_each_published_one_has_a_short_one():
+def test_every_recipe_names_what_exists_and_each_published_one_has_one_for_an_evening():
     for name, r in RECIPES.items():
         assert name == r.name and r.dataset in DATASETS and r.network in NETWORKS and r.about
         if r.published:
-            assert RECIPES[f"{name}-short"] == dataclasses.replace(
-                r, name=f"{name}-short", epochs=RECIPES[f"{name}-short"].epochs, published=False,
-                about=RECIPES[f"{name}-short"].about,
-            )  # fmt: skip
+            evening = RECIPES[f"{name}-evening"]
+            assert (evening.network, evening.dataset) == (r.network, r.dataset)
+            assert evening.epochs <= 30 and not evening.published
+
+
+def test_the_wider_networks_evening_recipes_differ_from_resnet20s_by_what_their_width_asks_for():
+    """By lr: a latent weight is about 1/√fan-in wide, and the rate follows it."""
+    narrow = RECIPES["cifar10-resnet20-evening"]
+    for name in ("cifar10-resnet18-evening", "cifar10-vgg-small-evening"):
+        r = RECIPES[name]
+        assert r == dataclasses.replace(narrow, name=name, about=r.about, network=r.network, epochs=20, lr=r.lr)
+        fan_in = [np.mean([x.weight[0].numel() for x in binary_layers(build(n, "bnn")).values()])
+                  for n in (narrow.network, r.network)]  # fmt: skip
+        assert r.lr / narrow.lr == pytest.approx((fan_in[0] / fan_in[1]) ** 0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("network", ["cifar10-resnet20", "cifar10-resnet18", "cifar10-vgg-small"])
+def test_the_name_of_before_finds_the_evening_recipe_and_says_so(network):
+    with pytest.warns(FutureWarning, match=f"{network}-short is now {network}-evening"):
+        assert get_recipe(f"{network}-short") is RECIPES[f"{network}-evening"]
 
 
 def test_the_evening_recipe_is_the_best_trial_of_the_committed_search():
@@ -68,7 +85,7 @@ def test_the_evening_recipe_is_the_best_trial_of_the_committed_search():
     assert mine == pytest.approx(list(map(float, found)), rel=5e-3)
 
 
-@pytest.mark.parametrize("name", ["cifar10-resnet20-short", "imagenet-resnet18-stage2"])
+@pytest.mark.parametrize("name", ["cifar10-resnet20", "imagenet-resnet18-stage2"])
 def test_learning_rate_equals_torchs_schedulers(name):
     r = get_recipe(name)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=r.lr)
