@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ..analysis import time_to_accuracy
 from ..cost.time_packed import bench_packed
 from ..cost.time_reading import bench_data
 from ..cost.time_steps import bench_train
@@ -60,6 +61,8 @@ BENCHES = {
     "data": Bench("Training images a second, and processor time of each; goal: CIFAR on two cores", bench_data),
     "packed": Bench("Bit-packed: milliseconds beside torch's best float32; ratios: median (10th-90th)", bench_packed),
     "explorers": Bench(f"Explorers: one control moved to picture and sentence; goal {GOAL_MS} ms", bench_explorers),
+    X
+                      "machine", time_to_accuracy.rows),
 }
 
 

@@ -21,7 +21,7 @@ def run_cost(args: argparse.Namespace) -> None:
 
 
 @command(
-    option("what", nargs="*", metavar="WHAT", help="any of: train, data, packed, explorers (default: all)"),
+    option("what", nargs="*", metavar="WHAT", help="any of: train, data, packed, explorers, accuracy (default: all)"),
     JSON,
     option("--threads", type=int, metavar="N", help="CPU threads (default: 2, as in the notebooks)"),
     option("--data", metavar="DIR", help="real images for `bench data` (or SDBNN_DATA)"),

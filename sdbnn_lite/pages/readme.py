@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..analysis import cifar10, claims, imagenet_bill, speed
+from ..analysis import cifar10, claims, imagenet_bill, speed, time_to_accuracy
 from ..analysis import imagenet as imagenet_results
 from ..errors import RunError, UsageError
 from ..system.files import write_atomic
@@ -20,7 +20,7 @@ from ..system.paths import REPOSITORY
 DOCS = ("results", "claims", "speed", "cluster")
 PAGES = (REPOSITORY / "README.md", *(REPOSITORY / "docs" / f"{name}.md" for name in DOCS))
 TABLES = {
-    "best": cifar10.best_markdown,
+    "best": lambda: "\n\n".join(filter(None, (cifar10.best_markdown(), time_to_accuracy.in_words()))),
     "reproduction": cifar10.markdown,
     "imagenette": lambda: imagenet_results.markdown(imagenet_results.table()),
     "claims": lambda: claims.markdown(claims.measure(), folder="../notebooks/"),
