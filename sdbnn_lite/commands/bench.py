@@ -61,8 +61,7 @@ BENCHES = {
     "data": Bench("Training images a second, and processor time of each; goal: CIFAR on two cores", bench_data),
     "packed": Bench("Bit-packed: milliseconds beside torch's best float32; ratios: median (10th-90th)", bench_packed),
     "explorers": Bench(f"Explorers: one control moved to picture and sentence; goal {GOAL_MS} ms", bench_explorers),
-    X
-                      "machine", time_to_accuracy.rows),
+    "accuracy": Bench("ResNet-20 on CIFAR-10, committed runs: minutes to a test accuracy", time_to_accuracy.rows),
 }
 
 

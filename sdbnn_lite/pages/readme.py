@@ -20,7 +20,7 @@ from ..system.paths import REPOSITORY
 DOCS = ("results", "claims", "speed", "cluster")
 PAGES = (REPOSITORY / "README.md", *(REPOSITORY / "docs" / f"{name}.md" for name in DOCS))
 TABLES = {
-    "best": lambda: "\n\n".join(filter(None, (cifar10.best_markdown(), time_to_accuracy.in_words()))),
+    "best": lambda: f"{cifar10.best_markdown()} {time_to_accuracy.in_words()}".rstrip(),
     "reproduction": cifar10.markdown,
     "imagenette": lambda: imagenet_results.markdown(imagenet_results.table()),
     "claims": lambda: claims.markdown(claims.measure(), folder="../notebooks/"),
