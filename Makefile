@@ -11,7 +11,8 @@ BIN       := $(VENV)/bin
 STAMP     := $(VENV)/.sdbnn-lite-installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb notebooks/solutions/*.ipynb))
 
-# nbval runs every notebook cell again and compares its text; `-p sdbnn_lite.pages.chain` lets 05 and 06 only run.
+# nbval runs every notebook cell again and compares its text; with SDBNN_DATA set, 05 and 06 say more, and only have to
+# run (`-p sdbnn_lite.pages.chain`).
 NBVAL := -p sdbnn_lite.pages.chain --nbval --nbval-current-env --nbval-cell-timeout=600 \
          --nbval-sanitize-with tests/nbval_sanitize.cfg
 

@@ -1,6 +1,7 @@
 """The notebook chain's machinery, tried on small notebooks."""
 
 import copy
+import os
 import re
 import subprocess
 import sys
@@ -158,7 +159,7 @@ def test_the_command_executes_checks_and_reports(folder, capsys):
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_nbval_compares_all_notebooks_but_the_lax_ones(tmp_path):
+def test_nbval_compares_all_notebooks_and_lets_05_and_06_say_more_with_images(tmp_path):
     pytest.importorskip("nbval")
     wrong = notebook(code("print('new')", stream("old\n"), count=1))
     asked = notebook(code("# NBVAL_CHECK_OUTPUT\nprint('new')", stream("old\n"), count=1))
@@ -168,9 +169,13 @@ def test_nbval_compares_all_notebooks_but_the_lax_ones(tmp_path):
         nbformat.write(nb, tmp_path / f"{name}.ipynb")
     options = ["-p", "sdbnn_lite.pages.chain", "--nbval", "--nbval-current-env", "--nbval-sanitize-with", str(SANITIZE)]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(tmp_path)]
-    done = subprocess.run(command, cwd=SANITIZE.parent.parent, capture_output=True, text=True, timeout=600)
-    assert "2 failed, 2 passed" in done.stdout, done.stdout
-    assert len(re.findall(r"^FAILED .*(?:01_wrong|06_asked)", done.stdout, flags=re.MULTILINE)) == 2, done.stdout
+    without, given = {"01_wrong", "05_wrong", "06_asked"}, {"SDBNN_DATA": "there"}
+    for images, wrong in ({}, without), (given, without - {"05_wrong"}):
+        environment = {key: value for key, value in os.environ.items() if key != "SDBNN_DATA"} | images
+        done = subprocess.run(command, cwd=SANITIZE.parent.parent, env=environment, capture_output=True, text=True,
+                              timeout=600)  # fmt: skip
+        assert set(re.findall(r"^FAILED .*?(\d\d_\w+)\.ipynb", done.stdout, flags=re.MULTILINE)) == wrong, done.stdout
+        assert f"{len(wrong)} failed, {4 - len(wrong)} passed" in done.stdout, done.stdout
 
 
 def test_nbval_understands_every_pair_of_the_sanitize_file():
