@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from ..cost import count
 from ..cost.roofline import KINDS, ConvShape
+from ..system.target import TARGETS, target
 from .captions import span
 
 cost = lru_cache(count.cost)  # a network is run once to count what it does
@@ -87,3 +88,22 @@ def intensities(shapes: Sequence[ConvShape]) -> list[tuple]:
         rows.append((f"{shape.channels}@{shape.height}", f"{real:.0f}", f"{alone:.0f}", f"{packed:.0f}",
                      f"{packed / real:.1f}", f"{shape.channels / (64 * shape.words):.0%}"))  # fmt: skip
     return rows
+
+
+def widths(seconds: Mapping[str, float]) -> list[tuple[str, ...]]:
+    """Rows of all targets: bits and 64-bit words of a register, what counts in it, milliseconds where ``seconds`` has
+    them (``roofline.by_target``), and how many times as long NumPy takes."""
+    rows = []
+    for name, found in TARGETS.items():
+        held = (str(8 * found.vector), str(found.vector // 8)) if found.compiled else ("–", "–")
+        time = seconds.get(name)
+        timed = ("–", "–") if time is None else (f"{1000 * time:.3g}", f"{seconds['numpy'] / time:.1f}")
+        rows.append((name, *held, found.counts, *timed))
+    return rows
+
+
+def widths_in_words(seconds: Mapping[str, float]) -> str:
+    """This process's target, and how many times as long the layer takes for each of the others in ``seconds``."""
+    own, name = seconds[target().name], target().name
+    others = ", ".join(f"{time / own:.1f} times as long with {other}" for other, time in seconds.items() if other != name)
+    return f"Here it is {name}: {1000 * own:.3g} ms{f', and {others}' if others else ''}."

@@ -25,8 +25,8 @@ WHEELS = [*SAME, "torch==2.8.0",  # among the last whose arm64 wheel comes witho
 
 def make_system(root: Path) -> None:
     """Debian's smallest system with Python; its packages are only unpacked, so that nothing has to run."""
-    subprocess.run(["debootstrap", "--foreign", "--arch=arm64", "--variant=minbase", "--include=libpython3-stdlib",
-                    DEBIAN, root], check=True)  # fmt: skip
+    subprocess.run(["debootstrap", "--foreign", "--arch=arm64", "--variant=minbase",
+                    "--include=python3-minimal,libpython3-stdlib", DEBIAN, root], check=True)  # fmt: skip
     for package in sorted(root.glob("var/cache/apt/archives/*.deb")):
         files = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], check=True, capture_output=True).stdout
         subprocess.run(["tar", "-x", "--keep-directory-symlink", "-C", root], input=files, check=True)
