@@ -91,19 +91,19 @@ def intensities(shapes: Sequence[ConvShape]) -> list[tuple]:
 
 
 def widths(seconds: Mapping[str, float]) -> list[tuple[str, ...]]:
-    """Rows of all targets: bits and 64-bit words of a register, what counts in it, milliseconds where ``seconds`` has
-    them (``roofline.by_target``), and how many times as long NumPy takes."""
+    """Rows of all targets: bits and 64-bit words of a register, what counts in it; where ``roofline.by_target`` gave
+    its ``seconds``, milliseconds, and how many times as long NumPy's engine takes. "-" where there is none."""
     rows = []
-    for name, found in TARGETS.items():
-        held = (str(8 * found.vector), str(found.vector // 8)) if found.compiled else ("–", "–")
+    for name, has in TARGETS.items():
+        held = (str(8 * has.vector), str(has.vector // 8)) if has.compiled else ("-", "-")
         time = seconds.get(name)
-        timed = ("–", "–") if time is None else (f"{1000 * time:.3g}", f"{seconds['numpy'] / time:.1f}")
-        rows.append((name, *held, found.counts, *timed))
+        timed = (f"{1000 * time:.3g}", f"{seconds['numpy'] / time:.1f}") if time else ("-", "-")
+        rows.append((name, *held, has.counts, *timed))
     return rows
 
 
 def widths_in_words(seconds: Mapping[str, float]) -> str:
     """This process's target, and how many times as long the layer takes for each of the others in ``seconds``."""
-    own, name = seconds[target().name], target().name
-    others = ", ".join(f"{time / own:.1f} times as long with {other}" for other, time in seconds.items() if other != name)
-    return f"Here it is {name}: {1000 * own:.3g} ms{f', and {others}' if others else ''}."
+    own = target().name
+    others = [f", {time / seconds[own]:.1f} times as long with {name}" for name, time in seconds.items() if name != own]
+    return f"With {own} the layer takes {1000 * seconds[own]:.3g} ms{''.join(others)}."
