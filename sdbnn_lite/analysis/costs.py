@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from ..cost import count
 from ..cost.roofline import KINDS, ConvShape
+from ..system.target import TARGETS, target
 from .captions import span
 
 cost = lru_cache(count.cost)  # a network is run once to count what it does
@@ -87,3 +88,22 @@ def intensities(shapes: Sequence[ConvShape]) -> list[tuple]:
         rows.append((f"{shape.channels}@{shape.height}", f"{real:.0f}", f"{alone:.0f}", f"{packed:.0f}",
                      f"{packed / real:.1f}", f"{shape.channels / (64 * shape.words):.0%}"))  # fmt: skip
     return rows
+
+
+def widths(seconds: Mapping[str, float]) -> list[tuple[str, ...]]:
+    """Rows of all targets: bits and 64-bit words of a register, what counts in it; where ``roofline.by_target`` gave
+    its ``seconds``, milliseconds, and how many times as long NumPy's engine takes. "-" where there is none."""
+    rows = []
+    for name, has in TARGETS.items():
+        held = (str(8 * has.vector), str(has.vector // 8)) if has.compiled else ("-", "-")
+        time = seconds.get(name)
+        timed = (f"{1000 * time:.3g}", f"{seconds['numpy'] / time:.1f}") if time else ("-", "-")
+        rows.append((name, *held, has.counts, *timed))
+    return rows
+
+
+def widths_in_words(seconds: Mapping[str, float]) -> str:
+    """This process's target, and how many times as long the layer takes for each of the others in ``seconds``."""
+    own = target().name
+    others = [f", {time / seconds[own]:.1f} times as long with {name}" for name, time in seconds.items() if name != own]
+    return f"With {own} the layer takes {1000 * seconds[own]:.3g} ms{''.join(others)}."

@@ -12,6 +12,9 @@ of one thread, on one core.
     packed      the same, with taking the signs of floats and packing them before, as a network needs it
 """
 
+import os
+import subprocess
+import sys
 import timeit
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,7 +27,7 @@ from ..errors import UsageError, unknown
 from ..packed.network import BareLayer
 from ..packed.words import WORD, sum_type
 from ..system.devices import one_thread
-from ..system.target import target
+from ..system.target import runnable, target
 from .time_packed import implementations
 
 KINDS = ("float32", "bits", "packed")
@@ -200,6 +203,23 @@ def measure(shape: ConvShape, samples: int = SAMPLES, whole: bool = False) -> Ti
     share = part.products / shape.products
     with one_thread(), torch.inference_mode():
         return Timed({kind: best(run, samples) / share for kind, run in ways(part).items()}, share)
+
+
+def by_target(shape: ConvShape, samples: int = SAMPLES) -> dict[str, float]:
+    """Target -> seconds of all of ``shape``, bits alone, for all that this chip can run, the widest first.
+
+    Others than this process's are timed in a process of their own: what numba compiles for is settled at its start.
+    """
+    code = f"from sdbnn_lite.cost.roofline import *\nprint(measure({shape!r}, {samples}, True).seconds['bits'])"
+    found = {}
+    for name in runnable():
+        if name == target().name:
+            found[name] = measure(shape, samples, True).seconds["bits"]
+        else:
+            child = [sys.executable, "-W", "ignore", "-c", code]
+            done = subprocess.run(child, env=os.environ | {"SDBNN_TARGET": name}, check=True, stdout=subprocess.PIPE)
+            found[name] = float(done.stdout)
+    return found
 
 
 @lru_cache(maxsize=4)

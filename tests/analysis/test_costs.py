@@ -5,6 +5,7 @@ import pytest
 from sdbnn_lite.analysis import costs
 from sdbnn_lite.cost.count import cost
 from sdbnn_lite.cost.roofline import ConvShape
+from sdbnn_lite.system.target import TARGETS
 
 ADDED = {
     "a": {"scale, folded": 0, "scale per filter": 2, "ASD and WSD": 3, "XNOR-Net with K": 6},
@@ -53,3 +54,16 @@ def test_intensities_by_hand():
     real, packed = (ConvShape(16, 16, 4, 4).products / bytes_ for bytes_ in (
         4 * 16 * 16 * 2 + 4 * 9 * 256, 4 * 16 * 16 + 2 * 8 * 16 + 8 * 9 * 16 + 2 * 16 * 16))  # fmt: skip
     assert row == ("16@4", f"{real:.0f}", row[2], f"{packed:.0f}", f"{packed / real:.1f}", "25%")
+
+
+def test_widths_are_said_of_the_targets_that_were_timed(monkeypatch):
+    """Every target has its row, and a time where there is one; the sentence compares with this process's own."""
+    monkeypatch.setattr(costs, "target", lambda: TARGETS["avx512"])
+    seconds = {"avx512": 1e-4, "avx2": 2.5e-4, "numpy": 4e-3}
+    rows = {row[0]: row[1:] for row in costs.widths(seconds)}
+    assert rows["avx2"] == ("256", "4", "vpshufb", "0.25", "16.0") and rows["numpy"][-2:] == ("4", "1.0")
+    assert rows["neon"] == ("128", "2", "cnt", "-", "-") and rows.keys() == TARGETS.keys()
+    said = costs.widths_in_words(seconds)
+    assert said == "With avx512 the layer takes 0.1 ms, 2.5 times as long with avx2, 40.0 times as long with numpy."
+    monkeypatch.setattr(costs, "target", lambda: TARGETS["numpy"])
+    assert costs.widths_in_words({"numpy": 4e-3}) == "With numpy the layer takes 4 ms."

@@ -9,6 +9,7 @@ from sdbnn_lite.cost import roofline
 from sdbnn_lite.cost.count import cost
 from sdbnn_lite.cost.roofline import KINDS, ConvShape, Peaks
 from sdbnn_lite.errors import UsageError
+from sdbnn_lite.system.target import runnable
 from sdbnn_lite.system.target import target as this_target
 
 PEAKS = Peaks(words=1e10, fma=4e10, copied=((2**18, 8e10), (2**22, 4e10), (2**27, 1e10)))
@@ -109,6 +110,14 @@ def test_times_are_scaled_to_the_whole_layer():
     assert timed.share == roofline.sample_of(shape).products / shape.products < 1
     assert set(timed.seconds) == set(KINDS) and min(timed.seconds.values()) > 0
     assert roofline.measure(shape, samples=1) is timed  # not timed twice
+
+
+def test_a_layer_is_timed_for_every_target_that_this_chip_can_run():
+    """This process's here, each other one in a process that has it: NumPy takes many times as long as any kernel."""
+    shape = ConvShape(128, 128, 14, 14)
+    found = roofline.by_target(shape, samples=2)
+    assert tuple(found) == runnable() and found[this_target().name] == roofline.measure(shape, 2, True).seconds["bits"]
+    assert all(found["numpy"] > 3 * seconds for name, seconds in found.items() if name != "numpy")
 
 
 def test_the_loops_count_and_multiply():
