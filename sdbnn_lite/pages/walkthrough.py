@@ -66,7 +66,7 @@ def train_or_reuse(folder: Path) -> Result:
     command = shlex.join(["sdbnn-lite", "walkthrough", "--out", str(folder.parent)])
     options = RunOptions(progress=done < recipe.epochs, command=command)
     result = train(recipe, folder, method=METHOD, seed=SEED, resume=started, options=options)
-    if not result.finished:
+    if result.stopped:
         raise KeyboardInterrupt
     score = result.score
     print(f"  test accuracy {100 * score.top1:.2f} % on all {score.images} test images of {result.label}, one seed")
