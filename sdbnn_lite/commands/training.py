@@ -17,8 +17,8 @@ SEVERAL = """\
 on several GPUs or machines (the run's folder, --out, must be one that all of them see):
   torchrun --nproc-per-node M --max-restarts 3 -m sdbnn_lite train RECIPE --data DIR --out RUN
 and on each of N machines, the first of which is called FIRST (ID: a new one for each launch):
-  torchrun --nnodes N --nproc-per-node M --max-restarts 3 --rdzv-backend c10d --rdzv-id ID --rdzv-endpoint FIRST:29500 \\
-      -m sdbnn_lite train RECIPE --data DIR --out RUN
+  torchrun --nnodes N --nproc-per-node M --max-restarts 3 --rdzv-backend c10d --rdzv-id ID \\
+      --rdzv-endpoint FIRST:29500 -m sdbnn_lite train RECIPE --data DIR --out RUN
 """
 NAMES = textwrap.fill(", ".join([*RECIPES, *CHAINS]), 110, initial_indent="  ", subsequent_indent="  ")
 

@@ -81,7 +81,7 @@ class Bar:
 
     def __init__(self, total: int, title: str = "", unit: str = "step", initial: int = 0, show: bool = True):
         self.total, self.title, self.unit, self.done, self.initial = total, title, unit, initial, initial
-        self.note: Callable[[], str] = str
+        self.note: Callable[[], object] = str  # "" and what else is false isn't said
         self.show = show and sys.stderr is not None
         self.terminal = self.show and sys.stderr.isatty()
         self.start = self.said = time.monotonic()

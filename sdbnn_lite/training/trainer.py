@@ -186,7 +186,7 @@ class Trainer:
         score = None
         done = self.steps * now.epoch + now.step
         bar = Bar(self.steps * recipe.epochs, initial=done, show=show and self.processes.is_main)
-        bar.note = lambda: now.text if now.seen else ", ".join(f"test {row['test_accuracy']:.1%}" for row in self.log[-1:])
+        bar.note = lambda: now.text if now.seen else self.log and f"test {self.log[-1]['test_accuracy']:.1%}"
         with first_interrupt_waits() as self.stop, bar, self.processes.watch_peers(lambda: self.kept):
             if now.epoch == now.step == 0:
                 self.save(out)
