@@ -4,7 +4,7 @@
 
 Half of the kills (SIGKILL, nothing can be caught) fall on a moment drawn from all that the training has: before a
 batch, or inside any part of writing a file (half written, before it is on the disk, before and after its renaming).
-The other half come from outside, after a time that is drawn. Exit code 1: a resumed run ended with other weights or logs.
+The other half come from outside, after a time that is drawn. Exit code 1: a resumed run ended with other bytes.
 """
 
 import argparse
