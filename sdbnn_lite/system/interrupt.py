@@ -20,10 +20,9 @@ def stop_code() -> int:
 @contextmanager
 def _handled(numbers: list[int], handler: Callable) -> Iterator[dict]:
     """``handler`` for these signals, but for those that are ignored (nohup). Only the main thread gets any."""
-    before = {number: signal.getsignal(number) for number in numbers}
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in numbers if main}
     before = {number: old for number, old in before.items() if old not in (signal.SIG_IGN, None)}
-    if threading.current_thread() is not threading.main_thread():
-        before = {}
     for number in before:
         signal.signal(number, handler)
     try:

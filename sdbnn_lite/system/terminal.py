@@ -8,6 +8,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 ASCII = dict(zip("·×±²→←…–−√≥≈½‖∞“”", "* x +- ^2 -> <- ... - - sqrt >= ~ 1/2 || inf \" \"".split()))
 REDRAW, EVERY, SLOWER = 0.1, 30, 0.05  # seconds: on a terminal; in a file, at first, and as a share of the time gone
@@ -41,13 +42,8 @@ class Heard:
             stream.reconfigure(errors=PLAIN)
 
     def __getattr__(self, name: str):
-        return getattr(self.stream, name)
-
-    def write(self, text: str) -> None:
-        self._try(self.stream.write, text)
-
-    def flush(self) -> None:
-        self._try(self.stream.flush)
+        found = getattr(self.stream, name)
+        return partial(self._try, found) if name in ("write", "writelines", "flush") else found
 
     def _try(self, do: Callable, *arguments: str) -> None:
         try:

@@ -30,7 +30,7 @@ COMMANDS = (  # what is run, its exit code, what it has to say
     ("--version", 0, "sdbnn-lite"),
     ("list", 0, "digits_sdbnn"),
     ("cost cifar10_resnet18", 0, "OPs = BOPs/64 + FLOPs"),
-    ("evaluate digits_sdbnn", 0, "as the card says"),
+    ("evaluate digits_sdbnn", 0, "card: "),
     ("evaluate digits_sdbnn --packed", 0, "packed"),
     ("train --help", 0, "cifar10-resnet20-short"),
     ("train digits --epochs 2 --out run", 0, "test accuracy"),
@@ -40,7 +40,7 @@ COMMANDS = (  # what is run, its exit code, what it has to say
     ("export-onnx cifar10_resnet20 resnet20.onnx", 0, "resnet20.onnx"),
 )
 ELSEWHERE = (("walkthrough --out w", 2, "clone of"), ("list zoo", 0, "digits_sdbnn"),
-             ("evaluate digits_sdbnn", 0, "as the card says"), ("cost digits_convnet", 0, "OPs"))  # fmt: skip
+             ("evaluate digits_sdbnn", 0, "card: "), ("cost digits_convnet", 0, "OPs"))  # fmt: skip
 
 
 class Day:
@@ -70,9 +70,8 @@ def install(day, python, clone, wheels, newest):
     how = [] if newest else ["-c", HERE / "oldest.txt"]
     how += ["--find-links", wheels] if wheels else []
     day.call([python, "-m", "pip", "install", "-q", *how, "-e", clone, *TESTS, "setuptools>=77", "wheel"], clone)
-    day.call([python, "-m", "pip", "list", "--format=freeze"], clone, says="torch")
-    versions = "import torch, torchvision, numpy, numba, sys; " \
-               "print(sys.version.split()[0], *(m.__version__ for m in (torch, torchvision, numpy, numba)))"  # fmt: skip
+    versions = "import sys, torch, torchvision, numpy, numba; print(sys.version[:7], *("
+    versions += "m.__version__ for m in (torch, torchvision, numpy, numba)))"
     print("    " + day.call([python, "-c", versions], clone).strip())
 
 
