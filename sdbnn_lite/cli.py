@@ -57,7 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0, 1 (a run failed), 2 (wrong use), 130, 143, 129 (stopped by Ctrl-C,
+    """Run the command; returns its exit code: 0, 1 (a run failed, a disk is full), 2 (wrong use), 130, 143, 129 (stopped by Ctrl-C,
     SIGTERM, SIGHUP), 141 (all is done, but who read its output had gone).
     """
     polite = nullcontext() if "RANK" in os.environ else ended_politely()  # torchrun's processes wait for each other
@@ -83,7 +83,7 @@ def run_command(argv: list[str]) -> int:
     args.typed = shlex.join(["sdbnn-lite", *argv])
     try:
         return args.run(args) or 0
-    except (UsageError, RunError) as error:
+    except (UsageError, RunError, OSError) as error:
         rank = int(os.environ.get("RANK", 0))  # of several processes, one prints what holds for all
         if rank == 0 or not getattr(error, "everywhere", False):
             which = f"process {rank}: " if rank else ""
