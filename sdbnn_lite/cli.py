@@ -57,8 +57,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0, 1 (a run failed, a disk is full), 2 (wrong use), 130, 143, 129 (stopped by Ctrl-C,
-    SIGTERM, SIGHUP), 141 (all is done, but who read its output had gone).
+    """Run the command; returns its exit code: 0, 1 (a run failed, a disk is full), 2 (wrong use), 130, 143, 129
+    (stopped by Ctrl-C, SIGTERM, SIGHUP), 141 (all is done, but who read its output had gone).
     """
     polite = nullcontext() if "RANK" in os.environ else ended_politely()  # torchrun's processes wait for each other
     with heard() as out, polite:
