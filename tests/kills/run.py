@@ -10,6 +10,7 @@ The other half come from outside, after a time that is drawn. Exit code 1: a res
 import argparse
 import collections
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -39,11 +40,16 @@ def killed(place, chance, names, seconds):
         process = children.start(train_and_die, place, fatal)
         process.join()
         return "before a batch" if names[fatal] == "before a batch" else "inside a save", names[fatal]
-    process, wait = children.start(train_tiny, place), chance.uniform(0, seconds)
-    process.join(wait)
-    process.kill()
-    process.join()
-    return "from outside", f"after {wait:.2f} s" if process.exitcode else "after its end"
+    wait = chance.uniform(0, seconds)
+    while True:
+        process = children.start(train_tiny, place)
+        process.join(wait)
+        process.kill()
+        process.join()
+        if process.exitcode:
+            return "from outside", f"after {wait:.2f} s"
+        shutil.rmtree(place)  # it had ended before
+        wait /= 2
 
 
 def main():
