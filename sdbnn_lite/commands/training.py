@@ -9,7 +9,7 @@ from pathlib import Path
 from ..core.methods import METHODS, get_method
 from ..errors import UsageError, unknown
 from ..system.interrupt import stop_code
-from ..training.recipes import CHAINS, RECIPES, choose, default_method, get_recipe, read_recipe, recipe_toml
+from ..training.recipes import CHAINS, RECIPES, RENAMED, choose, default_method, get_recipe, read_recipe, recipe_toml
 from .options import METHOD_LIST, TRAINING, command, option, reading
 from .scoring import describe_score
 
@@ -73,8 +73,8 @@ def chosen(args: argparse.Namespace) -> list:
         return [changed(read_recipe(args.config, base), args)]
     if args.recipe is None:
         raise UsageError("RECIPE or --config FILE is needed; `sdbnn-lite train --help` lists the recipes")
-    if not args.recipe.endswith(".toml") and args.recipe not in (names := [*RECIPES, *CHAINS]):
-        raise unknown("recipe", args.recipe, names)
+    if not args.recipe.endswith(".toml") and args.recipe not in {*RECIPES, *CHAINS, *RENAMED}:
+        raise unknown("recipe", args.recipe, [*RECIPES, *CHAINS])
     return [changed(name, args) for name in CHAINS.get(args.recipe, [args.recipe])]
 
 

@@ -32,7 +32,7 @@ COMMANDS = (  # what is run, its exit code, what it has to say
     ("cost cifar10_resnet18", 0, "OPs = BOPs/64 + FLOPs"),
     ("evaluate digits_sdbnn", 0, "card: "),
     ("evaluate digits_sdbnn --packed", 0, "packed"),
-    ("train --help", 0, "cifar10-resnet20-short"),
+    ("train --help", 0, "cifar10-resnet20-evening"),
     ("train digits --epochs 2 --out run", 0, "test accuracy"),
     ("train digits --epochs 2 --out run", 2, "add --resume"),
     ("plot run --out curves.png", 0, "curves.png"),
