@@ -28,8 +28,8 @@ def test_a_signal_saves_and_says_how_to_resume(number, code, tmp_path):
         for _ in range(2):
             os.kill(process.pid, number)
         process.join()
-        assert (process.exitcode, err.read().count("Traceback")) == (code, 0)
-        said = out.read()
+        assert (process.exitcode, commands.said(err).count("Traceback")) == (code, 0)
+        said = commands.said(out)
     assert "the state is saved in r. Resume it with:\n  sdbnn-lite train digits" in said and "--resume" in said
     assert read_tensors(tmp_path / "r" / CHECKPOINT)[1]["progress"]["epoch"] < 400
 
@@ -41,7 +41,7 @@ def test_the_bar_goes_and_the_training_stays(tmp_path):
     with open(tmp_path / "out", "w+") as out, os.fdopen(writer, "w") as err:
         process = commands.start(tmp_path, *TRAIN, "--epochs", 1, out=out, err=err)
         process.join()
-        assert process.exitcode == 0 and "on all 360 test images" in out.read()
+        assert process.exitcode == 0 and "on all 360 test images" in commands.said(out)
     assert len(log_of(tmp_path / "r")) == 1
 
 
@@ -53,7 +53,7 @@ def test_what_could_not_be_said_is_no_success(argv, tmp_path):
     with os.fdopen(writer, "w") as out, open(tmp_path / "err", "w+") as err:
         process = commands.start(tmp_path, *argv, out=out, err=err)
         process.join()
-        said = err.read()
+        said = commands.said(err)
     assert process.exitcode == 141 and "Traceback" not in said and "Exception ignored" not in said
     assert "train" not in argv or (tmp_path / "r" / WEIGHTS).exists()
 
@@ -64,7 +64,7 @@ def test_a_full_disk_is_one_line(tmp_path):
         process = commands.start(tmp_path, "list", out=out, err=err)
         process.join()
         assert process.exitcode == 1
-        assert err.read() == "sdbnn-lite: the output can't be written (No space left on device)\n"
+        assert commands.said(err) == "sdbnn-lite: the output can't be written (No space left on device)\n"
 
 
 def test_before_anything_is_trained_it_just_ends(tmp_path, monkeypatch, capsys):

@@ -15,6 +15,12 @@ def start(place, *argv, out, err, **environment):
     return children.start(_command, str(place), list(map(str, argv)), files, **environment)
 
 
+def said(file):
+    """All that the process has written; ``file`` shares its place with it."""
+    file.seek(0)
+    return file.read()
+
+
 def _command(place, argv, files):
     os.chdir(place)
     for number, file in enumerate(files, start=1):
