@@ -17,7 +17,7 @@ NBVAL := -p sdbnn_lite.pages.chain --nbval --nbval-current-env --nbval-cell-time
          --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help venv walkthrough lab test notebooks figures readme site mutants lint clean
+.PHONY: help venv walkthrough lab test notebooks figures readme site mutants kills stranger lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,12 @@ site: venv ## write static pages into site/, readable without a network; REPOSIT
 
 mutants: venv ## put faults into a copy of the package, one by one; a test has to notice each
 	"$(BIN)/python" tests/mutants/run.py
+
+kills: venv ## kill fifty trainings at random moments; each has to resume to the same bytes
+	"$(BIN)/python" tests/kills/run.py
+
+stranger: ## a clone, the oldest versions of all packages, a wheel elsewhere: what the README says, as a stranger would
+	"$(PYTHON)" tests/stranger/run.py
 
 lint: venv ## check the style of code and notebooks
 	"$(BIN)/python" -m ruff check .

@@ -5,11 +5,13 @@ import argparse
 import os
 import shlex
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from .commands import converting, listing, measuring, predicting, publishing, scoring, searching, training
 from .commands.options import add_to
 from .errors import RunError, UsageError
+from .system.interrupt import ended_politely, stop_code
+from .system.terminal import heard
 from .version import __version__
 
 DESCRIPTION = """\
@@ -55,8 +57,22 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0, 1 (a run failed), 2 (wrong use), 130 (Ctrl-C)."""
-    argv = sys.argv[1:] if argv is None else argv
+    """Run the command; returns its exit code: 0, 1 (a run failed, a disk is full), 2 (wrong use), 130, 143, 129
+    (stopped by Ctrl-C, SIGTERM, SIGHUP), 141 (all is done, but who read its output had gone).
+    """
+    polite = nullcontext() if "RANK" in os.environ else ended_politely()  # torchrun's processes wait for each other
+    with heard() as out, polite:
+        try:
+            code = run_command(sys.argv[1:] if argv is None else argv)
+        except SystemExit as stop:  # argparse has said all
+            code = stop.code
+    if out.lost and not isinstance(out.lost, BrokenPipeError):
+        print(f"sdbnn-lite: the output can't be written ({out.lost.strerror})", file=sys.stderr)
+    return code or (0 if out.lost is None else 141 if isinstance(out.lost, BrokenPipeError) else 1)
+
+
+def run_command(argv: list[str]) -> int:
+    """The exit code of the command, all its messages said."""
     parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:  # the shell asks what may come next
         with suppress(ImportError):
@@ -67,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     args.typed = shlex.join(["sdbnn-lite", *argv])
     try:
         return args.run(args) or 0
-    except (UsageError, RunError) as error:
+    except (UsageError, RunError, OSError) as error:
         rank = int(os.environ.get("RANK", 0))  # of several processes, one prints what holds for all
         if rank == 0 or not getattr(error, "everywhere", False):
             which = f"process {rank}: " if rank else ""
@@ -76,7 +92,4 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         more = "; the same command resumes where it stopped" if args.command in RESUMABLE else ""
         print(f"sdbnn-lite {args.command}: stopped{more}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of a pipe (`| head`) has gone
-        sys.stderr.close()
-        return 0
+        return stop_code()

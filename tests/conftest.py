@@ -62,9 +62,9 @@ def tiny_run(tmp_path_factory):
 
 @pytest.fixture
 def interrupt_after(monkeypatch):
-    """interrupt_after(n): Ctrl-C while the n-th batch from now on is being prepared."""
+    """interrupt_after(n): Ctrl-C, or another signal, twice, while the n-th batch from now on is being prepared."""
 
-    def arm(batches):
-        monkeypatch.setattr(ImageSet, "epoch", epoch_with_ctrl_c(batches))
+    def arm(batches, *number):
+        monkeypatch.setattr(ImageSet, "epoch", epoch_with_ctrl_c(batches, *number))
 
     yield arm

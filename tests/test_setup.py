@@ -38,6 +38,8 @@ TARGETS = [
     "readme",
     "site",
     "mutants",
+    "kills",
+    "stranger",
     "lint",
     "clean",
 ]

@@ -51,7 +51,7 @@ def run_study(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: in
     for method, seed in planned:
         who = {"method": method, "seed": seed}
         folder = out / run_name(who)
-        if not train(recipe, folder, **who, resume=(folder / CHECKPOINT).exists(), options=options).finished:
+        if train(recipe, folder, **who, resume=(folder / CHECKPOINT).exists(), options=options).stopped:
             raise KeyboardInterrupt
         rows.append({**who, **final_row(folder)})
         print(f"{method:8} seed {seed}: {100 * rows[-1]['test_accuracy']:.2f} %", flush=True)

@@ -1,7 +1,8 @@
 """``sdbnn-lite bench``: how long things take on this machine. A new measurement is one more entry in ``BENCHES``."""
 
-import importlib.metadata
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
@@ -37,7 +38,7 @@ def measure(names: Iterable[str] = (), beside: int = 0) -> dict[str, Any]:
         if name not in BENCHES:
             raise unknown("measurement", name, BENCHES)
     machine = describe_machine(torch.device("cpu"))
-    machine["versions"] |= {name: _version(name) for name in PACKAGES}
+    machine["versions"] |= {name: version(name) if find_spec(name) else None for name in PACKAGES}
     if beside:
         check_whole(most=1024, beside=beside)
         machine["beside"] = beside
@@ -49,7 +50,7 @@ def as_text(result: dict[str, Any]) -> str:
     """What ``measure`` gave, as aligned tables with the machine under them."""
     parts = [f"{BENCHES[name].title}\n{rows_table(rows, 1)}" for name, rows in result.items() if name != "machine"]
     machine = result["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
+    versions = ", ".join(f"{name} {found}" for name, found in machine["versions"].items() if found)
     hardware = f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads"
     beside = f", beside {machine['beside']} busy processes" if "beside" in machine else ""
     parts.append(f"{hardware}, kernels for {machine['kernels']}{beside}\n{versions}")
@@ -63,10 +64,3 @@ BENCHES = {
     "explorers": Bench(f"Explorers: one control moved to picture and sentence; goal {GOAL_MS} ms", bench_explorers),
     "accuracy": Bench("ResNet-20 on CIFAR-10, committed runs: minutes to a test accuracy", time_to_accuracy.rows),
 }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -26,22 +26,25 @@ def run_import_original(args: argparse.Namespace) -> None:
 
 
 @command(
-    option("--data", metavar="DIR", help="folder that holds imagenet/{train,val}/<class>/… (or SDBNN_DATA)"),
-    option("--image-size", type=int, default=224, metavar="N", help="that will be trained (default: 224)"),
+    option("--data", metavar="DIR", help="folder that holds NAME/{train,val}/<class>/… (or SDBNN_DATA)"),
+    option("--dataset", metavar="NAME", default="imagenet", help="a set of your own, too large for memory"),
+    option("--image-size", type=int, metavar="N", help="that will be trained (default: 224; yours: their usual side)"),
     option("--workers", type=int, metavar="N", help="threads (default: the CPU's cores)"),
     option("--strict", action="store_true", help="stop at an unreadable image instead of leaving it out"),
     QUIET,
 )
 def run_pack_images(args: argparse.Namespace) -> None:
-    """Pack ImageNet's images once, resized, for fast reading."""
+    """Pack ImageNet's images once, or an image tree of your own, resized, for fast reading."""
     from ..data.resized_copy import pack, side_for
     from ..data.sets import check_workers, imagenet_tree
+    from ..data.tree_sets import usual_side
     check_workers(args.workers)
-    if args.image_size < 1:
+    if args.image_size is not None and args.image_size < 1:
         raise UsageError(f"--image-size {args.image_size}: a whole number of pixels, 1 or more, is needed")
-    side = side_for(args.image_size)
+    tree = imagenet_tree(args.data, args.dataset)
+    side = side_for(args.image_size or (224 if args.dataset == "imagenet" else usual_side(tree.train)))
     options = {} if args.workers is None else {"workers": args.workers}
-    made = pack(imagenet_tree(args.data), side, strict=args.strict, progress=not args.quiet, **options)
+    made = pack(tree, side, strict=args.strict, progress=not args.quiet, **options)
     print(f"{made.place}: {made.images:,} images, shorter side {side} pixels, {made.bytes / 1e9:,.1f} GB on the disk; "
           f"{made.left_out} unreadable ones left out")  # fmt: skip
 

@@ -27,7 +27,7 @@ def run_list(args: argparse.Namespace) -> None:
     """List recipes, networks, methods, the zoo with accuracies, data sets, what kernels are for."""
     found = {table: rows(table) for table in ([args.what] if args.what else COLUMNS)}
     text = "\n\n".join(f"{table}:\n{rows_table(found[table], digits=4)}" for table in found)
-    print(json.dumps(found, indent=2, ensure_ascii=False) if args.json else text)
+    print(json.dumps(found, indent=2) if args.json else text)
 
 
 def rows(table: str) -> list[dict]:

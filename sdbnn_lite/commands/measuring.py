@@ -35,4 +35,4 @@ def run_bench(args: argparse.Namespace) -> None:
     if args.data:
         os.environ["SDBNN_DATA"] = args.data  # a measurement takes no arguments
     result = bench.measure(args.what, args.beside)
-    print(json.dumps(result, indent=2, ensure_ascii=False) if args.json else bench.as_text(result))
+    print(json.dumps(result, indent=2) if args.json else bench.as_text(result))

@@ -28,7 +28,7 @@ def run_predict(args: argparse.Namespace) -> None:
     found = list(zip(paths, predict(pack(net) if args.packed else net, paths, args.top, like=like)))
     if args.json:
         named = [(path, [{"class": name, "probability": p} for name, p in top]) for path, top in found]
-        print(json.dumps([{"image": path, "top": top} for path, top in named], indent=2, ensure_ascii=False))
+        print(json.dumps([{"image": path, "top": top} for path, top in named], indent=2))
         return
     rows = [[path, *(cell for name, p in top for cell in (name, f"{100 * p:.1f} %"))] for path, top in found]
     print(aligned_table(rows, [False] + [False, True] * (len(rows[0]) // 2)))

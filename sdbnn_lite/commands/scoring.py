@@ -48,7 +48,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
     if args.json:
         about = {"weights": args.weights, "network": net.name, "method": net.method.name, "data": images.label}
         each = {"classes": [vars(row) for row in classes]} if args.per_class else {}
-        print(json.dumps({**about, **vars(score), **each}, indent=2, ensure_ascii=False))
+        print(json.dumps({**about, **vars(score), **each}, indent=2))
         return
     how = f", packed, {forward.engine.name}" if forward else ""
     print(f"{args.weights} ({net.name}, method {net.method.name}{how}): {describe_score(score, images.label)}")

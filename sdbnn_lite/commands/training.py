@@ -7,8 +7,9 @@ import textwrap
 from pathlib import Path
 
 from ..core.methods import METHODS, get_method
-from ..errors import UsageError
-from ..training.recipes import CHAINS, RECIPES, choose, default_method, get_recipe, read_recipe, recipe_toml
+from ..errors import UsageError, unknown
+from ..system.interrupt import stop_code
+from ..training.recipes import CHAINS, RECIPES, RENAMED, choose, default_method, get_recipe, read_recipe, recipe_toml
 from .options import METHOD_LIST, TRAINING, command, option, reading
 from .scoring import describe_score
 
@@ -16,8 +17,8 @@ SEVERAL = """\
 on several GPUs or machines (the run's folder, --out, must be one that all of them see):
   torchrun --nproc-per-node M --max-restarts 3 -m sdbnn_lite train RECIPE --data DIR --out RUN
 and on each of N machines, the first of which is called FIRST (ID: a new one for each launch):
-  torchrun --nnodes N --nproc-per-node M --max-restarts 3 --rdzv-backend c10d --rdzv-id ID --rdzv-endpoint FIRST:29500 \
-      -m sdbnn_lite train RECIPE --data DIR --out RUN
+  torchrun --nnodes N --nproc-per-node M --max-restarts 3 --rdzv-backend c10d --rdzv-id ID \\
+      --rdzv-endpoint FIRST:29500 -m sdbnn_lite train RECIPE --data DIR --out RUN
 """
 NAMES = textwrap.fill(", ".join([*RECIPES, *CHAINS]), 110, initial_indent="  ", subsequent_indent="  ")
 
@@ -62,7 +63,7 @@ def run_train(args: argparse.Namespace) -> int:
         said.append(f"stopped; the state is saved in {results[-1].out}. Resume it with:\n  {typed}")
     if is_main():
         print(*said, sep="\n", flush=True)
-    return 130 if stopped else 0
+    return stop_code() if stopped else 0
 
 
 def chosen(args: argparse.Namespace) -> list:
@@ -72,6 +73,8 @@ def chosen(args: argparse.Namespace) -> list:
         return [changed(read_recipe(args.config, base), args)]
     if args.recipe is None:
         raise UsageError("RECIPE or --config FILE is needed; `sdbnn-lite train --help` lists the recipes")
+    if not args.recipe.endswith(".toml") and args.recipe not in {*RECIPES, *CHAINS, *RENAMED}:
+        raise unknown("recipe", args.recipe, [*RECIPES, *CHAINS])
     return [changed(name, args) for name in CHAINS.get(args.recipe, [args.recipe])]
 
 

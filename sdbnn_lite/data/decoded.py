@@ -20,9 +20,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from ..errors import UsageError
+from ..system.terminal import Bar
 from .image_file import centre_crop, first_line, read_image
 from .pixels import measure, to_channels
 from .prefetch import in_threads
@@ -73,8 +73,7 @@ def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True, st
     decoded = _read_cache(places, facts)
     if decoded is None or (strict and decoded.left_out):
         seen: set[tuple[tuple[int, int], bool]] = set()
-        with tqdm(total=len(tree.train) + len(tree.test), desc=f"decoding {tree.root.name}", unit="image",
-                  disable=not progress) as bar:  # fmt: skip
+        with Bar(len(tree.train) + len(tree.test), f"decoding {tree.root.name}", "image", show=progress) as bar:
             train, left_out = _decode_split(tree.train.paths, size, exact, strict, seen, bar)
             test, _ = _decode_split(tree.test.paths, size, exact, True, seen, bar)
         sizes = {size for size, _ in seen}
@@ -94,7 +93,7 @@ def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True, st
     return decoded
 
 
-def _decode_split(paths: list[str], size: int, exact: bool, strict: bool, seen: set, bar: tqdm) -> tuple[Tensor, tuple]:
+def _decode_split(paths: list[str], size: int, exact: bool, strict: bool, seen: set, bar: Bar) -> tuple[Tensor, tuple]:
     """uint8 (N, 3, size, size) and which were left out; adds to ``seen`` every (width, height) and whether grey."""
     # Written through numpy: torch would wake its own threads for each of these small copies.
     images = np.empty((len(paths), 3, size, size), np.uint8)

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from ..errors import UsageError
+from ..system.terminal import Bar
 
 CHUNK = 8  # images that one thread makes in a go
 AHEAD = 3  # chunks for each thread, in batches after the one that is waited for
@@ -72,7 +72,7 @@ def _fill(pixels: np.ndarray, first: int, chunk: range, make: Callable[[int], np
     return failed
 
 
-def in_threads(one: Callable, items: Sequence, workers: int, chunk: int, bar: tqdm) -> Iterator:
+def in_threads(one: Callable, items: Sequence, workers: int, chunk: int, bar: Bar) -> Iterator:
     """``one(item)`` for every item, in order, by ``workers`` threads that take ``chunk`` items at a time.
 
     For small images, passing the interpreter's lock to and fro would cost more than decoding them one by one.

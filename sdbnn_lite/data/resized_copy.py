@@ -30,9 +30,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 from torchvision.transforms import functional as F
-from tqdm.auto import tqdm
 
 from ..errors import RunError, UsageError
+from ..system.terminal import Bar
 from .decoded import CACHE
 from .image_file import Box, Choose, first_line, header_size, read_image, resized, unreadable
 from .prefetch import in_threads
@@ -268,6 +268,5 @@ def _fill(build: _Build, name: str, split: Split, size: np.ndarray, stop: bool) 
 def _spread(build: _Build, one: Callable, items: Sequence, title: str, total: int | None = None) -> Iterator:
     """``one(item)`` for every item, in order, by the build's threads, with a bar; ``total``: those done before too."""
     total = len(items) if total is None else total
-    before = total - len(items)
-    with tqdm(total=total, initial=before, desc=title, unit="image", disable=not build.progress) as bar:
+    with Bar(total, title, "image", initial=total - len(items), show=build.progress) as bar:
         yield from in_threads(one, items, build.workers, CHUNK, bar)

@@ -164,9 +164,13 @@ def _digits(asked: Options) -> ImageSet:
                     train_labels=labels[train], test_images=images[test], test_labels=labels[test])  # fmt: skip
 
 
-def imagenet_tree(data_dir: str | Path | None = None) -> Tree:
-    """ImageNet's image files in ``data_dir``/imagenet, checked; UsageError as :func:`load`."""
-    return open_tree(_data_folder("imagenet", data_dir, False), ("val", "test"))
+def imagenet_tree(data_dir: str | Path | None = None, name: str = "imagenet") -> Tree:
+    """ImageNet's image files in ``data_dir``/imagenet, or those of a set of one's own; UsageError as :func:`load`."""
+    if name != "imagenet":
+        if name in DATASETS:
+            raise UsageError(f"{name} is read once and kept in memory; imagenet is packed, or a set of your own")
+        _check_own(name, data_dir)
+    return open_tree(_data_folder(name, data_dir, False), ("val", "test"))
 
 
 def _cifar(kind: type, classes: int, asked: Options) -> ImageSet:

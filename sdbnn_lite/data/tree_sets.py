@@ -42,14 +42,11 @@ def imagenette(asked: Options) -> ImageSet:
 
 
 def imagenet(asked: Options) -> StreamedImageSet:
-    """Streamed, from the resized copy where there is one."""
+    """Streamed."""
     tree = open_tree(asked.folder, ("val", "test"))
-    copy = open_packed(tree, side_for(asked.image_size))
-    whole = copy and len(copy[0]) == len(tree.train)  # else unreadable images were left out
-    splits = copy if copy and (whole or not asked.strict) else (tree.train, tree.test)
     true = len(tree.classes) == 1000 and all(re.fullmatch(r"n\d{8}", name) for name in tree.classes)
     label = "ImageNet (image tree)" if true else _own_label(asked, tree, ", not ImageNet")
-    return _streamed(label, tree, splits, asked)
+    return _streamed(label, tree, asked)
 
 
 def own(asked: Options) -> ImageSet | StreamedImageSet:
@@ -60,7 +57,8 @@ def own(asked: Options) -> ImageSet | StreamedImageSet:
     mean, std    measured on all training images as the network gets them
 
     Images are resized and cropped in the middle, and kept in memory. With more than ``IN_MEMORY`` bytes they are
-    streamed, and colours and statistics are a sample's: ``SAMPLED`` training images, evenly from all of them.
+    streamed, from the resized copy where there is one; colours and statistics are a sample's: ``SAMPLED`` training
+    images, evenly from all of them.
     """
     tree = _open(asked, ("val", "test"))
     if len(tree.classes) < 2:
@@ -71,7 +69,7 @@ def own(asked: Options) -> ImageSet | StreamedImageSet:
         return _held(label, tree, decode(tree, size, **how), asked)
     sample = decode(tree.sample(max(1, min(SAMPLED, most))), size, **how).in_channels(asked.channels)
     asked = replace(asked, image_size=size, statistics=sample.statistics)
-    return _streamed(label, tree, (tree.train, tree.test), asked)
+    return _streamed(label, tree, asked)
 
 
 def usual_side(split: Split) -> int:
@@ -99,7 +97,10 @@ def _held(label: str, tree: Tree, pixels: Decoded, asked: Options) -> ImageSet:
                     test_labels=tree.test.labels)  # fmt: skip
 
 
-def _streamed(label: str, tree: Tree, splits: tuple, asked: Options) -> StreamedImageSet:
+def _streamed(label: str, tree: Tree, asked: Options) -> StreamedImageSet:
+    """From the resized copy where there is one, unless ``strict`` and that left out unreadable images."""
+    copy = open_packed(tree, side_for(asked.image_size))
+    splits = copy if copy and not (asked.strict and len(copy[0]) < len(tree.train)) else (tree.train, tree.test)
     mean, std = asked.statistics
     given = {} if asked.workers is None else {"workers": asked.workers}
     return StreamedImageSet(name=asked.name, label=label, classes=tree.classes, train=splits[0], test=splits[1],

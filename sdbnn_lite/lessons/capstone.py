@@ -51,7 +51,7 @@ def train_own_shift(shift: Callable[[int], nn.Module], seeds: Sequence[int] = (0
                     torch.manual_seed(seed)
                     trainer = Trainer(recipe, initial_network(recipe, method, seed, images), images, seed)
                     score = trainer.run(Path(folder), show=False)
-            if score is None:
+            if trainer.stop():
                 raise KeyboardInterrupt
             last = pd.DataFrame(trainer.signs).query("epoch == epoch.max()")[[*SIGNS, "entropy"]].mean()
             rows.append({"method": method.name, "seed": seed, "epochs": epochs, "test_accuracy": score.top1,

@@ -22,6 +22,7 @@ from ..training.recipes import get_recipe
 from ..training.train import Result, train
 from ..weights.files import CHECKPOINT, read_tensors
 from . import chain
+from .first_cell import REPOSITORY
 
 RECIPE, METHOD, SEED = "digits", "sdbnn", 0
 
@@ -30,8 +31,12 @@ def walk(out: str | Path) -> None:
     """Do all of it in the folder ``out``, with progress messages; a finished training is reused, a stopped one resumed.
 
     Where the notebooks can't be run (their packages aren't installed), all the rest is done, then a UsageError says
-    what was left out. Raises RunError where a notebook fails, and KeyboardInterrupt after Ctrl-C in the training.
+    what was left out; where there are none, it says at once where they are. Raises RunError where a notebook fails,
+    and KeyboardInterrupt after Ctrl-C in the training.
     """
+    if not chain.CHAIN:
+        raise UsageError("the notebooks aren't part of the installed package: run this from a clone of "
+                         f"https://github.com/{REPOSITORY}")  # fmt: skip
     out = writable_folder(out)
     result = train_or_reuse(out / f"{RECIPE}-{METHOD}-seed{SEED}")
     show_signs(result, out / "figures")
@@ -66,7 +71,7 @@ def train_or_reuse(folder: Path) -> Result:
     command = shlex.join(["sdbnn-lite", "walkthrough", "--out", str(folder.parent)])
     options = RunOptions(progress=done < recipe.epochs, command=command)
     result = train(recipe, folder, method=METHOD, seed=SEED, resume=started, options=options)
-    if not result.finished:
+    if result.stopped:
         raise KeyboardInterrupt
     score = result.score
     print(f"  test accuracy {100 * score.top1:.2f} % on all {score.images} test images of {result.label}, one seed")

@@ -1,35 +1,71 @@
-"""Ctrl-C that waits until the state can be saved; last words before SIGTERM ends the process."""
+"""Signals that ask a process to stop and wait until its state is saved; last words before SIGTERM ends it."""
 
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_last = [signal.SIGINT]
+
+
+def stop_code() -> int:
+    """The exit code of a command that a signal stopped: 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP)."""
+    return 128 + _last[0]
 
 
 @contextmanager
-def first_interrupt_waits():
-    """Yield a function that says whether Ctrl-C was pressed. The first press only sets that; the second one raises.
-
-    Only the main thread gets signals; elsewhere Ctrl-C stays what it was.
-    """
-    pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed.is_set
-        return
-
-    def on_interrupt(number, frame):
-        if pressed.is_set():
-            raise KeyboardInterrupt
-        pressed.set()
-
-    before = signal.signal(signal.SIGINT, on_interrupt)
+def _handled(numbers: list[int], handler: Callable) -> Iterator[dict]:
+    """``handler`` for these signals, but for those that are ignored (nohup). Only the main thread gets any."""
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in numbers if main}
+    before = {number: old for number, old in before.items() if old not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, handler)
     try:
-        yield pressed.is_set
+        yield before
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextmanager
+def ended_politely() -> Iterator[None]:
+    """Within, SIGTERM and SIGHUP raise KeyboardInterrupt, once: a lost terminal may send SIGHUP twice."""
+
+    def on_signal(number, frame):
+        for other in held:
+            signal.signal(other, signal.SIG_IGN)
+        _last[0] = number
+        raise KeyboardInterrupt
+
+    _last[0] = signal.SIGINT
+    with _handled(STOPPING[1:], on_signal) as held:
+        yield
+
+
+@contextmanager
+def first_interrupt_waits() -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether Ctrl-C was pressed, or SIGTERM or SIGHUP came.
+
+    The first signal only sets that; Ctrl-C after it raises. Afterwards SIGTERM and SIGHUP end the process, unless
+    someone handles them. Elsewhere than in the main thread all stays as it was.
+    """
+    came: list[int] = []
+
+    def on_signal(number, frame):
+        if came and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        came.append(number)
+        _last[0] = came[0]
+
+    with _handled(STOPPING, on_signal) as before:
+        yield lambda: bool(came)
+    if came and before[came[0]] == signal.SIG_DFL:
+        signal.raise_signal(came[0])
 
 
 @contextmanager

@@ -35,11 +35,11 @@ def confirm(search: Search, best: int, epochs: int, seeds: Sequence[int]) -> lis
             try:
                 with hold(out.with_suffix(".lock"), "another process is training it"):
                     how = {"method": search.method, "seed": seed, "resume": (out / CHECKPOINT).exists()}
-                    finished = run_folder.result_of(out) or train(recipe, out, options=options, **how).finished
+                    stopped = not run_folder.result_of(out) and train(recipe, out, options=options, **how).stopped
             except (Held, RunError) as error:
                 print(f"trial {trial.number}, seed {seed}: {error}", flush=True)
             else:
-                if not finished:
+                if stopped:
                     raise KeyboardInterrupt
     rows = [row(search, trial, epochs, seeds) for trial in chosen]
     with search.locked():

@@ -147,14 +147,16 @@ class Search:
             trainer.after_epoch.append(partial(judge, trial, recipe.epochs))
             with tempfile.TemporaryDirectory() as place:
                 score = trainer.run(Path(place), self.options.progress)
-            if score is None:
-                raise KeyboardInterrupt
-            self.study.tell(trial, score.top1)
+            if score is not None:
+                self.study.tell(trial, score.top1)
         except optuna.TrialPruned:
             self.study.tell(trial, state=TrialState.PRUNED)
         except (RunError, UsageError) as error:
             trial.set_user_attr("failed", str(error))
             self.study.tell(trial, state=TrialState.FAIL)
+            return
+        if trainer.stop():
+            raise KeyboardInterrupt
 
     def finished(self) -> list[FrozenTrial]:
         """The trials that count, in order: complete, pruned and failed ones; not those that were stopped."""

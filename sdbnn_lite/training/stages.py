@@ -58,6 +58,6 @@ def train_stages(recipes: Sequence[Recipe], out: str | Path, *, method: str = "s
             given = replace(options, init=init, teacher=teacher if recipe.distill > 0 else None)
             results.append(train(recipe, folder, method=method, options=given, **how))
             init = folder
-        if not results[-1].finished:
-            break
+        if results[-1].stopped and number < len(chain):  # a stage that ended just then isn't the chain's end
+            return [*results[:-1], replace(results[-1], score=None)]
     return results

@@ -26,13 +26,17 @@ from .trainer import Trainer
 
 @dataclass
 class Result:
-    """A finished run: the network, the score of its last epoch, its folder and log; or a stopped one, without score."""
+    """A finished run: the network, the score of its last epoch, its folder and log; or a stopped one, without score.
+
+    ``stopped``: by Ctrl-C, SIGTERM or SIGHUP; so is a finished one where that came in its last epoch.
+    """
 
     net: BinaryNet
     score: Score | None
     label: str  # what a figure on these images may be called
     out: Path
     log: list[dict]
+    stopped: bool = False
 
     @property
     def finished(self) -> bool:
@@ -109,7 +113,8 @@ def run(trainer: Trainer, folder: Path, options: RunOptions, start: dict, resume
         score = trainer.run(folder, options.progress)
         if score is not None:
             report(trainer, folder, about, score, "test" if options.validation is None else "held-out training")
-    return Result(trainer.scored.eval(), score, trainer.whole.label, folder, trainer.log)
+    label, stopped = trainer.whole.label, score is None or trainer.stop()
+    return Result(trainer.scored.eval(), score, label, folder, trainer.log, stopped)
 
 
 def describe_run(trainer: Trainer, folder: Path, command: str, resumed: bool) -> dict:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from ..core.binarize import ede_schedule
 from ..core.layers import binary_layers, set_ede
@@ -15,6 +14,7 @@ from ..core.record import record_signs, summary_row
 from ..system.devices import convolutions, keep_freed_memory
 from ..system.files import write_csv
 from ..system.interrupt import first_interrupt_waits
+from ..system.terminal import Bar
 from ..weights.files import CHECKPOINT
 from ..weights.preprocessing import Preprocessing
 from ..weights.torchvision_nets import Teacher
@@ -91,6 +91,7 @@ class Trainer:
         self.epoch_start = self.generator.get_state()
         self.progress, self.kept = Progress(), "nothing was saved yet"
         self.log, self.signs = [], []
+        self.stop: Callable[[], bool] = bool  # whether a signal asks to
         self.after_epoch: list[Callable[[int, Score], None]] = []  # who is told: to prune, to draw
 
     def resume(self, tensors: dict, about: dict, out: Path) -> None:
@@ -122,8 +123,8 @@ class Trainer:
         start = min(start, images.num_batches(self.recipe.batch_size))  # fewer, were the last too small for all
         return images.epoch(self.recipe.batch_size, generator, varied, start=start)
 
-    def run_epoch(self, bar: tqdm, stop) -> bool:
-        """Train from the current step to the end of the epoch; False where ``stop()`` ended it after a step.
+    def run_epoch(self, bar: Bar) -> bool:
+        """Train from the current step to the end of the epoch; False where ``stop`` ended it after a step.
 
         Several processes stop together: after the step at which they next exchange their sums.
         """
@@ -140,14 +141,13 @@ class Trainer:
             step(x, y)
             now.step += 1
             seen += len(y)
-            stopped = processes.single and stop()
+            stopped = processes.single and self.stop()
             if stopped or now.step == self.steps or now.step % step.look_every == 0:
-                now.loss_sum, *counts = processes.total(*step.sums(), seen, stopped or stop())
+                now.loss_sum, *counts = processes.total(*step.sums(), seen, stopped or self.stop())
                 now.correct, now.seen, stopped = map(int, counts)
                 check_loss(now.loss_sum, self.where(), recipe.lr_at(now.epoch), self.kept)
                 elapsed = time.perf_counter() - clock
                 now.seconds, clock = now.seconds + elapsed, clock + elapsed
-                bar.set_postfix_str(now.text, False)
             bar.update()
             if stopped:
                 return False
@@ -181,19 +181,20 @@ class Trainer:
         return score
 
     def run(self, out: Path, show: bool) -> Score | None:
-        """Train to the end; return the last score, or None where Ctrl-C stopped it (the state is saved first)."""
+        """Train to the end; return the last score, or None where a signal stopped it (the state is saved first)."""
         recipe, now = self.recipe, self.progress
         score = None
-        done, quiet = self.steps * now.epoch + now.step, not (show and self.processes.is_main)
-        bar = tqdm(total=self.steps * recipe.epochs, initial=done, disable=quiet, unit="step")
-        with first_interrupt_waits() as stop, bar, self.processes.watch_peers(lambda: self.kept):
+        done = self.steps * now.epoch + now.step
+        bar = Bar(self.steps * recipe.epochs, initial=done, show=show and self.processes.is_main)
+        bar.note = lambda: now.text if now.seen else self.log and f"test {self.log[-1]['test_accuracy']:.1%}"
+        with first_interrupt_waits() as self.stop, bar, self.processes.watch_peers(lambda: self.kept):
             if now.epoch == now.step == 0:
                 self.save(out)
             while now.epoch < recipe.epochs:
-                bar.set_description(f"epoch {now.epoch + 1}/{recipe.epochs}")
+                bar.title = f"epoch {now.epoch + 1}/{recipe.epochs}"
                 training = f"epoch {now.epoch + 1} with batch size {recipe.batch_size}"
                 with enough_memory(f"in {training}", smaller_batch(recipe.batch_size), self.kept):
-                    whole = self.run_epoch(bar, stop)
+                    whole = self.run_epoch(bar)
                 check_weights(self.net, self.where(), recipe.lr_at(now.epoch), self.kept)
                 if whole:
                     with enough_memory("while the test images were scored", FREE, self.kept):
@@ -201,7 +202,7 @@ class Trainer:
                     for told in self.after_epoch:
                         told(now.epoch, score)
                 self.save(out)
-                stopping, *_ = self.processes.total(stop())
+                stopping, *_ = self.processes.total(self.stop())
                 if stopping and now.epoch < recipe.epochs:
                     return None
             return score or self.score()

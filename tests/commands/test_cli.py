@@ -209,6 +209,10 @@ def test_import_says_what_does_not_fit(run, tmp_path):
         (["trian"], "invalid choice: 'trian'"),
         (["train"], "RECIPE"),
         (["train", "cifar10"], "unknown recipe 'cifar10': choose one of digits, cifar10-resnet20"),
+        (["train", "nothing"], "imagenet-resnet18, imagenet-resnet34, imagenette-resnet18"),
+        (["study", "imagenet-resnet18"], "unknown recipe 'imagenet-resnet18'"),
+        (["pack-images", "--dataset", "cifar10", "--data", "d"], "cifar10 is read once and kept in memory"),
+        (["pack-images", "--dataset", "none", "--data", "d"], "unknown data set 'none'"),
         (["train", "digits", "--method", "sdbn"], "did you mean 'sdbnn'"),
         (["train", "digits", "--epochs", "0"], "epochs=0: a whole number from 1 up"),
         (["train", "digits", "--epochs", "two"], "invalid int value: 'two'"),
@@ -247,6 +251,16 @@ def test_a_run_that_fails_exits_with_1(run, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     code, _, err = run("train", "digits", "--epochs", 1, "--quiet")
     assert code == 1 and "No space left on device" in err and len(err.strip().splitlines()) == 1
+
+
+def test_a_place_that_nobody_checks_is_full_too(run, space, monkeypatch):
+    def full(*args, **how):
+        raise OSError(28, "No space left on device", "/somewhere")
+
+    monkeypatch.setattr("tempfile.mkdtemp", full)  # a trial's own folder
+    arguments = ["--space", space, "--trials", 1, "--epochs", 1, "--validation", 700, "--out", "found", "--quiet"]
+    code, _, err = run("search", "digits", *arguments)
+    assert code == 1 and err == "sdbnn-lite search: [Errno 28] No space left on device: '/somewhere'\n"
 
 
 def test_ctrl_c_in_a_real_process_says_how_to_go_on(tmp_path):

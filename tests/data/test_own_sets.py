@@ -11,11 +11,13 @@ from image_trees import NONE, equal, load_own, own_tree, refused, save, seeded
 from PIL import Image
 from safetensors.torch import load_file, safe_open, save_file
 
-from sdbnn_lite import data
+from sdbnn_lite import cli, data
 from sdbnn_lite.data import decoded, tree_sets
 from sdbnn_lite.data.augment import Augmentation
 from sdbnn_lite.data.in_memory import ImageSet
+from sdbnn_lite.data.resized_copy import PackedSplit, side_for
 from sdbnn_lite.data.streamed import StreamedImageSet
+from sdbnn_lite.data.tree import open_tree
 
 pytestmark = pytest.mark.usefixtures("no_environment")
 
@@ -211,6 +213,20 @@ def test_what_does_not_fit_in_memory_is_streamed(tmp_path, streamed):
     whole = list(found.epoch(3, seeded(), Augmentation()))
     assert equal(found.epoch(3, seeded(), Augmentation(), 1), whole[1:])
     refused(lambda: streamed(root, images=8, validation=4), "validation=4", "mine is streamed")
+
+
+def test_a_tree_of_ones_own_is_read_from_its_packed_copy(tmp_path, streamed, capsys):
+    root = own_tree(tmp_path / "mine")
+    command = ["pack-images", "--data", str(tmp_path), "--dataset", "mine", "--quiet"]
+    assert cli.main([*command, "--image-size", "14"]) == 0
+    assert "packed-16: 12 images, shorter side 16 pixels" in capsys.readouterr().out
+    found = streamed(root)
+    assert isinstance(found.train, PackedSplit) and (found.num_train, found.num_test) == (8, 4)
+    x, y = next(found.test_batches(4))
+    assert x.shape == (4, found.channels, 14, 14) and y.tolist() == [0, 0, 1, 1]
+    assert cli.main(command) == 0  # for the size that these images get by themselves
+    side = side_for(tree_sets.usual_side(open_tree(root, ("val",)).train))
+    assert f"shorter side {side} pixels" in capsys.readouterr().out
 
 
 def test_a_sample_comes_evenly_from_the_training_images(tmp_path, streamed, monkeypatch):

@@ -8,7 +8,7 @@ from places import ROOT
 
 HERE = Path(__file__).parent
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["distributed_worker", "tiny_runs"])
+CONTEXT.set_forkserver_preload(["distributed_worker", "tiny_runs", "commands"])
 
 
 def start(function, *args, **environment):

@@ -13,6 +13,7 @@ from sdbnn_lite.core.record import record_signs
 from sdbnn_lite.data.in_memory import ImageSet
 from sdbnn_lite.data.sets import digit_images
 from sdbnn_lite.pages import chain, walkthrough
+from sdbnn_lite.pages.first_cell import REPOSITORY
 from sdbnn_lite.plots import gallery, gallery_cifar10, gallery_imagenet
 from sdbnn_lite.training.recipes import RECIPES
 from sdbnn_lite.weights.files import CHECKPOINT, WEIGHTS, read_tensors
@@ -25,9 +26,9 @@ DRAWN = ["digits_curves.png", "digits_methods.csv", "output_signs.svg", "signs_a
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch, one_thread):
-    """Two epochs of six steps, and no notebook but those that a test writes."""
+    """Two epochs of six steps, and no notebook but those that a test writes: one that isn't there is left out."""
     monkeypatch.setitem(RECIPES, "digits", SHORT)
-    monkeypatch.setattr(chain, "CHAIN", ())
+    monkeypatch.setattr(chain, "CHAIN", ("none.ipynb",))
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def test_the_table_says_what_was_recorded(trained, capsys, drawn_quickly):
 def test_a_second_walk_reuses_the_finished_run(trained, capsys, drawn_quickly):
     weights = (trained / RUN / WEIGHTS).read_bytes()
     _, printed, complaints = walk(trained, capsys)
-    assert "finished before, reused from" in printed and "step/s" not in complaints  # no bar of nothing
+    assert "finished before, reused from" in printed and " steps, " not in complaints  # no bar of nothing
     assert (trained / RUN / WEIGHTS).read_bytes() == weights
 
 
@@ -156,10 +157,11 @@ def test_without_the_notebooks_packages_the_rest_is_done(trained, notebooks, cap
     assert {p.name for p in (trained / "figures").iterdir()} >= {"drawn.png", "signs_after_training.png"}
 
 
-def test_an_installed_package_has_no_notebooks(trained, capsys, drawn_quickly):
-    code, printed, complaints = walk(trained, capsys)
-    assert code == 2 and "Where to look" in printed
-    assert complaints.splitlines()[-1].endswith("run this from a clone of the repository")
+def test_an_installed_package_has_no_notebooks_and_says_where_they_are(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(chain, "CHAIN", ())
+    code, printed, complaints = walk(tmp_path / "out", capsys)
+    assert code == 2 and printed == "" and not (tmp_path / "out").exists()
+    assert complaints.endswith(f"run this from a clone of https://github.com/{REPOSITORY}\n")
 
 
 def test_a_failing_notebook_is_named_with_its_cell(trained, notebooks, capsys, drawn_quickly):

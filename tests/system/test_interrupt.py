@@ -1,4 +1,4 @@
-"""Last words before SIGTERM, also of a process that waits in C++; nothing is changed once they aren't needed."""
+"""Signals that wait for a save; last words before SIGTERM, also of a process that waits in C++; all is put back."""
 
 import signal
 import subprocess
@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from sdbnn_lite.system.interrupt import last_words
+from sdbnn_lite.system.interrupt import STOPPING, ended_politely, first_interrupt_waits, last_words, stop_code
 
 WAITS = """
 import ctypes
@@ -52,3 +52,20 @@ def test_elsewhere_than_in_the_main_thread_nothing_is_done():
     thread.start()
     thread.join()
     assert found == [signal.getsignal(signal.SIGTERM)]
+
+
+@pytest.mark.parametrize("number", [n for n in STOPPING if n != signal.SIGINT])
+def test_a_signal_waits_and_only_ctrl_c_insists(number):
+    before = [signal.getsignal(n) for n in STOPPING]
+    with ended_politely():
+        with first_interrupt_waits() as stop:
+            assert not stop() and stop_code() == 130
+            for _ in range(2):
+                signal.raise_signal(number)
+            assert stop() and stop_code() == 128 + number
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):  # while nothing has to be saved it ends at once
+            signal.raise_signal(number)
+        signal.raise_signal(number)  # the same again changes nothing
+    assert [signal.getsignal(n) for n in STOPPING] == before

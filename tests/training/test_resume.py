@@ -8,15 +8,39 @@ import time
 
 import children
 import pytest
+from interrupts import train_until
 from tiny_runs import QUIET, TINY, quiet, same_run, train_tiny
 
 from sdbnn_lite import data
 from sdbnn_lite.analysis.captions import hardware
 from sdbnn_lite.analysis.publish import read_run
 from sdbnn_lite.errors import UsageError
+from sdbnn_lite.system.interrupt import ended_politely, stop_code
 from sdbnn_lite.training import run_folder
 from sdbnn_lite.training.train import train
 from sdbnn_lite.weights.files import CHECKPOINT, WEIGHTS, read_tensors, write_tensors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_a_process_saves_too(number, tiny_run, tmp_path, interrupt_after, monkeypatch):
+    """In a command; it comes twice, as it does when a terminal is lost."""
+    interrupt_after(9, number)
+    with ended_politely():
+        stopped = train(TINY, tmp_path / "run", options=QUIET)
+        assert stopped.stopped and not stopped.finished and stop_code() == 128 + number
+    monkeypatch.undo()
+    assert read_tensors(tmp_path / "run" / CHECKPOINT)[1]["progress"]["step"] == 3
+    assert not train(TINY, tmp_path / "run", resume=True, options=QUIET).stopped
+    same_run(tiny_run, tmp_path / "run")
+
+
+def test_a_script_that_trains_is_ended_after_the_save(tiny_run, tmp_path):
+    """Nobody handles SIGTERM there: the process dies of it, as ever, but its state is on the disk."""
+    process = children.start(train_until, tmp_path / "run", 9, signal.SIGTERM)
+    process.join()
+    assert process.exitcode == -signal.SIGTERM
+    train_tiny(tmp_path / "run")
+    same_run(tiny_run, tmp_path / "run")
 
 
 @pytest.mark.parametrize("batches", [1, 6, 9])  # 6 an epoch: in the first, at a seam, in the second
