@@ -97,4 +97,4 @@ def test_a_signal_in_a_runs_last_epoch_stops_the_study(number, code, tmp_path, m
     interrupt_after(6, number)  # 6 batches an epoch
     study = "study digits --methods bnn,sdbnn --seeds 1 --epochs 1 --batch-size 256 --out s --quiet"
     assert cli.main(study.split()) == code and "the same command resumes" in capsys.readouterr().err
-    assert [path.name for path in (tmp_path / "s").iterdir() if path.is_dir()] == ["digits-bnn-seed0"]
+    assert [path.name for path in (tmp_path / "s").iterdir() if path.is_dir()] == ["bnn-seed0"]
