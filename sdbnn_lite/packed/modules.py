@@ -8,8 +8,6 @@ A convolution with a square kernel, one stride, the same zeros on all sides, no 
 engine's kernels, as does a linear layer, which is a 1×1 convolution of one pixel. The others run on NumPy.
 """
 
-from contextlib import nullcontext
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -86,8 +84,7 @@ class PackedModule:
 
     @torch.no_grad()
     def __call__(self, *inputs: object, **named: object) -> object:
-        with self.engine.lock or nullcontext():
-            return self.net(*map(widened, inputs), **{name: widened(value) for name, value in named.items()})
+        return self.net(*map(widened, inputs), **{name: widened(value) for name, value in named.items()})
 
 
 def on_bits(net: nn.Module) -> dict[str, BinaryLayer]:

@@ -9,9 +9,8 @@ by one comparison (see :mod:`.thresholds`).
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from copy import deepcopy
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ from .engines import engine
 from .shards import in_shards
 from .thresholds import Switch, switch_of
 from .whole import Chain
-from .words import Base, Geometry, aligned, base_of, half_bytes, pack_weights
+from .words import Base, Geometry, aligned, base_of, half_bytes, pack_weights, side_by_side
 
 FILTERS = 16  # side by side in ``blocks``
 AT_ONCE = 16  # images, 8 of ImageNet's size: their activations stay in the caches from layer to layer, more don't
@@ -70,17 +69,22 @@ class BareLayer:
         self.stride, self.padding = stride, padding
         self.words = pack_weights(w)
         self._bases: dict[Geometry, Base] = {}
+        self._weights: dict[bool, np.ndarray] = {}
 
-    @cached_property
-    def blocks(self) -> np.ndarray:
-        """For the tile that counts: see :func:`side_by_side`."""
-        return side_by_side(self.words)
+    def for_tiles(self, looked_up: bool, width: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+        """The weights for the tile that looks up or for the one that counts, and how: see :mod:`.kernels`.
 
-    @cached_property
-    def half_bytes(self) -> np.ndarray:
-        """For the tile that looks up: see :func:`half_bytes`."""
-        from .tiles import WIDE
-        return half_bytes(self.words, self.channels, WIDE if -(-self.outputs // FILTERS) % WIDE == 0 else 1)
+        ``width``: pixels in a row of words, border included.
+        """
+        if looked_up not in self._weights:
+            from .tiles import WIDE
+            wide = WIDE if -(-self.outputs // FILTERS) % WIDE == 0 else 1
+            made = half_bytes(self.words, self.channels, wide) if looked_up else side_by_side(self.words)
+            self._weights[looked_up] = made
+        weight = self._weights[looked_up]
+        if looked_up:
+            return weight, (weight.shape[1], weight.shape[2], 0, 0)
+        return weight, (self.kernel, 0, 8 * width * self.words.shape[3], weight.shape[2])
 
     def geometry(self, padded: np.ndarray) -> Geometry:
         """The sizes for words (N, H + 2·padding, W + 2·padding, K), which have their border already.
@@ -131,15 +135,6 @@ class PackedLayer(BareLayer):
         return shift if self.beta is None else shift + self.beta
 
 
-def side_by_side(words: np.ndarray) -> np.ndarray:
-    """(O, k, k, K) uint64 → (⌈O/16⌉, k, 2·k·K, 16) uint32, zeros behind the last filter; aligned to 64 bytes."""
-    o, k, _, count = words.shape
-    blocks = -(-o // FILTERS)
-    full = np.zeros((blocks * FILTERS, k, 2 * k * count), np.uint32)
-    full[:o] = words.astype("<u8").reshape(o, k, k * count).view("<u4")
-    return aligned(full.reshape(blocks, FILTERS, k, -1).transpose(0, 2, 3, 1))
-
-
 def _to_last(x: Tensor) -> np.ndarray:
     """(N, C, H, W) tensor → (N, H, W, C) array."""
     return x.permute(0, 2, 3, 1).contiguous().numpy()
@@ -177,10 +172,9 @@ class PackedNet:
         images = widened(images)
         self.net.check(images)
         images = images.contiguous(memory_format=torch.channels_last)
-        if not self.engine.lock and 1 < torch.get_num_threads() <= len(images):
+        if 1 < torch.get_num_threads() <= len(images):
             return in_shards(self._in_chunks, images)
-        with self.engine.lock or nullcontext():
-            return self._in_chunks(images)
+        return self._in_chunks(images)
 
     def _in_chunks(self, images: Tensor) -> Tensor:
         """The logits, ``AT_ONCE`` images at a time, each layer with all of this thread's threads."""
@@ -206,9 +200,7 @@ class PackedNet:
         switch = following and layer.switch_to(following)
         if switch:
             return do.signs(padded, layer, switch, pooled, following.padding)
-        if pooled:
-            return do.finish(do.convolve(padded, layer), layer, pooled=True)
-        return do.layer(padded, layer, around)
+        return do.finish(do.convolve(padded, layer), layer, pooled, around)
 
     def _shortcuts(self) -> dict[str, list[Callable[[Tensor], Tensor]]]:
         """Per block (``layers.i.j``) that has more than x itself around it: what to do, batch norm folded in."""
@@ -224,15 +216,12 @@ class PackedNet:
 
     def _around(self, name: str, x: np.ndarray) -> np.ndarray:
         """The shortcut of a block: x (N, H, W, C), or what its real layers make of it."""
-        if name not in self.shortcuts:
+        *before, last = self.shortcuts.get(name, [None])
+        if last is None:
             return x
-        *before, last = self.shortcuts[name]
-        value = _to_torch(x)
-        for step in before:
-            value = step(value)
-        if isinstance(last, RealConv) and self.engine.multiplies(last, value):
-            return self.engine.real(_to_last(value), last)
-        return _to_last(last(value))
+        if not (isinstance(last, RealConv) and self.engine.multiplies(last, torch.from_numpy(x))):
+            return _to_last(reduce(lambda value, step: step(value), (*before, last), _to_torch(x)))
+        return self.engine.real(self.engine.halved(x) if before else x, last)
 
     def _stem(self, images: Tensor) -> np.ndarray:
         if self.engine.multiplies(self.first, images):
@@ -262,9 +251,9 @@ class PackedNet:
             if key not in self.chains:
                 layers = [(self.layers[name], *how) for name, *how in steps]
                 fits = self.engine.chains([layer for layer, *_ in layers], x)
-                self.chains[key] = Chain(layers, *x.shape[1:3]) if fits else None
+                self.chains[key] = Chain(self.engine, layers, *x.shape[1:3]) if fits else None
             if self.chains[key]:
-                x = self.chains[key].run(self.engine, x, given)
+                x = self.chains[key].run(x, given)
                 continue
             before, behind = None, [*(step[:2] for step in steps[1:]), (None, "same"), (None, "same")]
             for (name, added, pooled), (following, next_adds), (_, later_adds) in zip(steps, behind, behind[1:]):
