@@ -6,18 +6,16 @@ All in float32, channels innermost. Threads that call them with the same arrays 
 import numpy as np
 from numba import njit
 
-from ..system.target import keeps_code
 from . import tiles
-from .kernels import UNIT, popcounts, shared
+from .kernels import INSIDE, OPTIONS, UNIT, popcounts, shared
 
-# compiled in: kernels.py 0f9c48e8, tiles.py 650edbad, llvm.py f2a19a71, target.py c100431e
+# compiled in: kernels.py 32c1546f, tiles.py 650edbad, llvm.py f2a19a71, target.py c100431e
 
-_inline = {"cache": keeps_code(), "nogil": True, "error_model": "numpy"}
 FILTERS = tiles.FILTERS
 NOTHING, SAME, BEFORE, WIDENED, GIVEN = range(5)  # what is added to a layer, see :mod:`.whole`
 
 
-@njit(**_inline)
+@njit(**INSIDE)
 def _shift(totals, pixels, channels, hidden, numbers, begin, shift):
     """β, which is ``numbers`` from ``begin`` on, or ASD's σ(W2·relu(W1·mean)), of W1 (C, hidden), W2 (hidden, C)."""
     inner = np.zeros(hidden, np.float32)
@@ -35,7 +33,7 @@ def _shift(totals, pixels, channels, hidden, numbers, begin, shift):
             shift[c] = np.float32(1) / (np.float32(1) + np.exp(-shift[c]))
 
 
-@njit(**_inline)
+@njit(**INSIDE)
 def _widen(x, height, width, channels, outputs, to):
     """The shortcut without parameters: every second pixel, zeros around its channels up to ``outputs``."""
     extra, i = (outputs - channels) // 2, 0
@@ -48,7 +46,7 @@ def _widen(x, height, width, channels, outputs, to):
             i += outputs
 
 
-@njit(**_inline)
+@njit(**INSIDE)
 def _write_signs(layer, source, numbers, units, sums, totals, shift, words, spare, state):
     """words = the signs of ``source`` + shift, by rows that threads take; ``spare``: the widened shortcut, if any.
 
@@ -77,7 +75,7 @@ def _write_signs(layer, source, numbers, units, sums, totals, shift, words, spar
             _widen(source, height, width, channels, outputs, spare)
 
 
-@njit(**_inline)
+@njit(**INSIDE)
 def _write_values(layer, words, numbers, indices, bases, weights, table, beside, room, sums, target, state):
     """target = act(factor·y + offset + shortcut) by parts that threads take; sums: of each. Returns the units."""
     outputs, pixels, around, prelu, pooled = layer[1], layer[7], layer[5], layer[8], layer[9]
@@ -107,7 +105,7 @@ def _write_values(layer, words, numbers, indices, bases, weights, table, beside,
     return units
 
 
-@njit(**_inline)
+@njit(**OPTIONS)
 def chain(layers, numbers, indices, bases, weights, table, x, given, out, maps, words, sums, counters):
     """out (N, …) = what ``layers`` make of x (N, …), float32: image by image, so that its maps stay in the caches.
 
@@ -118,7 +116,7 @@ def chain(layers, numbers, indices, bases, weights, table, x, given, out, maps, 
     totals, shift = np.empty(most, np.float64), np.empty(most, np.float32)
     room = np.empty(UNIT, np.int64), np.empty(UNIT, np.int64), np.empty(UNIT * FILTERS * tiles.WIDE, np.uint16)
     for n in range(len(x)):
-        units = 0
+        units = np.int64(0)  # not a literal, for which numba would compile another kernel
         for i in range(count):
             layer, spare, source = layers[i], maps[(i + 2) % 3], x[n] if i == 0 else maps[i % 3]
             _write_signs(layer, source, numbers, units, sums, totals, shift, words, spare, counters[n, i, 0])
@@ -135,17 +133,17 @@ def chain(layers, numbers, indices, bases, weights, table, x, given, out, maps, 
                                   out[n] if i == count - 1 else maps[(i + 1) % 3], counters[n, i, 1])  # fmt: skip
 
 
-@njit(**_inline)
+@njit(**INSIDE)
 def _real_pixels(values, pixel, first, last, row, weight, offset, out):
     """Pixels ``first`` … ``last`` - 1 of a row of a real convolution: what its first one sees begins at an address."""
     blocks, kernel, across, _ = weight.shape
     many = 6 if last - first >= 6 else 1
-    for p in range(first, last, many):
-        p = min(p, last - many)  # the last tile takes some of the one before once more
-        for block in range(blocks):
-            w = weight.ctypes.data + block * kernel * across * FILTERS * 4
+    for block in range(blocks):  # its weights stay in the first cache
+        w = weight.ctypes.data + block * kernel * across * FILTERS * 4
+        bias = offset.ctypes.data + 4 * FILTERS * block
+        for p in range(first, last, many):
+            p = min(p, last - many)  # the last tile takes some of the one before once more
             to = out + 4 * FILTERS * (p * blocks + block)
-            bias = offset.ctypes.data + 4 * FILTERS * block
             args = values + p * pixel, pixel, kernel, row, across, w, bias, to, 4 * FILTERS * blocks
             if many == 6:
                 tiles.products_6px(*args)
@@ -153,7 +151,7 @@ def _real_pixels(values, pixel, first, last, row, weight, offset, out):
                 tiles.products_1px(*args)
 
 
-@njit(**_inline)
+@njit(**OPTIONS)
 def real_convolution(x, weight, offset, stride, out, state):
     """out (N, H', W', O) = a real convolution of x (N, H, W, C) without padding, float32, O a multiple of 16.
 
@@ -161,22 +159,23 @@ def real_convolution(x, weight, offset, stride, out, state):
     """
     images, height, width, channels = x.shape
     _, rows, pixels, outputs = out.shape
-    bands = -(-pixels // 48)
+    bands = -(-pixels // 128)
+    wide = -(-pixels // bands)
     for part in shared(state, images * rows * bands):
-        i, first = part // bands, part % bands * 48
+        i, first = part // bands, part % bands * wide
         at = x.ctypes.data + 4 * (i // rows * height + i % rows * stride) * width * channels
-        _real_pixels(at, 4 * stride * channels, first, min(first + 48, pixels), 4 * width * channels, weight, offset,
+        _real_pixels(at, 4 * stride * channels, first, min(first + wide, pixels), 4 * width * channels, weight, offset,
                      out.ctypes.data + 4 * i * pixels * outputs)  # fmt: skip
 
 
-@njit(**_inline)
+@njit(**OPTIONS)
 def pooled_convolution(x, weight, offset, stride, wide, out, state):
     """out (N, ⌈H'/2⌉, ⌈W'/2⌉, O): of each 3×3 of :func:`real_convolution`'s, two apart, the largest; W' is ``wide``."""
     images, height, width, channels = x.shape
     _, rows, columns, outputs = out.shape
     high, size = (height - weight.shape[1]) // stride + 1, 4 * wide * outputs
     lines, places = np.empty(3 * wide * outputs, np.float32), np.empty(9, np.int64)
-    bands = -(-rows // 8)
+    bands, zero = -(-rows // 8), np.int64(0)
     for part in shared(state, images * bands):
         n, begin, done = part // bands, part % bands * 8, max(part % bands * 16 - 1, 0)
         for row in range(begin, min(begin + 8, rows)):
@@ -184,7 +183,7 @@ def pooled_convolution(x, weight, offset, stride, wide, out, state):
             for line in range(done, last + 1):
                 at = x.ctypes.data + 4 * (n * height + line * stride) * width * channels
                 to = lines.ctypes.data + line % 3 * size
-                _real_pixels(at, 4 * stride * channels, 0, wide, 4 * width * channels, weight, offset, to)
+                _real_pixels(at, 4 * stride * channels, zero, wide, 4 * width * channels, weight, offset, to)
             done = last + 1
             for column in range(columns):
                 for i in range(9):  # at an edge, some of them twice
@@ -195,7 +194,7 @@ def pooled_convolution(x, weight, offset, stride, wide, out, state):
                 tiles.largest_of_9(places.ctypes.data, outputs // FILTERS, to)
 
 
-@njit(**_inline)
+@njit(**OPTIONS)
 def halved(x, out, state):
     """out (N, H//2, W//2, C) = the means of 2×2 pixels of x (N, H, W, C), C a multiple of 16."""
     images, rows, columns, channels = out.shape

@@ -23,7 +23,7 @@ from . import words
 from .shards import together
 from .words import pack_words
 
-PRODUCTS_A_VALUE = 512  # what a real number takes to be read, computed with and written, in products of ±1
+PRODUCTS_A_VALUE = 128  # what a real number takes to be read, computed with and written, in products of ±1
 PRODUCTS_A_MULTIPLICATION = 8  # of real numbers
 
 

@@ -20,12 +20,13 @@ from . import tiles
 
 # compiled in: tiles.py 650edbad, llvm.py f2a19a71, target.py c100431e
 
-_options = {"cache": keeps_code(), "nogil": True, "error_model": "numpy"}
+OPTIONS = {"cache": keeps_code(), "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+INSIDE = {**OPTIONS, "no_cpython_wrapper": True}  # of other kernels
 FILTERS, PIXELS, LOOKED_UP = tiles.FILTERS, tiles.PIXELS, tiles.LOOKED_UP
 UNIT = 13 * LOOKED_UP  # pixels at once, or 64: their sums, the table and the weights fit a first cache
 
 
-@njit(**_options)
+@njit(nogil=True)  # numba compiles no caller of a generator that comes from its cache
 def shared(state, parts):
     """The numbers of the parts that this thread gets; ends when all are done. Whoever waits gives its core away."""
     at, tries = state.ctypes.data, 0
@@ -40,7 +41,7 @@ def shared(state, parts):
             tiles.give_way()
 
 
-@njit(**_options)
+@njit(**INSIDE)
 def _signs(values, limits, channels, size, zero, words):
     """words = comparisons of ``channels`` numbers of ``size`` bytes at two addresses, see ``tiles.word_of``."""
     for k in range(-(-channels // 64)):
@@ -56,7 +57,7 @@ def _signs(values, limits, channels, size, zero, words):
         words[k] = word
 
 
-@njit(**_options)
+@njit(**OPTIONS)
 def sign_words(x, shift, padding, words, state):
     """words = the signs of x + shift."""
     images, height, width, channels = x.shape
@@ -69,7 +70,7 @@ def sign_words(x, shift, padding, words, state):
             _signs(x0, s0, channels, size, zero, words[n, row + padding, column + padding])
 
 
-@njit(**_options)
+@njit(**INSIDE)
 def popcounts(words, image, first, last, block, pixels, indices, begin, base, weight, how, table, places, bases,
               counts):  # fmt: skip
     """counts = popcounts of pixels ``first`` … ``last`` - 1, UNIT at most, with one block of filters.
@@ -115,7 +116,7 @@ def popcounts(words, image, first, last, block, pixels, indices, begin, base, we
                 tiles.look_up_wide(*args)
 
 
-@njit(**_options)
+@njit(**OPTIONS)
 def convolve(words, pixels, indices, base, weight, how, table, y, state):
     """y (N·H'·W', O') int16 or int32 = conv2d(â, ŵ), exactly."""
     total, outputs = y.shape
@@ -133,7 +134,7 @@ def convolve(words, pixels, indices, base, weight, how, table, y, state):
                        4 * (block * filters + c), to, size * outputs, y.dtype.type(0))  # fmt: skip
 
 
-@njit(**_options)
+@njit(**INSIDE)
 def _sum_at(y, n, row, column, c, pooled):
     """A sum of y, or the maximum of 2×2 of them."""
     if not pooled:
@@ -142,7 +143,7 @@ def _sum_at(y, n, row, column, c, pooled):
     return max(upper, max(y[n, 2 * row + 1, 2 * column, c], y[n, 2 * row + 1, 2 * column + 1, c]))
 
 
-@njit(**_options)
+@njit(**OPTIONS)
 def finish(y, pooled, factor, offset, slope, shortcut, has_shortcut, out, state):
     """out = act(factor·y + offset [+ shortcut]) of finished sums; ``pooled``: of the maximum of each 2×2 of them.
 
@@ -164,7 +165,7 @@ def finish(y, pooled, factor, offset, slope, shortcut, has_shortcut, out, state)
                     to[c] = value * slope[c] if value < 0 else value
 
 
-@njit(**_options)
+@njit(**OPTIONS)
 def switch_words(y, pooled, switch, flip, padding, words, state):
     """words = [y >= switch] XOR flip of finished sums, with a border; ``pooled``: of the maximum of each 2×2 of them.
 
@@ -183,7 +184,7 @@ def switch_words(y, pooled, switch, flip, padding, words, state):
                 to[k] ^= flip[k]
 
 
-@njit(**_options)
+@njit(**OPTIONS)
 def channel_means(x, means, state):
     """means (N, C) = x (N, H, W, C) over the pixels."""
     images, height, width, channels = x.shape

@@ -9,7 +9,6 @@ by one comparison (see :mod:`.thresholds`).
 """
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from functools import cached_property, lru_cache, reduce
 
 import numpy as np
@@ -21,10 +20,9 @@ from torch import Tensor, nn
 from ..core import models
 from ..core.layers import BinaryConv2d, binary_layers
 from ..core.methods import METHODS
-from ..core.models import BinaryNet, BiRealBlock, CifarResNet, DigitsConvNet, ImageNetResNet, VGGSmall, build
-from ..errors import UsageError
-from .engines import engine
-from .shards import in_shards
+from ..core.models import BiRealBlock, CifarResNet, DigitsConvNet, ImageNetResNet, VGGSmall, build
+from .base import Packed, widened
+from .shards import in_shards, one_torch_thread, threads
 from .thresholds import Switch, switch_of
 from .whole import Chain
 from .words import Base, Geometry, aligned, base_of, half_bytes, pack_weights, side_by_side
@@ -145,15 +143,14 @@ def _to_torch(x: np.ndarray) -> Tensor:
     return torch.from_numpy(x).permute(0, 3, 1, 2)
 
 
-class PackedNet:
+class PackedNet(Packed):
     """What :func:`sdbnn_lite.pack` gives for our own networks: images (N, C, H, W) in, logits (N, classes) out.
 
-    ``net``: its own copy, see :func:`frozen`, of a network that :func:`fuses`.
+    It was made from a network that :func:`fuses`.
     """
 
-    def __init__(self, net: BinaryNet, engine_name: str | None = None):
-        self.engine = engine(engine_name)
-        self.net = net = frozen(net)  # its real layers are used, and its checks
+    def _pack(self) -> None:
+        net = self.net  # its real layers are used, and its checks
         self.layers = {name: self._layer(name) for name in binary_layers(net)}
         self.first = RealConv(net.conv1, net.bns[0] if isinstance(net, VGGSmall) else net.bn1)
         self.shortcuts, self.chains = self._shortcuts(), {}
@@ -168,17 +165,19 @@ class PackedNet:
         return PackedLayer(conv, bn, getattr(modules[parent], "prelu", None) if parent else None)
 
     @torch.no_grad()
-    def __call__(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
+        """The logits, (N, classes)."""
         images = widened(images)
-        self.net.check(images)
-        images = images.contiguous(memory_format=torch.channels_last)
-        if 1 < torch.get_num_threads() <= len(images):
-            return in_shards(self._in_chunks, images)
-        return self._in_chunks(images)
+        with one_torch_thread(isinstance(images, Tensor) and self.engine.multiplies(self.first, images)):
+            self.net.check(images)
+            if 1 < threads() <= len(images):
+                return in_shards(self._in_chunks, images)
+            return self._in_chunks(images)
 
     def _in_chunks(self, images: Tensor) -> Tensor:
         """The logits, ``AT_ONCE`` images at a time, each layer with all of this thread's threads."""
         at_once = AT_ONCE // 2 if isinstance(self.net, ImageNetResNet) else AT_ONCE
+        images = images.contiguous(memory_format=torch.channels_last)
         return torch.cat([self._logits(some) for some in images.split(at_once)])
 
     def _logits(self, images: Tensor) -> Tensor:
@@ -286,24 +285,6 @@ class PackedNet:
                 found.append(([], name if real else None))
             found[-1][0].extend((f"{name}.{conv}", added, False) for conv, added in steps)
         return found
-
-
-def widened(x: object) -> object:
-    """A float16 or bfloat16 tensor as float32, anything else as it is."""
-    return x.float() if isinstance(x, Tensor) and x.dtype in (torch.float16, torch.bfloat16) else x
-
-
-def frozen(net: nn.Module) -> nn.Module:
-    """A copy of ``net`` that shares nothing with it: in evaluation mode, without gradients, halves as float32.
-
-    Raises UsageError where it can't be copied.
-    """
-    try:
-        copy = deepcopy(net)
-    except (RuntimeError, TypeError) as error:  # tensors with a history, locks, open files among its attributes
-        raise UsageError(f"net: {type(net).__name__} can't be copied, as packing has to: {error}") from error
-    copy.zero_grad()
-    return (copy.float() if any(widened(p) is not p for p in copy.parameters()) else copy).eval()
 
 
 def _plan(net: nn.Module) -> dict[str, tuple]:
