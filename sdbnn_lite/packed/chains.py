@@ -9,7 +9,7 @@ from numba import njit
 from . import tiles
 from .kernels import INSIDE, OPTIONS, UNIT, popcounts, shared
 
-# compiled in: kernels.py 32c1546f, tiles.py 650edbad, llvm.py f2a19a71, target.py c100431e
+# compiled in: kernels.py 32c1546f, tiles.py ced4a9d4, llvm.py f2a19a71, target.py c100431e
 
 FILTERS = tiles.FILTERS
 NOTHING, SAME, BEFORE, WIDENED, GIVEN = range(5)  # what is added to a layer, see :mod:`.whole`
@@ -54,15 +54,15 @@ def _write_signs(layer, source, numbers, units, sums, totals, shift, words, spar
     """
     channels, outputs, height, width, padding, around, hidden = layer[:7]
     each, line = -(-channels // 64), 4 * width * channels
-    across, size = (width + 2 * padding) * each, sums.shape[1]
+    across = (width + 2 * padding) * each
+    for c in range(channels):
+        totals[c] = 0
+        for i in range(units):
+            totals[c] += sums[i, c]
     if units == 0:
-        for c in range(0, channels, FILTERS):
-            tiles.add_up(source.ctypes.data + 4 * c, height * width, 4 * channels, totals.ctypes.data + 8 * c)
-    else:
-        for c in range(channels):
-            totals[c] = 0
-        for i in range(units * size):
-            totals[i % size] += sums[i // size, i % size]
+        for i in range(0, height * width * channels, channels):
+            for c in range(channels):
+                totals[c] += source[i + c]
     _shift(totals, height * width, channels, hidden, numbers, layer[14] + 3 * outputs, shift)
     for row in shared(state, height + 2 * padding):
         for i in range(row * across, (row + 1) * across):
@@ -192,17 +192,3 @@ def pooled_convolution(x, weight, offset, stride, wide, out, state):
                     places[i] = lines.ctypes.data + at
                 to = out.ctypes.data + 4 * ((n * rows + row) * columns + column) * outputs
                 tiles.largest_of_9(places.ctypes.data, outputs // FILTERS, to)
-
-
-@njit(**OPTIONS)
-def halved(x, out, state):
-    """out (N, H//2, W//2, C) = the means of 2×2 pixels of x (N, H, W, C), C a multiple of 16."""
-    images, rows, columns, channels = out.shape
-    places, line = np.empty(4, np.int64), 4 * x.shape[2] * channels
-    for i in shared(state, images * rows):
-        for column in range(columns):
-            at = x.ctypes.data + (i // rows * x.shape[1] + i % rows * 2) * line + 8 * column * channels
-            for j in range(4):
-                places[j] = at + j // 2 * line + j % 2 * 4 * channels
-            to = out.ctypes.data + 4 * (i * columns + column) * channels
-            tiles.mean_of_4(places.ctypes.data, channels // FILTERS, to)

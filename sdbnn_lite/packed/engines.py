@@ -130,12 +130,6 @@ class Fast:
             self._share(products, self.whole.real_convolution, images, *args, outs)
         return np.clip(out, -between, between, out=out) if between < np.inf else out
 
-    def halved(self, x):
-        """(N, H, W, C) → (N, H//2, W//2, C): the mean of each 2×2, C a multiple of 16."""
-        out = np.empty((len(x), x.shape[1] // 2, x.shape[2] // 2, x.shape[3]), np.float32)
-        self._share(x.size * PRODUCTS_A_VALUE, self.whole.halved, x, out)
-        return out
-
     def convolve(self, padded, layer):
         geometry = layer.geometry(padded)
         looked_up = self.looks_up(layer, geometry.sums)

@@ -79,10 +79,8 @@ class BareLayer:
             wide = WIDE if -(-self.outputs // FILTERS) % WIDE == 0 else 1
             made = half_bytes(self.words, self.channels, wide) if looked_up else side_by_side(self.words)
             self._weights[looked_up] = made
-        weight = self._weights[looked_up]
-        if looked_up:
-            return weight, (weight.shape[1], weight.shape[2], 0, 0)
-        return weight, (self.kernel, 0, 8 * width * self.words.shape[3], weight.shape[2])
+        weight, row = self._weights[looked_up], 8 * width * self.words.shape[3]
+        return weight, (*weight.shape[1:3], 0, 0) if looked_up else (self.kernel, 0, row, weight.shape[2])
 
     def geometry(self, padded: np.ndarray) -> Geometry:
         """The sizes for words (N, H + 2·padding, W + 2·padding, K), which have their border already.
@@ -218,9 +216,10 @@ class PackedNet(Packed):
         *before, last = self.shortcuts.get(name, [None])
         if last is None:
             return x
-        if not (isinstance(last, RealConv) and self.engine.multiplies(last, torch.from_numpy(x))):
-            return _to_last(reduce(lambda value, step: step(value), (*before, last), _to_torch(x)))
-        return self.engine.real(self.engine.halved(x) if before else x, last)
+        value = reduce(lambda value, step: step(value), before, _to_torch(x))
+        if isinstance(last, RealConv) and self.engine.multiplies(last, value):
+            return self.engine.real(_to_last(value), last)
+        return _to_last(last(value))
 
     def _stem(self, images: Tensor) -> np.ndarray:
         if self.engine.multiplies(self.first, images):

@@ -76,6 +76,8 @@ def _look_up_of(groups: int):
                                       ir.Constant(ir.VectorType(I32, len(places)), places))  # fmt: skip
 
     def emit(context, builder, signature, args):
+        if target().counts == "cnt":  # no x86: compiled, as a part of its kernel, but never called
+            return context.get_dummy_value()
         places, offsets, steps, weight, table, counts = args
         pick = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 2), shuffle[size])
         at, starts = _addresses(builder, places, LOOKED_UP), range(0, 32 * groups, size)
@@ -241,46 +243,21 @@ def give_way(typingctx):
     return types.void(), emit
 
 
-def _merge_of(count: int, larger: bool):
-    @intrinsic
-    def tile(typingctx, places, groups, out):
-        """out (16·groups,) float32 = the largest, or a quarter of the sum, of the numbers at ``places`` (count,)."""
-
-        def emit(context, builder, signature, args):
-            places, groups, out = args
-            at = _addresses(builder, places, count)
-            loop = Loop(builder, groups, [I64(0)])
-            with loop as (offset,):
-                values = [load(builder, _FLOATS, builder.add(a, offset), 4) for a in at]
-                if larger:
-                    value = reduce(lambda a, b: builder.select(builder.fcmp_ordered(">", b, a), b, a), values)
-                else:
-                    value = builder.fmul(reduce(builder.fadd, values), ir.Constant(_FLOATS, [0.25] * FILTERS))
-                store(builder, value, builder.add(out, offset), 4)
-                loop.again([builder.add(offset, I64(4 * FILTERS))])
-            return context.get_dummy_value()
-
-        return types.void(A, A, A), emit
-
-    return tile
-
-
-largest_of_9, mean_of_4 = _merge_of(9, True), _merge_of(4, False)
-
-
 @intrinsic
-def add_up(typingctx, values, pixels, pixel, totals):
-    """totals (16,) float64 = the sums of 16 channels over ``pixels``, ``pixel`` bytes apart, which float32 adds up."""
+def largest_of_9(typingctx, places, groups, out):
+    """out (16·groups,) float32 = the largest of the numbers at ``places`` (9,)."""
 
     def emit(context, builder, signature, args):
-        values, pixels, pixel, totals = args
-        loop = Loop(builder, pixels, [ir.Constant(_FLOATS, [0.0] * FILTERS), values])
-        with loop as (total, at):
-            loop.again([builder.fadd(total, load(builder, _FLOATS, at, 4)), builder.add(at, pixel)])
-        store(builder, builder.fpext(loop.results[0], ir.VectorType(F64, FILTERS)), totals, 8)
+        places, groups, out = args
+        at, loop = _addresses(builder, places, 9), Loop(builder, groups, [I64(0)])
+        with loop as (offset,):
+            values = [load(builder, _FLOATS, builder.add(a, offset), 4) for a in at]
+            value = reduce(lambda a, b: builder.select(builder.fcmp_ordered(">", b, a), b, a), values)
+            store(builder, value, builder.add(out, offset), 4)
+            loop.again([builder.add(offset, I64(4 * FILTERS))])
         return context.get_dummy_value()
 
-    return types.void(A, A, A, A), emit
+    return types.void(A, A, A), emit
 
 
 @intrinsic

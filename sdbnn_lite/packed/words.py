@@ -103,9 +103,8 @@ class Base:
     @cached_property
     def padded(self) -> np.ndarray:
         """The table as the numba kernels read it: (classes, O') int32, O' = 16·⌈O/16⌉."""
-        *_, outputs = self.table.shape
-        table = self.table.reshape(-1, outputs)
-        return np.pad(table, ((0, 0), (0, -outputs % 16)))
+        table = self.table.reshape(-1, self.geometry.outputs)
+        return np.pad(table, ((0, 0), (0, -table.shape[1] % 16)))
 
     @cached_property
     def indices(self) -> np.ndarray:
