@@ -85,6 +85,8 @@ class Fast:
     name = "numba"
 
     def __init__(self) -> None:
+        import numba  # noqa: F401 - where it is missing now, though the kernels were imported before
+
         from . import chains, kernels
         self.kernels, self.whole = kernels, chains
         self.counts, self.table = target().counts, words.look_up_table()
