@@ -12,7 +12,6 @@ popcounts are counted in vectors where there is an instruction for it, and looke
 Both give the same bits; sums over pixels are rounded differently.
 """
 
-import threading
 from contextlib import suppress
 
 import numpy as np
@@ -21,17 +20,17 @@ import torch
 from ..errors import UsageError, unknown
 from ..system.target import target
 from . import words
+from .shards import together
 from .words import pack_words
 
-_ONE_AT_A_TIME = threading.Lock()
-VALUES_A_THREAD, PRODUCTS_A_VALUE = 2**17, 512  # about a tenth of a millisecond; of a convolution, as work
+PRODUCTS_A_VALUE = 128  # what a real number takes to be read, computed with and written, in products of ±1
+PRODUCTS_A_MULTIPLICATION = 8  # of real numbers
 
 
 class Readable:
     """NumPy: ``np.bitwise_count`` and nothing that needs a compiler."""
 
     name = "numpy"
-    lock = None  # to be held while a network runs, where Python's threads can't compute side by side
 
     def chains(self, layers, x) -> bool:
         """Whether there is a kernel for several layers at once."""
@@ -58,9 +57,6 @@ class Readable:
             return np.clip(value, -1, 1)
         return np.where(value < 0, value * layer.slope, value)
 
-    def layer(self, padded, layer, shortcut=None):
-        return self.finish(self.convolve(padded, layer), layer, shortcut=shortcut)
-
     def signs(self, padded, layer, switch, pooled, padding):
         y = self.convolve(padded, layer)
         return _bordered(pack_words(((_pool(y) if pooled else y) >= switch.point) ^ switch.falling), padding)
@@ -84,52 +80,36 @@ def _pool(y: np.ndarray) -> np.ndarray:
 
 
 class Fast:
-    """numba, with as many threads as torch has in the thread that calls it."""
+    """numba, with as many of torch's threads as the work is worth. None is kept, so a forked process can go on."""
 
     name = "numba"
-    lock = None
 
     def __init__(self) -> None:
-        import numba
+        import numba  # noqa: F401 - where it is missing now, though the kernels were imported before
 
         from . import chains, kernels
-        self.kernels, self.whole, self.numba = kernels, chains, numba
+        self.kernels, self.whole = kernels, chains
         self.counts, self.table = target().counts, words.look_up_table()
-        threads = torch.get_num_threads()
-        self._threads(0)
-        kernels.channel_means(np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1), np.float32))
-        torch.set_num_threads(threads)  # both may share one OpenMP, and numba's first launch sets its number
-        if numba.threading_layer() == "workqueue":  # numba's own pool, where there is no OpenMP: one caller at a time
-            self.lock = _ONE_AT_A_TIME
 
-    def _threads(self, values: int) -> None:
-        """Use as many of torch's threads as so many values are worth: each meeting of threads may cost one its core."""
-        allowed = min(torch.get_num_threads(), self.numba.config.NUMBA_NUM_THREADS)
-        self.numba.set_num_threads(max(1, min(allowed, values // VALUES_A_THREAD)))
+    def _share(self, products, kernel, *args):
+        together(products, kernel, *args, np.zeros(2, np.int64))
 
     def sign_words(self, x, shift, padding):
         n, h, w, c = x.shape
         padded = np.zeros((n, h + 2 * padding, w + 2 * padding, -(-c // 64)), np.uint64)
-        self._threads(x.size)
-        self.kernels.sign_words(x, shift, padding, padded)
+        self._share(x.size * PRODUCTS_A_VALUE, self.kernels.sign_words, x, shift, padding, padded)
         return padded
 
-    def _tables(self, padded, layer):
-        table, starts, classes = layer.base(layer.geometry(padded)).by_pixel
-        tiles = len(padded) * len(starts) // self.kernels.PIXELS
-        unit = min(16, max(1, tiles // (4 * self.numba.get_num_threads()))) * self.kernels.PIXELS
-        return padded, layer.blocks, table, starts, classes, unit
-
-    def _looks_up(self, geometry):
-        """Whether the popcounts are looked up: 16 bits hold their sums, and no instruction counts them faster."""
-        return geometry.sums == np.int16 and self.counts == "vpshufb"
+    def looks_up(self, layer, sums=np.int16) -> bool:
+        """Whether the popcounts are looked up: 16 bits hold the sums, and no instruction counts them faster."""
+        narrow = self.counts == "vpopcnt" and layer.channels <= 32  # a word would be half empty
+        return sums == np.int16 and (self.counts == "vpshufb" or narrow)
 
     def chains(self, layers, x) -> bool:
         """Whether :class:`.whole.Chain` takes these layers with this input: of ASD's bounds it knows σ alone."""
-        narrow = any(layer.channels <= 32 for layer in layers)
-        fits = all(layer.channels % 16 == layer.outputs % 16 == 0 and layer.kernel**2 * layer.channels < 2**15 - 1
-                   and layer.bound is not np.tanh for layer in layers)  # fmt: skip
-        return x.dtype == np.float32 and fits and (self.counts == "vpshufb" or narrow and self.counts == "vpopcnt")
+        return x.dtype == np.float32 and all(
+            layer.channels % 16 == layer.outputs % 16 == 0 and layer.kernel**2 * layer.channels < 2**15 - 1
+            and layer.bound is not np.tanh for layer in layers)  # fmt: skip
 
     def multiplies(self, conv, x) -> bool:
         """Whether :meth:`real` takes this convolution and input."""
@@ -140,59 +120,48 @@ class Fast:
         p, k = conv.padding, conv.weight.shape[2]
         x = _bordered(x, p) if p else x
         high, wide = ((side - k) // conv.stride + 1 for side in x.shape[1:3])
-        args = x, conv.blocks, conv.offset.numpy(), conv.stride
+        shape = (high + 1) // 2 if pooled else high, (wide + 1) // 2 if pooled else wide
+        out = np.empty((len(x), *shape, len(conv.weight)), np.float32)
+        products = len(x) * high * wide * conv.weight.numel() * PRODUCTS_A_MULTIPLICATION
+        args = conv.blocks, conv.offset.numpy(), conv.stride
         if pooled:
-            out = np.empty((len(x), (high + 1) // 2, (wide + 1) // 2, len(conv.weight)), np.float32)
-            self.whole.pooled_convolution(*args, wide, out)
+            self._share(products, self.whole.pooled_convolution, x, *args, wide, out)
         else:
-            out = np.empty((len(x), high, wide, len(conv.weight)), np.float32)
-            self.whole.real_convolution(*args, out)
+            flat = k == conv.stride == 1  # an image is a row of its pixels: fewer tiles at the end of a row
+            images, outs = (a.reshape(len(a), 1, -1, a.shape[3]) if flat else a for a in (x, out))
+            self._share(products, self.whole.real_convolution, images, *args, outs)
         return np.clip(out, -between, between, out=out) if between < np.inf else out
 
     def convolve(self, padded, layer):
         geometry = layer.geometry(padded)
-        base = layer.base(geometry)
-        y = np.empty((len(padded), geometry.out_height, geometry.out_width, base.by_pixel[0].shape[1]), geometry.sums)
-        self._threads(y.size * geometry.kernel**2 * geometry.channels // PRODUCTS_A_VALUE)
-        if self._looks_up(geometry):
-            self.kernels.convolve_by_table(padded, layer.half_bytes, self.table, base.offsets, *base.by_pixel, y)
-        else:
-            self.kernels.convolve(*self._tables(padded, layer), y)
+        looked_up = self.looks_up(layer, geometry.sums)
+        base, (weight, how) = layer.base(geometry), layer.for_tiles(looked_up, padded.shape[2])
+        y = np.empty((len(padded), geometry.out_height, geometry.out_width, base.padded.shape[-1]), geometry.sums)
+        self._share(y.size * geometry.kernel**2 * geometry.channels, self.kernels.convolve, padded,
+                    geometry.out_height * geometry.out_width, base.indices, base.padded, weight, how, self.table,
+                    y.reshape(-1, y.shape[3]))  # fmt: skip
         return y if y.shape[3] == geometry.outputs else y[..., : geometry.outputs].copy()
-
-    def _rest(self, layer, shortcut, out):
-        slope = layer.factor[:0] if layer.slope is None else layer.slope
-        return layer.factor, layer.offset, slope, out if shortcut is None else shortcut, shortcut is not None, out
 
     def finish(self, y, layer, pooled=False, shortcut=None):
         n, h, w, c = y.shape
         out = np.empty((n, h // 2, w // 2, c) if pooled else y.shape, layer.factor.dtype)
-        self._threads(y.size)
-        self.kernels.finish(y, pooled, *self._rest(layer, shortcut, out))
-        return out
-
-    def layer(self, padded, layer, shortcut=None):
-        geometry = layer.geometry(padded)
-        if layer.factor.dtype != np.float32 or geometry.outputs % 16 or self._looks_up(geometry):
-            return self.finish(self.convolve(padded, layer), layer, shortcut=shortcut)
-        out = np.empty((len(padded), geometry.out_height, geometry.out_width, geometry.outputs), np.float32)
-        self._threads(out.size * geometry.kernel**2 * geometry.channels // PRODUCTS_A_VALUE)
-        self.kernels.layer(*self._tables(padded, layer), *self._rest(layer, shortcut, out))
+        slope, around = layer.factor[:0] if layer.slope is None else layer.slope, out if shortcut is None else shortcut
+        self._share(y.size * PRODUCTS_A_VALUE, self.kernels.finish, y, pooled, layer.factor, layer.offset, slope,
+                    around, shortcut is not None, out)  # fmt: skip
         return out
 
     def signs(self, padded, layer, switch, pooled, padding):
         y = self.convolve(padded, layer)
         n, h, w, c = y.shape
         h, w = (h // 2, w // 2) if pooled else (h, w)
-        words = np.zeros((n, h + 2 * padding, w + 2 * padding, -(-c // 64)), np.uint64)
-        self._threads(y.size)
-        self.kernels.switch_words(y, pooled, switch.point, switch.flip, padding, words)
-        return words
+        found = np.zeros((n, h + 2 * padding, w + 2 * padding, -(-c // 64)), np.uint64)
+        self._share(y.size * PRODUCTS_A_VALUE, self.kernels.switch_words, y, pooled, switch.point, switch.flip,
+                    padding, found)  # fmt: skip
+        return found
 
     def means(self, x):
         out = np.empty((len(x), x.shape[3]), x.dtype)
-        self._threads(x.size)
-        self.kernels.channel_means(x, out)
+        self._share(x.size * PRODUCTS_A_VALUE, self.kernels.channel_means, x, out)
         return out
 
 

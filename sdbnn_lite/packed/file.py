@@ -4,16 +4,21 @@ The tensors are the bit form of ``sdbnn_lite.weights.bits``; the JSON beside the
 built, the version of this form, and SHA-256 over names, types, shapes and bytes of all tensors.
 """
 
+import copyreg
+import json
+from contextlib import suppress
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from ..core.models import BinaryNet
 from ..errors import UsageError
 from ..weights import bits, files
 from ..weights.files import checked_path, describe, read_tensors, rebuild, write_tensors
+from .base import Packed, frozen
 from .modules import PackedModule, check, pack
-from .network import PackedNet, frozen, fuses
+from .network import PackedNet, fuses
 
 VERSION = 1
 
@@ -30,7 +35,12 @@ def save_packed(path: str | Path, net: PackedNet | BinaryNet, *, rounded: bool =
     same to the last bit. Raises UsageError for a network that can't be packed, or that ``build`` didn't make and a
     file therefore couldn't rebuild; RunError where it can't be written.
     """
-    path, net = checked_path(path), net.net if isinstance(net, (PackedNet, PackedModule)) else net
+    path = checked_path(path)
+    write_tensors(path, *_form(net.net if isinstance(net, Packed) else net, rounded))
+
+
+def _form(net: BinaryNet, rounded: bool = False) -> tuple[dict[str, Tensor], dict]:
+    """The tensors of a file and the JSON beside them."""
     check(net)
     if not fuses(net) or not isinstance(net.linear, nn.Linear) or net.linear.bias is None:
         raise UsageError(f"net: {type(net).__name__} given; a file can rebuild only what sd.build makes, with another "
@@ -38,7 +48,7 @@ def save_packed(path: str | Path, net: PackedNet | BinaryNet, *, rounded: bool =
     net = frozen(net)
     tensors, about = bits.bit_state(net, rounded), describe(net)
     mark = {"form": bits.FORM, "packed": VERSION, "digest": digest(tensors, about["network"], about["options"])}
-    write_tensors(path, tensors, {**about, **mark})
+    return tensors, {**about, **mark}
 
 
 def load_packed(path: str | Path, engine: str | None = None) -> PackedNet:
@@ -46,7 +56,10 @@ def load_packed(path: str | Path, engine: str | None = None) -> PackedNet:
 
     Raises UsageError, naming the file, where it is missing, damaged, of another kind or of a later version.
     """
-    tensors, about = read_tensors(path)
+    return pack(_network(*read_tensors(path), path), engine)
+
+
+def _network(tensors: dict[str, Tensor], about: object, path: object) -> BinaryNet:
     if not isinstance(about, dict) or "packed" not in about:
         raise UsageError(f"{path}: not a packed network; sd.load reads other weights, sd.save_packed writes this form")
     if about["packed"] != VERSION:
@@ -54,4 +67,25 @@ def load_packed(path: str | Path, engine: str | None = None) -> PackedNet:
     network, options = about.get("network"), about.get("options")
     if not isinstance(options, dict) or about.get("digest") != digest(tensors, network, options):
         raise UsageError(f"{path}: damaged, its tensors aren't those that were written; get or make the file again")
-    return pack(rebuild(tensors, about, path), engine)
+    return rebuild(tensors, about, path)
+
+
+def unpickled(tensors: dict[str, Tensor], about: str, engine: str | None) -> PackedNet:
+    """What ``copy``, ``pickle`` and ``torch.save`` keep of a packed network: the tensors of its file, and the JSON."""
+    return pack(_network(tensors, json.loads(about), "a pickled network"), engine)
+
+
+def _reduced(packed: Packed) -> tuple:
+    """In the form of a file, or as the network itself where a file couldn't rebuild it to the last bit."""
+    engine = packed.engine.name if packed.engine.name == "numpy" else None  # numba only where it compiles
+    real = all(p.dtype == torch.float32 for p in packed.parameters())
+    with suppress(UsageError):
+        if real and isinstance(packed, PackedNet):
+            tensors, about = _form(packed.net)
+            return unpickled, (tensors, json.dumps(about), engine)
+    return pack, (frozen(packed.net), engine)
+
+
+for kind in (PackedNet, PackedModule):
+    copyreg.pickle(kind, _reduced)
+torch.serialization.add_safe_globals([unpickled])  # its tensors and its text are checked as those of a file

@@ -8,7 +8,8 @@ A convolution with a square kernel, one stride, the same zeros on all sides, no 
 engine's kernels, as does a linear layer, which is a 1×1 convolution of one pixel. The others run on NumPy.
 """
 
-from contextlib import nullcontext
+from collections.abc import Callable
+from types import MethodType
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from torch import Tensor, nn
 from ..core.layers import BinaryConv2d, BinaryLayer, BinaryLinear
 from ..errors import UsageError
 from ..weights.bits import packable_layers
-from .engines import engine
-from .network import BareLayer, PackedNet, frozen, fuses, widened
+from .base import Packed, widened
+from .network import BareLayer, PackedNet, fuses
+from .shards import one_torch_thread
 from .words import Window, convolve_groups, pack_weights, pack_words
 
 _AS_GIVEN = ("unscaled", "product", "binary_activation", "activation_shift")  # methods of a layer that bits stand for
@@ -44,6 +46,10 @@ class OnBits:
         alike = all(len({*sizes}) == 1 for sizes in (w.shape[2:], layer.stride, (left, right, above, below)))
         plain = alike and layer.groups == 1 and (layer.dilation == (1, 1) or w.shape[2] == 1)
         self.kernels = BareLayer(w, layer.stride[0], left) if plain else None
+
+    def __deepcopy__(self, memo: dict) -> Callable[[Tensor], Tensor]:
+        """In a copy of its layer stands what it stands for."""
+        return MethodType(type(self.layer).unscaled, memo[id(self.layer)])
 
     @torch.no_grad()
     def __call__(self, a: Tensor) -> Tensor:
@@ -72,21 +78,21 @@ class OnBits:
         return torch.from_numpy(np.concatenate(sums))
 
 
-class PackedModule:
+class PackedModule(Packed):
     """What :func:`pack` gives for a network of your own: call it as the network, get what the network gives.
 
-    ``net``: the copy that computes; ``layers``: its layers that do so on bits, by name, each an :class:`OnBits`.
+    ``net`` computes; ``layers``: its layers that do so on bits, by name, each an :class:`OnBits`.
     """
 
-    def __init__(self, net: nn.Module, engine_name: str | None = None):
-        self.engine, self.net = engine(engine_name), frozen(net)
+    def _pack(self) -> None:
         self.layers = {name: OnBits(layer, self.engine) for name, layer in on_bits(self.net).items()}
         for compute in self.layers.values():
             compute.layer.unscaled = compute
 
     @torch.no_grad()
-    def __call__(self, *inputs: object, **named: object) -> object:
-        with self.engine.lock or nullcontext():
+    def forward(self, *inputs: object, **named: object) -> object:
+        """What ``net`` makes of the inputs."""
+        with one_torch_thread(quiet=False):
             return self.net(*map(widened, inputs), **{name: widened(value) for name, value in named.items()})
 
 
@@ -98,8 +104,9 @@ def on_bits(net: nn.Module) -> dict[str, BinaryLayer]:
 
 def check(net: nn.Module) -> None:
     """Raise UsageError unless ``net`` is a module with a layer to pack, on the CPU."""
-    if not isinstance(net, nn.Module):
-        raise UsageError(f"net: {type(net).__name__} given; a network (torch.nn.Module) is needed")
+    if not isinstance(net, nn.Module) or isinstance(net, Packed):
+        packed = ", which is packed" if isinstance(net, Packed) else ""
+        raise UsageError(f"net: {type(net).__name__} given{packed}; a network (torch.nn.Module) is needed")
     if not on_bits(net):
         raise UsageError(f"net: {getattr(net, 'name', type(net).__name__)} has real weights; only binary weights and "
                          f"activations, of BinaryConv2d and BinaryLinear, can be packed")  # fmt: skip

@@ -9,9 +9,7 @@ by one comparison (see :mod:`.thresholds`).
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from copy import deepcopy
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
 
 import numpy as np
 import torch
@@ -22,13 +20,12 @@ from torch import Tensor, nn
 from ..core import models
 from ..core.layers import BinaryConv2d, binary_layers
 from ..core.methods import METHODS
-from ..core.models import BinaryNet, BiRealBlock, CifarResNet, DigitsConvNet, ImageNetResNet, VGGSmall, build
-from ..errors import UsageError
-from .engines import engine
-from .shards import in_shards
+from ..core.models import BiRealBlock, CifarResNet, DigitsConvNet, ImageNetResNet, VGGSmall, build
+from .base import Packed, widened
+from .shards import in_shards, one_torch_thread, threads
 from .thresholds import Switch, switch_of
 from .whole import Chain
-from .words import Base, Geometry, aligned, base_of, half_bytes, pack_weights
+from .words import Base, Geometry, aligned, base_of, half_bytes, pack_weights, side_by_side
 
 FILTERS = 16  # side by side in ``blocks``
 AT_ONCE = 16  # images, 8 of ImageNet's size: their activations stay in the caches from layer to layer, more don't
@@ -70,17 +67,20 @@ class BareLayer:
         self.stride, self.padding = stride, padding
         self.words = pack_weights(w)
         self._bases: dict[Geometry, Base] = {}
+        self._weights: dict[bool, np.ndarray] = {}
 
-    @cached_property
-    def blocks(self) -> np.ndarray:
-        """For the tile that counts: see :func:`side_by_side`."""
-        return side_by_side(self.words)
+    def for_tiles(self, looked_up: bool, width: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+        """The weights for the tile that looks up or for the one that counts, and how: see :mod:`.kernels`.
 
-    @cached_property
-    def half_bytes(self) -> np.ndarray:
-        """For the tile that looks up: see :func:`half_bytes`."""
-        from .tiles import WIDE
-        return half_bytes(self.words, self.channels, WIDE if -(-self.outputs // FILTERS) % WIDE == 0 else 1)
+        ``width``: pixels in a row of words, border included.
+        """
+        if looked_up not in self._weights:
+            from .tiles import WIDE
+            wide = WIDE if -(-self.outputs // FILTERS) % WIDE == 0 else 1
+            made = half_bytes(self.words, self.channels, wide) if looked_up else side_by_side(self.words)
+            self._weights[looked_up] = made
+        weight, row = self._weights[looked_up], 8 * width * self.words.shape[3]
+        return weight, (*weight.shape[1:3], 0, 0) if looked_up else (self.kernel, 0, row, weight.shape[2])
 
     def geometry(self, padded: np.ndarray) -> Geometry:
         """The sizes for words (N, H + 2·padding, W + 2·padding, K), which have their border already.
@@ -131,15 +131,6 @@ class PackedLayer(BareLayer):
         return shift if self.beta is None else shift + self.beta
 
 
-def side_by_side(words: np.ndarray) -> np.ndarray:
-    """(O, k, k, K) uint64 → (⌈O/16⌉, k, 2·k·K, 16) uint32, zeros behind the last filter; aligned to 64 bytes."""
-    o, k, _, count = words.shape
-    blocks = -(-o // FILTERS)
-    full = np.zeros((blocks * FILTERS, k, 2 * k * count), np.uint32)
-    full[:o] = words.astype("<u8").reshape(o, k, k * count).view("<u4")
-    return aligned(full.reshape(blocks, FILTERS, k, -1).transpose(0, 2, 3, 1))
-
-
 def _to_last(x: Tensor) -> np.ndarray:
     """(N, C, H, W) tensor → (N, H, W, C) array."""
     return x.permute(0, 2, 3, 1).contiguous().numpy()
@@ -150,15 +141,14 @@ def _to_torch(x: np.ndarray) -> Tensor:
     return torch.from_numpy(x).permute(0, 3, 1, 2)
 
 
-class PackedNet:
+class PackedNet(Packed):
     """What :func:`sdbnn_lite.pack` gives for our own networks: images (N, C, H, W) in, logits (N, classes) out.
 
-    ``net``: its own copy, see :func:`frozen`, of a network that :func:`fuses`.
+    It was made from a network that :func:`fuses`.
     """
 
-    def __init__(self, net: BinaryNet, engine_name: str | None = None):
-        self.engine = engine(engine_name)
-        self.net = net = frozen(net)  # its real layers are used, and its checks
+    def _pack(self) -> None:
+        net = self.net  # its real layers are used, and its checks
         self.layers = {name: self._layer(name) for name in binary_layers(net)}
         self.first = RealConv(net.conv1, net.bns[0] if isinstance(net, VGGSmall) else net.bn1)
         self.shortcuts, self.chains = self._shortcuts(), {}
@@ -173,18 +163,19 @@ class PackedNet:
         return PackedLayer(conv, bn, getattr(modules[parent], "prelu", None) if parent else None)
 
     @torch.no_grad()
-    def __call__(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
+        """The logits, (N, classes)."""
         images = widened(images)
-        self.net.check(images)
-        images = images.contiguous(memory_format=torch.channels_last)
-        if not self.engine.lock and 1 < torch.get_num_threads() <= len(images):
-            return in_shards(self._in_chunks, images)
-        with self.engine.lock or nullcontext():
+        with one_torch_thread(isinstance(images, Tensor) and self.engine.multiplies(self.first, images)):
+            self.net.check(images)
+            if 1 < threads() <= len(images):
+                return in_shards(self._in_chunks, images)
             return self._in_chunks(images)
 
     def _in_chunks(self, images: Tensor) -> Tensor:
         """The logits, ``AT_ONCE`` images at a time, each layer with all of this thread's threads."""
         at_once = AT_ONCE // 2 if isinstance(self.net, ImageNetResNet) else AT_ONCE
+        images = images.contiguous(memory_format=torch.channels_last)
         return torch.cat([self._logits(some) for some in images.split(at_once)])
 
     def _logits(self, images: Tensor) -> Tensor:
@@ -206,9 +197,7 @@ class PackedNet:
         switch = following and layer.switch_to(following)
         if switch:
             return do.signs(padded, layer, switch, pooled, following.padding)
-        if pooled:
-            return do.finish(do.convolve(padded, layer), layer, pooled=True)
-        return do.layer(padded, layer, around)
+        return do.finish(do.convolve(padded, layer), layer, pooled, around)
 
     def _shortcuts(self) -> dict[str, list[Callable[[Tensor], Tensor]]]:
         """Per block (``layers.i.j``) that has more than x itself around it: what to do, batch norm folded in."""
@@ -224,12 +213,10 @@ class PackedNet:
 
     def _around(self, name: str, x: np.ndarray) -> np.ndarray:
         """The shortcut of a block: x (N, H, W, C), or what its real layers make of it."""
-        if name not in self.shortcuts:
+        *before, last = self.shortcuts.get(name, [None])
+        if last is None:
             return x
-        *before, last = self.shortcuts[name]
-        value = _to_torch(x)
-        for step in before:
-            value = step(value)
+        value = reduce(lambda value, step: step(value), before, _to_torch(x))
         if isinstance(last, RealConv) and self.engine.multiplies(last, value):
             return self.engine.real(_to_last(value), last)
         return _to_last(last(value))
@@ -262,9 +249,9 @@ class PackedNet:
             if key not in self.chains:
                 layers = [(self.layers[name], *how) for name, *how in steps]
                 fits = self.engine.chains([layer for layer, *_ in layers], x)
-                self.chains[key] = Chain(layers, *x.shape[1:3]) if fits else None
+                self.chains[key] = Chain(self.engine, layers, *x.shape[1:3]) if fits else None
             if self.chains[key]:
-                x = self.chains[key].run(self.engine, x, given)
+                x = self.chains[key].run(x, given)
                 continue
             before, behind = None, [*(step[:2] for step in steps[1:]), (None, "same"), (None, "same")]
             for (name, added, pooled), (following, next_adds), (_, later_adds) in zip(steps, behind, behind[1:]):
@@ -297,24 +284,6 @@ class PackedNet:
                 found.append(([], name if real else None))
             found[-1][0].extend((f"{name}.{conv}", added, False) for conv, added in steps)
         return found
-
-
-def widened(x: object) -> object:
-    """A float16 or bfloat16 tensor as float32, anything else as it is."""
-    return x.float() if isinstance(x, Tensor) and x.dtype in (torch.float16, torch.bfloat16) else x
-
-
-def frozen(net: nn.Module) -> nn.Module:
-    """A copy of ``net`` that shares nothing with it: in evaluation mode, without gradients, halves as float32.
-
-    Raises UsageError where it can't be copied.
-    """
-    try:
-        copy = deepcopy(net)
-    except (RuntimeError, TypeError) as error:  # tensors with a history, locks, open files among its attributes
-        raise UsageError(f"net: {type(net).__name__} can't be copied, as packing has to: {error}") from error
-    copy.zero_grad()
-    return (copy.float() if any(widened(p) is not p for p in copy.parameters()) else copy).eval()
 
 
 def _plan(net: nn.Module) -> dict[str, tuple]:

@@ -1,4 +1,4 @@
-"""Three pieces of LLVM code that numba can't write: two register tiles of XOR-popcounts, and comparisons as bits.
+"""Pieces of LLVM code that numba can't write: two register tiles of XOR-popcounts, what follows them, comparisons.
 
 One tile counts in words of 32 bits, 16 filters side by side: a pixel's word goes to all lanes, is XORed with that word
 of 16 filters, and the vector popcount is added to sums that stay in registers until the end. 512 products take three
@@ -33,23 +33,37 @@ def _addresses(builder, table, pixels):
     return [load(builder, I64, builder.add(table, I64(8 * p)), 8) for p in range(pixels)]
 
 
-def _sums(builder, args, pixels):
-    """base - 2·Σ popcount(x XOR w) per pixel, vectors of 16 filters."""
-    places, rows, row, words, weight, bases = args
-    ones = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_SUMS, [_SUMS]), "llvm.ctpop.v16i32")
-    zero = ir.Constant(_SUMS, [0] * FILTERS)
-    at = _addresses(builder, places, pixels)
-    outer = Loop(builder, rows, [zero] * pixels + [weight, I64(0)])
-    with outer as (*sums, w, start):
-        inner = Loop(builder, words, [*sums, w, start])
-        with inner as (*sums, w, place):
-            filters = load(builder, _SUMS, w, 64)
-            differ = [splat(builder, load(builder, I32, builder.add(a, place), 4), FILTERS) for a in at]
-            sums = [builder.add(s, builder.call(ones, [builder.xor(d, filters)])) for s, d in zip(sums, differ)]
-            inner.again([*sums, builder.add(w, I64(4 * FILTERS)), builder.add(place, I64(4))])
-        outer.again([*inner.results[:-1], builder.add(start, row)])
-    begin = [load(builder, _SUMS, address, 4) for address in _addresses(builder, bases, pixels)]
-    return [builder.sub(b, builder.add(s, s)) for b, s in zip(begin, outer.results[:pixels])]
+def _count_of(pixels: int):
+    @intrinsic
+    def tile(typingctx, places, rows, row, words, weight, counts, like):
+        """counts (pixels, 16) = popcounts of x XOR w over ``rows`` kernel rows of ``words`` 32-bit words.
+
+        ``places`` (pixels,) int64: where each pixel's words start; ``row``: bytes to the image's next row. ``like``: a
+        number of counts' type, of 16 or 32 bits.
+        """
+
+        def emit(context, builder, signature, args):
+            places, rows, row, words, weight, counts, _ = args
+            kind, size = ir.FunctionType(_SUMS, [_SUMS]), like.bitwidth // 8
+            ones = cgutils.get_or_insert_function(builder.module, kind, "llvm.ctpop.v16i32")
+            at = _addresses(builder, places, pixels)
+            outer = Loop(builder, rows, [ir.Constant(_SUMS, [0] * FILTERS)] * pixels + [weight, I64(0)])
+            with outer as (*sums, w, start):
+                inner = Loop(builder, words, [*sums, w, start])
+                with inner as (*sums, w, place):
+                    filters = load(builder, _SUMS, w, 64)
+                    differ = [splat(builder, load(builder, I32, builder.add(a, place), 4), FILTERS) for a in at]
+                    sums = [builder.add(s, builder.call(ones, [builder.xor(d, filters)])) for s, d in zip(sums, differ)]
+                    inner.again([*sums, builder.add(w, I64(4 * FILTERS)), builder.add(place, I64(4))])
+                outer.again([*inner.results[:-1], builder.add(start, row)])
+            for p, value in enumerate(outer.results[:pixels]):
+                value = builder.trunc(value, ir.VectorType(I16, FILTERS)) if size == 2 else value
+                store(builder, value, builder.add(counts, I64(size * FILTERS * p)), size)
+            return context.get_dummy_value()
+
+        return types.void(*[A] * 6, like), emit
+
+    return tile
 
 
 def _look_up_of(groups: int):
@@ -62,6 +76,8 @@ def _look_up_of(groups: int):
                                       ir.Constant(ir.VectorType(I32, len(places)), places))  # fmt: skip
 
     def emit(context, builder, signature, args):
+        if target().counts == "cnt":  # no x86: compiled, as a part of its kernel, but never called
+            return context.get_dummy_value()
         places, offsets, steps, weight, table, counts = args
         pick = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 2), shuffle[size])
         at, starts = _addresses(builder, places, LOOKED_UP), range(0, 32 * groups, size)
@@ -97,81 +113,78 @@ def _look_up_of(groups: int):
     return tile
 
 
-def _looked_up(builder, args, pixels):
-    """base - 2·counts of one pixel, from what :func:`look_up_of` has added up."""
-    counts = builder.zext(load(builder, ir.VectorType(I16, FILTERS), args[0], 2), _SUMS)
-    return [builder.sub(load(builder, _SUMS, args[5], 4), builder.add(counts, counts))]
+def _sum_at(builder, counts, base, size):
+    """base - 2·counts of a pixel, vectors of 16 filters; counts of ``size`` bytes."""
+    counts = load(builder, ir.VectorType(ir.IntType(8 * size), FILTERS), counts, size)
+    counts = builder.zext(counts, _SUMS) if size == 2 else counts
+    return builder.sub(load(builder, _SUMS, base, 4), builder.add(counts, counts))
 
 
-def _largest_looked_up(builder, args, pixels):
-    """The largest of four pixels' sums: counts args[1] bytes apart, and in args[5] their bases' addresses."""
-    values = [_looked_up(builder, [builder.add(args[0], builder.mul(args[1], I64(i))), *args[1:5], base], 1)[0]
-              for i, base in enumerate(_addresses(builder, args[5], 4))]  # fmt: skip
-    return [reduce(lambda a, b: builder.select(builder.icmp_signed(">", a, b), a, b), values)]
+@intrinsic
+def sums(typingctx, counts, pixel, pixels, bases, first, out, out_pixel, like):
+    """out (pixels, 16) = base - 2·counts, which are ``pixel`` bytes apart; both of the type of ``like``, 16 or 32 bits.
 
+    ``bases`` (pixels,) int64: where each pixel's base values start, ``first`` bytes before those of these filters.
+    """
 
-def _sums_of(pixels: int, sums=_sums):
-    @intrinsic
-    def tile(typingctx, places, rows, row, words, weight, bases, out, out_pixel, like):
-        """out (pixels, 16) = base - 2·popcounts of x XOR w over ``rows`` kernel rows of ``words`` 32-bit words.
-
-        ``places`` and ``bases`` (pixels,) int64: where each pixel's words and its base values start; distances in
-        bytes. ``like``: a number of out's type, int16 or int32.
-        """
-
-        def emit(context, builder, signature, args):
-            out, out_pixel, _ = args[6:]
-            for p, value in enumerate(sums(builder, args[:6], pixels)):
-                if like.bitwidth == 16:
-                    value = builder.trunc(value, ir.VectorType(I16, FILTERS))
-                store(builder, value, builder.add(out, builder.mul(out_pixel, I64(p))), like.bitwidth // 8)
-            return context.get_dummy_value()
-
-        return types.void(*[A] * 8, like), emit
-
-    return tile
-
-
-def _layer_of(pixels: int, *, prelu: bool, sums=_sums):
     def emit(context, builder, signature, args):
-        out, out_pixel, factor, offset, slope, shortcut, shortcut_pixel = args[6:]
-        values = sums(builder, args[:6], pixels)
-        factor, offset = load(builder, _FLOATS, factor, 4), load(builder, _FLOATS, offset, 4)
-        slope = load(builder, _FLOATS, slope, 4) if prelu else None
+        counts, pixel, pixels, bases, first, out, out_pixel, _ = args
+        size = like.bitwidth // 8
+        loop = Loop(builder, pixels, [counts, bases, out])
+        with loop as (count, base, to):
+            value = _sum_at(builder, count, builder.add(load(builder, I64, base, 8), first), size)
+            store(builder, builder.trunc(value, ir.VectorType(I16, FILTERS)) if size == 2 else value, to, size)
+            loop.again([builder.add(count, pixel), builder.add(base, I64(8)), builder.add(to, out_pixel)])
+        return context.get_dummy_value()
+
+    return types.void(*[A] * 7, like), emit
+
+
+def _finish_of(*, prelu: bool = False, pooled: bool = False):
+    each = 4 if pooled else 1
+
+    def emit(context, builder, signature, args):
+        counts, pixel, pixels, bases, first, out, out_pixel, factor, offset, slope, shortcut, around, totals = args
+        factor, offset, slope = (load(builder, _FLOATS, number, 4) for number in (factor, offset, slope))
         zero, one, minus = (ir.Constant(_FLOATS, [number] * FILTERS) for number in (0.0, 1.0, -1.0))
-        for p, value in enumerate(values):
+        loop = Loop(builder, pixels, [zero, counts, bases, out, shortcut])
+        with loop as (total, count, base, to, beside):
+            found = []
+            for at in _addresses(builder, base, each):
+                found.append(_sum_at(builder, count, builder.add(at, first), 2))
+                count = builder.add(count, pixel)
+            value = reduce(lambda a, b: builder.select(builder.icmp_signed(">", a, b), a, b), found)
             value = builder.fadd(builder.fmul(builder.sitofp(value, _FLOATS), factor), offset)
-            around = builder.add(shortcut, builder.mul(shortcut_pixel, I64(p)))
-            value = builder.fadd(value, load(builder, _FLOATS, around, 4))
+            value = builder.fadd(value, load(builder, _FLOATS, beside, 4))
             if prelu:
                 value = builder.select(builder.fcmp_ordered("<", value, zero), builder.fmul(value, slope), value)
             else:
                 value = builder.select(builder.fcmp_ordered(">", value, one), one, value)
                 value = builder.select(builder.fcmp_ordered("<", value, minus), minus, value)
-            store(builder, value, builder.add(out, builder.mul(out_pixel, I64(p))), 4)
+            store(builder, value, to, 4)
+            loop.again([builder.fadd(total, value), count, builder.add(base, I64(8 * each)),
+                        builder.add(to, out_pixel), builder.add(beside, around)])  # fmt: skip
+        store(builder, builder.fpext(loop.results[0], ir.VectorType(F64, FILTERS)), totals, 8)
         return context.get_dummy_value()
 
     @intrinsic
     def tile(
-        typingctx, places, rows, row, words, weight, bases, out, out_pixel, factor, offset, slope, shortcut, around
+        typingctx, counts, pixel, pixels, bases, first, out, out_pixel, factor, offset, slope, shortcut, around, totals
     ):
-        """out (pixels, 16) float32 = act(factor·y + offset + shortcut), y as in :func:`_sums_of`.
+        """out (pixels, 16) float32 = act(factor·y + offset + shortcut), y as in :func:`sums` or the largest of four.
 
         act: Hardtanh, which doesn't use ``slope``, or PReLU; ``around``: the shortcut's bytes from pixel to pixel.
+        totals (16,) float64: the outputs' sums over the pixels, which float32 adds up.
         """
         return types.void(*[A] * 13), emit
 
     return tile
 
 
-sums_more, sums_1px = _sums_of(PIXELS), _sums_of(1)
-hardtanh_more, hardtanh_1px = _layer_of(PIXELS, prelu=False), _layer_of(1, prelu=False)
-prelu_more, prelu_1px = _layer_of(PIXELS, prelu=True), _layer_of(1, prelu=True)
+count_more, count_1px = _count_of(PIXELS), _count_of(1)
 WIDE = BYTES // 16  # groups of 16 filters in the larger tile that looks up: two vectors
 look_up, look_up_wide = _look_up_of(1), _look_up_of(WIDE)
-looked_up_sums, looked_up_hardtanh = _sums_of(1, _looked_up), _layer_of(1, prelu=False, sums=_looked_up)
-looked_up_prelu = _layer_of(1, prelu=True, sums=_looked_up)
-looked_up_pooled = _layer_of(1, prelu=False, sums=_largest_looked_up)
+finish_hardtanh, finish_prelu, finish_pooled = _finish_of(), _finish_of(prelu=True), _finish_of(pooled=True)
 
 
 def _products_of(pixels: int):
@@ -231,35 +244,20 @@ def give_way(typingctx):
 
 
 @intrinsic
-def keep_larger(typingctx, values, groups, best):
-    """best = max(best, values) of 16·``groups`` float32."""
+def largest_of_9(typingctx, places, groups, out):
+    """out (16·groups,) float32 = the largest of the numbers at ``places`` (9,)."""
 
     def emit(context, builder, signature, args):
-        values, groups, best = args
-        loop = Loop(builder, groups, [values, best])
-        with loop as (a, b):
-            new, old = load(builder, _FLOATS, a, 4), load(builder, _FLOATS, b, 4)
-            store(builder, builder.select(builder.fcmp_ordered(">", new, old), new, old), b, 4)
-            loop.again([builder.add(a, I64(4 * FILTERS)), builder.add(b, I64(4 * FILTERS))])
+        places, groups, out = args
+        at, loop = _addresses(builder, places, 9), Loop(builder, groups, [I64(0)])
+        with loop as (offset,):
+            values = [load(builder, _FLOATS, builder.add(a, offset), 4) for a in at]
+            value = reduce(lambda a, b: builder.select(builder.fcmp_ordered(">", b, a), b, a), values)
+            store(builder, value, builder.add(out, offset), 4)
+            loop.again([builder.add(offset, I64(4 * FILTERS))])
         return context.get_dummy_value()
 
     return types.void(A, A, A), emit
-
-
-@intrinsic
-def add_up(typingctx, values, pixels, pixel, totals):
-    """totals (16,) float64 += the sums of 16 channels over ``pixels``, ``pixel`` bytes apart, which float32 adds up."""
-
-    def emit(context, builder, signature, args):
-        values, pixels, pixel, totals = args
-        loop = Loop(builder, pixels, [ir.Constant(_FLOATS, [0.0] * FILTERS), values])
-        with loop as (total, at):
-            loop.again([builder.fadd(total, load(builder, _FLOATS, at, 4)), builder.add(at, pixel)])
-        wide = builder.fpext(loop.results[0], ir.VectorType(F64, FILTERS))
-        store(builder, builder.fadd(wide, load(builder, wide.type, totals, 8)), totals, 8)
-        return context.get_dummy_value()
-
-    return types.void(A, A, A, A), emit
 
 
 @intrinsic

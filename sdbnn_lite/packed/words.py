@@ -101,28 +101,33 @@ class Base:
         return self.table[self.rows[:, None], self.columns]
 
     @cached_property
-    def by_pixel(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What the numba kernels read for each output pixel, row by row.
-
-        The table (classes, 16·⌈O/16⌉) int32; (H'·W',) int64 bytes from an image's first word, border included, to the
-        pixel's upper left tap; and (H'·W',) int64 its row of the table.
-        """
-        g, (_, columns, outputs) = self.geometry, self.table.shape
-        table = np.zeros((len(self.table) * columns, -(-outputs // 16) * 16), np.int32)
-        table[:, :outputs] = self.table.reshape(-1, outputs)
-        pixel = -(-g.channels // WORD) * 8
-        row = (g.width + 2 * g.padding) * pixel
-        starts = np.arange(g.out_height)[:, None] * g.stride * row + np.arange(g.out_width) * g.stride * pixel
-        classes = self.rows[:, None] * columns + self.columns
-        return table, starts.reshape(-1).astype(np.int64), classes.reshape(-1).astype(np.int64)
+    def padded(self) -> np.ndarray:
+        """The table as the numba kernels read it: (classes, O') int32, O' = 16·⌈O/16⌉."""
+        table = self.table.reshape(-1, self.geometry.outputs)
+        return np.pad(table, ((0, 0), (0, -table.shape[1] % 16)))
 
     @cached_property
-    def offsets(self) -> np.ndarray:
-        """(k·k·⌈C/8⌉,) int64: bytes from a pixel's upper left tap to every byte of 8 channels that it sees."""
-        g = self.geometry
-        pixel, taps = -(-g.channels // WORD) * 8, np.arange(g.kernel)
-        taps = (taps[:, None] * (g.width + 2 * g.padding) + taps) * pixel
-        return (taps[..., None] + np.arange(-(-g.channels // 8))).reshape(-1).astype(np.int64)
+    def indices(self) -> np.ndarray:
+        """What the numba kernels read beside it, int64, all in bytes.
+
+        (H'·W',) from an image's first word, border included, to each output pixel's upper left tap; (H'·W',) from the
+        table's beginning to the pixel's row of it; (k·k·⌈C/8⌉,) from a tap to every byte of 8 channels that it sees.
+        """
+        g, pixel, taps = self.geometry, -(-self.geometry.channels // WORD) * 8, np.arange(self.geometry.kernel)
+        row = (g.width + 2 * g.padding) * pixel
+        starts = np.arange(g.out_height)[:, None] * g.stride * row + np.arange(g.out_width) * g.stride * pixel
+        classes = self.rows[:, None] * self.table.shape[1] + self.columns
+        offsets = (taps[:, None] * row + taps * pixel)[..., None] + np.arange(-(-g.channels // 8))
+        parts = starts, classes * self.padded.shape[1] * 4, offsets
+        return np.concatenate([part.reshape(-1) for part in parts]).astype(np.int64)
+
+
+def side_by_side(words: np.ndarray) -> np.ndarray:
+    """(O, k, k, K) uint64 → (⌈O/16⌉, k, 2·k·K, 16) uint32, zeros behind the last filter; aligned to 64 bytes."""
+    o, k, _, count = words.shape
+    full = np.zeros((-(-o // 16) * 16, k, 2 * k * count), np.uint32)
+    full[:o] = words.astype("<u8").reshape(o, k, k * count).view("<u4")
+    return aligned(full.reshape(-1, 16, *full.shape[1:]).transpose(0, 2, 3, 1))
 
 
 def half_bytes(w: np.ndarray, channels: int, groups: int) -> np.ndarray:
