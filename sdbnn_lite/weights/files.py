@@ -1,12 +1,16 @@
 """Tensors in files: safetensors with one JSON text, so that nothing can run when a file is read.
 
 A file of weights holds the network's state dict, or its bit form (see ``bits``), and in the JSON how the network was
-built. A run's checkpoint, ``training.checkpoint``, is such a file too.
+built. A run's checkpoint, ``training.checkpoint``, is such a file too. Each carries a digest of its tensors and its JSON,
+which is checked whenever it is read.
 """
 
+import functools
 import hashlib
 import json
+import math
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,13 +21,16 @@ from torch import Tensor, nn
 
 from ..core.methods import METHODS
 from ..core.models import BinaryNet, build
-from ..errors import UsageError
-from ..system.files import write_atomic
+from ..errors import UsageError, check_fields
+from ..system.files import parse_json, write_atomic
 from . import bits
 from .preprocessing import options_of, preprocessing_of
 
 _KEY = "sdbnn_lite"  # one key: safetensors keeps several in no fixed order, and files should be equal byte for byte
+_DIGEST = "sha256"  # in the JSON; earlier versions wrote none
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
+_SAID = {"network": str, "options": dict, "form": str, "dataset": str, "data": str, "images": dict, "result": dict,
+         "identity": dict, "progress": {"epoch": int, "step": int}}  # what a file may say of itself  # fmt: skip
 
 
 def checked_path(given: object, name: str = "path") -> Path:
@@ -43,9 +50,10 @@ def digest(tensors: Iterable[tuple[str, Tensor]], about: str = "") -> str:
 
 
 def tensor_bytes(tensors: dict[str, Tensor], about: dict) -> bytes:
-    """Tensors and a JSON-able dict as the content of one safetensors file."""
+    """Tensors and a JSON-able dict, with a digest of both, as the content of one safetensors file."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    return save(tensors, {_KEY: json.dumps(about)})
+    said = json.dumps(about)
+    return save(tensors, {_KEY: json.dumps({**json.loads(said), _DIGEST: digest(sorted(tensors.items()), said)})})
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
@@ -53,21 +61,33 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
     write_atomic(path, tensor_bytes(tensors, about))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+def read_tensors(path: Path, verified: bool = False) -> tuple[dict[str, Tensor], dict]:
     """What :func:`write_tensors` wrote. Raises UsageError, naming the file, for anything else: missing, truncated,
-    a pickle (it is never unpickled), or a safetensors file of another program."""
-    path = checked_path(path)
+    changed since, of another kind. A file of an earlier version, without a digest, is read; a line on stderr says so,
+    unless its bytes were ``verified`` already.
+    """
     if not os.path.isfile(path):
         raise UsageError(f"{path}: no such file")
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict
-            about = json.loads((file.metadata() or {})[_KEY])
+            about = parse_json((file.metadata() or {})[_KEY])
     except KeyError as error:
         raise UsageError(f"{path}: a safetensors file, but not one of sdbnn_lite") from error
     except (SafetensorError, ValueError, OSError) as error:
         raise UsageError(f"{path}: not a safetensors file, or a damaged one ({error}); nothing was read") from error
+    check_fields(path, about, _SAID, optional=True)
+    said = about.pop(_DIGEST, None)
+    if said is None and not verified:
+        _tell_unchecked(path)
+    elif said not in (None, digest(sorted(tensors.items()), json.dumps(about))):
+        raise UsageError(f"{path}: damaged, what it holds isn't what was written; get or make the file again")
     return tensors, about
+
+
+@functools.cache
+def _tell_unchecked(path: Path) -> None:
+    print(f"{path}: of an earlier version, without a digest: whether it is undamaged can't be told", file=sys.stderr)
 
 
 def describe(net: BinaryNet) -> dict:
@@ -84,6 +104,8 @@ def in_bits(net: BinaryNet) -> bool:
 
 def rebuild(state: dict[str, Tensor], about: dict, source: object = "weights") -> BinaryNet:
     """The network that ``about`` describes, and keeps, with the weights ``state``; UsageError where they don't fit."""
+    check_fields(source, about, _SAID, optional=True)
+    _check_size(about.get("options", {}), state, source)
     try:
         net = build(about["network"], **about["options"])
     except (KeyError, TypeError) as error:
@@ -96,13 +118,36 @@ def rebuild(state: dict[str, Tensor], about: dict, source: object = "weights") -
     return net.eval()
 
 
+def _check_size(options: dict, state: dict[str, Tensor], source: object) -> None:
+    """Raise UsageError where a network with these ``options`` is larger than its weights: nothing is allocated for it."""
+    head, first = (getattr(state.get(f"{name}.weight"), "shape", ()) for name in ("linear", "conv1"))
+    if len(head) == 2 and len(first) == 4:
+        most = {"num_classes": head[0], "in_channels": first[1], "image_size": math.isqrt(head[1])}
+    else:
+        most = dict.fromkeys(("num_classes", "in_channels", "image_size"), 0)
+    for name, limit in most.items():
+        if isinstance(options.get(name), int) and options[name] > limit:
+            raise UsageError(f"{source}: weights of another network: {name} is {options[name]}, they are for {limit}")
+
+
 def load_state(net: nn.Module, state: dict[str, Tensor], source: object) -> None:
-    """``net.load_state_dict``, strict, as one sentence where it fails."""
+    """``net.load_state_dict``, strict, as one sentence where it fails; numbers must be finite, and of the same kind."""
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:]]
         raise UsageError(f"{source}: weights of another network: {' '.join(lines)[:600]}") from error
+    for name, own in net.state_dict().items():
+        if own.is_floating_point() != state[name].is_floating_point():
+            raise UsageError(f"{source}: {name} holds {state[name].dtype}, {own.dtype} is needed")
+    check_finite(state, source)
+
+
+def check_finite(tensors: dict[str, Tensor], source: object) -> None:
+    """Raise UsageError, naming ``source`` and the first culprit, where a tensor holds NaN or infinity."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise UsageError(f"{source}: {name} holds values that aren't finite: damaged, or of a run that failed")
 
 
 def save_weights(path: Path, net: BinaryNet, **about: object) -> None:

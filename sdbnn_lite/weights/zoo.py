@@ -46,7 +46,7 @@ def load(weights: str | Path) -> BinaryNet:
     card = cards.read_card(path)
     if card:
         cards.verify(path, card)
-    tensors, about = read_tensors(path)
+    tensors, about = read_tensors(path, verified=bool(card))
     if any(k.startswith("model/") for k in tensors):
         tensors = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
     net = rebuild(tensors, about, path)
