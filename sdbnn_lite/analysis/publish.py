@@ -61,7 +61,9 @@ def publish_run(folder: str | Path, name: str | None = None, *, images: Images |
     """
     folder, to = Path(folder), to or Target.at()
     run, net = read_run(folder), load(folder / WEIGHTS)
-    if any(net.about.get("identity", {}).get(key) != run[key] for key in ("recipe", "method", "seed", "epochs")):
+    of_file = {"identity": {}, **net.about}
+    said = {**of_file["identity"], **{key: of_file[key] for key in ("dataset", "data", "result") if key in of_file}}
+    if any(said.get(key) != run[key] for key in {"recipe", "method", "seed", "epochs", *said} if key in run):
         raise UsageError(f"{folder}: {WEIGHTS} is of another run than {run_folder.RUN}")
     file = entry_file(name or (net.name if run["method"] == "sdbnn" else f"{net.name}_{run['method']}"), to.zoo)
     if tables_only and file.is_file():
@@ -80,7 +82,7 @@ def publish_run(folder: str | Path, name: str | None = None, *, images: Images |
     write_json(results / run_folder.RUN, run)
     for table in (run_folder.LOG, run_folder.SIGNS):
         if (folder / table).is_file():
-            write_atomic(results / table, (folder / table).read_bytes())
+            write_csv(results / table, run_folder.read_table(folder, table))
     for table in (PREDICTIONS, FINAL_SIGNS, FINAL_GRADIENTS):
         (results / table).unlink(missing_ok=True)  # of the entry that was there before
         if tables.get(table):

@@ -79,14 +79,13 @@ def finished(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int
 
 def why_not(folder: Path, wanted: dict) -> str:
     """Why the run in ``folder`` isn't a finished run of ``wanted``; empty where it is one."""
-    try:
-        run = read_json(folder / run_folder.RUN)
-    except (OSError, ValueError):
+    if not (folder / run_folder.RUN).is_file():
         return "not begun"
+    run, log = run_folder.read_run(folder)
     wanted = {key: value for key, value in wanted.items() if key != "teacher"}  # its weights may be elsewhere by now
     if differences := run_folder.differing(run, wanted):
         return "; ".join(differences)
-    return "" if run["result"] else f"{len(read_csv(folder / run_folder.LOG))} of {wanted['epochs']} epochs"
+    return "" if run["result"] else f"{len(log)} of {wanted['epochs']} epochs"
 
 
 def check_replaces(to: Path, epochs: int, planned: Sequence[tuple[str, int]]) -> None:
@@ -139,8 +138,8 @@ def add(new: Path, to: Path) -> None:
 
 def final_row(folder: Path) -> dict:
     """What runs.csv says of one finished run."""
-    result = read_json(folder / run_folder.RUN)["result"]
-    seconds = sum(float(row["seconds"]) for row in read_csv(folder / run_folder.LOG))
+    run, log = run_folder.read_run(folder)
+    seconds, result = sum(float(row["seconds"]) for row in log), run["result"]
     kept = {key: result[key] for key in ("test_accuracy", "test_top5", "test_loss", "test_images")}
     return {**kept, "train_seconds": round(seconds, 1)}
 
@@ -161,9 +160,9 @@ def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequen
     write_csv(to / "runs.csv", rows)
     for measured in (FINAL_SIGNS, FINAL_GRADIENTS):
         (to / measured).unlink(missing_ok=True)  # of the runs that were there before
-    write_csv(to / "epochs.csv", beside_who(out, rows, lambda folder: read_csv(folder / run_folder.LOG)))
-    write_csv(to / "signs.csv", beside_who(out, rows, lambda folder: read_csv(folder / run_folder.SIGNS)))
-    done = {name: read_json(out / name / run_folder.RUN) for name in map(run_name, rows)}
+    write_csv(to / "epochs.csv", beside_who(out, rows, lambda folder: run_folder.read_table(folder, run_folder.LOG)))
+    write_csv(to / "signs.csv", beside_who(out, rows, lambda folder: run_folder.read_table(folder, run_folder.SIGNS)))
+    done = {name: run_folder.read_run(out / name)[0] for name in map(run_name, rows)}
     first = next(iter(done.values()))
     facts = {k: v for k, v in first.items() if k not in ("method", "seed", "result", "started", "earlier", "launch")}
     facts |= {"methods": list(dict.fromkeys(row["method"] for row in rows)), "seeds": sorted({r["seed"] for r in rows})}

@@ -64,7 +64,7 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
     with processes.agree(lambda: run_folder.open_folder(folder) if processes.is_main else ExitStack()) as held:
         found = processes.agree(look)  # again: what another process has done meanwhile
         if found:
-            trainer.resume(*found, folder)
+            processes.agree(lambda: trainer.resume(*found, folder))
         elif start and processes.is_main:
             print(describe_start(start["init"], net.options["num_classes"]), file=sys.stderr, flush=True)
         if options.tensorboard is not None and processes.is_main:

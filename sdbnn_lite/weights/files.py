@@ -1,8 +1,8 @@
 """Tensors in files: safetensors with one JSON text, so that nothing can run when a file is read.
 
 A file of weights holds the network's state dict, or its bit form (see ``bits``), and in the JSON how the network was
-built. A run's checkpoint, ``training.checkpoint``, is such a file too. Each carries a digest of its tensors and its JSON,
-which is checked whenever it is read.
+built. A run's checkpoint, ``training.checkpoint``, is such a file too. Each carries a digest of its tensors and its
+JSON, which is checked whenever it is read.
 """
 
 import functools
@@ -119,7 +119,7 @@ def rebuild(state: dict[str, Tensor], about: dict, source: object = "weights") -
 
 
 def _check_size(options: dict, state: dict[str, Tensor], source: object) -> None:
-    """Raise UsageError where a network with these ``options`` is larger than its weights: nothing is allocated for it."""
+    """Raise UsageError, before anything is allocated, where ``options`` mean a larger network than its weights are."""
     head, first = (getattr(state.get(f"{name}.weight"), "shape", ()) for name in ("linear", "conv1"))
     if len(head) == 2 and len(first) == 4:
         most = {"num_classes": head[0], "in_channels": first[1], "image_size": math.isqrt(head[1])}
