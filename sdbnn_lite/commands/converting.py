@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from ..errors import UsageError
 from .options import QUIET, WEIGHTS, command, option
 
 
@@ -34,11 +33,11 @@ def run_import_original(args: argparse.Namespace) -> None:
 )
 def run_pack_images(args: argparse.Namespace) -> None:
     """Pack ImageNet's images once, resized, for fast reading."""
+    from ..data.image_file import check_side
     from ..data.resized_copy import pack, side_for
     from ..data.sets import check_workers, imagenet_tree
     check_workers(args.workers)
-    if args.image_size < 1:
-        raise UsageError(f"--image-size {args.image_size}: a whole number of pixels, 1 or more, is needed")
+    check_side(args.image_size, "--image-size")
     side = side_for(args.image_size)
     options = {} if args.workers is None else {"workers": args.workers}
     made = pack(imagenet_tree(args.data), side, strict=args.strict, progress=not args.quiet, **options)

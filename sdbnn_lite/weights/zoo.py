@@ -53,3 +53,10 @@ def load(weights: str | Path) -> BinaryNet:
     if card:
         net.about = {**about, "card": card}
     return net
+
+
+def unfinished(net: BinaryNet) -> str:
+    """How far the run was from whose checkpoint ``net`` was read: "epoch k of n, unfinished"; "" for other files."""
+    if "progress" not in net.about:
+        return ""
+    return f"epoch {net.about['progress']['epoch']} of {net.about.get('identity', {}).get('epochs', '?')}, unfinished"
