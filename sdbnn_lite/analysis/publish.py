@@ -61,9 +61,7 @@ def publish_run(folder: str | Path, name: str | None = None, *, images: Images |
     """
     folder, to = Path(folder), to or Target.at()
     run, net = read_run(folder), load(folder / WEIGHTS)
-    of_file = {"identity": {}, **net.about}
-    said = {**of_file["identity"], **{key: of_file[key] for key in ("dataset", "data", "result") if key in of_file}}
-    if any(said.get(key) != run[key] for key in {"recipe", "method", "seed", "epochs", *said} if key in run):
+    if any(net.about.get("identity", {}).get(key) != run[key] for key in ("recipe", "method", "seed", "epochs")):
         raise UsageError(f"{folder}: {WEIGHTS} is of another run than {run_folder.RUN}")
     file = entry_file(name or (net.name if run["method"] == "sdbnn" else f"{net.name}_{run['method']}"), to.zoo)
     if tables_only and file.is_file():

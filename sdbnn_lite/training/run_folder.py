@@ -8,6 +8,7 @@ weights.safetensors      the network of the last epoch
 """
 
 import dataclasses
+import hashlib
 import json
 import math
 import sys
@@ -15,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..errors import UsageError, check_fields, check_whole
-from ..system.files import parse_csv, read_csv, read_json, writable_folder
+from ..system.files import parse_csv, read_csv, read_json, writable_folder, write_json
 from ..system.locks import hold
 from ..weights.files import CHECKPOINT, WEIGHTS, read_tensors
 from .checkpoint import table_text
@@ -72,15 +73,23 @@ def read_run(out: Path) -> tuple[dict, list[dict]]:
         inside = ", ".join(str(found.parent) for found in sorted(out.glob(f"*/{RUN}"))[:3])
         hint = f"; there are runs in it: {inside}" if inside else ""
         raise UsageError(f"{out}: not a run's folder, it has no {RUN} that can be read{hint}") from error
-    check_run(run, out / RUN)
+    run = checked(run, out / RUN)
     log = read_table(out, LOG)
     if run["result"] and log and len(log) != run["epochs"]:
         raise UsageError(f"{out / LOG}: {len(log)} epochs, but {RUN} tells the result of {run['epochs']}")
     return run, log
 
 
-def check_run(run: object, source: object) -> None:
-    """Raise UsageError, naming ``source``, where ``run`` is no run.json: what the run was can't be known."""
+def checked(run: object, source: object) -> dict:
+    """What a run.json says, without its digest, which earlier versions' lack.
+
+    UsageError, naming ``source``, where it was changed, or can't be a run's: what the run was isn't known then.
+    """
+    check_fields(source, run, {})
+    run = dict(run)
+    digest = run.pop("digest", None)
+    if digest not in (None, _digest(run)):
+        raise UsageError(f"{source}: was changed since it was written; what the run was can't be known")
     check_fields(source, run, _TOLD)
     if run.get("result", "") is not None:
         check_fields(source, run, {"result": _RESULT})
@@ -91,6 +100,16 @@ def check_run(run: object, source: object) -> None:
         Recipe(**{**settings, "name": run["recipe"], "about": ""})
     except (TypeError, UsageError) as error:
         raise UsageError(f"{source}: {error}") from error
+    return run
+
+
+def write_run(out: Path, run: dict) -> None:
+    """run.json, with a digest of what it says."""
+    write_json(out / RUN, {**run, "digest": _digest(run)})
+
+
+def _digest(run: dict) -> str:
+    return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
 
 
 def read_table(out: Path, table: str) -> list[dict]:
@@ -175,8 +194,7 @@ def origin(out: Path, epochs: int, machine: dict) -> dict:
     as {"epochs": how many were finished when it stopped, "machine": as ``describe_machine`` gave it}.
     """
     try:
-        begun = read_json(out / RUN)
-        check_run(begun, out / RUN)
+        begun = checked(read_json(out / RUN), out / RUN)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from .. import data
 from ..core.models import BinaryNet
-from ..system.files import write_json
 from ..system.machine import describe_machine
 from ..weights.files import WEIGHTS, save_weights
 from ..weights.torchvision_nets import Teacher
@@ -105,7 +104,7 @@ def run(trainer: Trainer, folder: Path, options: RunOptions, start: dict, resume
     else:
         about = start | describe_run(trainer, folder, options.command, resumed)
         if trainer.processes.is_main:
-            write_json(folder / run_folder.RUN, {**about, "result": None})
+            run_folder.write_run(folder, {**about, "result": None})
         score = trainer.run(folder, options.progress)
         if score is not None:
             report(trainer, folder, about, score, "test" if options.validation is None else "held-out training")
@@ -129,5 +128,5 @@ def report(trainer: Trainer, folder: Path, about: dict, score: Score, scored: st
     if trainer.processes.is_main:
         named = {"dataset": trainer.recipe.dataset, "data": about["data"], "identity": trainer.identity}
         save_weights(folder / WEIGHTS, trainer.scored, **named, result=result)
-        write_json(folder / run_folder.RUN, {**about, "path": trainer.step.path, "result": result})
+        run_folder.write_run(folder, {**about, "path": trainer.step.path, "result": result})
     trainer.processes.total(0)  # wait for all: whoever reads these files next finds them

@@ -29,8 +29,8 @@ def read_state_dict(path: str | Path, source: object = None) -> dict[str, Tensor
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as file:
-                if sum(part.file_size for part in file.infolist()) > path.stat().st_size:
-                    raise ValueError("it unpacks to more than its own size")
+                if sum(part.file_size for part in file.infolist()) > path.stat().st_size or file.testzip():
+                    raise ValueError("it is damaged, or unpacks to more than its own size")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - pickle, zip and torch raise many kinds for damaged files
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
