@@ -22,6 +22,7 @@ from .tables import (
     has_study,
     published_runs,
     read_study,
+    read_table,
     results_of,
     study_facts,
     study_folder,
@@ -52,7 +53,7 @@ def read_signs(folder: Path, images: str = "test images") -> tuple[pd.DataFrame,
     """
     whole = (folder / FINAL_SIGNS).is_file()
     try:
-        table = pd.read_csv(folder / (FINAL_SIGNS if whole else SIGNS))
+        table = read_table(folder / (FINAL_SIGNS if whole else SIGNS))
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return pd.DataFrame(columns=["method", "seed", "epoch", "layer", "entropy", "sign_difference"]), "no signs"
     table = table[table["epoch"] == table["epoch"].max()]

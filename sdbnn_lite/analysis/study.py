@@ -11,7 +11,7 @@ from pathlib import Path
 from ..core.methods import get_method
 from ..core.models import BinaryNet
 from ..errors import UsageError
-from ..system.files import read_csv, read_json, writable_folder, write_atomic, write_csv, write_json
+from ..system.files import read_csv, writable_folder, write_atomic, write_csv, write_json
 from ..training import run_folder
 from ..training.options import DEFAULTS, RunOptions
 from ..training.recipe import Recipe
@@ -19,7 +19,7 @@ from ..training.recipes import RECIPES
 from ..training.train import train
 from ..weights.files import CHECKPOINT, WEIGHTS
 from ..weights.zoo import load
-from .tables import FINAL_GRADIENTS, FINAL_SIGNS, run_name
+from .tables import FINAL_GRADIENTS, FINAL_SIGNS, read_facts, run_name
 
 
 def default_folder(recipe: Recipe) -> Path:
@@ -95,7 +95,7 @@ def check_replaces(to: Path, epochs: int, planned: Sequence[tuple[str, int]]) ->
     """
     if not (to / "study.json").is_file():
         return
-    there = read_json(to / "study.json")
+    there = read_facts(to)
     if there["epochs"] > epochs:
         raise UsageError(f"{to}: holds a study of {there['epochs']} epochs, which one of {epochs} doesn't replace; "
                          f"leave --publish out (the tables then go beside the runs), or train {there['epochs']} epochs "
@@ -114,7 +114,7 @@ def check_adds(to: Path, recipe: Recipe) -> None:
         raise UsageError(f"{to}: no study to add runs to; leave --add out")
     wanted = run_folder.identity(recipe, "", 0)
     wanted = {key: value for key, value in wanted.items() if key not in ("method", "seed", "teacher")}
-    if differences := run_folder.differing(read_json(to / "study.json"), wanted):
+    if differences := run_folder.differing(read_facts(to), wanted):
         raise UsageError(f"{to}: runs with other settings can't be added; {'; '.join(differences)}")
 
 
@@ -123,7 +123,7 @@ def add(new: Path, to: Path) -> None:
 
     study.json's "elsewhere" names the added runs' machine and command.
     """
-    there, facts = (read_json(folder / "study.json") for folder in (to, new))
+    there, facts = map(read_facts, (to, new))
     names = [run_name(row) for row in read_csv(new / "runs.csv")]
     for table in ("runs.csv", "epochs.csv", "signs.csv", FINAL_SIGNS, FINAL_GRADIENTS):
         if (new / table).is_file():

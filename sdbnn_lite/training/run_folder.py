@@ -25,7 +25,7 @@ from .recipe import Recipe
 LOG, SIGNS, RUN = "log.csv", "signs.csv", "run.json"
 LOCK = ".lock"  # there while a process trains
 _TOLD = {"recipe": str, "method": str, "seed": int, "network": str, "dataset": str, "data": str, "epochs": int,
-         "train_images": int, "test_images": int, "command": str, "started": str, "machine": {"device": str}}
+         "train_images": int, "test_images": int, "command": str, "started": str, "machine": dict}
 _RESULT = {"protocol": str, "test_accuracy": float, "test_top5": float, "test_loss": float, "test_images": int}
 
 

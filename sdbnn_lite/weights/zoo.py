@@ -47,6 +47,8 @@ def load(weights: str | Path) -> BinaryNet:
     if card:
         cards.verify(path, card)
     tensors, about = read_tensors(path, verified=bool(card))
+    if card:
+        cards.check_agrees(path, card, about)
     if any(k.startswith("model/") for k in tensors):
         tensors = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
     net = rebuild(tensors, about, path)
