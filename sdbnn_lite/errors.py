@@ -39,19 +39,16 @@ def check_fields(source: object, given: object, kinds: Mapping[str, object], opt
     """
     if not isinstance(given, dict):
         raise UsageError(f"{source}: names and values are needed, {type(given).__name__} given")
-    for name, kind in kinds.items():
-        if optional and name not in given:
-            continue
-        value = given.get(name)
+    for name in (name for name in kinds if name in given or not optional):
+        kind, value = kinds[name], given.get(name)
         if isinstance(kind, Mapping):
             check_fields(f"{source}: {name}", value, kind, optional)
-        elif kind not in (int, float):
-            good = isinstance(value, kind)
-        else:
-            good = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
-            good = good and 0 <= value < math.inf
-        if not isinstance(kind, Mapping) and not good:
-            raise UsageError(f"{source}: {name}={value!r:.60}: {_NEEDED.get(kind, kind)} is needed")
+            continue
+        right, needed = _FIELDS[kind]
+        good = isinstance(value, right) and not isinstance(value, bool)
+        if not good or (kind in (int, float) and not 0 <= value < math.inf):
+            raise UsageError(f"{source}: {name}={value!r:.60}: {needed} is needed")
 
 
-_NEEDED = {int: "a whole number from 0 up", float: "a finite number from 0 up", str: "text", dict: "a table"}
+_FIELDS = {int: (Integral, "a whole number from 0 up"), float: (Real, "a finite number from 0 up"), str: (str, "text"),
+           dict: (dict, "a table"), list: (list, "a list")}  # fmt: skip

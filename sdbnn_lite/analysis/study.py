@@ -102,7 +102,8 @@ def check_replaces(to: Path, epochs: int, planned: Sequence[tuple[str, int]]) ->
                          "or more")  # fmt: skip
     if there["epochs"] == epochs:
         rows = read_csv(to / "runs.csv")
-        missing = [f"{r['method']} seed {r['seed']}" for r in rows if (r["method"], int(r["seed"])) not in set(planned)]
+        wanted = {f"{method} seed {seed}" for method, seed in planned}
+        missing = [who for r in rows if (who := f"{r.get('method')} seed {r.get('seed')}") not in wanted]
         if missing:
             raise UsageError(f"{to}: holds runs of as many epochs that this study lacks: {', '.join(missing)}; "
                              f"name their methods and seeds too")  # fmt: skip

@@ -53,11 +53,8 @@ def study_facts(name: str) -> dict:
 
 
 def read_facts(study: Path) -> dict:
-    """study.json in the folder ``study``; UsageError where it can't be read, or isn't one."""
-    try:
-        facts = read_json(study / "study.json")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{study / 'study.json'}: damaged ({error})") from error
+    """study.json in the folder ``study``; UsageError where it isn't one."""
+    facts = read_json(study / "study.json")
     check_fields(study / "study.json", facts, _FACTS)
     return facts
 

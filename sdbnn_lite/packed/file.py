@@ -1,26 +1,20 @@
-"""Packed networks in files: safetensors, one bit per binary weight, with a version and a digest of all tensors.
+"""Packed networks in files (see ``weights.files``): one bit per binary weight, the version of this form in the JSON.
 
-The tensors are the bit form of ``sdbnn_lite.weights.bits``; the JSON beside them names the network and how it was
-built, the version of this form, and SHA-256 over names, types, shapes and bytes of all tensors.
+The tensors are the bit form of ``sdbnn_lite.weights.bits``; the JSON names the network and how it was built.
 """
 
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..core.models import BinaryNet
 from ..errors import UsageError
-from ..weights import bits, files
+from ..weights import bits
 from ..weights.files import checked_path, describe, read_tensors, rebuild, write_tensors
 from .modules import PackedModule, check, pack
 from .network import PackedNet, frozen, fuses
 
 VERSION = 1
-
-
-def digest(tensors: dict[str, Tensor], network: str, options: dict) -> str:
-    """SHA-256 of what the file holds, whatever the order of its tensors."""
-    return files.digest(sorted(tensors.items()), f"{network} {sorted(options.items())}")
 
 
 def save_packed(path: str | Path, net: PackedNet | BinaryNet, *, rounded: bool = False) -> None:
@@ -36,9 +30,7 @@ def save_packed(path: str | Path, net: PackedNet | BinaryNet, *, rounded: bool =
         raise UsageError(f"net: {type(net).__name__} given; a file can rebuild only what sd.build makes, with another "
                          f"nn.Linear at most: save net.state_dict(), load that and pack again")  # fmt: skip
     net = frozen(net)
-    tensors, about = bits.bit_state(net, rounded), describe(net)
-    mark = {"form": bits.FORM, "packed": VERSION, "digest": digest(tensors, about["network"], about["options"])}
-    write_tensors(path, tensors, {**about, **mark})
+    write_tensors(path, bits.bit_state(net, rounded), {**describe(net), "form": bits.FORM, "packed": VERSION})
 
 
 def load_packed(path: str | Path, engine: str | None = None) -> PackedNet:
@@ -47,11 +39,8 @@ def load_packed(path: str | Path, engine: str | None = None) -> PackedNet:
     Raises UsageError, naming the file, where it is missing, damaged, of another kind or of a later version.
     """
     tensors, about = read_tensors(path)
-    if not isinstance(about, dict) or "packed" not in about:
+    if "packed" not in about:
         raise UsageError(f"{path}: not a packed network; sd.load reads other weights, sd.save_packed writes this form")
     if about["packed"] != VERSION:
         raise UsageError(f"{path}: packed form {about['packed']!r}, this version of sdbnn_lite reads {VERSION}")
-    network, options = about.get("network"), about.get("options")
-    if not isinstance(options, dict) or about.get("digest") != digest(tensors, network, options):
-        raise UsageError(f"{path}: damaged, its tensors aren't those that were written; get or make the file again")
     return pack(rebuild(tensors, about, path), engine)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,15 @@ def parse_csv(text: str) -> list[dict[str, str]]:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """What :func:`parse_csv` makes of a file; an absent file has no rows. Raises OSError or ValueError."""
-    return parse_csv(Path(path).read_bytes().decode()) if Path(path).exists() else []
+    """What :func:`parse_csv` makes of a file; an absent file has no rows. Raises OSError, UsageError if it is damaged."""
+    return _read(path, parse_csv) if Path(path).exists() else []
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> Any:
+    try:
+        return parse(Path(path).read_bytes().decode())
+    except ValueError as error:
+        raise UsageError(f"{path}: damaged ({error})") from error
 
 
 def read_toml(path: str | Path) -> dict:
@@ -81,8 +89,8 @@ def parse_json(text: str) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds; raises OSError or ValueError where it can't be read."""
-    return parse_json(path.read_text(encoding="utf-8"))
+    """What a JSON file holds; raises OSError, and UsageError where it is damaged."""
+    return _read(path, parse_json)
 
 
 def write_json(path: Path, content: object) -> None:

@@ -122,24 +122,30 @@ def read_table(out: Path, table: str) -> list[dict]:
         kept = table_text(read_tensors(out / CHECKPOINT)[0], table)
     try:
         rows = read_csv(path)
-        if table == LOG:
-            _check_numbers(rows)
-        if kept is None or rows[: len(parse_csv(kept))] == parse_csv(kept):
+        problem = _not_a_log(rows) if table == LOG else ""
+        if kept is not None and rows[: len(parse_csv(kept))] != parse_csv(kept):
+            problem = "other rows than were written"
+        if not problem:
             return rows
-        problem = "other rows than were written"
-    except (OSError, ValueError) as error:
-        problem = error
+        problem = f"{path}: damaged ({problem})"
+    except (OSError, UsageError) as error:
+        problem = str(error)
     if kept is None:
-        raise UsageError(f"{path}: damaged ({problem}); put it back, or remove it")
-    print(f"{path}: damaged ({problem}); {CHECKPOINT} has the rows, which are read instead", file=sys.stderr)
+        raise UsageError(f"{problem}; put it back, or remove it")
+    print(f"{problem}; the rows in {CHECKPOINT} are read instead", file=sys.stderr)
     return parse_csv(kept)
 
 
-def _check_numbers(rows: list[dict]) -> None:
-    """Raise ValueError unless every value of a log is a finite number, and its epochs are 1, 2, …"""
+def _not_a_log(rows: list[dict]) -> str:
+    """In which row of a log a value is no finite number, or the epochs aren't 1, 2, …; "" where all is right."""
     for number, row in enumerate(rows, start=1):
-        if row.get("epoch") != str(number) or not all(math.isfinite(float(value)) for value in row.values()):
-            raise ValueError(f"row {number}: a number is missing")
+        try:
+            if row["epoch"] == str(number) and all(math.isfinite(float(value)) for value in row.values()):
+                continue
+        except (KeyError, ValueError):
+            pass
+        return f"row {number}: a number is missing"
+    return ""
 
 
 def is_begun(out: Path) -> bool:
@@ -184,7 +190,7 @@ def rows_until(out: Path, table: str, tensors: dict, epoch: int) -> list[dict]:
         rows = read_csv(out / table) if text is None else parse_csv(text)
         return [row for row in rows if int(row["epoch"]) <= epoch]
     except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{out / table}: damaged ({error}); remove it to go on without its rows") from error
+        raise UsageError(f"{out / table}: damaged; put it back, or remove it to go on without its rows") from error
 
 
 def origin(out: Path, epochs: int, machine: dict) -> dict:

@@ -121,11 +121,8 @@ def rebuild(state: dict[str, Tensor], about: dict, source: object = "weights") -
 def _check_size(options: dict, state: dict[str, Tensor], source: object) -> None:
     """Raise UsageError, before anything is allocated, where ``options`` mean a larger network than its weights are."""
     head, first = (getattr(state.get(f"{name}.weight"), "shape", ()) for name in ("linear", "conv1"))
-    if len(head) == 2 and len(first) == 4:
-        most = {"num_classes": head[0], "in_channels": first[1], "image_size": math.isqrt(head[1])}
-    else:
-        most = dict.fromkeys(("num_classes", "in_channels", "image_size"), 0)
-    for name, limit in most.items():
+    limits = (head[0], first[1], math.isqrt(head[1])) if (len(head), len(first)) == (2, 4) else (0, 0, 0)
+    for name, limit in zip(("num_classes", "in_channels", "image_size"), limits):
         if isinstance(options.get(name), int) and options[name] > limit:
             raise UsageError(f"{source}: weights of another network: {name} is {options[name]}, they are for {limit}")
 

@@ -1,4 +1,4 @@
-"""Damage files in thousands of ways and read them: `make fuzz`, or  python tests/fuzz/run.py --seed 0 --each 320.
+"""Damage files in thousands of ways and read them: `make fuzz`, or  python tests/fuzz/fuzz.py --seed 0 --each 320.
 
 Each reader of ``readers`` works in a process of its own, with limited memory. What comes of a mutated file is
 
@@ -19,7 +19,6 @@ import os
 import random
 import resource
 import signal
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -102,18 +101,22 @@ def limit_memory():
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY,) * 2)
 
 
-def child(name, folder, count, seed):
-    """Fuzz one reader, and print what came of it as JSON."""
-    from readers import READERS, Made, make
-    warnings.simplefilter("ignore")
-    folder = Path(folder)
-    os.environ |= {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / "caches")}
-    os.chdir(folder)
-    made = make(folder) if name == "make" else Made(folder / "run", folder)
-    if name in READERS:
-        if Path("/proc/self/statm").exists():
+def in_child(name, made, count, seed):
+    """:func:`fuzz` in a process of its own: what kills it kills no other."""
+    answer = made.folder.with_suffix(f".{name}")
+    pid = os.fork()
+    if pid == 0:
+        try:
             limit_memory()
-        print(json.dumps(fuzz(name, made, count, seed)))
+            answer.write_text(json.dumps(fuzz(name, made, count, seed)))
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    if not answer.exists():
+        return {"CRASH": 1}, [f"{name}: its process ended without an answer (status {status})"]
+    found = json.loads(answer.read_text())
+    answer.unlink()
+    return found
 
 
 def main():
@@ -121,27 +124,22 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--each", type=int, default=320, help="mutations of each file (default: 320)")
     parser.add_argument("--only", nargs="*", help="these readers")
-    parser.add_argument("--child", nargs=2, metavar=("READER", "FOLDER"), help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.child:
-        return child(*args.child, args.each, args.seed)
-    from readers import READERS
-    total, examples = Counter(), []
+    warnings.simplefilter("ignore")
+    total = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("make", *(args.only or READERS)):
-            told = ["--child", name, folder, "--seed", str(args.seed), "--each", str(args.each)]
-            done = subprocess.run([sys.executable, __file__, *told], stdout=subprocess.PIPE, text=True)
-            if done.returncode:
-                counts, bad = {"CRASH": 1}, [f"{name}: the process ended with {done.returncode}"]
-            else:
-                counts, bad = json.loads(done.stdout) if done.stdout else ({}, [])
+        os.environ |= {"HOME": folder, "XDG_CACHE_HOME": str(Path(folder) / "caches")}
+        import torch
+        from readers import READERS, make
+        torch.set_num_threads(1)
+        made = make(Path(folder) / "here")
+        for name in args.only or READERS:
+            counts, bad = in_child(name, made, args.each, args.seed)
             total.update(counts)
-            examples += bad
-            if counts:
-                print(f"{name:16} " + "  ".join(f"{k} {n:,}" for k, n in counts.items()), flush=True)
+            print(f"{name:16} " + "  ".join(f"{k} {n:,}" for k, n in counts.items()), flush=True)
+            print("\n".join(bad), end="\n" * bool(bad), flush=True)
     said = ", ".join(f"{k} {total[k]:,}" for k in (*GOOD, *BAD))
     print(f"{sum(total.values()):,} mutations, seed {args.seed}: {said}")
-    print("\n".join(examples))
     return any(total[bad] for bad in BAD)
 
 
