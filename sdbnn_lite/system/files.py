@@ -64,7 +64,7 @@ def parse_csv(text: str) -> list[dict[str, str]]:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """What :func:`parse_csv` makes of a file; an absent file has no rows. Raises OSError, UsageError if it is damaged."""
+    """What :func:`parse_csv` makes of a file; an absent file has no rows. Raises OSError; UsageError if damaged."""
     return _read(path, parse_csv) if Path(path).exists() else []
 
 

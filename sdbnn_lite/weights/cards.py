@@ -58,7 +58,8 @@ def read_card(weights: Path) -> dict | None:
     try:
         card = read_json(path)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: the card of {Path(weights).name} is damaged ({error.__cause__ or error}); {_REMEDY}") from error
+        why = error.__cause__ or error
+        raise UsageError(f"{path}: the card of {Path(weights).name} is damaged ({why}); {_REMEDY}") from error
     if not isinstance(card, dict) or "sha256" not in card:
         return None
     check_fields(path, card, _SAID)

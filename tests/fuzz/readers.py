@@ -217,7 +217,7 @@ def _tree(root):
 
 def _decoded(tree):
     found = decode(tree, 16, progress=False)
-    return fingerprint(found.train, found.test, found.left_out, found.statistics)
+    return None if found.left_out else fingerprint(found.train, found.test, found.statistics)
 
 
 def cache(made):
