@@ -93,6 +93,7 @@ def checked(run: object, source: object) -> dict:
     check_fields(source, run, _TOLD)
     if run.get("result", "") is not None:
         check_fields(source, run, {"result": _RESULT})
+    check_fields(source, run, {"earlier": list, "init": dict}, optional=True)
     for part in run.get("earlier", []):
         check_fields(f"{source}: earlier", part, {"epochs": int, "machine": dict})
     settings = {field.name: run[field.name] for field in dataclasses.fields(Recipe) if field.name in run}
@@ -121,13 +122,13 @@ def read_table(out: Path, table: str) -> list[dict]:
     if (out / CHECKPOINT).is_file():
         kept = table_text(read_tensors(out / CHECKPOINT)[0], table)
     try:
-        rows = read_csv(path)
-        problem = _not_a_log(rows) if table == LOG else ""
-        if kept is not None and rows[: len(parse_csv(kept))] != parse_csv(kept):
-            problem = "other rows than were written"
+        rows, problem = read_csv(path), ""
+        if table == LOG and not _is_log(rows):
+            problem = f"{path}: damaged (without a number where one belongs)"
+        elif kept is not None and rows[: len(parse_csv(kept))] != parse_csv(kept):
+            problem = f"{path}: damaged (other rows than were written)"
         if not problem:
             return rows
-        problem = f"{path}: damaged ({problem})"
     except (OSError, UsageError) as error:
         problem = str(error)
     if kept is None:
@@ -136,16 +137,13 @@ def read_table(out: Path, table: str) -> list[dict]:
     return parse_csv(kept)
 
 
-def _not_a_log(rows: list[dict]) -> str:
-    """In which row of a log a value is no finite number, or the epochs aren't 1, 2, …; "" where all is right."""
-    for number, row in enumerate(rows, start=1):
-        try:
-            if row["epoch"] == str(number) and all(math.isfinite(float(value)) for value in row.values()):
-                continue
-        except (KeyError, ValueError):
-            pass
-        return f"row {number}: a number is missing"
-    return ""
+def _is_log(rows: list[dict]) -> bool:
+    """Whether all values are finite numbers, the epochs 1, 2, …"""
+    try:
+        finite = all(math.isfinite(float(value)) for row in rows for value in row.values())
+        return finite and [row["epoch"] for row in rows] == [str(number + 1) for number in range(len(rows))]
+    except (KeyError, ValueError):
+        return False
 
 
 def is_begun(out: Path) -> bool:

@@ -69,7 +69,7 @@ def test_nothing_may_be_missing(out, key):
 
 @pytest.mark.parametrize("key", ["optimizer/x/y/z", "optimizer/99/momentum_buffer", "optimizer/0/exp", "optimizer/0"])
 def test_the_optimizers_state_belongs_to_this_network(out, key):
-    rewrite(out, lambda tensors, _: tensors.update({key: tensors["optimizer/0/momentum_buffer"]}))
+    rewrite(out, lambda tensors, _: tensors.update({key: tensors["optimizer/0/momentum_buffer"].clone()}))
     refused(out, CHECKPOINT, key)
 
 
