@@ -135,15 +135,15 @@ def load_state(net: nn.Module, state: dict[str, Tensor], source: object) -> None
         lines = [line.strip() for line in str(error).splitlines()[1:]]
         raise UsageError(f"{source}: weights of another network: {' '.join(lines)[:600]}") from error
     for name, own in net.state_dict().items():
-        if own.is_floating_point() != state[name].is_floating_point():
+        if own.is_floating_point() != state.get(name, own).is_floating_point():  # torch does without norms' counters
             raise UsageError(f"{source}: {name} holds {state[name].dtype}, {own.dtype} is needed")
     check_finite(state, source)
 
 
 def check_finite(tensors: dict[str, Tensor], source: object) -> None:
-    """Raise UsageError, naming ``source`` and the first culprit, where a tensor holds NaN or infinity."""
+    """Raise UsageError, naming ``source`` and the first culprit, where a tensor holds NaN or infinity, or 8-bit floats."""
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
+        if tensor.is_floating_point() and (tensor.element_size() < 2 or not tensor.isfinite().all()):
             raise UsageError(f"{source}: {name} holds values that aren't finite: damaged, or of a run that failed")
 
 
