@@ -141,7 +141,7 @@ def load_state(net: nn.Module, state: dict[str, Tensor], source: object) -> None
 
 
 def check_finite(tensors: dict[str, Tensor], source: object) -> None:
-    """Raise UsageError, naming ``source`` and the first culprit, where a tensor holds NaN or infinity, or 8-bit floats."""
+    """Raise UsageError, naming ``source`` and the first culprit, where a tensor holds NaN, infinity or 8-bit floats."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and (tensor.element_size() < 2 or not tensor.isfinite().all()):
             raise UsageError(f"{source}: {name} holds values that aren't finite: damaged, or of a run that failed")
