@@ -61,8 +61,7 @@ def read_facts(study: Path) -> dict:
 
 def read_table(path: Path) -> pd.DataFrame:
     """A table of a study or run. Raises UsageError, naming it, where it is cut or holds no number where one belongs."""
-    if not (content := path.read_bytes()):
-        raise pd.errors.EmptyDataError(f"{path}: no rows")
+    content = path.read_bytes()
     try:
         table = pd.read_csv(io.BytesIO(content), index_col=False)
     except ValueError as error:  # pandas' own kinds too

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from ..errors import check_whole
 from .options import QUIET, WEIGHTS, command, option
 
 
@@ -33,11 +34,11 @@ def run_import_original(args: argparse.Namespace) -> None:
 )
 def run_pack_images(args: argparse.Namespace) -> None:
     """Pack ImageNet's images once, resized, for fast reading."""
-    from ..data.image_file import check_side
+    from ..data.image_file import MOST_SIDE
     from ..data.resized_copy import pack, side_for
     from ..data.sets import check_workers, imagenet_tree
     check_workers(args.workers)
-    check_side(args.image_size, "--image-size")
+    check_whole(1, MOST_SIDE, image_size=args.image_size)
     side = side_for(args.image_size)
     options = {} if args.workers is None else {"workers": args.workers}
     made = pack(imagenet_tree(args.data), side, strict=args.strict, progress=not args.quiet, **options)

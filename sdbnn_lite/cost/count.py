@@ -29,8 +29,8 @@ from torch import nn
 
 from ..core.layers import BinaryLayer, binary_layers
 from ..core.models import IMAGE_SIZES, SIZED, build
-from ..data.image_file import check_side
-from ..errors import UsageError
+from ..data.image_file import MOST_SIDE
+from ..errors import UsageError, check_whole
 from ..system.text import aligned_table
 
 WORD = 64  # ±1 products in one instruction
@@ -110,7 +110,7 @@ def cost(network: str | nn.Module, method: str = "sdbnn", *, image_size: int | N
     A module, such as ``convert`` makes, may stand for the name; its layers say what their methods are.
     Raises UsageError for what :func:`build` refuses, and for images that don't fit.
     """
-    check_side(image_size)
+    check_whole(1, MOST_SIDE, image_size=8 if image_size is None else image_size)
     if not isinstance(network, nn.Module):
         size = IMAGE_SIZES.get(network, 32) if image_size is None else image_size
         sized = {"image_size": size} if network in SIZED else {}

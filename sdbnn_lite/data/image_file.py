@@ -13,16 +13,10 @@ import numpy as np
 from PIL import Image
 from torchvision.transforms import functional as F
 
-from ..errors import UsageError, check_whole
+from ..errors import UsageError
 
 MOST_PIXELS, MOST_TIMES = 89_478_485, 1000  # of a file (PIL warns above it), and its longer side over its shorter one
 MOST_SIDE = 4096  # pixels of an image that a network sees
-
-
-def check_side(side: object, name: str = "image_size") -> None:
-    """Raise UsageError unless ``side`` is None or a side that a network may see, so that not too much is allocated."""
-    if side is not None:
-        check_whole(1, MOST_SIDE, **{name: side})
 
 
 class Box(NamedTuple):

@@ -71,7 +71,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 def _read(path: Path, parse: Callable[[str], Any]) -> Any:
     try:
         return parse(Path(path).read_bytes().decode())
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:  # a JSON of brackets alone, and all else
         raise UsageError(f"{path}: damaged ({error})") from error
 
 
@@ -80,17 +80,9 @@ def read_toml(path: str | Path) -> dict:
     return tomllib.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def parse_json(text: str) -> Any:
-    """What a JSON says; ValueError where it is none, or so deeply nested that nobody wrote it."""
-    try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
 def read_json(path: Path) -> Any:
     """What a JSON file holds; raises OSError, and UsageError where it is damaged."""
-    return _read(path, parse_json)
+    return _read(path, json.loads)
 
 
 def write_json(path: Path, content: object) -> None:

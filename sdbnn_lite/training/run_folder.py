@@ -24,8 +24,8 @@ from .recipe import Recipe
 
 LOG, SIGNS, RUN = "log.csv", "signs.csv", "run.json"
 LOCK = ".lock"  # there while a process trains
-_TOLD = {"recipe": str, "method": str, "seed": int, "network": str, "dataset": str, "data": str, "epochs": int,
-         "train_images": int, "test_images": int, "command": str, "started": str, "machine": dict}
+_TOLD = {"recipe": str, "method": str, "seed": int, "data": str, "train_images": int, "test_images": int,
+         "command": str, "started": str, "machine": dict}  # besides the recipe's settings
 _RESULT = {"protocol": str, "test_accuracy": float, "test_top5": float, "test_loss": float, "test_images": int}
 
 
@@ -90,9 +90,7 @@ def checked(run: object, source: object) -> dict:
     digest = run.pop("digest", None)
     if digest not in (None, _digest(run)):
         raise UsageError(f"{source}: was changed since it was written; what the run was can't be known")
-    check_fields(source, run, _TOLD)
-    if run.get("result", "") is not None:
-        check_fields(source, run, {"result": _RESULT})
+    check_fields(source, run, _TOLD | ({} if run.get("result", "") is None else {"result": _RESULT}))
     check_fields(source, run, {"earlier": list, "init": dict}, optional=True)
     for part in run.get("earlier", []):
         check_fields(f"{source}: earlier", part, {"epochs": int, "machine": dict})
@@ -122,19 +120,17 @@ def read_table(out: Path, table: str) -> list[dict]:
     if (out / CHECKPOINT).is_file():
         kept = table_text(read_tensors(out / CHECKPOINT)[0], table)
     try:
-        rows, problem = read_csv(path), ""
+        rows = read_csv(path)
         if table == LOG and not _is_log(rows):
-            problem = f"{path}: damaged (without a number where one belongs)"
-        elif kept is not None and rows[: len(parse_csv(kept))] != parse_csv(kept):
-            problem = f"{path}: damaged (other rows than were written)"
-        if not problem:
-            return rows
+            raise UsageError(f"{path}: damaged (without a number where one belongs)")
+        if kept is not None and rows[: len(parse_csv(kept))] != parse_csv(kept):
+            raise UsageError(f"{path}: damaged (other rows than were written)")
+        return rows
     except (OSError, UsageError) as error:
-        problem = str(error)
-    if kept is None:
-        raise UsageError(f"{problem}; put it back, or remove it")
-    print(f"{problem}; the rows in {CHECKPOINT} are read instead", file=sys.stderr)
-    return parse_csv(kept)
+        if kept is None:
+            raise UsageError(f"{error}; put it back, or remove it") from error
+        print(f"{error}; the rows in {CHECKPOINT} are read instead", file=sys.stderr)
+        return parse_csv(kept)
 
 
 def _is_log(rows: list[dict]) -> bool:

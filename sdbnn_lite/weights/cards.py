@@ -75,7 +75,8 @@ def verify(weights: Path, card: dict) -> None:
 
 def check_agrees(weights: Path, card: dict, about: dict) -> None:
     """Raise UsageError, naming both, where the card says something else of the run and its result than the file."""
-    said = {**about.get("identity", {}), **about.get("result", {})}
+    said = {**about.get("identity", {}), **about.get("result", {}), "bytes": weights.stat().st_size}
+    said |= {key: about[key] for key in ("network", "dataset", "data", "images") if key in about}
     if wrong := [f"{key} is {card[key]!r}, {value!r} in the file" for key, value in said.items()
                  if card.get(key, value) != value]:  # fmt: skip
         raise UsageError(f"{card_path(weights)}: isn't the card of {weights.name}: {'; '.join(wrong)}; {_REMEDY}")

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ..core.methods import METHODS
 from ..core.models import BinaryNet, build
 from ..errors import UsageError, check_fields
-from ..system.files import parse_json, write_atomic
+from ..system.files import write_atomic
 from . import bits
 from .preprocessing import options_of, preprocessing_of
 
@@ -71,10 +71,10 @@ def read_tensors(path: Path, verified: bool = False) -> tuple[dict[str, Tensor],
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict
-            about = parse_json((file.metadata() or {})[_KEY])
+            about = json.loads((file.metadata() or {})[_KEY])
     except KeyError as error:
         raise UsageError(f"{path}: a safetensors file, but not one of sdbnn_lite") from error
-    except (SafetensorError, ValueError, OSError) as error:
+    except (SafetensorError, ValueError, OSError, RecursionError) as error:
         raise UsageError(f"{path}: not a safetensors file, or a damaged one ({error}); nothing was read") from error
     check_fields(path, about, _SAID, optional=True)
     said = about.pop(_DIGEST, None)

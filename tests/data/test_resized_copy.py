@@ -236,7 +236,7 @@ def test_the_command(root, capsys):
     assert cli.main(told) == 0
     out = capsys.readouterr().out
     assert "packed-18: 19 images, shorter side 18 pixels, 0.0 GB on the disk; 1 unreadable ones left out" in out
-    assert cli.main([*told[:3], "--image-size", "0"]) == 2 and "--image-size=0" in capsys.readouterr().err
+    assert cli.main([*told[:3], "--image-size", "0"]) == 2 and "image_size=0" in capsys.readouterr().err
     assert cli.main([*told, "--workers", "-1"]) == 2 and "workers=-1" in capsys.readouterr().err
     assert cli.main(["pack-images"]) == 2 and "--data DIR" in capsys.readouterr().err
 
