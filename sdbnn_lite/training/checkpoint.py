@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..core.models import BinaryNet
 from ..errors import UsageError
+from ..system.files import parse_csv
 from ..weights.files import check_finite, describe, load_state, write_tensors
 
 ENTRIES = ("momentum_buffer", "step", "exp_avg", "exp_avg_sq")  # of SGD and Adam
@@ -61,7 +62,9 @@ def table_tensors(texts: dict[str, str]) -> dict[str, Tensor]:
     return {f"table/{k}": torch.frombuffer(bytearray(v.encode()), dtype=torch.uint8) for k, v in texts.items() if v}
 
 
-def table_text(tensors: dict[str, Tensor], name: str) -> str | None:
-    """The text that :func:`table_tensors` gave; None where there is none, as in checkpoints of earlier versions."""
-    found = tensors.get(f"table/{name}")
-    return None if found is None else bytes(found.tolist()).decode()
+def table_rows(tensors: dict[str, Tensor], name: str) -> list[dict] | None:
+    """The rows of a table that :func:`table_tensors` took; None in a checkpoint of an earlier version."""
+    try:
+        return parse_csv(tensors[f"table/{name}"].numpy().tobytes().decode())
+    except (KeyError, ValueError):
+        return None

@@ -16,10 +16,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..errors import UsageError, check_fields, check_whole
-from ..system.files import parse_csv, read_csv, read_json, writable_folder, write_json
+from ..system.files import read_csv, read_json, writable_folder, write_json
 from ..system.locks import hold
 from ..weights.files import CHECKPOINT, WEIGHTS, read_tensors
-from .checkpoint import table_text
+from .checkpoint import table_rows
 from .recipe import Recipe
 
 LOG, SIGNS, RUN = "log.csv", "signs.csv", "run.json"
@@ -118,19 +118,19 @@ def read_table(out: Path, table: str) -> list[dict]:
     """
     path, kept = out / table, None
     if (out / CHECKPOINT).is_file():
-        kept = table_text(read_tensors(out / CHECKPOINT)[0], table)
+        kept = table_rows(read_tensors(out / CHECKPOINT)[0], table)
     try:
         rows = read_csv(path)
         if table == LOG and not _is_log(rows):
             raise UsageError(f"{path}: damaged (without a number where one belongs)")
-        if kept is not None and rows[: len(parse_csv(kept))] != parse_csv(kept):
+        if kept is not None and rows[: len(kept)] != kept:
             raise UsageError(f"{path}: damaged (other rows than were written)")
         return rows
     except (OSError, UsageError) as error:
         if kept is None:
             raise UsageError(f"{error}; put it back, or remove it") from error
         print(f"{error}; the rows in {CHECKPOINT} are read instead", file=sys.stderr)
-        return parse_csv(kept)
+        return kept
 
 
 def _is_log(rows: list[dict]) -> bool:
@@ -179,9 +179,9 @@ def rows_until(out: Path, table: str, tensors: dict, epoch: int) -> list[dict]:
     """The rows of a log up to and with ``epoch``, from a checkpoint's ``tensors``; an earlier version's has none, then
     from the file, in which a kill may have left rows of an epoch that has to be run again. UsageError if damaged.
     """
-    text = table_text(tensors, table)
     try:
-        rows = read_csv(out / table) if text is None else parse_csv(text)
+        kept = table_rows(tensors, table)
+        rows = read_csv(out / table) if kept is None else kept
         return [row for row in rows if int(row["epoch"]) <= epoch]
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{out / table}: damaged; put it back, or remove it to go on without its rows") from error

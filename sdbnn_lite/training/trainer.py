@@ -57,10 +57,9 @@ class Progress:
         if now.step == 0:
             fits = now.epoch <= recipe.epochs and now == cls(now.epoch)
         else:
-            least = batch * (now.step - 1)
-            most = min(batch * now.step, images.num_train)
-            fits = now.epoch < recipe.epochs and now.correct <= now.seen <= most and now.seconds > 0
-            fits = fits and now.seen > (least if isinstance(images, ImageSet) else 0)  # streamed: some are unreadable
+            least = batch * (now.step - 1) if isinstance(images, ImageSet) else 0  # streamed: some are unreadable
+            fits = now.epoch < recipe.epochs and least < now.seen <= min(batch * now.step, images.num_train)
+            fits = fits and now.correct <= now.seen and now.seconds > 0
         if not fits:
             raise UsageError(f"{source}: {given}, but {recipe.epochs} epochs of {images.num_train:,} images, {batch} a "
                              "step, were to be trained")  # fmt: skip

@@ -60,7 +60,7 @@ class Preprocessing:
             if len(mean) != len(std) or not all(map(math.isfinite, mean + std)) or min(std) <= 0:
                 raise TypeError(f"mean {mean}, std {std}")
             return cls(tuple(map(str, classes)), size, side, mean, std, dataset, said["label"])
-        except (AttributeError, KeyError, OverflowError, TypeError, UsageError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise UsageError(f"images: no description of an image set ({type(error).__name__}: {error})") from error
 
     @property
