@@ -17,7 +17,7 @@ NBVAL := -p sdbnn_lite.pages.chain --nbval --nbval-current-env --nbval-cell-time
          --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help venv walkthrough lab test notebooks figures readme site mutants kills stranger lint clean
+.PHONY: help venv walkthrough lab test notebooks figures readme site mutants fuzz kills stranger lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,9 @@ site: venv ## write static pages into site/, readable without a network; REPOSIT
 
 mutants: venv ## put faults into a copy of the package, one by one; a test has to notice each
 	"$(BIN)/python" tests/mutants/run.py
+
+fuzz: venv ## damage every kind of file in thousands of ways: none may be read as another; FUZZ="--seed 1 --each 100"
+	OMP_NUM_THREADS=1 "$(BIN)/python" tests/fuzz/fuzz.py $(FUZZ)
 
 kills: venv ## kill fifty trainings at random moments; each has to resume to the same bytes
 	"$(BIN)/python" tests/kills/run.py

@@ -2,8 +2,8 @@
 
 import difflib
 import math
-from collections.abc import Iterable
-from numbers import Integral
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
 
 
 class UsageError(ValueError):
@@ -29,3 +29,26 @@ def check_whole(least: int = 1, most: float = math.inf, **arguments: object) -> 
         for value in given if isinstance(given, tuple) else (given,):
             if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
                 raise UsageError(f"{name}={given!r}: a whole number from {least} {upper} is needed")
+
+
+def check_fields(source: object, given: object, kinds: Mapping[str, object], optional: bool = False) -> None:
+    """Raise UsageError, naming ``source`` and the field, unless each field of ``kinds`` is of its type in ``given``.
+
+    ``int`` and ``float`` mean finite numbers from 0 up, and True is none; a mapping of kinds means such a dict.
+    ``optional``: fields may be missing.
+    """
+    if not isinstance(given, dict):
+        raise UsageError(f"{source}: names and values are needed, {type(given).__name__} given")
+    for name in (name for name in kinds if name in given or not optional):
+        kind, value = kinds[name], given.get(name)
+        if isinstance(kind, Mapping):
+            check_fields(f"{source}: {name}", value, kind, optional)
+            continue
+        right, needed = _FIELDS[kind]
+        good = isinstance(value, right) and not isinstance(value, bool)
+        if not good or (kind in (int, float) and not 0 <= value < math.inf):
+            raise UsageError(f"{source}: {name}={value!r:.60}: {needed} is needed")
+
+
+_FIELDS = {int: (Integral, "a whole number from 0 up"), float: (Real, "a finite number from 0 up"), str: (str, "text"),
+           dict: (dict, "a table"), list: (list, "a list")}  # fmt: skip

@@ -22,6 +22,7 @@ from .tables import (
     has_study,
     published_runs,
     read_study,
+    read_table,
     results_of,
     study_facts,
     study_folder,
@@ -51,10 +52,10 @@ def read_signs(folder: Path, images: str = "test images") -> tuple[pd.DataFrame,
     From final_signs.csv, or without one from signs.csv; no rows without any (the float twin).
     """
     whole = (folder / FINAL_SIGNS).is_file()
-    try:
-        table = pd.read_csv(folder / (FINAL_SIGNS if whole else SIGNS))
-    except (FileNotFoundError, pd.errors.EmptyDataError):
+    path = folder / (FINAL_SIGNS if whole else SIGNS)
+    if not path.is_file() or not path.stat().st_size:
         return pd.DataFrame(columns=["method", "seed", "epoch", "layer", "entropy", "sign_difference"]), "no signs"
+    table = read_table(path)
     table = table[table["epoch"] == table["epoch"].max()]
     return table, f"{table['images'].iloc[0]} {images}, evenly from the whole set" if whole else f"256 {images}"
 

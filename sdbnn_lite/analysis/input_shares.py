@@ -15,6 +15,7 @@ from ..training.run_folder import SIGNS
 from ..weights import zoo
 from .cifar10 import TITLES
 from .final_signs import committed
+from .tables import read_table
 
 NETWORKS = {**TITLES, "imagenet_resnet18": "ResNet-18", "imagenet_resnet34": "ResNet-34", "digits_convnet": "small net"}
 SHARES = ["input_before", "input_after"]
@@ -69,7 +70,7 @@ def over_epochs() -> dict[str, pd.DataFrame]:
     found = {}
     for facts, folder, _ in runs():
         if facts["network"] == "cifar10_resnet20":
-            table = pd.read_csv(folder / SIGNS)
+            table = read_table(folder / SIGNS)
             found[_label(facts)] = _of(table, METHOD)
             for control in [m for m in CONTROLS if m in facts.get("methods", ())][:1]:
                 found[f"{_label(facts)}, no ASD (`{control}`)"] = _of(table, control)

@@ -16,7 +16,7 @@ from ..data.streamed import StreamedImageSet
 from ..errors import UsageError
 from ..system.files import read_json
 from ..training.run_folder import RUN
-from .tables import PREDICTIONS, results_of
+from .tables import PREDICTIONS, read_table, results_of
 
 COLUMNS = ("true", "predicted", "p_true", "p_predicted")
 VEHICLES = ("airplane", "automobile", "ship", "truck")  # CIFAR-10's other six are animals
@@ -48,7 +48,7 @@ def read_predictions(name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """A published run's predictions and the names of the classes; UsageError, saying how to make them, without any."""
     folder = results_of(name)
     try:
-        table = pd.read_csv(folder / PREDICTIONS)
+        table = read_table(folder / PREDICTIONS)
         classes = tuple(read_json(folder / RUN)["classes"])
     except (OSError, KeyError) as error:
         raise UsageError(f"results/runs/{name} holds no predictions; `sdbnn-lite publish RUN --data "

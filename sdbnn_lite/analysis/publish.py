@@ -80,7 +80,7 @@ def publish_run(folder: str | Path, name: str | None = None, *, images: Images |
     write_json(results / run_folder.RUN, run)
     for table in (run_folder.LOG, run_folder.SIGNS):
         if (folder / table).is_file():
-            write_atomic(results / table, (folder / table).read_bytes())
+            write_csv(results / table, run_folder.read_table(folder, table))
     for table in (PREDICTIONS, FINAL_SIGNS, FINAL_GRADIENTS):
         (results / table).unlink(missing_ok=True)  # of the entry that was there before
         if tables.get(table):
@@ -107,7 +107,7 @@ def measure(run: dict, net: BinaryNet, images: Images | None, rounded: bool) -> 
     about |= {"rounded": "ASD's matrices and 1×1 shortcuts, to 16-bit steps"} if rounded else {}
     state, tables = bit_state(net, rounded), {}
     stored = rebuild(state, about)
-    result, more = run["result"], {"scored": f"by the run, on {run['machine']['device']}"}
+    result, more = run["result"], {"scored": f"by the run, on {run['machine'].get('device')}"}
     if images is not None:
         result, more, tables[PREDICTIONS] = rescore(stored, run, images)
         sample = images.test_sample(final_signs.IMAGES).cpu()
@@ -184,6 +184,6 @@ def card_study(zoo: Path, prefix: str, facts: dict) -> list[Path]:
         net = load(target)
         run = {**facts, "network": net.name, "method": method, "seed": net.about["identity"]["seed"]}
         run = facts_of(run, run)
-        more = {"scored": f"by the run, on {run['machine']['device']}", "form": "latent", "rounded": "nothing"}
+        more = {"scored": f"by the run, on {run['machine'].get('device')}", "form": "latent", "rounded": "nothing"}
         write_json(card_path(target), make_card(target.read_bytes(), net, run, net.about["result"], **more))
     return [card_path(target) for target in targets]

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..core.methods import get_method
 from ..core.models import BinaryNet
 from ..errors import UsageError
-from ..system.files import read_csv, read_json, writable_folder, write_atomic, write_csv, write_json
+from ..system.files import read_csv, writable_folder, write_atomic, write_csv, write_json
 from ..training import run_folder
 from ..training.options import DEFAULTS, RunOptions
 from ..training.recipe import Recipe
@@ -19,7 +19,7 @@ from ..training.recipes import RECIPES
 from ..training.train import train
 from ..weights.files import CHECKPOINT, WEIGHTS
 from ..weights.zoo import load
-from .tables import FINAL_GRADIENTS, FINAL_SIGNS, run_name
+from .tables import FINAL_GRADIENTS, FINAL_SIGNS, read_facts, run_name
 
 
 def default_folder(recipe: Recipe) -> Path:
@@ -79,14 +79,13 @@ def finished(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int
 
 def why_not(folder: Path, wanted: dict) -> str:
     """Why the run in ``folder`` isn't a finished run of ``wanted``; empty where it is one."""
-    try:
-        run = read_json(folder / run_folder.RUN)
-    except (OSError, ValueError):
+    if not (folder / run_folder.RUN).is_file():
         return "not begun"
+    run, log = run_folder.read_run(folder)
     wanted = {key: value for key, value in wanted.items() if key != "teacher"}  # its weights may be elsewhere by now
     if differences := run_folder.differing(run, wanted):
         return "; ".join(differences)
-    return "" if run["result"] else f"{len(read_csv(folder / run_folder.LOG))} of {wanted['epochs']} epochs"
+    return "" if run["result"] else f"{len(log)} of {wanted['epochs']} epochs"
 
 
 def check_replaces(to: Path, epochs: int, planned: Sequence[tuple[str, int]]) -> None:
@@ -96,14 +95,15 @@ def check_replaces(to: Path, epochs: int, planned: Sequence[tuple[str, int]]) ->
     """
     if not (to / "study.json").is_file():
         return
-    there = read_json(to / "study.json")
+    there = read_facts(to)
     if there["epochs"] > epochs:
         raise UsageError(f"{to}: holds a study of {there['epochs']} epochs, which one of {epochs} doesn't replace; "
                          f"leave --publish out (the tables then go beside the runs), or train {there['epochs']} epochs "
                          "or more")  # fmt: skip
     if there["epochs"] == epochs:
         rows = read_csv(to / "runs.csv")
-        missing = [f"{r['method']} seed {r['seed']}" for r in rows if (r["method"], int(r["seed"])) not in set(planned)]
+        wanted = {f"{method} seed {seed}" for method, seed in planned}
+        missing = [who for r in rows if (who := f"{r.get('method')} seed {r.get('seed')}") not in wanted]
         if missing:
             raise UsageError(f"{to}: holds runs of as many epochs that this study lacks: {', '.join(missing)}; "
                              f"name their methods and seeds too")  # fmt: skip
@@ -115,7 +115,7 @@ def check_adds(to: Path, recipe: Recipe) -> None:
         raise UsageError(f"{to}: no study to add runs to; leave --add out")
     wanted = run_folder.identity(recipe, "", 0)
     wanted = {key: value for key, value in wanted.items() if key not in ("method", "seed", "teacher")}
-    if differences := run_folder.differing(read_json(to / "study.json"), wanted):
+    if differences := run_folder.differing(read_facts(to), wanted):
         raise UsageError(f"{to}: runs with other settings can't be added; {'; '.join(differences)}")
 
 
@@ -124,7 +124,7 @@ def add(new: Path, to: Path) -> None:
 
     study.json's "elsewhere" names the added runs' machine and command.
     """
-    there, facts = (read_json(folder / "study.json") for folder in (to, new))
+    there, facts = map(read_facts, (to, new))
     names = [run_name(row) for row in read_csv(new / "runs.csv")]
     for table in ("runs.csv", "epochs.csv", "signs.csv", FINAL_SIGNS, FINAL_GRADIENTS):
         if (new / table).is_file():
@@ -139,8 +139,8 @@ def add(new: Path, to: Path) -> None:
 
 def final_row(folder: Path) -> dict:
     """What runs.csv says of one finished run."""
-    result = read_json(folder / run_folder.RUN)["result"]
-    seconds = sum(float(row["seconds"]) for row in read_csv(folder / run_folder.LOG))
+    run, log = run_folder.read_run(folder)
+    seconds, result = sum(float(row["seconds"]) for row in log), run["result"]
     kept = {key: result[key] for key in ("test_accuracy", "test_top5", "test_loss", "test_images")}
     return {**kept, "train_seconds": round(seconds, 1)}
 
@@ -161,9 +161,9 @@ def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequen
     write_csv(to / "runs.csv", rows)
     for measured in (FINAL_SIGNS, FINAL_GRADIENTS):
         (to / measured).unlink(missing_ok=True)  # of the runs that were there before
-    write_csv(to / "epochs.csv", beside_who(out, rows, lambda folder: read_csv(folder / run_folder.LOG)))
-    write_csv(to / "signs.csv", beside_who(out, rows, lambda folder: read_csv(folder / run_folder.SIGNS)))
-    done = {name: read_json(out / name / run_folder.RUN) for name in map(run_name, rows)}
+    write_csv(to / "epochs.csv", beside_who(out, rows, lambda folder: run_folder.read_table(folder, run_folder.LOG)))
+    write_csv(to / "signs.csv", beside_who(out, rows, lambda folder: run_folder.read_table(folder, run_folder.SIGNS)))
+    done = {name: run_folder.read_run(out / name)[0] for name in map(run_name, rows)}
     first = next(iter(done.values()))
     facts = {k: v for k, v in first.items() if k not in ("method", "seed", "result", "started", "earlier", "launch")}
     facts |= {"methods": list(dict.fromkeys(row["method"] for row in rows)), "seeds": sorted({r["seed"] for r in rows})}

@@ -6,13 +6,15 @@ results/runs/<name>/   a published run: run.json, log.csv, signs.csv, prediction
 results/bench/         measured speed (see ``speed``)
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ..core.methods import METHODS
-from ..errors import UsageError
+from ..errors import UsageError, check_fields
 from ..system.files import read_json
 from ..system.paths import PACKAGE
 from ..training.run_folder import LOG, RUN
@@ -20,6 +22,10 @@ from ..training.run_folder import LOG, RUN
 RESULTS = PACKAGE / "results"
 STUDIES = ("digits", "cifar10-resnet20")  # those that are committed
 FINAL_SIGNS, FINAL_GRADIENTS, PREDICTIONS = "final_signs.csv", "final_gradients.csv", "predictions.csv"
+
+_TEXT = ["method", "layer", "share_histogram"]  # the columns that aren't numbers
+_FACTS = {"recipe": str, "network": str, "dataset": str, "data": str, "epochs": int, "methods": list, "seeds": list,
+          "command": str, "machine": dict}  # fmt: skip
 
 
 def study_folder(name: str) -> Path:
@@ -37,13 +43,34 @@ def read_study(name: str, file: str = "runs.csv") -> pd.DataFrame:
     if not has_study(name, file):
         known = sorted(p.parent.name for p in RESULTS.glob(f"*/{file}"))
         raise UsageError(f"no results {name}/{file} in the package; there are {', '.join(known) or 'none'}")
-    return pd.read_csv(study_folder(name) / file)
+    return read_table(study_folder(name) / file)
 
 
 def study_facts(name: str) -> dict:
     """study.json of a committed study: data set, recipe, epochs, seeds, hardware, versions, command."""
     read_study(name)
-    return read_json(study_folder(name) / "study.json")
+    return read_facts(study_folder(name))
+
+
+def read_facts(study: Path) -> dict:
+    """study.json in the folder ``study``; UsageError where it isn't one."""
+    facts = read_json(study / "study.json")
+    check_fields(study / "study.json", facts, _FACTS)
+    return facts
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of a study or run. Raises UsageError, naming it, where it is cut or holds no number where one belongs."""
+    content = path.read_bytes()
+    try:
+        table = pd.read_csv(io.BytesIO(content), index_col=False)
+    except ValueError as error:  # pandas' own kinds too
+        raise UsageError(f"{path}: damaged ({error})") from error
+    numbers = table.drop(columns=_TEXT, errors="ignore")
+    finite = numbers.select_dtypes("number").shape == numbers.shape and np.isfinite(numbers.to_numpy()).all()
+    if not finite or table.isna().to_numpy().any() or not content.endswith(b"\n"):
+        raise UsageError(f"{path}: damaged (cut, or without a number where one belongs)")
+    return table
 
 
 def run_name(row: Mapping) -> str:
@@ -91,4 +118,4 @@ def published_runs(dataset: str) -> dict[str, dict]:
 
 def run_log(name: str) -> pd.DataFrame:
     """A published run's epochs, a row each."""
-    return pd.read_csv(results_of(name) / LOG)
+    return read_table(results_of(name) / LOG)

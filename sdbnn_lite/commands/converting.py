@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import check_whole
 from .options import QUIET, WEIGHTS, command, option
 
 
@@ -35,12 +35,13 @@ def run_import_original(args: argparse.Namespace) -> None:
 )
 def run_pack_images(args: argparse.Namespace) -> None:
     """Pack ImageNet's images once, or an image tree of your own, resized, for fast reading."""
+    from ..data.image_file import MOST_SIDE
     from ..data.resized_copy import pack, side_for
     from ..data.sets import check_workers, imagenet_tree
     from ..data.tree_sets import usual_side
     check_workers(args.workers)
-    if args.image_size is not None and args.image_size < 1:
-        raise UsageError(f"--image-size {args.image_size}: a whole number of pixels, 1 or more, is needed")
+    if args.image_size is not None:
+        check_whole(1, MOST_SIDE, image_size=args.image_size)
     tree = imagenet_tree(args.data, args.dataset)
     side = side_for(args.image_size or (224 if args.dataset == "imagenet" else usual_side(tree.train)))
     options = {} if args.workers is None else {"workers": args.workers}

@@ -25,7 +25,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
     from ..training.evaluate import score_classes
     from ..weights import cards
     from ..weights.preprocessing import Preprocessing, options_of, preprocessing_of
-    from ..weights.zoo import load
+    from ..weights.zoo import load, unfinished
     device = pick_device("cpu" if args.packed and args.device == "auto" else args.device)
     if args.packed and device.type != "cpu":
         raise UsageError("--packed --device cuda: packed networks run on the CPU")
@@ -48,9 +48,11 @@ def run_evaluate(args: argparse.Namespace) -> None:
     if args.json:
         about = {"weights": args.weights, "network": net.name, "method": net.method.name, "data": images.label}
         each = {"classes": [vars(row) for row in classes]} if args.per_class else {}
+        about |= {"unfinished": unfinished(net)} if unfinished(net) else {}
         print(json.dumps({**about, **vars(score), **each}, indent=2))
         return
     how = f", packed, {forward.engine.name}" if forward else ""
+    how += f"; {unfinished(net)}" if unfinished(net) else ""
     print(f"{args.weights} ({net.name}, method {net.method.name}{how}): {describe_score(score, images.label)}")
     if "card" in net.about:
         print(cards.compare(net.about["card"], score.top1, score.images, images.label))

@@ -29,6 +29,7 @@ from torch import nn
 
 from ..core.layers import BinaryLayer, binary_layers
 from ..core.models import IMAGE_SIZES, SIZED, build
+from ..data.image_file import MOST_SIDE
 from ..errors import UsageError, check_whole
 from ..system.text import aligned_table
 
@@ -109,15 +110,15 @@ def cost(network: str | nn.Module, method: str = "sdbnn", *, image_size: int | N
     A module, such as ``convert`` makes, may stand for the name; its layers say what their methods are.
     Raises UsageError for what :func:`build` refuses, and for images that don't fit.
     """
+    check_whole(1, MOST_SIDE, image_size=8 if image_size is None else image_size)
     if not isinstance(network, nn.Module):
         size = IMAGE_SIZES.get(network, 32) if image_size is None else image_size
-        check_whole(image_size=size)
         sized = {"image_size": size} if network in SIZED else {}
         with torch.random.fork_rng():
             net = build(network, method, num_classes, **sized)
+        net = net.to("meta") if size > 512 else net  # shapes alone: gigabytes of numbers would be computed else
         return Cost(network, method, size, _rows(net, size))
     size = IMAGE_SIZES.get(getattr(network, "name", None), 224) if image_size is None else image_size
-    check_whole(image_size=size)
     methods = {layer.method.name for layer in binary_layers(network).values()} or {"float"}
     return Cost(type(network).__name__, ", ".join(sorted(methods)), size, _rows(copy.deepcopy(network), size))
 
@@ -133,7 +134,7 @@ def _rows(net: nn.Module, size: int) -> tuple[LayerCost, ...]:
     if first is None:
         raise UsageError(f"network: {type(net).__name__} has no convolution; its images' channels can't be told")
     with torch.no_grad():
-        net.eval()(torch.zeros(1, first.in_channels, size, size).to(first.weight))
+        net.eval()(first.weight.new_zeros(1, first.in_channels, size, size))
     unneeded = ("wsd.alpha", "learned_scale.factor")  # to predict: they are in ŵ already, and in batch norm
     needed = sum(p.numel() for name, p in net.named_parameters() if not name.endswith(unneeded))
     needed += sum(b.numel() for name, b in net.named_buffers() if name.endswith(("running_mean", "running_var")))

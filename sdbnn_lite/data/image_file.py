@@ -5,7 +5,8 @@ A JPEG file holds the cosine coefficients of 8x8 blocks. From the first 4x4, 2x2
 anyway, most of the decoding is saved; the pixels differ a little, for the blocks are averaged by another filter.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,9 @@ from PIL import Image
 from torchvision.transforms import functional as F
 
 from ..errors import UsageError
+
+MOST_PIXELS, MOST_TIMES = 89_478_485, 1000  # of a file (PIL warns above it), and its longer side over its shorter one
+MOST_SIDE = 4096  # pixels of an image that a network sees
 
 
 class Box(NamedTuple):
@@ -27,10 +31,21 @@ class Box(NamedTuple):
 Choose = Callable[[int, int], Box]  # of an image's height and width
 
 
+@contextmanager
+def opened(path: str) -> Iterator[Image.Image]:
+    """The picture in ``path``, of which only the header is read yet; ValueError for one that is larger than allowed."""
+    with Image.open(path) as picture:
+        width, height = picture.size
+        if width * height > MOST_PIXELS or max(width, height) > MOST_TIMES * min(width, height):
+            raise ValueError(f"{width}x{height} pixels; at most {MOST_PIXELS:,} are read, and one side at most "
+                             f"{MOST_TIMES} times the other")  # fmt: skip
+        yield picture
+
+
 def read_image(path: str) -> Image.Image:
     """The picture in ``path`` as RGB (see :func:`to_rgb`). Raises UsageError, naming the file and the remedy."""
     try:
-        with Image.open(path) as picture:
+        with opened(path) as picture:
             return to_rgb(picture)
     except Exception as error:  # PIL raises OSError, SyntaxError, ValueError, struct.error … on a broken file
         raise unreadable(path, error) from error
@@ -39,7 +54,7 @@ def read_image(path: str) -> Image.Image:
 def header_size(path: str) -> tuple[int, int] | None:
     """Width and height of the picture in ``path``, from its header; None where that can't be read."""
     try:
-        with Image.open(path) as picture:
+        with opened(path) as picture:
             return picture.size
     except Exception:  # noqa: BLE001  any error of PIL: reading the image itself will name it
         return None
@@ -53,7 +68,7 @@ def read_crop(path: str, choose: Choose, size: int, reduced: bool = False, flip:
     Raises UsageError, naming the file.
     """
     try:
-        with Image.open(path) as picture:
+        with opened(path) as picture:
             width, height = picture.size
             box = choose(height, width)
             if reduced and picture.format == "JPEG":

@@ -5,7 +5,8 @@ the shorter side is 256/224 of what the network sees (256 for 224), and stored o
 
     ROOT/.sdbnn_cache/packed-<side>/        (.sdbnn_cache may be a link to another disk)
         <split>.pixels      uint8, height·width·3 bytes for every image
-        <split>.index       safetensors: size int32 (N, 2), offset int64 (N,), kept uint8 (N,), its facts as metadata
+        <split>.index       safetensors: size int32 (N, 2), offset int64 (N,), kept uint8 (N,), crc int64 (N,) of each
+                            image's bytes; its facts as metadata, with a SHA-256
 
 Scores are the same to the last bit, for that resize is what they begin with anyway. Training crops are cut from the
 resized image instead of the original: a box smaller than 224 pixels is a little softer.
@@ -14,11 +15,13 @@ The sizes of all images are read from their headers first, and the disk space is
 resumes where it was. If path, size or time of any file changes, the copy isn't used until it is made again.
 """
 
+import hashlib
 import json
 import os
 import shutil
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,14 +55,20 @@ class PackedSplit:
     size: np.ndarray
     offset: np.ndarray
     labels: Tensor  # int64 (N,)
+    crc: np.ndarray | None = None  # int64 (N,), -1 once it was compared; None in a copy of an earlier version
 
     def __len__(self) -> int:
         return len(self.offset)
 
     def image(self, index: int) -> np.ndarray:
-        """uint8 (height, width, 3), still on the disk where nobody has read it."""
+        """uint8 (height, width, 3); its bytes are checked when it is read for the first time. UsageError if damaged."""
         (height, width), at = self.size[index].tolist(), int(self.offset[index])
-        return self.pixels[at : at + height * width * 3].reshape(height, width, 3)
+        pixels = self.pixels[at : at + height * width * 3]
+        if self.crc is not None and self.crc[index] >= 0:
+            if zlib.crc32(pixels) != self.crc[index]:
+                raise UsageError(f"packed image {index}: damaged; remove its folder in {CACHE}, and pack again")
+            self.crc[index] = -1
+        return pixels.reshape(height, width, 3)
 
     def picture(self, index: int) -> Image.Image:
         return Image.fromarray(self.image(index))
@@ -96,21 +105,30 @@ def open_packed(tree: Tree, side: int) -> tuple[PackedSplit, PackedSplit] | None
     try:
         facts = _facts(tree, side)
         return tuple(_open_split(place / name, split, facts) for name, split in _splits(tree))
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         print(f"{place} isn't used ({first_line(error)}): make it again with sdbnn-lite pack-images", file=sys.stderr)
         return None
 
 
 def _open_split(path: Path, split: Split, facts: dict[str, str]) -> PackedSplit:
     with safe_open(path.with_suffix(".index"), "np") as file:
-        if file.metadata()["facts"] != json.dumps(facts):
+        said = json.loads(file.metadata()["facts"])
+        digest = said.pop("sha256", None)
+        if said != facts:
             raise ValueError("the images have changed since")
-        size, offset, kept = (file.get_tensor(name) for name in ("size", "offset", "kept"))
-    pixels = np.memmap(path.with_suffix(".pixels"), np.uint8, "r")
-    if len(pixels) != _bytes(size) or len(kept) != len(split):
+        index = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        if digest not in (None, _digest(index, facts)):
+            raise ValueError("its index is damaged")
+    (size, offset, kept), crc = (index[name] for name in ("size", "offset", "kept")), index.get("crc")
+    forms = [(a.dtype.name, *a.shape) for a in (size, offset, kept)]
+    if forms != [("int32", len(split), 2), ("int64", len(split)), ("uint8", len(split))] or (size < 0).any():
+        raise ValueError("its index is damaged")
+    pixels, length = np.memmap(path.with_suffix(".pixels"), np.uint8, "r"), _lengths(size)
+    if len(pixels) != length.sum() or not np.array_equal(offset, np.cumsum(length) - length):
         raise ValueError("its length is wrong")
     good = kept == KEPT
-    return PackedSplit(pixels, size[good], offset[good], split.labels[torch.from_numpy(good)])
+    crc = None if crc is None else crc[good]
+    return PackedSplit(pixels, size[good], offset[good], split.labels[torch.from_numpy(good)], crc)
 
 
 @dataclass(frozen=True)
@@ -149,7 +167,7 @@ def pack(tree: Tree, side: int, workers: int = os.cpu_count() or 1, strict: bool
         try:
             _start(build)
             sizes = {name: _sizes(build, split) for name, split in _splits(tree)}
-            _reserve(part, {name: _bytes(size) for name, size in sizes.items()})
+            _reserve(part, {name: int(_lengths(size).sum()) for name, size in sizes.items()})
             for name, split in _splits(tree):
                 _fill(build, name, split, sizes[name], stop=strict or split is tree.test)
             if place.exists():
@@ -178,8 +196,14 @@ def _facts(tree: Tree, side: int) -> dict[str, str]:
     return {"format": FORMAT, "side": str(side), "tree": tree.fingerprint()}
 
 
-def _bytes(size: np.ndarray) -> int:
-    return int((size.astype(np.int64).prod(1) * 3).sum())
+def _lengths(size: np.ndarray) -> np.ndarray:
+    """int64 (N,): bytes of each image."""
+    return size.astype(np.int64).prod(1) * 3
+
+
+def _digest(index: dict[str, np.ndarray], facts: dict[str, str]) -> str:
+    content = [index[name].tobytes() for name in sorted(index)]
+    return hashlib.sha256(b"".join([json.dumps(facts).encode(), *content])).hexdigest()
 
 
 def _start(build: _Build) -> None:
@@ -220,7 +244,7 @@ def _reserve(part: Path, wanted: dict[str, int]) -> None:
 def _fill(build: _Build, name: str, split: Split, size: np.ndarray, stop: bool) -> None:
     """Decode what isn't there yet, then write the index; ``stop`` at an unreadable image, else leave it out."""
     path = build.part / name
-    length = size.astype(np.int64).prod(1) * 3
+    length = _lengths(size)
     offset = np.cumsum(length) - length
     done = path.with_suffix(".done")
     state = np.fromfile(done, np.uint8) if done.exists() else np.empty(0, np.uint8)
@@ -228,7 +252,7 @@ def _fill(build: _Build, name: str, split: Split, size: np.ndarray, stop: bool) 
         state = np.full(len(split), WAITING, np.uint8)
     state[state == LEFT_OUT] = WAITING  # named again
     pixels = np.memmap(path.with_suffix(".pixels"), np.uint8, "r+") if length.any() else np.empty(0, np.uint8)
-    written = time.monotonic()
+    written, crc = time.monotonic(), np.full(len(split), -1, np.int64)
 
     def one(index: int) -> tuple[int, UsageError | None]:
         file = split.samples[index][0]
@@ -238,8 +262,9 @@ def _fill(build: _Build, name: str, split: Split, size: np.ndarray, stop: bool) 
                 raise unreadable(file, ValueError("its header tells another size"))
         except UsageError as error:
             return index, error
-        at = offset[index]
-        pixels[at : at + length[index]] = np.asarray(picture).reshape(-1)
+        packed = np.ascontiguousarray(picture).reshape(-1)
+        pixels[offset[index] : offset[index] + length[index]] = packed
+        crc[index] = zlib.crc32(packed)
         return index, None
 
     def keep() -> None:
@@ -261,8 +286,11 @@ def _fill(build: _Build, name: str, split: Split, size: np.ndarray, stop: bool) 
                 written = time.monotonic()
     finally:
         keep()
-    facts = {"facts": json.dumps(build.facts)}
-    save_file({"size": size, "offset": offset, "kept": state}, path.with_suffix(".index"), facts)
+    for i in np.flatnonzero(crc < 0).tolist():  # packed before this build was stopped
+        crc[i] = zlib.crc32(pixels[offset[i] : offset[i] + length[i]])
+    index = {"size": size, "offset": offset, "kept": state, "crc": crc}
+    facts = json.dumps({**build.facts, "sha256": _digest(index, build.facts)})
+    save_file(index, path.with_suffix(".index"), {"facts": facts})
 
 
 def _spread(build: _Build, one: Callable, items: Sequence, title: str, total: int | None = None) -> Iterator:

@@ -35,6 +35,7 @@ from torchvision.datasets import CIFAR10, CIFAR100, MNIST, FashionMNIST
 from ..errors import UsageError, check_whole, unknown
 from . import tree_sets
 from .base import IMAGENET_MEAN, IMAGENET_STD, Options
+from .image_file import MOST_SIDE
 from .in_memory import ImageSet
 from .pixels import resize
 from .streamed import StreamedImageSet
@@ -76,8 +77,8 @@ def load(name: str, data_dir: str | Path | None = None, *, image_size: int | Non
     if name not in DATASETS:
         _check_own(name, data_dir)
     info, folder = SETS[name] if name in DATASETS else OWN, None
-    if image_size is not None and (type(image_size) is not int or image_size < 1):
-        raise UsageError(f"image_size={image_size!r}: give a whole number of pixels, 1 or more")
+    if image_size is not None:
+        check_whole(1, MOST_SIDE, image_size=image_size)
     if channels is not None and (type(channels) is not int or channels not in info.channels):
         raise UsageError(f"channels={channels!r}: {name} can have {' or '.join(map(str, info.channels))}")
     if info.on_disk:

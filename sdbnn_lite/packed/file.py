@@ -1,7 +1,6 @@
-"""Packed networks in files: safetensors, one bit per binary weight, with a version and a digest of all tensors.
+"""Packed networks in files (see ``weights.files``): one bit per binary weight, the version of this form in the JSON.
 
-The tensors are the bit form of ``sdbnn_lite.weights.bits``; the JSON beside them names the network and how it was
-built, the version of this form, and SHA-256 over names, types, shapes and bytes of all tensors.
+The tensors are the bit form of ``sdbnn_lite.weights.bits``; the JSON names the network and how it was built.
 """
 
 import copyreg
@@ -14,18 +13,13 @@ from torch import Tensor, nn
 
 from ..core.models import BinaryNet
 from ..errors import UsageError
-from ..weights import bits, files
-from ..weights.files import checked_path, describe, read_tensors, rebuild, write_tensors
+from ..weights import bits
+from ..weights.files import checked_json, checked_path, describe, read_tensors, rebuild, signed_json, write_tensors
 from .base import Packed, frozen
 from .modules import PackedModule, check, pack
 from .network import PackedNet, fuses
 
 VERSION = 1
-
-
-def digest(tensors: dict[str, Tensor], network: str, options: dict) -> str:
-    """SHA-256 of what the file holds, whatever the order of its tensors."""
-    return files.digest(sorted(tensors.items()), f"{network} {sorted(options.items())}")
 
 
 def save_packed(path: str | Path, net: PackedNet | BinaryNet, *, rounded: bool = False) -> None:
@@ -46,9 +40,7 @@ def _form(net: BinaryNet, rounded: bool = False) -> tuple[dict[str, Tensor], dic
         raise UsageError(f"net: {type(net).__name__} given; a file can rebuild only what sd.build makes, with another "
                          f"nn.Linear at most: save net.state_dict(), load that and pack again")  # fmt: skip
     net = frozen(net)
-    tensors, about = bits.bit_state(net, rounded), describe(net)
-    mark = {"form": bits.FORM, "packed": VERSION, "digest": digest(tensors, about["network"], about["options"])}
-    return tensors, {**about, **mark}
+    return bits.bit_state(net, rounded), {**describe(net), "form": bits.FORM, "packed": VERSION}
 
 
 def load_packed(path: str | Path, engine: str | None = None) -> PackedNet:
@@ -59,20 +51,18 @@ def load_packed(path: str | Path, engine: str | None = None) -> PackedNet:
     return pack(_network(*read_tensors(path), path), engine)
 
 
-def _network(tensors: dict[str, Tensor], about: object, path: object) -> BinaryNet:
-    if not isinstance(about, dict) or "packed" not in about:
+def _network(tensors: dict[str, Tensor], about: dict, path: object) -> BinaryNet:
+    if "packed" not in about:
         raise UsageError(f"{path}: not a packed network; sd.load reads other weights, sd.save_packed writes this form")
     if about["packed"] != VERSION:
         raise UsageError(f"{path}: packed form {about['packed']!r}, this version of sdbnn_lite reads {VERSION}")
-    network, options = about.get("network"), about.get("options")
-    if not isinstance(options, dict) or about.get("digest") != digest(tensors, network, options):
-        raise UsageError(f"{path}: damaged, its tensors aren't those that were written; get or make the file again")
     return rebuild(tensors, about, path)
 
 
 def unpickled(tensors: dict[str, Tensor], about: str, engine: str | None) -> PackedNet:
     """What ``copy``, ``pickle`` and ``torch.save`` keep of a packed network: the tensors of its file, and the JSON."""
-    return pack(_network(tensors, json.loads(about), "a pickled network"), engine)
+    source = "a pickled network"
+    return pack(_network(tensors, checked_json(tensors, json.loads(about), source), source), engine)
 
 
 def _reduced(packed: Packed) -> tuple:
@@ -82,7 +72,7 @@ def _reduced(packed: Packed) -> tuple:
     with suppress(UsageError):
         if real and isinstance(packed, PackedNet):
             tensors, about = _form(packed.net)
-            return unpickled, (tensors, json.dumps(about), engine)
+            return unpickled, (tensors, signed_json(tensors, about), engine)
     return pack, (frozen(packed.net), engine)
 
 

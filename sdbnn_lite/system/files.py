@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,22 +37,42 @@ def write_atomic(path: Path, content: bytes) -> None:
         raise RunError(f"{path}: can't be written ({error.strerror or error}); {kept}") from error
 
 
-def write_csv(path: Path, rows: list[dict]) -> None:
+def csv_text(rows: list[dict]) -> str:
     """Rows with the same keys as a CSV with a header row; floats as their shortest exact text."""
     text = io.StringIO()
     if rows:
         writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    write_atomic(path, text.getvalue().encode())
+    return text.getvalue()
+
+
+def write_csv(path: Path, rows: list[dict]) -> None:
+    """:func:`csv_text` in a file."""
+    write_atomic(path, csv_text(rows).encode())
+
+
+def parse_csv(text: str) -> list[dict[str, str]]:
+    """The rows of a CSV with a header row, values as text; ValueError where it was cut, or rows differ in length."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    if (text and not text.endswith("\n")) or any(None in row or None in row.values() for row in rows):
+        raise ValueError("its last line is cut" if not text.endswith("\n") else "its rows differ in length")
+    return rows
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV with a header row, values as text; an absent file has none."""
-    if not Path(path).exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    """What :func:`parse_csv` makes of a file; an absent file has no rows. Raises OSError; UsageError if damaged."""
+    return _read(path, parse_csv) if Path(path).exists() else []
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> Any:
+    try:
+        return parse(Path(path).read_bytes().decode())
+    except (RecursionError, ValueError) as error:  # a JSON of brackets alone, and all else
+        raise UsageError(f"{path}: damaged ({error})") from error
 
 
 def read_toml(path: str | Path) -> dict:
@@ -60,8 +81,8 @@ def read_toml(path: str | Path) -> dict:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds; raises OSError or ValueError where it can't be read."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """What a JSON file holds; raises OSError, and UsageError where it is damaged."""
+    return _read(path, json.loads)
 
 
 def write_json(path: Path, content: object) -> None:

@@ -21,7 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..errors import UsageError
 from ..system.devices import convolutions
+from ..weights.files import load_state
 
 BATCHES = 50  # of training images, from which batch norm's statistics are estimated: 6,400 images in batches of 128
 
@@ -51,11 +53,14 @@ class Average:
         """What a checkpoint keeps: the averaged network's state, and the number of steps."""
         return {**{f"average/{k}": v for k, v in self.net.state_dict().items()}, "average": torch.tensor(self.steps)}
 
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Put back what :meth:`tensors` gave."""
+    def restore(self, tensors: dict[str, Tensor], source: object = "weights") -> None:
+        """Put back what :meth:`tensors` gave; UsageError, naming ``source``, where it doesn't fit."""
         state = {k.removeprefix("average/"): v for k, v in tensors.items() if k.startswith("average/")}
-        self.net.load_state_dict(state)
-        self.steps = int(tensors["average"])
+        load_state(self.net, state, source)
+        count = tensors.get("average")
+        if count is None or count.dtype != torch.int64 or count.shape != () or count < 0:
+            raise UsageError(f"{source}: average, the number of steps, is missing or damaged")
+        self.steps = int(count)
 
 
 @torch.no_grad()

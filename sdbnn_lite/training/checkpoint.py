@@ -3,6 +3,7 @@
 model/<name>                    the network's state dict: what ``zoo.load`` takes
 optimizer/<parameter>/<entry>   momentum buffers and the like
 random/epoch                    the data generator's state at the start of the epoch
+table/<name>                    the text of log.csv and signs.csv
 average/<name>                  where the recipe averages weights
 JSON                            how the network was built, the recipe, and where the run stands
 """
@@ -13,7 +14,11 @@ import torch
 from torch import Tensor
 
 from ..core.models import BinaryNet
-from ..weights.files import describe, load_state, write_tensors
+from ..errors import UsageError
+from ..system.files import parse_csv
+from ..weights.files import check_finite, describe, load_state, write_tensors
+
+ENTRIES = ("momentum_buffer", "step", "exp_avg", "exp_avg_sq")  # of SGD and Adam
 
 
 def save_checkpoint(path: Path, net: BinaryNet, optimizer: torch.optim.Optimizer, random: Tensor, about: dict,
@@ -31,13 +36,35 @@ def save_checkpoint(path: Path, net: BinaryNet, optimizer: torch.optim.Optimizer
 def restore(tensors: dict[str, Tensor], net: BinaryNet, optimizer: torch.optim.Optimizer, source: object) -> Tensor:
     """Put what :func:`save_checkpoint` wrote back into ``net`` and ``optimizer``; return the generator's state.
 
-    Raises UsageError, naming ``source``, where the weights don't fit.
+    Raises UsageError, naming ``source``, where the weights or any other tensor don't fit, or aren't finite.
     """
+    check_finite(tensors, source)
     load_state(net, {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}, source)
+    params = [p for group in optimizer.param_groups for p in group["params"]]
+    fits = {f"optimizer/{i}/{e}": (i, e, () if e == "step" else p.shape) for i, p in enumerate(params) for e in ENTRIES}
     state: dict[int, dict] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer/"):
-            _, index, entry = key.split("/")
-            state.setdefault(int(index), {})[entry] = value
+            index, entry, shape = fits.get(key, (0, "", None))
+            if value.shape != shape or not value.is_floating_point():
+                raise UsageError(f"{source}: {key}, {value.dtype} {tuple(value.shape)}, isn't of this run's optimizer")
+            state.setdefault(index, {})[entry] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    try:
+        torch.Generator().set_state(tensors["random/epoch"])
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise UsageError(f"{source}: random/epoch, the data generator's state, is missing or damaged") from error
     return tensors["random/epoch"]
+
+
+def table_tensors(texts: dict[str, str]) -> dict[str, Tensor]:
+    """The text of each table, by file name, as a tensor of bytes."""
+    return {f"table/{k}": torch.frombuffer(bytearray(v.encode()), dtype=torch.uint8) for k, v in texts.items() if v}
+
+
+def table_rows(tensors: dict[str, Tensor], name: str) -> list[dict] | None:
+    """The rows of a table that :func:`table_tensors` took; None in a checkpoint of an earlier version."""
+    try:
+        return parse_csv(tensors[f"table/{name}"].numpy().tobytes().decode())
+    except (KeyError, ValueError):
+        return None

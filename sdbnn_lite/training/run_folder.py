@@ -8,18 +8,25 @@ weights.safetensors      the network of the last epoch
 """
 
 import dataclasses
+import hashlib
 import json
+import math
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..errors import UsageError, check_whole
-from ..system.files import read_csv, read_json, writable_folder
+from ..errors import UsageError, check_fields, check_whole
+from ..system.files import read_csv, read_json, writable_folder, write_json
 from ..system.locks import hold
 from ..weights.files import CHECKPOINT, WEIGHTS, read_tensors
+from .checkpoint import table_rows
 from .recipe import Recipe
 
 LOG, SIGNS, RUN = "log.csv", "signs.csv", "run.json"
 LOCK = ".lock"  # there while a process trains
+_TOLD = {"recipe": str, "method": str, "seed": int, "data": str, "train_images": int, "test_images": int,
+         "command": str, "started": str, "machine": dict}  # besides the recipe's settings
+_RESULT = {"protocol": str, "test_accuracy": float, "test_top5": float, "test_loss": float, "test_images": int}
 
 
 def identity(recipe: Recipe, method: str, seed: int, teacher: str | None = None) -> dict:
@@ -57,14 +64,82 @@ def look_into(out: Path, wanted: dict, resume: bool, restarted: bool = False) ->
 
 
 def read_run(out: Path) -> tuple[dict, list[dict]]:
-    """run.json and the log of the run in ``out``; UsageError where there is no run.json, or one can't be read."""
+    """run.json and the log of the run in ``out``. UsageError where there is no run.json, or either is damaged: other
+    types, impossible values, a log that isn't the checkpoint's or ends before the result.
+    """
     try:
         run = read_json(out / RUN)
-        return run | {"result": run["result"]}, read_csv(out / LOG)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         inside = ", ".join(str(found.parent) for found in sorted(out.glob(f"*/{RUN}"))[:3])
         hint = f"; there are runs in it: {inside}" if inside else ""
         raise UsageError(f"{out}: not a run's folder, it has no {RUN} that can be read{hint}") from error
+    run = checked(run, out / RUN)
+    log = read_table(out, LOG)
+    if run["result"] and log and len(log) != run["epochs"]:
+        raise UsageError(f"{out / LOG}: {len(log)} epochs, but {RUN} tells the result of {run['epochs']}")
+    return run, log
+
+
+def checked(run: object, source: object) -> dict:
+    """What a run.json says, without its digest, which earlier versions' lack.
+
+    UsageError, naming ``source``, where it was changed, or can't be a run's: what the run was isn't known then.
+    """
+    check_fields(source, run, {})
+    run = dict(run)
+    digest = run.pop("digest", None)
+    if digest not in (None, _digest(run)):
+        raise UsageError(f"{source}: was changed since it was written; what the run was can't be known")
+    check_fields(source, run, _TOLD | ({} if run.get("result", "") is None else {"result": _RESULT}))
+    check_fields(source, run, {"earlier": list, "init": dict}, optional=True)
+    for part in run.get("earlier", []):
+        check_fields(f"{source}: earlier", part, {"epochs": int, "machine": dict})
+    settings = {field.name: run[field.name] for field in dataclasses.fields(Recipe) if field.name in run}
+    try:
+        Recipe(**{**settings, "name": run["recipe"], "about": ""})
+    except (TypeError, UsageError) as error:
+        raise UsageError(f"{source}: {error}") from error
+    return run
+
+
+def write_run(out: Path, run: dict) -> None:
+    """run.json, with a digest of what it says."""
+    write_json(out / RUN, {**run, "digest": _digest(run)})
+
+
+def _digest(run: dict) -> str:
+    return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
+
+
+def read_table(out: Path, table: str) -> list[dict]:
+    """The rows of log.csv or signs.csv; the checkpoint's, with a line on stderr, where it has others than the file.
+
+    Raises UsageError, naming the file, where it is damaged and the checkpoint has none.
+    """
+    path, kept = out / table, None
+    if (out / CHECKPOINT).is_file():
+        kept = table_rows(read_tensors(out / CHECKPOINT)[0], table)
+    try:
+        rows = read_csv(path)
+        if table == LOG and not _is_log(rows):
+            raise UsageError(f"{path}: damaged (without a number where one belongs)")
+        if kept is not None and rows[: len(kept)] != kept:
+            raise UsageError(f"{path}: damaged (other rows than were written)")
+        return rows
+    except (OSError, UsageError) as error:
+        if kept is None:
+            raise UsageError(f"{error}; put it back, or remove it") from error
+        print(f"{error}; the rows in {CHECKPOINT} are read instead", file=sys.stderr)
+        return kept
+
+
+def _is_log(rows: list[dict]) -> bool:
+    """Whether all values are finite numbers, the epochs 1, 2, …"""
+    try:
+        finite = all(math.isfinite(float(value)) for row in rows for value in row.values())
+        return finite and [row["epoch"] for row in rows] == [str(number + 1) for number in range(len(rows))]
+    except (KeyError, ValueError):
+        return False
 
 
 def is_begun(out: Path) -> bool:
@@ -75,8 +150,10 @@ def is_begun(out: Path) -> bool:
 def result_of(out: Path) -> dict | None:
     """The result of the run in ``out``; None where it isn't finished, with its weights."""
     try:
-        return read_json(out / RUN)["result"] if (out / WEIGHTS).is_file() else None
-    except (OSError, ValueError, KeyError):
+        result = read_json(out / RUN)["result"] if (out / WEIGHTS).is_file() else None
+        check_fields(out / RUN, result, _RESULT)
+        return result
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -98,9 +175,16 @@ def open_folder(out: Path) -> ExitStack:
     return lock
 
 
-def rows_until(path: Path, epoch: int) -> list[dict]:
-    """The rows of a log up to and with ``epoch``: a kill may have left rows of an epoch that has to be run again."""
-    return [row for row in read_csv(path) if int(row["epoch"]) <= epoch]
+def rows_until(out: Path, table: str, tensors: dict, epoch: int) -> list[dict]:
+    """The rows of a log up to and with ``epoch``, from a checkpoint's ``tensors``; an earlier version's has none, then
+    from the file, in which a kill may have left rows of an epoch that has to be run again. UsageError if damaged.
+    """
+    try:
+        kept = table_rows(tensors, table)
+        rows = read_csv(out / table) if kept is None else kept
+        return [row for row in rows if int(row["epoch"]) <= epoch]
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{out / table}: damaged; put it back, or remove it to go on without its rows") from error
 
 
 def origin(out: Path, epochs: int, machine: dict) -> dict:
@@ -110,11 +194,14 @@ def origin(out: Path, epochs: int, machine: dict) -> dict:
     as {"epochs": how many were finished when it stopped, "machine": as ``describe_machine`` gave it}.
     """
     try:
-        begun = read_json(out / RUN)
-        about = {key: begun[key] for key in ("init", "command", "started") if key in begun}
-        earlier = begun.get("earlier", [])
-        if begun["machine"] != machine and epochs > (earlier[-1]["epochs"] if earlier else 0):
-            earlier = [*earlier, {"epochs": epochs, "machine": begun["machine"]}]
-        return about | ({"earlier": earlier} if earlier else {})
-    except (OSError, ValueError, KeyError):
+        begun = checked(read_json(out / RUN), out / RUN)
+    except FileNotFoundError:
         return {}
+    except (OSError, ValueError) as error:
+        print(f"{error}; it is written anew, and no longer says how the run was started", file=sys.stderr)
+        return {}
+    about = {key: begun[key] for key in ("init", "command", "started") if key in begun}
+    earlier = begun.get("earlier", [])
+    if begun["machine"] != machine and epochs > (earlier[-1]["epochs"] if earlier else 0):
+        earlier = [*earlier, {"epochs": epochs, "machine": begun["machine"]}]
+    return about | ({"earlier": earlier} if earlier else {})

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from .. import data
 from ..core.models import BinaryNet
-from ..system.files import write_json
 from ..system.machine import describe_machine
 from ..weights.files import WEIGHTS, save_weights
 from ..weights.torchvision_nets import Teacher
@@ -68,7 +67,7 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
     with processes.agree(lambda: run_folder.open_folder(folder) if processes.is_main else ExitStack()) as held:
         found = processes.agree(look)  # again: what another process has done meanwhile
         if found:
-            trainer.resume(*found, folder)
+            processes.agree(lambda: trainer.resume(*found, folder))
         elif start and processes.is_main:
             print(describe_start(start["init"], net.options["num_classes"]), file=sys.stderr, flush=True)
         if options.tensorboard is not None and processes.is_main:
@@ -109,7 +108,7 @@ def run(trainer: Trainer, folder: Path, options: RunOptions, start: dict, resume
     else:
         about = start | describe_run(trainer, folder, options.command, resumed)
         if trainer.processes.is_main:
-            write_json(folder / run_folder.RUN, {**about, "result": None})
+            run_folder.write_run(folder, {**about, "result": None})
         score = trainer.run(folder, options.progress)
         if score is not None:
             report(trainer, folder, about, score, "test" if options.validation is None else "held-out training")
@@ -134,5 +133,5 @@ def report(trainer: Trainer, folder: Path, about: dict, score: Score, scored: st
     if trainer.processes.is_main:
         named = {"dataset": trainer.recipe.dataset, "data": about["data"], "identity": trainer.identity}
         save_weights(folder / WEIGHTS, trainer.scored, **named, result=result)
-        write_json(folder / run_folder.RUN, {**about, "path": trainer.step.path, "result": result})
+        run_folder.write_run(folder, {**about, "path": trainer.step.path, "result": result})
     trainer.processes.total(0)  # wait for all: whoever reads these files next finds them

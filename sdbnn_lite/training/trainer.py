@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -11,8 +11,10 @@ from ..core.binarize import ede_schedule
 from ..core.layers import binary_layers, set_ede
 from ..core.models import BinaryNet
 from ..core.record import record_signs, summary_row
+from ..data.in_memory import ImageSet
+from ..errors import UsageError, check_fields
 from ..system.devices import convolutions, keep_freed_memory
-from ..system.files import write_csv
+from ..system.files import csv_text, write_atomic
 from ..system.interrupt import first_interrupt_waits
 from ..system.terminal import Bar
 from ..weights.files import CHECKPOINT
@@ -20,7 +22,7 @@ from ..weights.preprocessing import Preprocessing
 from ..weights.torchvision_nets import Teacher
 from . import run_folder
 from .averaging import Average
-from .checkpoint import restore, save_checkpoint
+from .checkpoint import restore, save_checkpoint, table_tensors
 from .evaluate import Forward, Images, Score, evaluate
 from .guards import check_loss, check_weights, enough_memory, smaller_batch
 from .initial import augmentation_of, fingerprint
@@ -45,6 +47,23 @@ class Progress:
     correct: int = 0
     seen: int = 0
     seconds: float = 0.0
+
+    @classmethod
+    def read(cls, given: object, recipe: Recipe, images: Images, source: str) -> "Progress":
+        """That of a checkpoint; UsageError, naming ``source``, where a run of ``recipe`` on ``images`` can't be."""
+        kinds, batch = {field.name: field.type for field in fields(cls)}, recipe.batch_size
+        check_fields(source, given, kinds)
+        now = cls(**{name: given[name] for name in kinds})
+        if now.step == 0:
+            fits = now.epoch <= recipe.epochs and now == cls(now.epoch)
+        else:
+            least = batch * (now.step - 1) if isinstance(images, ImageSet) else 0  # streamed: some are unreadable
+            fits = now.epoch < recipe.epochs and least < now.seen <= min(batch * now.step, images.num_train)
+            fits = fits and now.correct <= now.seen and now.seconds > 0
+        if not fits:
+            raise UsageError(f"{source}: {given}, but {recipe.epochs} epochs of {images.num_train:,} images, {batch} a "
+                             "step, were to be trained")  # fmt: skip
+        return now
 
     def __str__(self) -> str:
         return f"epoch {self.epoch}" if self.step == 0 else f"epoch {self.epoch + 1}, step {self.step}"
@@ -95,25 +114,27 @@ class Trainer:
         self.after_epoch: list[Callable[[int, Score], None]] = []  # who is told: to prune, to draw
 
     def resume(self, tensors: dict, about: dict, out: Path) -> None:
-        """Put the run back to where its checkpoint was written, also within an epoch."""
+        """Put the run back to where its checkpoint was written, also within an epoch; UsageError for a damaged one."""
+        source = f"{out / CHECKPOINT}: progress"
+        self.progress = Progress.read(about.get("progress"), self.recipe, self.whole, source)
         self.epoch_start = restore(tensors, self.net, self.optimizer, out / CHECKPOINT)
         if self.average is not None:
-            self.average.restore(tensors)
-        self.progress = Progress(**about["progress"])
+            self.average.restore(tensors, out / CHECKPOINT)
         self.kept = f"the checkpoint of {self.progress} is kept"
-        self.log = run_folder.rows_until(out / run_folder.LOG, self.progress.epoch)
-        self.signs = run_folder.rows_until(out / run_folder.SIGNS, self.progress.epoch)
+        self.log = run_folder.rows_until(out, run_folder.LOG, tensors, self.progress.epoch)
+        self.signs = run_folder.rows_until(out, run_folder.SIGNS, tensors, self.progress.epoch)
 
     def save(self, out: Path) -> None:
-        """Logs first, then the checkpoint: a kill in between leaves rows that resuming cuts off, never too few.
+        """Logs first, then the checkpoint, which holds them too: a kill in between leaves rows that resuming cuts off.
 
         Of several processes the main one writes; all hold the same state.
         """
         if self.processes.is_main:
-            write_csv(out / run_folder.LOG, self.log)
-            write_csv(out / run_folder.SIGNS, self.signs)
+            texts = {run_folder.LOG: csv_text(self.log), run_folder.SIGNS: csv_text(self.signs)}
+            for name, text in texts.items():
+                write_atomic(out / name, text.encode())
             about = {"identity": self.identity, "progress": vars(self.progress), "dataset": self.recipe.dataset}
-            extra = {} if self.average is None else self.average.tensors()
+            extra = table_tensors(texts) | ({} if self.average is None else self.average.tensors())
             save_checkpoint(out / CHECKPOINT, self.net, self.optimizer, self.epoch_start, about, extra)
         self.kept = f"the checkpoint of {self.progress} is kept"
 

@@ -4,12 +4,14 @@ import hashlib
 from pathlib import Path
 
 from ..core.models import BinaryNet
-from ..errors import RunError, UsageError
+from ..errors import RunError, UsageError, check_fields
 from ..system.files import read_json
 from .logits_check import PROBE_IMAGES, predicted_classes, probe_images, probe_logits
 from .preprocessing import preprocessing_of
 
 TOLERANCE = 0.05  # percentage points by which an accuracy may differ from the card's
+_SAID = {"network": str, "method": str, "dataset": str, "data": str, "epochs": int, "test_accuracy": float,
+         "test_images": int, "sha256": str}  # what others read of a card  # fmt: skip
 _REMEDY = "fetch both files again (git checkout, or pip install --force-reinstall sdbnn-lite)"
 
 
@@ -56,8 +58,12 @@ def read_card(weights: Path) -> dict | None:
     try:
         card = read_json(path)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: the card of {Path(weights).name} is damaged ({error}); {_REMEDY}") from error
-    return card if isinstance(card, dict) and "sha256" in card else None
+        why = error.__cause__ or error
+        raise UsageError(f"{path}: the card of {Path(weights).name} is damaged ({why}); {_REMEDY}") from error
+    if not isinstance(card, dict) or "sha256" not in card:
+        return None
+    check_fields(path, card, _SAID)
+    return card
 
 
 def verify(weights: Path, card: dict) -> None:
@@ -65,6 +71,15 @@ def verify(weights: Path, card: dict) -> None:
     if (found := digest(Path(weights).read_bytes())) != card["sha256"]:
         raise UsageError(f"{weights}: damaged, nothing was loaded: SHA-256 is {found}, but {card_path(weights).name} "
                          f"beside it says {card['sha256']}; {_REMEDY}")  # fmt: skip
+
+
+def check_agrees(weights: Path, card: dict, about: dict) -> None:
+    """Raise UsageError, naming both, where the card says something else of the run and its result than the file."""
+    said = {**about.get("identity", {}), **about.get("result", {}), "bytes": weights.stat().st_size}
+    said |= {key: about[key] for key in ("network", "dataset", "data", "images") if key in about}
+    if wrong := [f"{key} is {card[key]!r}, {value!r} in the file" for key, value in said.items()
+                 if card.get(key, value) != value]:  # fmt: skip
+        raise UsageError(f"{card_path(weights)}: isn't the card of {weights.name}: {'; '.join(wrong)}; {_REMEDY}")
 
 
 def compare(card: dict, top1: float, images: int, label: str) -> str:

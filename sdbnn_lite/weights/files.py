@@ -1,12 +1,16 @@
 """Tensors in files: safetensors with one JSON text, so that nothing can run when a file is read.
 
 A file of weights holds the network's state dict, or its bit form (see ``bits``), and in the JSON how the network was
-built. A run's checkpoint, ``training.checkpoint``, is such a file too.
+built. A run's checkpoint, ``training.checkpoint``, is such a file too. Each carries a digest of its tensors and its
+JSON, which is checked whenever it is read.
 """
 
+import functools
 import hashlib
 import json
+import math
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,13 +21,16 @@ from torch import Tensor, nn
 
 from ..core.methods import METHODS
 from ..core.models import BinaryNet, build
-from ..errors import UsageError
+from ..errors import UsageError, check_fields
 from ..system.files import write_atomic
 from . import bits
 from .preprocessing import options_of, preprocessing_of
 
 _KEY = "sdbnn_lite"  # one key: safetensors keeps several in no fixed order, and files should be equal byte for byte
+_DIGEST = "sha256"  # in the JSON; earlier versions wrote none
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
+_SAID = {"network": str, "options": dict, "form": str, "dataset": str, "data": str, "images": dict, "result": dict,
+         "identity": dict, "progress": {"epoch": int, "step": int}}  # what a file may say of itself  # fmt: skip
 
 
 def checked_path(given: object, name: str = "path") -> Path:
@@ -42,10 +49,29 @@ def digest(tensors: Iterable[tuple[str, Tensor]], about: str = "") -> str:
     return found.hexdigest()
 
 
+def signed_json(tensors: dict[str, Tensor], about: dict) -> str:
+    """``about`` as JSON, with a digest of itself and the tensors."""
+    said = json.dumps(about)
+    return json.dumps({**json.loads(said), _DIGEST: digest(sorted(tensors.items()), said)})
+
+
+def checked_json(tensors: dict[str, Tensor], about: object, source: object, verified: bool = False) -> dict:
+    """What :func:`signed_json` was given, of what its JSON says. Raises UsageError, naming ``source``, where that isn't
+    a file's, or it or a tensor was changed; where it has no digest, a line on stderr says so, unless ``verified``.
+    """
+    check_fields(source, about, _SAID, optional=True)
+    said = about.pop(_DIGEST, None)
+    if said is None and not verified:
+        _tell_unchecked(source)
+    elif said not in (None, digest(sorted(tensors.items()), json.dumps(about))):
+        raise UsageError(f"{source}: damaged, what it holds isn't what was written; get or make the file again")
+    return about
+
+
 def tensor_bytes(tensors: dict[str, Tensor], about: dict) -> bytes:
-    """Tensors and a JSON-able dict as the content of one safetensors file."""
+    """Tensors and a JSON-able dict, with a digest of both, as the content of one safetensors file."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    return save(tensors, {_KEY: json.dumps(about)})
+    return save(tensors, {_KEY: signed_json(tensors, about)})
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
@@ -53,10 +79,11 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
     write_atomic(path, tensor_bytes(tensors, about))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+def read_tensors(path: Path, verified: bool = False) -> tuple[dict[str, Tensor], dict]:
     """What :func:`write_tensors` wrote. Raises UsageError, naming the file, for anything else: missing, truncated,
-    a pickle (it is never unpickled), or a safetensors file of another program."""
-    path = checked_path(path)
+    changed since, of another kind. A file of an earlier version, without a digest, is read; a line on stderr says so,
+    unless its bytes were ``verified`` already.
+    """
     if not os.path.isfile(path):
         raise UsageError(f"{path}: no such file")
     try:
@@ -65,9 +92,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
             about = json.loads((file.metadata() or {})[_KEY])
     except KeyError as error:
         raise UsageError(f"{path}: a safetensors file, but not one of sdbnn_lite") from error
-    except (SafetensorError, ValueError, OSError) as error:
+    except (SafetensorError, ValueError, OSError, RecursionError) as error:
         raise UsageError(f"{path}: not a safetensors file, or a damaged one ({error}); nothing was read") from error
-    return tensors, about
+    return tensors, checked_json(tensors, about, path, verified)
+
+
+@functools.cache
+def _tell_unchecked(source: object) -> None:
+    print(f"{source}: of an earlier version, without a digest: whether it is undamaged can't be told", file=sys.stderr)
 
 
 def describe(net: BinaryNet) -> dict:
@@ -84,6 +116,8 @@ def in_bits(net: BinaryNet) -> bool:
 
 def rebuild(state: dict[str, Tensor], about: dict, source: object = "weights") -> BinaryNet:
     """The network that ``about`` describes, and keeps, with the weights ``state``; UsageError where they don't fit."""
+    check_fields(source, about, _SAID, optional=True)
+    _check_size(about.get("options", {}), state, source)
     try:
         net = build(about["network"], **about["options"])
     except (KeyError, TypeError) as error:
@@ -96,13 +130,33 @@ def rebuild(state: dict[str, Tensor], about: dict, source: object = "weights") -
     return net.eval()
 
 
+def _check_size(options: dict, state: dict[str, Tensor], source: object) -> None:
+    """Raise UsageError, before anything is allocated, where ``options`` mean a larger network than its weights are."""
+    head, first = (getattr(state.get(f"{name}.weight"), "shape", ()) for name in ("linear", "conv1"))
+    limits = (head[0], first[1], math.isqrt(head[1])) if (len(head), len(first)) == (2, 4) else (0, 0, 0)
+    for name, limit in zip(("num_classes", "in_channels", "image_size"), limits):
+        if isinstance(options.get(name), int) and options[name] > limit:
+            raise UsageError(f"{source}: weights of another network: {name} is {options[name]}, they are for {limit}")
+
+
 def load_state(net: nn.Module, state: dict[str, Tensor], source: object) -> None:
-    """``net.load_state_dict``, strict, as one sentence where it fails."""
+    """``net.load_state_dict``, strict, as one sentence where it fails; numbers must be finite, and of the same kind."""
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:]]
         raise UsageError(f"{source}: weights of another network: {' '.join(lines)[:600]}") from error
+    for name, own in net.state_dict().items():
+        if own.is_floating_point() != state.get(name, own).is_floating_point():  # torch does without norms' counters
+            raise UsageError(f"{source}: {name} holds {state[name].dtype}, {own.dtype} is needed")
+    check_finite(state, source)
+
+
+def check_finite(tensors: dict[str, Tensor], source: object) -> None:
+    """Raise UsageError, naming ``source`` and the first culprit, where a tensor holds NaN, infinity or 8-bit floats."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and (tensor.element_size() < 2 or not tensor.isfinite().all()):
+            raise UsageError(f"{source}: {name} holds values that aren't finite: damaged, or of a run that failed")
 
 
 def save_weights(path: Path, net: BinaryNet, **about: object) -> None:

@@ -4,6 +4,7 @@ A weights' file says it under "images", as ``data.described`` does of an image s
 package's sets under "dataset", from which it follows.
 """
 
+import math
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -15,12 +16,12 @@ from ..core.models import BinaryNet
 from ..data import described
 from ..data.augment import normalise
 from ..data.base import ImageSetBase
-from ..data.image_file import centre_crop, to_rgb
+from ..data.image_file import MOST_SIDE, centre_crop, to_rgb
 from ..data.resized_copy import side_for
 from ..data.sets import SETS
 from ..data.streamed import StreamedImageSet
 from ..data.tree_sets import CIFAR10_CLASSES, IMAGENETTE_CLASSES
-from ..errors import UsageError, unknown
+from ..errors import UsageError, check_fields, check_whole, unknown
 
 # The places of Imagenette's classes among ImageNet's thousand, by folder.
 IMAGENETTE = dict(zip(IMAGENETTE_CLASSES, (0, 217, 482, 491, 497, 566, 569, 571, 574, 701), strict=True))
@@ -53,8 +54,13 @@ class Preprocessing:
             streamed = isinstance(images, StreamedImageSet) or dataset == "imagenet"
             side = said.get("side") or (side_for(size) if streamed else size)
             classes, mean, std = (tuple(said[name]) for name in ("classes", "mean", "std"))
-            return cls(classes, size, side, mean, std, dataset, said["label"])
-        except (AttributeError, KeyError, TypeError) as error:
+            check_whole(1, MOST_SIDE, image_size=size)
+            check_whole(1, 2 * MOST_SIDE, side=side)
+            check_fields("images", {"dataset": dataset, "label": said["label"]}, {"dataset": str, "label": str})
+            if len(mean) != len(std) or not all(map(math.isfinite, mean + std)) or min(std) <= 0:
+                raise TypeError(f"mean {mean}, std {std}")
+            return cls(tuple(map(str, classes)), size, side, mean, std, dataset, said["label"])
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise UsageError(f"images: no description of an image set ({type(error).__name__}: {error})") from error
 
     @property

@@ -46,10 +46,19 @@ def load(weights: str | Path) -> BinaryNet:
     card = cards.read_card(path)
     if card:
         cards.verify(path, card)
-    tensors, about = read_tensors(path)
+    tensors, about = read_tensors(path, verified=bool(card))
+    if card:
+        cards.check_agrees(path, card, about)
     if any(k.startswith("model/") for k in tensors):
         tensors = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
     net = rebuild(tensors, about, path)
     if card:
         net.about = {**about, "card": card}
     return net
+
+
+def unfinished(net: BinaryNet) -> str:
+    """How far the run was from whose checkpoint ``net`` was read: "epoch k of n, unfinished"; "" for other files."""
+    if "progress" not in net.about:
+        return ""
+    return f"epoch {net.about['progress']['epoch']} of {net.about.get('identity', {}).get('epochs', '?')}, unfinished"

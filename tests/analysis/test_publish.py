@@ -127,6 +127,7 @@ def edited(source, target, **changes):
     """A copy of the run ``source`` whose run.json has these entries."""
     shutil.copytree(source, target)
     run = json.loads((target / "run.json").read_text())
+    del run["digest"]  # as in earlier versions: nothing tells that the rest was edited
     (target / "run.json").write_text(json.dumps({**run, **changes}))
     return target
 

@@ -26,16 +26,21 @@ def drawn(monkeypatch):
 
 @pytest.fixture
 def copies(tiny_run, tmp_path, monkeypatch):
-    """copies("a", "b", …): a folder with copies of a run called so; with changes of run.json, one copy."""
+    """copies("a", "b", …): a folder with copies of a run called so; with changes of run.json, one copy.
+
+    As earlier versions wrote it: without a digest, and without a checkpoint, which would know better.
+    """
     monkeypatch.chdir(tmp_path)
 
     def make(*names, epochs=3, **changes):
         for name in names:
             shutil.copytree(tiny_run, name)
+            (tmp_path / name / "checkpoint.safetensors").unlink()
             about = json.loads((tmp_path / name / "run.json").read_text())
+            del about["digest"]
             (tmp_path / name / "run.json").write_text(json.dumps({**about, **changes}))
             log = (tmp_path / name / "log.csv").read_text().splitlines()
-            (tmp_path / name / "log.csv").write_text("\n".join(log[: 1 + epochs]))
+            (tmp_path / name / "log.csv").write_text("\n".join([*log[: 1 + epochs], ""]))
         return tmp_path
 
     return make

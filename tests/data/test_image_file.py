@@ -1,6 +1,9 @@
 """Image files of every kind: what becomes of their pixels, and JPEG decoded at reduced size."""
 
 import io
+import struct
+import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from torchvision.transforms import functional as F
 
-from sdbnn_lite.data.image_file import Box, read_crop, read_image, to_rgb
+from sdbnn_lite.data.image_file import Box, header_size, read_crop, read_image, to_rgb
 from sdbnn_lite.errors import UsageError
 
 COLOURS = np.random.default_rng(0)
@@ -124,3 +127,20 @@ def test_a_grey_jpeg_is_reduced_too():
     for reduced in (False, True):
         data.seek(0)
         assert read_crop(data, lambda h, w: Box(0, 0, h, w), 8, reduced).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("size", [(13_000, 13_000), (100_000, 1), (2, 40_000)])
+def test_a_file_that_unpacks_to_too_much_is_refused_by_its_header(tmp_path, size, monkeypatch):
+    """169 megapixels; and strips, of which resizing the shorter side would make as many."""
+    text = io.BytesIO()
+    Image.new("L", (4, 4)).save(text, "png")
+    content = text.getvalue()
+    head = b"IHDR" + struct.pack(">II", *size) + content[24:29]
+    (tmp_path / "x.png").write_bytes(content[:12] + head + struct.pack(">I", zlib.crc32(head)) + content[33:])
+    monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("decoded"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        for read in (read_image, lambda path: read_crop(path, lambda h, w: Box(0, 0, 4, 4), 4)):
+            with pytest.raises(UsageError, match=rf"x.png: .*{size[0]}x{size[1]} pixels; at most 89,478,485 are read"):
+                read(tmp_path / "x.png")
+        assert header_size(tmp_path / "x.png") is None

@@ -9,6 +9,8 @@ import pytest
 import torch
 from image_trees import equal, seeded
 from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from torchvision.transforms import functional as F
 
 from sdbnn_lite import cli, data
@@ -234,6 +236,37 @@ def test_the_command(root, capsys):
     assert cli.main(told) == 0
     out = capsys.readouterr().out
     assert "packed-18: 19 images, shorter side 18 pixels, 0.0 GB on the disk; 1 unreadable ones left out" in out
-    assert cli.main([*told[:3], "--image-size", "0"]) == 2 and "--image-size 0" in capsys.readouterr().err
+    assert cli.main([*told[:3], "--image-size", "0"]) == 2 and "image_size=0" in capsys.readouterr().err
     assert cli.main([*told, "--workers", "-1"]) == 2 and "workers=-1" in capsys.readouterr().err
     assert cli.main(["pack-images"]) == 2 and "--data DIR" in capsys.readouterr().err
+
+
+def test_a_damaged_copy_is_never_read_as_the_images(root, capsys):
+    """A changed pixel is seen when the image is read, anything else when the copy is opened."""
+    tree, place = tree_of(root), packed(root).place
+    for split in ("train", "test"):
+        whole = (place / f"{split}.pixels").read_bytes()
+        (place / f"{split}.pixels").write_bytes(whole[:7] + bytes([whole[7] ^ 1]) + whole[8:])
+        damaged = open_packed(tree, SIDE)[split == "test"]
+        with pytest.raises(UsageError, match="packed image 0: damaged; remove its folder"):
+            damaged.image(0)
+        assert damaged.image(1).shape and capsys.readouterr().err == ""
+        (place / f"{split}.pixels").write_bytes(whole)
+    whole = (place / "train.index").read_bytes()
+    for at in range(8 + int.from_bytes(whole[:8], "little"), len(whole), 29):
+        (place / "train.index").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert open_packed(tree, SIDE) is None and "isn't used (its index is damaged)" in capsys.readouterr().err
+
+
+def test_offsets_of_a_copy_without_a_digest_stay_within_it(root, capsys):
+    """That of an earlier version, which has no digest and no checksums either."""
+    tree, place = tree_of(root), packed(root).place
+    with safe_open(place / "train.index", "np") as file:
+        index = {name: file.get_tensor(name) for name in ("size", "offset", "kept")}
+        facts = json.loads(file.metadata()["facts"])
+    del facts["sha256"]
+    for name, at, value, used in (("kept", 0, 1, True), ("offset", 3, 10**12, False), ("size", 0, -5, False)):
+        changed = {**index, name: index[name].copy()}
+        changed[name].reshape(-1)[at] = value
+        save_file(changed, place / "train.index", {"facts": json.dumps(facts)})
+        assert (open_packed(tree, SIDE) is not None) == used and ("isn't used" in capsys.readouterr().err) != used

@@ -189,5 +189,5 @@ def restarted(run_file: Path) -> bool:
     """Whether torchrun restarted this process, and the run of ``run_file`` is the one that it trained before."""
     try:
         return attempt() > 0 and read_json(run_file).get("launch") == launch()
-    except (OSError, ValueError):
+    except (AttributeError, OSError, ValueError):
         return False
