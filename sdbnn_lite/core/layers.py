@@ -98,7 +98,8 @@ class BinaryLayer(nn.Module):
 class BinaryConv2d(BinaryLayer, nn.Conv2d):
     """A convolution whose activations and weights are ±1, with ``nn.Conv2d``'s arguments (but no bias by default).
 
-    a  (N, C, H, W) or (C, H, W)      w  (O, C / groups, kh, kw)      y = scale · conv2d(â, ŵ) + bias
+        y = scale · conv2d(â, ŵ) + bias        a (N, C, H, W) or (C, H, W)        w (O, C / groups, kh, kw)
+
     It is padded *after* the sign; with zeros, a padded tap adds 0. ``method``: a name or a :class:`Method`;
     ``reduction``: r of ASD. Raises UsageError for arguments and inputs that it can't take.
     """
