@@ -1,4 +1,4 @@
-"""The reference: a page for every module, made of its docstrings by pdoc, beside the notebooks' pages (``make site``)."""
+"""The reference: pdoc makes a page for every module of its docstrings, beside the notebooks' pages (``make site``)."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -24,8 +24,8 @@ def modules() -> list[str]:
 
 
 def lists(docstring: str) -> str:
-    """The Markdown of a docstring as this package writes them: paragraphs of names, a gap, what they mean: a list each."""
-    return "\n\n".join(map(_paragraph, docstring.split("\n\n")))
+    """A docstring of this package as Markdown: names in a column beside what they mean become a list."""
+    return "\n\n".join(map(_paragraph, docstring.replace("\n>>> ", "\n\n>>> ", 1).split("\n\n")))
 
 
 def _paragraph(text: str) -> str:

@@ -89,7 +89,8 @@ class Page:
     """One notebook as a page: ``title``, ``learn`` and ``minutes`` from its first cell, and what it links to."""
 
     def __init__(self, path: Path, repository: str = "", with_reference: bool = False):
-        self.path, self.name, self.repository, self.with_reference = path, f"{path.stem}.html", repository, with_reference
+        self.path, self.name = path, f"{path.stem}.html"
+        self.repository, self.with_reference = repository, with_reference
         self.notebook = chain.read(path)
         self.files: dict[str, Path] = {}  # name in the site -> file
         self.scripts: tuple[str, ...] = ()  # beside site.js
