@@ -62,7 +62,7 @@ site: venv ## write static pages into site/, readable without a network; REPOSIT
 mutants: venv ## put faults into a copy of the package, one by one; a test has to notice each
 	"$(BIN)/python" tests/mutants/run.py
 
-lint: venv ## check the style of code and notebooks, docstrings, and the types of four rooms
+lint: venv ## check the style of code and notebooks, docstrings, and types
 	"$(BIN)/python" -m ruff check .
 	"$(BIN)/python" -m mypy
 

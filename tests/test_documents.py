@@ -61,8 +61,8 @@ def test_the_templates_say_what_they_are_for():
 
 
 def test_before_a_commit_nothing_takes_outputs_out_of_notebooks():
-    hooks = [h for repo in yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"] for h in repo["hooks"]]
-    assert {hook["id"] for hook in hooks} == {"ruff", "hygiene"}
+    repos = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert {hook["id"] for repo in repos for hook in repo["hooks"]} == {"ruff", "hygiene"}
 
 
 def test_the_release_check_sees_what_is_missing_and_what_is_too_much():

@@ -78,7 +78,7 @@ def build(out: str | Path, repository: str = "", with_reference: bool = False) -
     words = [[page.name, page.title, [[s["id"], plain(s["title"]), s["text"]] for s in page.sections]]
              for page in pages]  # fmt: skip
     put("search-index.js", f"window.searchIndex = {json.dumps(words, ensure_ascii=False)};\n".encode())
-    for name, text in reference.build(_style(".pdoc-code")) if with_reference else ():
+    for name, text in reference.build(style(".pdoc-code")) if with_reference else ():
         put(name, text.encode())
     if complaints := [f"{page.path.name}: {found}" for page in pages for found in page.complaints]:
         raise UsageError("the site is written, but " + "; ".join(complaints))
@@ -226,7 +226,7 @@ def _document(page: Page | None, body: str, pages: list[Page], links: str) -> st
     top, bottom = (f'<nav aria-label="{where}">\n{links}\n</nav>' if links else "" for where in ("Top", "Bottom"))
     scripts = "\n".join(f'<script src="{name}" defer></script>' for name in (page.scripts if page else []))
     link = f'<a href="{reference.FIRST}">Reference</a>' if any(page.with_reference for page in pages) else ""
-    return TEMPLATE.substitute(_style(".highlight"), title=html.escape(name), top=top, main=body, bottom=bottom,
+    return TEMPLATE.substitute(style(".highlight"), title=html.escape(name), top=top, main=body, bottom=bottom,
                                scripts=scripts, contents=_contents(page, pages), reference=link)  # fmt: skip
 
 
@@ -244,7 +244,7 @@ def _contents(here: Page | None, pages: list[Page]) -> str:
     return "\n".join(lines)
 
 
-def _style(code: str) -> dict[str, str]:
+def style(code: str) -> dict[str, str]:
     """The colours by name, each for light and dark, and as "highlight" those of a program inside ``code``."""
     from pygments.styles import get_style_by_name
     from pygments.token import STANDARD_TYPES
