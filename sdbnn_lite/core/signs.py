@@ -71,7 +71,7 @@ def random_signs(p: float, q: float, n: int) -> SumOfSigns:
 
     Raises UsageError for p or q outside [0, 1] or n < 1.
     >>> round(random_signs(p=0.7, q=0.6, n=9).plus, 3)
-    0.595
+    0.598
     """
     _check(p, q, n)
     r = p * q + (1 - p) * (1 - q)
