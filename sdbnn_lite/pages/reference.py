@@ -48,7 +48,7 @@ def build(style: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     render.env.filters.update(lists=lists)
     render.configure(docformat="restructuredtext", template_directory=TEMPLATES)
     documented = {name: doc.Module.from_name(name) for name in modules()}
-    here = f"{Path(__file__).parents[2]}/"  # stands in the values of constants
+    here = str(Path(__file__).parents[2])  # stands in the values of constants
     for name, module in documented.items():
-        yield f"reference/{name.replace('.', '/')}.html", render.html_module(module, documented).replace(here, "")
-    yield "reference/search.js", render.search_index(documented).replace(here, "")
+        yield f"reference/{name.replace('.', '/')}.html", render.html_module(module, documented).replace(here, ".")
+    yield "reference/search.js", render.search_index(documented).replace(here, ".")
