@@ -286,7 +286,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2 if isinstance(error, UsageError) else 1
     pages = sum(path.suffix == ".html" for path in written)
     missing = "" if with_reference else " (no reference: pip install pdoc)"
-    print(f"{pages} pages{missing}: open {Path(args.out) / 'index.html'}")
+    print(f"{pages} pages: open {Path(args.out) / 'index.html'}{missing}")
     return 0
 
 
