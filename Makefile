@@ -17,10 +17,10 @@ NBVAL := -p sdbnn_lite.pages.chain --nbval --nbval-current-env --nbval-cell-time
          --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help venv walkthrough lab test notebooks figures readme site mutants fuzz kills stranger lint clean
+.PHONY: help venv walkthrough lab test notebooks figures readme site mutants fuzz kills stranger lint release-check clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo "Variables: PYTHON=$(PYTHON)  VENV=$(VENV)  OUT=$(OUT)  PYTEST_ARGS=$(PYTEST_ARGS)  REPOSITORY=$(REPOSITORY)"
 
 venv: $(STAMP) ## make the virtual environment in VENV and install everything into it
@@ -72,8 +72,13 @@ kills: venv ## kill fifty trainings at random moments; each has to resume to the
 stranger: ## a clone, the oldest versions of all packages, a wheel elsewhere: what the README says, as a stranger would
 	"$(PYTHON)" tests/stranger/run.py
 
-lint: venv ## check the style of code and notebooks
+lint: venv ## check the style of code and notebooks, docstrings, and types
 	"$(BIN)/python" -m ruff check .
+	"$(BIN)/python" -m mypy
+
+release-check: venv ## build wheel and sdist, look into both, use the wheel in an empty environment; see CONTRIBUTING.md
+	"$(BIN)/python" -m pip install -q '.[release]'
+	"$(BIN)/python" tests/release/check.py
 
 clean: ## remove caches, build leftovers and site/; keeps VENV, runs and data
 	rm -rf build dist site browser-failures *.egg-info .pytest_cache .ruff_cache .hypothesis notebooks/.ipynb_checkpoints

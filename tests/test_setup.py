@@ -26,7 +26,8 @@ import sdbnn_lite
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
-CONDA_TO_PIP = {"pytorch": "torch", "matplotlib-base": "matplotlib", "playwright-python": "playwright"}
+CONDA_TO_PIP = {"pytorch": "torch", "matplotlib-base": "matplotlib", "playwright-python": "playwright",
+                "python-build": "build"}  # fmt: skip
 TARGETS = [
     "help",
     "venv",
@@ -41,6 +42,7 @@ TARGETS = [
     "kills",
     "stranger",
     "lint",
+    "release-check",
     "clean",
 ]
 # Folders that exist on one machine only.

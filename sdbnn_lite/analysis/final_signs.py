@@ -11,10 +11,11 @@ from torch import Tensor
 
 from ..core.layers import binary_layers
 from ..core.models import BinaryNet
-from ..core.record import record_signs, summary_row
+from ..core.record import record_signs
 from ..data.in_memory import ImageSet
 from ..system.devices import convolutions
 from ..training.run_folder import SIGNS
+from ..training.sign_rows import summary_row
 from . import study
 from .tables import (
     FINAL_SIGNS,

@@ -28,7 +28,6 @@ All of it in use: SD-BNN learns 8×8 scans of digits, with the settings of the r
     x, y = map(torch.tensor, load_digits(return_X_y=True))
     x = x.float().view(-1, 1, 8, 8) / 8 - 1  # 0 … 16 → -1 … 1
     x, test_x, y, test_y = train_test_split(x, y, test_size=360, stratify=y, random_state=0)
-
     epochs = 40
     net = build("digits_convnet", method="sdbnn")
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
@@ -41,7 +40,6 @@ All of it in use: SD-BNN learns 8×8 scans of digits, with the settings of the r
             loss.backward()
             optimizer.step()
         cosine.step()
-
     net.eval()
     accuracy = (net(test_x).argmax(1) == test_y).float().mean().item()
     print(f"{accuracy:.1%} of {len(test_y)} test images")

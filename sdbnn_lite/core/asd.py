@@ -19,6 +19,8 @@ class ActivationSelfDistribution(nn.Module):
 
     Source: SD-BNN (arXiv:2103.02394), section 3.2, in the form of the published code. Warns where C < r, since the
     bottleneck then stays at one unit. Raises UsageError for channels or reduction below 1.
+    >>> ActivationSelfDistribution(32)(torch.zeros(1, 32, 8, 8)).unique().item()  # σ(0)
+    0.5
     """
 
     def __init__(self, channels: int, reduction: int = 16, tanh: bool = False):

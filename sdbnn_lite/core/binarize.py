@@ -17,7 +17,7 @@ from numbers import Real
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd.function import BackwardCFunction, Function
 
 from ..errors import UsageError, unknown
 
@@ -38,33 +38,32 @@ class _Surrogate(Function):
         return sign(x)
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def setup_context(ctx: BackwardCFunction, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
 
 
 class _SignSTE(_Surrogate):
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
+    def backward(ctx: BackwardCFunction, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return grad * (x.abs() <= 1)
 
 
 class _SignPolynomial(_Surrogate):
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
+    def backward(ctx: BackwardCFunction, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        triangle = 2 - 2 * x.abs()  # 2+2x left of 0, 2-2x right of it
-        return grad * triangle.clamp(min=0)
+        return grad * (2 - 2 * x.abs()).clamp(min=0)  # 2+2x left of 0, 2-2x right of it
 
 
 class _SignEDE(_Surrogate):
     @staticmethod
-    def forward(x: Tensor, peak: Tensor, t: Tensor) -> Tensor:  # not *constants: torch.compile counts arguments
+    def forward(x: Tensor, peak: Tensor, t: Tensor) -> Tensor:  # type: ignore[override]  # torch.compile counts them
         return sign(x)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
-        x, peak, t = ctx.saved_tensors
+    def backward(ctx: BackwardCFunction, grad: Tensor) -> tuple[Tensor, None, None]:
+        x, peak, t = ctx.saved_tensors  # type: ignore[misc]  # torch says that there is one
         # 1 - tanh²(z) = 4e / (1+e)² with e = exp(-2|z|): one exp, and no cancellation where tanh is nearly 1.
         e = torch.exp(-2 * (t * x).abs())
         return grad * peak * (4 * e / (1 + e).square()), None, None
@@ -86,8 +85,8 @@ def sign_ede(x: Tensor, k: Tensor | float, t: Tensor | float) -> Tensor:
     ``k`` and ``t`` are scalars (0-d tensors in a layer's buffers). t near 0 is almost the identity, large t almost
     the sign itself: see :func:`ede_schedule`. Source: IR-Net (arXiv:1909.10788), section 3.3.
     """
-    wide = {"dtype": torch.promote_types(x.dtype, torch.float32), "device": x.device}  # float16 can't hold every k
-    k, t = torch.as_tensor(k, **wide), torch.as_tensor(t, **wide)
+    wide = torch.promote_types(x.dtype, torch.float32)  # float16 can't hold every k
+    k, t = (torch.as_tensor(constant, dtype=wide, device=x.device) for constant in (k, t))
     return _SignEDE.apply(x, (k * t).to(x.dtype), t.to(x.dtype))
 
 
@@ -98,14 +97,14 @@ def binarize(x: Tensor, gradient: str, k: Tensor | float = 1.0, t: Tensor | floa
     """sign(x) with the surrogate gradient named ``gradient`` (one of ``GRADIENTS``); ``k`` and ``t``: of "ede" alone.
 
     Raises UsageError for another name.
+    >>> binarize(torch.tensor([-0.5, 0.0, 2.0]), "ste")
+    tensor([-1.,  1.,  1.])
     """
-    if gradient == "ste":
-        return sign_ste(x)
-    if gradient == "polynomial":
-        return sign_polynomial(x)
+    if gradient not in GRADIENTS:
+        raise unknown("gradient", gradient, GRADIENTS)
     if gradient == "ede":
         return sign_ede(x, k, t)
-    raise unknown("gradient", gradient, GRADIENTS)
+    return sign_ste(x) if gradient == "ste" else sign_polynomial(x)
 
 
 def ede_k(t: float) -> float:

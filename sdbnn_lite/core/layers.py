@@ -1,5 +1,7 @@
 """The binary layers that every network and every method uses; SD-BNN's are arXiv:2103.02394, section 3."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,6 +26,11 @@ class BinaryLayer(nn.Module):
     for stage 2, but takes no part. Buffers ``ede_k`` and ``ede_t`` (scalars) are in the state dict: :func:`set_ede`.
     """
 
+    weight: Tensor
+    bias: Tensor | None
+    ede_k: Tensor
+    ede_t: Tensor
+    product: Callable[[Tensor, Tensor], Tensor]  # of a and w, each layer's own
     pixel_dims = 0  # dimensions behind the channels'
 
     def add_parts(self, sizes: tuple[int, int], method: Method | str, reduction: int, binary_weights: bool) -> None:
@@ -73,7 +80,7 @@ class BinaryLayer(nn.Module):
         """The positive factor per filter, (O,), or None."""
         if not self.binary_weights or self.method.scale is None:
             return None
-        if self.method.scale == "learned":
+        if self.learned_scale is not None:
             return self.learned_scale()
         analytic = self.method.scale == "analytic"
         return analytic_scale(self.weight) if analytic else power_of_two_scale(self.shifted_weight())
@@ -98,9 +105,12 @@ class BinaryLayer(nn.Module):
 class BinaryConv2d(BinaryLayer, nn.Conv2d):
     """A convolution whose activations and weights are ±1, with ``nn.Conv2d``'s arguments (but no bias by default).
 
-    a  (N, C, H, W) or (C, H, W)      w  (O, C / groups, kh, kw)      y = scale · conv2d(â, ŵ) + bias
+        y = scale · conv2d(â, ŵ) + bias        a (N, C, H, W) or (C, H, W)        w (O, C / groups, kh, kw)
+
     It is padded *after* the sign; with zeros, a padded tap adds 0. ``method``: a name or a :class:`Method`;
     ``reduction``: r of ASD. Raises UsageError for arguments and inputs that it can't take.
+    >>> BinaryConv2d(16, 32, 3, padding=1)(torch.randn(1, 16, 8, 8)).shape
+    torch.Size([1, 32, 8, 8])
     """
 
     pixel_dims = 2
@@ -114,9 +124,9 @@ class BinaryConv2d(BinaryLayer, nn.Conv2d):
         check_whole(kernel_size=kernel_size, stride=stride, dilation=dilation)
         if not isinstance(padding, str):
             check_whole(0, padding=padding)
-        geometry = (in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode)
         try:
-            super().__init__(*geometry, device, dtype)
+            super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
+                             padding_mode, device, dtype)  # type: ignore[arg-type]  # another is refused  # fmt: skip
         except ValueError as error:  # channels that groups doesn't divide, an unknown padding
             raise UsageError(f"BinaryConv2d: {error}") from error
         self.add_parts((out_channels, in_channels), method, reduction, binary_weights)
@@ -132,7 +142,7 @@ class BinaryConv2d(BinaryLayer, nn.Conv2d):
         return super().forward(a) if a.ndim == 4 else super().forward(a[None])[0]
 
 
-class BinaryLinear(BinaryLayer, nn.Linear):
+class BinaryLinear(BinaryLayer, nn.Linear):  # type: ignore[misc]  # whose bias may be None, too
     """As :class:`BinaryConv2d`, with ``nn.Linear``'s arguments: a (…, I), w (O, I). ASD's mean is a itself."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = False,
@@ -147,7 +157,7 @@ class BinaryLinear(BinaryLayer, nn.Linear):
         if self.own_shift is not None:
             x = a.reshape(-1, self.in_features, 1, 1)
             return own_shift(self.own_shift, x).expand_as(x).reshape(a.shape)
-        return self.asd.shift_of(a) if self.asd is not None else self.rsign and self.rsign.beta
+        return self.asd.shift_of(a) if self.asd is not None else None if self.rsign is None else self.rsign.beta
 
     def product(self, a: Tensor, w: Tensor) -> Tensor:
         """ŵ â"""
@@ -179,5 +189,4 @@ def set_ede(net: nn.Module, t: float, k: float | None = None) -> None:
     for layer in layers:
         check_ede(t, k, layer.ede_t.dtype)
     for layer in layers:
-        layer.ede_t.fill_(t)
-        layer.ede_k.fill_(k)
+        layer.ede_t.fill_(t), layer.ede_k.fill_(k)

@@ -5,8 +5,12 @@ Each takes one idea of its paper (``PAPERS``), on the same networks; the papers'
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..errors import unknown
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _CHOICES = {
     **dict.fromkeys(("activation_gradient", "weight_gradient"), ("ste", "polynomial", "ede")),
@@ -27,13 +31,15 @@ class Method:
     weight_shift                           None, "wsd" or "balance" (IR-Net)
     scale                                  None, "analytic" (XNOR-Net), "learned" (XNOR-Net++), "power_of_two" (IR-Net)
     binary                                 False: real weights and activations, the float twin
+    >>> Method("mine", "mine (RSign, Bi-Real's gradient)", "polynomial", activation_shift="static").short
+    'mine'
     """
 
     name: str
     title: str
     activation_gradient: str = "ste"
     weight_gradient: str = "ste"
-    activation_shift: str | Callable | None = None
+    activation_shift: "str | Callable[[int], nn.Module] | None" = None
     weight_shift: str | None = None
     scale: str | None = None
     binary: bool = True
@@ -50,26 +56,23 @@ class Method:
         return self.title.partition(" (")[0]
 
 
-_EDE = {"activation_gradient": "ede", "weight_gradient": "ede"}
+_EDE = "ede", "ede"  # both gradients
 
-METHODS = {
-    m.name: m
-    for m in (
-        Method("float", "float twin", binary=False),
-        Method("bnn", "plain BNN (sign, clipped STE)"),
-        Method("xnor", "XNOR-Net (analytic scale)", scale="analytic"),
-        Method("xnor_pp", "XNOR-Net++ (learned scale)", scale="learned"),
-        Method("bireal", "Bi-Real Net (polynomial gradient)", activation_gradient="polynomial"),
-        Method("irnet", "IR-Net (balanced weights, EDE)", **_EDE, weight_shift="balance", scale="power_of_two"),
-        # The common ground of the five below, so that what a shift earns isn't mixed up with what EDE earns.
-        Method("ede", "EDE alone (no shift)", **_EDE),
-        Method("rsign", "RSign (learned static shift)", **_EDE, activation_shift="static"),
-        Method("asd", "ASD", **_EDE, activation_shift="asd"),
-        Method("asd_tanh", "ASD-tanh (tanh instead of σ)", **_EDE, activation_shift="asd_tanh"),
-        Method("wsd", "WSD", **_EDE, weight_shift="wsd"),
-        Method("sdbnn", "SD-BNN (ASD + WSD)", **_EDE, activation_shift="asd", weight_shift="wsd"),
-    )
-}
+METHODS = {m.name: m for m in (
+    Method("float", "float twin", binary=False),
+    Method("bnn", "plain BNN (sign, clipped STE)"),
+    Method("xnor", "XNOR-Net (analytic scale)", scale="analytic"),
+    Method("xnor_pp", "XNOR-Net++ (learned scale)", scale="learned"),
+    Method("bireal", "Bi-Real Net (polynomial gradient)", activation_gradient="polynomial"),
+    Method("irnet", "IR-Net (balanced weights, EDE)", *_EDE, weight_shift="balance", scale="power_of_two"),
+    # The common ground of the five below, so that what a shift earns isn't mixed up with what EDE earns.
+    Method("ede", "EDE alone (no shift)", *_EDE),
+    Method("rsign", "RSign (learned static shift)", *_EDE, activation_shift="static"),
+    Method("asd", "ASD", *_EDE, activation_shift="asd"),
+    Method("asd_tanh", "ASD-tanh (tanh instead of σ)", *_EDE, activation_shift="asd_tanh"),
+    Method("wsd", "WSD", *_EDE, weight_shift="wsd"),
+    Method("sdbnn", "SD-BNN (ASD + WSD)", *_EDE, activation_shift="asd", weight_shift="wsd"),
+)}  # fmt: skip
 
 PAPERS = {  # on arXiv
     "bnn": "1602.02830", "xnor": "1603.05279", "xnor_pp": "1909.13863", "bireal": "1808.00278",

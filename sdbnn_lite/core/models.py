@@ -7,6 +7,7 @@ usual input size.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from .layers import BinaryConv2d
 from .methods import Method, get_method
 
 BinaryConv = Callable[..., BinaryConv2d]  # BinaryConv2d with padding, method, reduction and stage filled in
+Block = Callable[..., nn.Module]  # of conv, in_channels, channels and stride
 
 
 def check_images(images: Tensor, channels: int, dtype: torch.dtype) -> None:
@@ -41,7 +43,9 @@ class BinaryNet(nn.Module):
 
     name: str
     method: Method
-    options: dict  # the arguments of ``build`` that rebuild it
+    options: dict[str, Any]  # the arguments of ``build`` that rebuild it
+    conv1: nn.Conv2d
+    classify: Callable[[Tensor], Tensor]  # images that were checked to logits
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes) of images (N, C, H, W); raises UsageError for wrong rank, channels, dtype or NaN."""
@@ -66,11 +70,9 @@ class BinaryNet(nn.Module):
 class SizedNet(BinaryNet):
     """A network whose classifier was built for one image size."""
 
-    image_size: int
-
-    @property
-    def sizes(self) -> str:
-        return f"{self.image_size}×{self.image_size} (build's image_size)"
+    def __init__(self, image_size: int):
+        super().__init__()
+        self.image_size, self.sizes = image_size, f"{image_size}×{image_size} (build's image_size)"
 
     def takes(self, height: int, width: int) -> bool:
         return height == width == self.image_size
@@ -112,7 +114,7 @@ class ResNet18Block(nn.Module):
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = conv(channels, channels)
         self.bn2 = nn.BatchNorm2d(channels)
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != channels:
             real = nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False)
             self.shortcut = nn.Sequential(real, nn.BatchNorm2d(channels))
@@ -122,7 +124,7 @@ class ResNet18Block(nn.Module):
         return F.hardtanh(self.bn2(self.conv2(y)) + self.shortcut(x))
 
 
-def _stages(block: type, conv: BinaryConv, widths: tuple, blocks: tuple) -> list[nn.Sequential]:
+def _stages(block: Block, conv: BinaryConv, widths: tuple[int, ...], blocks: tuple[int, ...]) -> list[nn.Sequential]:
     """One ``nn.Sequential`` of blocks per width; every stage but the first halves the image in its first block."""
     stages, in_channels = [], widths[0]
     for i, (width, count) in enumerate(zip(widths, blocks, strict=True)):
@@ -137,7 +139,8 @@ def _stages(block: type, conv: BinaryConv, widths: tuple, blocks: tuple) -> list
 class CifarResNet(BinaryNet):
     """conv 3×3 - BN - Hardtanh - stages - global mean - BatchNorm1d - linear. Any image size from 8 (4 stages) up."""
 
-    def __init__(self, conv: BinaryConv, block: type, widths: tuple, blocks: tuple, num_classes: int, in_channels: int):
+    def __init__(self, conv: BinaryConv, block: Block, widths: tuple[int, ...], blocks: tuple[int, ...],
+                 num_classes: int, in_channels: int):  # fmt: skip
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
@@ -161,8 +164,7 @@ class VGGSmall(SizedNet):
     pooled = (False, True, False, True, False, True)
 
     def __init__(self, conv: BinaryConv, num_classes: int, in_channels: int, image_size: int):
-        super().__init__()
-        self.image_size = image_size
+        super().__init__(image_size)
         self.conv1 = nn.Conv2d(in_channels, self.widths[0], 3, padding=1, bias=False)
         self.convs = nn.ModuleList(conv(c, o) for c, o in zip(self.widths, self.widths[1:]))
         self.bns = nn.ModuleList(nn.BatchNorm2d(c) for c in self.widths)
@@ -184,8 +186,7 @@ class DigitsConvNet(SizedNet):
     """Ours, for the embedded digits: real conv 1→32, binary 32→64 and 64→64 with pooling, Hardtanh, linear."""
 
     def __init__(self, conv: BinaryConv, num_classes: int, in_channels: int, image_size: int):
-        super().__init__()
-        self.image_size = image_size
+        super().__init__(image_size)
         self.conv1 = nn.Conv2d(in_channels, 32, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(32)
         self.conv2 = conv(32, 64)
@@ -208,7 +209,7 @@ class BiRealBlock(nn.Module):
         super().__init__()
         self.conv = conv(in_channels, channels, stride=stride)
         self.bn = nn.BatchNorm2d(channels)
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != channels:
             real = nn.Conv2d(in_channels, channels, 1, bias=False)
             self.shortcut = nn.Sequential(nn.AvgPool2d(2, stride=stride), real, nn.BatchNorm2d(channels))
@@ -229,7 +230,7 @@ class ImageNetResNet(BinaryNet):
         """The binary convolution rounds a half up and the shortcut's mean-pool down: both have to be even thrice."""
         return all((side + 3) // 4 % 8 == 0 for side in (height, width))
 
-    def __init__(self, conv: BinaryConv, blocks: tuple, num_classes: int, in_channels: int):
+    def __init__(self, conv: BinaryConv, blocks: tuple[int, ...], num_classes: int, in_channels: int):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -245,13 +246,13 @@ class ImageNetResNet(BinaryNet):
         return self.linear(x.mean(dim=(2, 3)))
 
 
-_RESNET20 = {"block": ResNet20Block, "widths": (16, 32, 64), "blocks": (3, 3, 3)}
-_RESNET18 = {"block": ResNet18Block, "widths": (64, 128, 256, 512), "blocks": (2, 2, 2, 2)}
+_RESNET20 = partial(CifarResNet, block=ResNet20Block, widths=(16, 32, 64), blocks=(3, 3, 3))
+_RESNET18 = partial(CifarResNet, block=ResNet18Block, widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2))
 
 # name: (class with its shape filled in, classes, input channels, image size if the classifier depends on it, r of ASD)
-_NETWORKS = {
-    "cifar10_resnet20": (partial(CifarResNet, **_RESNET20), 10, 3, None, 16),
-    "cifar10_resnet18": (partial(CifarResNet, **_RESNET18), 10, 3, None, 16),
+_NETWORKS: dict[str, tuple[Callable[..., BinaryNet], int, int, int | None, int]] = {
+    "cifar10_resnet20": (_RESNET20, 10, 3, None, 16),
+    "cifar10_resnet18": (_RESNET18, 10, 3, None, 16),
     "cifar10_vgg_small": (VGGSmall, 10, 3, 32, 16),
     "digits_convnet": (DigitsConvNet, 10, 1, 8, 16),
     "imagenet_resnet18": (partial(ImageNetResNet, blocks=(4, 4, 4, 4)), 1000, 3, None, 8),
@@ -287,14 +288,14 @@ def build(name: str, method: str | Method = "sdbnn", num_classes: int | None = N
         raise UsageError(f"stage={stage!r}: 1 (real weights, binary activations) or 2 (both binary)")
     sized = {}
     if default_size is None and image_size is not None:
-        raise UsageError(f"image_size={image_size!r}: {name} isn't built for a size (it takes {network.func.sizes})")
+        sizes = (ImageNetResNet if name.startswith("imagenet") else CifarResNet).sizes
+        raise UsageError(f"image_size={image_size!r}: {name} isn't built for a size (it takes {sizes})")
     if default_size is not None:
         image_size = default_size if image_size is None else image_size
         check_whole(image_size=image_size)
         if image_size % SIZED[name]:
             raise UsageError(f"image_size={image_size}: {name} needs a multiple of {SIZED[name]}")
         sized["image_size"] = image_size
-
     chosen = get_method(method, imagenet=name.startswith("imagenet"))
     conv = partial(BinaryConv2d, padding=1, method=chosen, reduction=reduction, binary_weights=stage == 2)
     net = network(conv, num_classes=num_classes, in_channels=in_channels, **sized)

@@ -49,12 +49,12 @@ class LayerSigns:
     @property
     def entropy(self) -> np.ndarray:
         """(O,) bits per output sign: 0 for a dead channel, 1 where +1 and -1 are equally frequent."""
-        return signs.entropy(self.output)
+        return np.asarray(signs.entropy(self.output))
 
     @property
     def sign_difference(self) -> np.ndarray:
         """(O,) 2p(1-p): how often two outputs of the channel differ."""
-        return signs.sign_difference(self.output)
+        return np.asarray(signs.sign_difference(self.output))
 
     @property
     def dead(self) -> np.ndarray:
@@ -89,13 +89,12 @@ class _Tally:
                  scale_flips=(sign(y) != sign(output)).sum())  # fmt: skip
 
     def result(self, layer: BinaryLayer) -> LayerSigns:
-        total = {k: v.cpu().numpy() if isinstance(v, Tensor) else v for k, v in self.sums.items()}
-        n_in, n_out = total["inputs"], total["outputs"]
+        total = {k: np.asarray(v.cpu() if isinstance(v, Tensor) else v) for k, v in self.sums.items()}
+        n_in, n_out = int(total["inputs"]), int(total["outputs"])
         mean = total["output_sum"] / n_out
         variance = np.maximum(total["output_square"] / n_out - mean**2, 0)
-        w = layer.weight >= 0
+        w, dims = layer.weight >= 0, per_filter(layer.weight)
         w_hat = layer.shifted_weight() >= 0 if layer.binary_weights else w
-        dims = per_filter(layer.weight)
         return LayerSigns(fan_in=layer.weight[0].numel(), input_before=total["input_before"] / n_in,
                           input_after=total["input_after"] / n_in,
                           input_flips=float(total["input_flips"]) / (n_in * layer.channels[1]),
@@ -142,21 +141,3 @@ def record_signs(net: nn.Module, images: Tensor, batch_size: int = 256) -> dict[
         for hook in hooks:
             hook.remove()
     return {name: tallies[name].result(layer) for name, layer in layers.items()}
-
-
-SHARE_BINS = 20  # of the share of +1, from 0 to 1
-
-
-def summary_row(layer: LayerSigns) -> dict:
-    """One row of signs.csv: means over the layer's channels, and how its output channels are spread.
-
-    ``dead_channels`` is a count; ``share_histogram`` counts the output channels in ``SHARE_BINS`` equal bins of their
-    share of +1, joined by blanks.
-    """
-    histogram, _ = np.histogram(layer.output, bins=SHARE_BINS, range=(0, 1))
-    means = {"input_before": layer.input_before, "input_after": layer.input_after, "input_flips": layer.input_flips,
-             "weight_before": layer.weight_before, "weight_after": layer.weight_after,
-             "weight_flips": layer.weight_flips, "output": layer.output, "entropy": layer.entropy,
-             "sign_difference": layer.sign_difference}  # fmt: skip
-    return {**{name: round(float(np.mean(value)), 6) for name, value in means.items()},
-            "dead_channels": int(layer.dead.sum()), "share_histogram": " ".join(map(str, histogram))}  # fmt: skip

@@ -14,24 +14,26 @@ Array = np.ndarray | float
 
 
 def _share(name: str, p: Array) -> np.ndarray:
-    p = np.asarray(p, dtype=float)
-    if not ((p >= 0) & (p <= 1)).all():
-        raise UsageError(f"{name}={p}: a share of +1 lies between 0 and 1")
-    return p
+    shares = np.asarray(p, dtype=float)
+    if not ((shares >= 0) & (shares <= 1)).all():
+        raise UsageError(f"{name}={shares}: a share of +1 lies between 0 and 1")
+    return shares
 
 
 def entropy(p: Array) -> Array:
-    """H(p) = -p·log2(p) - (1-p)·log2(1-p), in bits per sign: 1 at p = 1/2, 0 where all signs agree."""
-    p = _share("p", p)
+    """H(p) = -p·log2(p) - (1-p)·log2(1-p), in bits per sign: 1 at p = 1/2, 0 where all signs agree.
+    >>> entropy(np.array([0.0, 0.25, 0.5])).round(2)
+    array([0.  , 0.81, 1.  ])
+    """
+    q = _share("p", p)
     with np.errstate(divide="ignore", invalid="ignore"):
-        h = -p * np.log2(p) - (1 - p) * np.log2(1 - p)
-    return np.where((p == 0) | (p == 1), 0.0, h)[()]
+        h = -q * np.log2(q) - (1 - q) * np.log2(1 - q)
+    return np.where((q == 0) | (q == 1), 0.0, h)[()]
 
 
 def sign_difference(p: Array) -> Array:
     """2p(1-p): the probability that two outputs drawn at random differ in sign; 1/2 at most."""
-    p = _share("p", p)
-    return (2 * p * (1 - p))[()]
+    return (2 * (q := _share("p", p)) * (1 - q))[()]
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ def random_signs(p: float, q: float, n: int) -> SumOfSigns:
         mean = n(2p-1)(2q-1)        variance = 4n·r(1-r) = n(1 - (2p-1)²(2q-1)²)        P(y > 0) = P(B > n/2)
 
     Raises UsageError for p or q outside [0, 1] or n < 1.
+    >>> round(random_signs(p=0.7, q=0.6, n=9).plus, 3)
+    0.598
     """
     _check(p, q, n)
     r = p * q + (1 - p) * (1 - q)

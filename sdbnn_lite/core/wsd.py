@@ -20,6 +20,8 @@ class WeightSelfDistribution(nn.Module):
     w (O, C, kh, kw) → shift (O, 1, 1, 1), or (O, I) → (O, 1). The mean runs over one filter and takes no gradient;
     α (O,) starts at 0, where the share is 0.5 %. Source: SD-BNN (arXiv:2103.02394), section 3.3, with the constant
     of the published code.
+    >>> round(WeightSelfDistribution(1)(torch.ones(1, 64, 3, 3)).item(), 6)  # σ(0) · 0.01 · 1
+    0.005
     """
 
     def __init__(self, out_channels: int, constant: float = WSD_CONSTANT):

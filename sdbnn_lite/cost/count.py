@@ -109,6 +109,8 @@ def cost(network: str | nn.Module, method: str = "sdbnn", *, image_size: int | N
 
     A module, such as ``convert`` makes, may stand for the name; its layers say what their methods are.
     Raises UsageError for what :func:`build` refuses, and for images that don't fit.
+    >>> cost("digits_convnet", "bnn").layers[1].bops  # 64 outputs of 8×8 pixels, 3·3·32 products each
+    1179648
     """
     check_whole(1, MOST_SIDE, image_size=8 if image_size is None else image_size)
     if not isinstance(network, nn.Module):

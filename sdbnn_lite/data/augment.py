@@ -41,7 +41,7 @@ class Augmentation:
     jitter: float = 0.0
     lighting: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in (("pad", self.pad), ("cutout", self.cutout)):
             if not isinstance(value, int) or value < 0:
                 raise UsageError(f"{name}={value!r}: give a whole number of pixels, 0 or more")
@@ -67,8 +67,9 @@ class Draws(NamedTuple):
     def to(self, device: torch.device | str) -> "Draws":
         return Draws(*(values.to(device) for values in self))
 
-    def __getitem__(self, part: slice) -> "Draws":
-        return Draws(*(values[part] for values in self))
+    def part(self, places: slice) -> "Draws":
+        """Those of the crops at ``places`` of the epoch."""
+        return Draws(*(values[places] for values in self))
 
 
 def draw(images: int, augmentation: Augmentation, generator: torch.Generator) -> Draws:

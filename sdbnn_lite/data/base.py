@@ -15,20 +15,22 @@ from .augment import Augmentation, batch_slices, normalise
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the published CIFAR training uses them too
 
 Batches = Iterator[tuple[Tensor, Tensor]]  # (float32 (B, C, H, W), int64 (B,))
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std of each channel
+FOUND_OUT: Statistics = ((), ())
 
 
 @dataclass(frozen=True)
 class Options:
-    """What ``load`` was asked for. ``folder``: DIR/name, None for a set that needs none.
+    """What ``load`` was asked for. ``folder``: DIR/name, "." for a set that needs none.
 
-    Of a known set size, channels and statistics (mean, std) are given; of the user's own, None is found out.
+    Of a known set size, channels and statistics are given; of the user's own, 0 and ``FOUND_OUT`` are found out.
     """
 
     name: str
-    folder: Path | None
-    image_size: int | None
-    channels: int | None
-    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None
+    folder: Path
+    image_size: int
+    channels: int
+    statistics: Statistics
     download: bool
     progress: bool
     seed: int
@@ -66,16 +68,18 @@ class ImageSetBase:
         ``batch_size`` is that of all shards together. A last batch with fewer images than there are shards is left out.
         """
         shards = self.shard[1]
-        whole = batch_slices(self.num_train, batch_size, start)
+        whole = batch_slices(self.num_train, batch_size, start)  # type: ignore[attr-defined]  # each set has its own
         return shard([batch for batch in whole if batch.stop - batch.start >= shards], self.shard)
 
     def test_slices(self, batch_size: int) -> list[slice]:
         """The same of the test images, ``batch_size`` in each shard: every image is in exactly one shard's batches."""
-        return shard(batch_slices(self.num_test, batch_size * self.shard[1], drop_lone=False), self.shard)
+        images: int = self.num_test  # type: ignore[attr-defined]  # as above
+        return shard(batch_slices(images, batch_size * self.shard[1], drop_lone=False), self.shard)
 
     def sampled_places(self, count: int) -> list[int]:
         """Which test images ``test_sample`` takes: every k-th one, k = num_test // count, so from all classes."""
-        return [place * max(1, self.num_test // count) for place in range(min(count, self.num_test))]
+        images: int = self.num_test  # type: ignore[attr-defined]  # as above
+        return [place * max(1, images // count) for place in range(min(count, images))]
 
     def check(self, augmentation: Augmentation) -> None:
         """Raise UsageError for an augmentation that these images can't have: without colours, none can vary."""
@@ -83,12 +87,13 @@ class ImageSetBase:
             raise UsageError(f"jitter, lighting: {self.label} has {self.channels} channels; colours need 3")
 
     def _statistics(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
-        return tuple(torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std))
+        mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std))
+        return mean, std
 
     def _normalised(self, pixels: Tensor, u: np.ndarray | None, augmentation: Augmentation) -> Tensor:
         """uint8 (B, C, H, W) -> float32: colours varied by the numbers ``u`` (B, NUMBERS), normalised."""
         mean, std = self._statistics(pixels.device)
-        if not augmentation.colours:
+        if u is None or not augmentation.colours:
             return normalise(pixels, mean, std)
         x = normalise(pixels, torch.zeros_like(mean), torch.ones_like(std))
         x = imagenet_augment.jitter(x, u, augmentation.jitter) if augmentation.jitter else x

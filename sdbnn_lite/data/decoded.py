@@ -29,6 +29,7 @@ from .prefetch import in_threads
 from .tree import SAMPLE, Tree, some
 
 CACHE = ".sdbnn_cache"
+Seen = tuple[tuple[int, int], bool]  # width and height, and whether grey
 CHUNK = 64  # images that a thread decodes in a go
 FORMAT = "2"  # raise it when the same tree would be decoded to other pixels
 
@@ -72,7 +73,7 @@ def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True, st
     places = _cache_places(tree.root, f"{size}px{tree.kind}")
     decoded = _read_cache(places, facts)
     if decoded is None or (strict and decoded.left_out):
-        seen: set[tuple[tuple[int, int], bool]] = set()
+        seen: set[Seen] = set()
         with Bar(len(tree.train) + len(tree.test), f"decoding {tree.root.name}", "image", show=progress) as bar:
             train, left_out = _decode_split(tree.train.paths, size, exact, strict, seen, bar)
             test, _ = _decode_split(tree.test.paths, size, exact, True, seen, bar)
@@ -93,13 +94,14 @@ def decode(tree: Tree, size: int, exact: bool = False, progress: bool = True, st
     return decoded
 
 
-def _decode_split(paths: list[str], size: int, exact: bool, strict: bool, seen: set, bar: Bar) -> tuple[Tensor, tuple]:
-    """uint8 (N, 3, size, size) and which were left out; adds to ``seen`` every (width, height) and whether grey."""
+def _decode_split(paths: list[str], size: int, exact: bool, strict: bool, seen: set[Seen],
+                  bar: Bar) -> tuple[Tensor, tuple[int, ...]]:  # fmt: skip
+    """uint8 (N, 3, size, size) and which were left out; adds to ``seen`` every image."""
     # Written through numpy: torch would wake its own threads for each of these small copies.
     images = np.empty((len(paths), 3, size, size), np.uint8)
     left_out: set[int] = set()
 
-    def one(index: int) -> tuple[tuple[int, int], bool] | None:
+    def one(index: int) -> Seen | None:
         try:
             picture = read_image(paths[index])
         except UsageError:
@@ -132,7 +134,7 @@ def _checksum(decoded: Decoded, facts: dict[str, str]) -> str:
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for images in (decoded.train, decoded.test):
         digest.update(f"{images.dtype}{tuple(images.shape)}".encode())
-        digest.update(images.reshape(-1).numpy())
+        digest.update(images.reshape(-1).numpy().data)
     return digest.hexdigest()
 
 
@@ -151,7 +153,7 @@ def _read_cache(places: tuple[Path, ...], facts: dict[str, str]) -> Decoded | No
                 left_out = tuple(json.loads(metadata["left_out"]))
                 statistics = tuple(map(tuple, json.loads(metadata.get("statistics", "[]")))) or None
                 pixels = file.get_tensor("train"), file.get_tensor("test")
-                decoded = Decoded(*pixels, metadata["native"], left_out, statistics)
+                decoded = Decoded(*pixels, metadata["native"], left_out, statistics)  # type: ignore[arg-type]  # two tuples
             if metadata["sha256"] != _checksum(decoded, facts):
                 notice = f"{path} is damaged (wrong checksum): decoding the images again"
             else:

@@ -117,7 +117,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
         raise ValueError("floating-point pixel values")
     elif picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
-        if picture.getextrema()[3][0] < 255:
+        if np.asarray(picture)[..., 3].min() < 255:
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     rgb = picture.convert("RGB")
     rgb.info["grey"] = grey

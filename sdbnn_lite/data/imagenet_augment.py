@@ -10,6 +10,7 @@ alone. So neither the number of workers or processes nor where a run was resumed
 """
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ def numbers(key: int, part: slice) -> np.ndarray:
     return np.random.Generator(bits).random((part.stop - part.start, NUMBERS))
 
 
-def random_boxes(u: np.ndarray, heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
+def random_boxes(u: np.ndarray, heights: Sequence[int], widths: Sequence[int]) -> np.ndarray:
     """torchvision's RandomResizedCrop by the numbers ``u`` (B, NUMBERS): at most ten tries, each of
 
         area = height·width·U(0.08, 1),  aspect = exp U(ln 3/4, ln 4/3),  w = √(area·aspect),  h = √(area/aspect)

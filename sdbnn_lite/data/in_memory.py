@@ -23,7 +23,7 @@ class ImageSet(ImageSetBase):
     train_labels: Tensor
     test_images: Tensor
     test_labels: Tensor
-    _table: tuple[tuple, Tensor] | None = field(default=None, init=False, repr=False)  # the last padding and its table
+    _table: tuple[tuple[int, bool], Tensor] | None = field(default=None, init=False, repr=False)  # of the last padding
 
     @property
     def num_train(self) -> int:
@@ -85,10 +85,10 @@ class ImageSet(ImageSetBase):
     def _epoch(self, slices: list[slice], draws: Draws, centres: Tensor | None, key: int | None,
                augmentation: Augmentation) -> Batches:  # fmt: skip
         for part in slices:
-            batch = draws[part]
+            batch = draws.part(part)
             u = None if key is None else imagenet_augment.numbers(key, part)
-            pixels = self._boxes(batch, u) if augmentation.resized else self._crops(batch, augmentation)
-            images = self._normalised(pixels, u, augmentation)
+            made = self._boxes(batch, u) if u is not None and augmentation.resized else self._crops(batch, augmentation)
+            images = self._normalised(made, u, augmentation)
             if centres is not None:
                 erase(images, centres[part], augmentation.cutout)
             yield images, self.train_labels[batch.image]

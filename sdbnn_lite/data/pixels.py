@@ -34,8 +34,8 @@ def measure(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def resize(images: Tensor, size: int) -> Tensor:
     """uint8 or float (N, C, H, W), 0 … 255 -> uint8 (N, C, ``size``, ``size``): bilinear, antialiased, rounded."""
     if images.shape[2:] != (size, size):
-        how = {"size": (size, size), "mode": "bilinear", "antialias": True}
         dtype = torch.promote_types(images.dtype, torch.float32)
-        parts = (torch.nn.functional.interpolate(part.to(dtype), **how) for part in images.split(4096))
+        parts = (torch.nn.functional.interpolate(part.to(dtype), (size, size), mode="bilinear", antialias=True)
+                 for part in images.split(4096))  # fmt: skip
         images = torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
     return images.round().to(torch.uint8) if images.is_floating_point() else images

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from torch import Tensor
 from ..errors import UsageError
 from ..system.terminal import Bar
 
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+Failures = list[tuple[int, UsageError]]  # place in the batch, why
 CHUNK = 8  # images that one thread makes in a go
 AHEAD = 3  # chunks for each thread, in batches after the one that is waited for
 
@@ -27,7 +30,7 @@ class Batch(NamedTuple):
 
     part: slice
     pixels: Tensor
-    failed: list[tuple[int, UsageError]]  # place in the batch, why
+    failed: Failures
 
 
 def prefetch(slices: Iterable[slice], make: Callable[[int], np.ndarray], size: int, workers: int,
@@ -38,7 +41,7 @@ def prefetch(slices: Iterable[slice], make: Callable[[int], np.ndarray], size: i
     thread busy. With 0 workers each batch is made when it is asked for. A UsageError of ``make`` is handed on.
     """
     pool = ThreadPoolExecutor(workers, "images") if workers else None
-    waiting: deque = deque()
+    waiting: deque[tuple[slice, Tensor, list[Callable[[], Failures]]]] = deque()
     ahead = 0  # images in batches that wait
     try:
         for part in slices:
@@ -58,11 +61,11 @@ def prefetch(slices: Iterable[slice], make: Callable[[int], np.ndarray], size: i
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _done(part: slice, pixels: Tensor, jobs: list[Callable[[], list]]) -> Batch:
+def _done(part: slice, pixels: Tensor, jobs: list[Callable[[], Failures]]) -> Batch:
     return Batch(part, pixels, [failure for job in jobs for failure in job()])
 
 
-def _fill(pixels: np.ndarray, first: int, chunk: range, make: Callable[[int], np.ndarray]) -> list:
+def _fill(pixels: np.ndarray, first: int, chunk: range, make: Callable[[int], np.ndarray]) -> Failures:
     failed = []
     for at in chunk:
         try:
@@ -72,7 +75,8 @@ def _fill(pixels: np.ndarray, first: int, chunk: range, make: Callable[[int], np
     return failed
 
 
-def in_threads(one: Callable, items: Sequence, workers: int, chunk: int, bar: Bar) -> Iterator:
+def in_threads(one: Callable[[Item], Made], items: Sequence[Item], workers: int, chunk: int,
+               bar: Bar) -> Iterator[Made]:  # fmt: skip
     """``one(item)`` for every item, in order, by ``workers`` threads that take ``chunk`` items at a time.
 
     For small images, passing the interpreter's lock to and fro would cost more than decoding them one by one.

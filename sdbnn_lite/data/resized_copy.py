@@ -38,7 +38,7 @@ from ..errors import RunError, UsageError
 from ..system.terminal import Bar
 from .decoded import CACHE
 from .image_file import Box, Choose, first_line, header_size, read_image, resized, unreadable
-from .prefetch import in_threads
+from .prefetch import Item, Made, in_threads
 from .tree import Split, Tree
 
 FORMAT = "1"  # raise it when the same tree would be packed to other bytes
@@ -104,7 +104,8 @@ def open_packed(tree: Tree, side: int) -> tuple[PackedSplit, PackedSplit] | None
         return None
     try:
         facts = _facts(tree, side)
-        return tuple(_open_split(place / name, split, facts) for name, split in _splits(tree))
+        train, test = (_open_split(place / name, split, facts) for name, split in _splits(tree))
+        return train, test
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         print(f"{place} isn't used ({first_line(error)}): make it again with sdbnn-lite pack-images", file=sys.stderr)
         return None
@@ -293,7 +294,8 @@ def _fill(build: _Build, name: str, split: Split, size: np.ndarray, stop: bool) 
     save_file(index, path.with_suffix(".index"), {"facts": facts})
 
 
-def _spread(build: _Build, one: Callable, items: Sequence, title: str, total: int | None = None) -> Iterator:
+def _spread(build: _Build, one: Callable[[Item], Made], items: Sequence[Item], title: str,
+            total: int | None = None) -> Iterator[Made]:  # fmt: skip
     """``one(item)`` for every item, in order, by the build's threads, with a bar; ``total``: those done before too."""
     total = len(items) if total is None else total
     with Bar(total, title, "image", initial=total - len(items), show=build.progress) as bar:

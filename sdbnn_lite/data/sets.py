@@ -25,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from sklearn.datasets import load_digits
@@ -34,7 +35,7 @@ from torchvision.datasets import CIFAR10, CIFAR100, MNIST, FashionMNIST
 
 from ..errors import UsageError, check_whole, unknown
 from . import tree_sets
-from .base import IMAGENET_MEAN, IMAGENET_STD, Options
+from .base import FOUND_OUT, IMAGENET_MEAN, IMAGENET_STD, Options, Statistics
 from .image_file import MOST_SIDE
 from .in_memory import ImageSet
 from .pixels import resize
@@ -52,7 +53,7 @@ class SetInfo:
 
     size: int | None  # None: found out, as are the channels then
     channels: tuple[int, ...]  # the first unless others are asked for
-    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None  # None: measured
+    statistics: Statistics | None  # None: measured
     opener: Callable[[Options], ImageSet | StreamedImageSet]
     fixed: bool = False
     on_disk: bool = True
@@ -73,10 +74,12 @@ def load(name: str, data_dir: str | Path | None = None, *, image_size: int | Non
 
     Raises UsageError, saying what to do, for an unknown name, a size or channel count that the set can't have, and
     a folder that isn't given, is missing or doesn't hold the set.
+    >>> load("digits").num_train, load("digits").num_test
+    (1437, 360)
     """
     if name not in DATASETS:
         _check_own(name, data_dir)
-    info, folder = SETS[name] if name in DATASETS else OWN, None
+    info, folder = SETS[name] if name in DATASETS else OWN, Path()
     if image_size is not None:
         check_whole(1, MOST_SIDE, image_size=image_size)
     if channels is not None and (type(channels) is not int or channels not in info.channels):
@@ -89,19 +92,22 @@ def load(name: str, data_dir: str | Path | None = None, *, image_size: int | Non
         folder = _data_folder(name, data_dir, download)
     if info.fixed and image_size not in (None, info.size):
         raise UsageError(f"image_size={image_size}: {name} has {info.size}x{info.size} images")
-    size, statistics = image_size or info.size, None
+    statistics = FOUND_OUT
     if info.statistics:
         channels = channels or info.channels[0]
-        statistics = tuple(values[:channels] for values in info.statistics)
+        mean, std = info.statistics
+        statistics = mean[:channels], std[:channels]
     only = validation is not None
     how = (download, progress, seed, strict, workers, only)
-    images = info.opener(Options(name, folder, size, channels, statistics, *how))
-    if only and isinstance(images, StreamedImageSet):
+    images = info.opener(Options(name, folder, image_size or info.size or 0, channels or 0, statistics, *how))
+    if validation is None:
+        return images
+    if isinstance(images, StreamedImageSet):
         raise UsageError(f"validation={validation!r}: images can be held out of a set in memory; {name} is streamed")
-    return images.validation_split(validation) if only else images
+    return images.validation_split(validation)
 
 
-def described(images: ImageSet | StreamedImageSet) -> dict:
+def described(images: ImageSet | StreamedImageSet) -> dict[str, Any]:
     """What has to be known to feed a network trained on ``images``, as JSON can hold it: dataset (its name), label,
     classes (names, in the order of the logits), image_size (pixels a side), channels, mean and std (one per channel).
     """

@@ -79,7 +79,7 @@ class StreamedImageSet(ImageSetBase):
     def _epoch(self, slices: list[slice], order: Tensor, key: int, augmentation: Augmentation) -> Batches:
         def image(place: int) -> np.ndarray:
             index, (u,) = int(order[place]), imagenet_augment.numbers(key, slice(place, place + 1))
-            flip = augmentation.flip and imagenet_augment.flips(u)
+            flip = bool(augmentation.flip and imagenet_augment.flips(u))
             if augmentation.pad or augmentation.resized:
                 box = partial(imagenet_augment.random_box, u)
                 return self.train.crop(index, box, self.image_size, self.reduced, flip)

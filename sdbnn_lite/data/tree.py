@@ -21,7 +21,7 @@ from .image_file import Choose, first_line, read_crop, read_image, unreadable
 WHOLE, TRAIN, SAMPLE = "", "-train", "-sample"  # kinds of trees, as their caches are called
 
 
-class Split(ImageFolder):
+class Split(ImageFolder):  # type: ignore[misc]  # torchvision has no types
     """torchvision's ImageFolder without what is hidden: macOS's ._0.png, a notebook's folder .ipynb_checkpoints, …"""
 
     def __init__(self, root: Path):
@@ -129,7 +129,7 @@ def open_tree(root: Path, test_names: tuple[str, ...], classes: int | None = Non
     return tree
 
 
-def some(names, most: int = 5) -> str:
+def some(names: Iterable[str], most: int = 5) -> str:
     """The first few names and how many more there are."""
     names = list(names)
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

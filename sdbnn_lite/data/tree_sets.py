@@ -5,10 +5,11 @@ from dataclasses import replace
 from statistics import median_low
 
 from ..errors import UsageError
-from .base import Options
+from .base import FOUND_OUT, Options
 from .decoded import Decoded, decode
 from .image_file import header_size, read_image
 from .in_memory import ImageSet
+from .pixels import measure
 from .resized_copy import open_packed, side_for
 from .streamed import StreamedImageSet
 from .tree import Split, Tree, open_tree
@@ -67,8 +68,8 @@ def own(asked: Options) -> ImageSet | StreamedImageSet:
     how, most = {"progress": asked.progress, "strict": asked.strict}, IN_MEMORY // (3 * size**2)  # images
     if len(tree.train) + len(tree.test) <= most:
         return _held(label, tree, decode(tree, size, **how), asked)
-    sample = decode(tree.sample(max(1, min(SAMPLED, most))), size, **how).in_channels(asked.channels)
-    asked = replace(asked, image_size=size, statistics=sample.statistics)
+    sample = decode(tree.sample(max(1, min(SAMPLED, most))), size, **how).in_channels(asked.channels or None)
+    asked = replace(asked, image_size=size, statistics=sample.statistics or measure(sample.train))
     return _streamed(label, tree, asked)
 
 
@@ -90,8 +91,9 @@ def _own_label(asked: Options, tree: Tree, but: str = "") -> str:
 
 
 def _held(label: str, tree: Tree, pixels: Decoded, asked: Options) -> ImageSet:
-    pixels = pixels.in_channels(asked.channels)
-    mean, std = asked.statistics or pixels.statistics
+    pixels = pixels.in_channels(asked.channels or None)
+    known = asked.statistics if asked.statistics != FOUND_OUT else pixels.statistics
+    mean, std = known or measure(pixels.train)
     return ImageSet(name=asked.name, label=label, classes=tree.classes, mean=mean, std=std, train_images=pixels.train,
                     train_labels=pixels.labels(tree), test_images=pixels.test,
                     test_labels=tree.test.labels)  # fmt: skip
@@ -102,6 +104,7 @@ def _streamed(label: str, tree: Tree, asked: Options) -> StreamedImageSet:
     copy = open_packed(tree, side_for(asked.image_size))
     splits = copy if copy and not (asked.strict and len(copy[0]) < len(tree.train)) else (tree.train, tree.test)
     mean, std = asked.statistics
-    given = {} if asked.workers is None else {"workers": asked.workers}
+    workers = StreamedImageSet.workers if asked.workers is None else asked.workers
     return StreamedImageSet(name=asked.name, label=label, classes=tree.classes, train=splits[0], test=splits[1],
-                            mean=mean, std=std, image_size=asked.image_size, strict=asked.strict, **given)  # fmt: skip
+                            mean=mean, std=std, image_size=asked.image_size, strict=asked.strict,
+                            workers=workers)  # fmt: skip

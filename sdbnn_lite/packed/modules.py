@@ -124,6 +124,8 @@ def pack(net: nn.Module, engine: str | None = None) -> PackedNet | PackedModule:
 
     It is a copy: ``net`` stays in its mode, and may be trained on. Half types become float32, of images too.
     Raises UsageError for a network without a layer to pack (the float twin, stage 1), or on a GPU.
+    >>> pack(sd.load("digits_bnn"), engine="numpy")(torch.zeros(1, 1, 8, 8)).shape
+    torch.Size([1, 10])
     """
     net = getattr(net, "_orig_mod", net)  # what torch.compile wraps: NumPy isn't to be traced
     check(net)

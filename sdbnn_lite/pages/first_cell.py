@@ -1,6 +1,6 @@
 """The end of every notebook's parameters cell: it installs the package where that is missing, on Colab for example.
 
-    python -m sdbnn_lite.pages.first_cell [OWNER/NAME]      write it into all notebooks, in place of the one there
+python -m sdbnn_lite.pages.first_cell [OWNER/NAME]      write it into all notebooks, in place of the one there
 """
 
 import re

@@ -14,6 +14,7 @@ import html
 import json
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -21,7 +22,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import RunError, UsageError
 from ..system.files import writable_folder, write_atomic
-from . import chain, explorer_data
+from . import chain, explorer_data, reference
 from .equations import inline, plain, to_html
 from .first_cell import check_repository
 from .guesses import read_guesses
@@ -45,16 +46,17 @@ ONE_CLICK = {"Colab": "https://colab.research.google.com/github/{}/blob/HEAD/not
 HEADING = re.compile(r'<h([1-3]) id="(.*?)">(.*?)</h\1>', flags=re.DOTALL)
 
 
-def build(out: str | Path, repository: str = "") -> list[Path]:
+def build(out: str | Path, repository: str = "", with_reference: bool = False) -> list[Path]:
     """Write ``out/index.html``, a page for every notebook, and the files that they need; returns the paths.
 
     ``repository``: OWNER/NAME on GitHub, to which pages then link so that Colab and Binder open the notebook.
+    ``with_reference``: write the modules' pages too (:mod:`~sdbnn_lite.pages.reference`), and link to them.
     Raises UsageError where nbconvert or latex2mathml is missing, for guesses that make no sense, and, after all is
     written, for links that lead nowhere, pictures that would be loaded from elsewhere, formulas that can't be shown.
     """
     if repository:
         check_repository(repository)
-    pages = [Page(path, repository) for path in chain.find_notebooks()]
+    pages = [Page(path, repository, with_reference) for path in chain.find_notebooks()]
     out, written = writable_folder(out), []
 
     def put(name: str, content: bytes) -> None:
@@ -76,6 +78,8 @@ def build(out: str | Path, repository: str = "") -> list[Path]:
     words = [[page.name, page.title, [[s["id"], plain(s["title"]), s["text"]] for s in page.sections]]
              for page in pages]  # fmt: skip
     put("search-index.js", f"window.searchIndex = {json.dumps(words, ensure_ascii=False)};\n".encode())
+    for name, text in reference.build(style(".pdoc-code")) if with_reference else ():
+        put(name, text.encode())
     if complaints := [f"{page.path.name}: {found}" for page in pages for found in page.complaints]:
         raise UsageError("the site is written, but " + "; ".join(complaints))
     return written
@@ -84,8 +88,9 @@ def build(out: str | Path, repository: str = "") -> list[Path]:
 class Page:
     """One notebook as a page: ``title``, ``learn`` and ``minutes`` from its first cell, and what it links to."""
 
-    def __init__(self, path: Path, repository: str = ""):
-        self.path, self.name, self.repository = path, f"{path.stem}.html", repository
+    def __init__(self, path: Path, repository: str = "", with_reference: bool = False):
+        self.path, self.name = path, f"{path.stem}.html"
+        self.repository, self.with_reference = repository, with_reference
         self.notebook = chain.read(path)
         self.files: dict[str, Path] = {}  # name in the site -> file
         self.scripts: tuple[str, ...] = ()  # beside site.js
@@ -220,9 +225,9 @@ def _document(page: Page | None, body: str, pages: list[Page], links: str) -> st
     name = f"{page.title} · {TITLE}" if page else TITLE
     top, bottom = (f'<nav aria-label="{where}">\n{links}\n</nav>' if links else "" for where in ("Top", "Bottom"))
     scripts = "\n".join(f'<script src="{name}" defer></script>' for name in (page.scripts if page else []))
-    colours = {name: f"light-dark({colour}, {DARK[name]})" for name, colour in LIGHT.items()}
-    return TEMPLATE.substitute(colours, title=html.escape(name), highlight=_code_colours(), top=top, main=body,
-                               bottom=bottom, scripts=scripts, contents=_contents(page, pages))  # fmt: skip
+    link = f'<a href="{reference.FIRST}">Reference</a>' if any(page.with_reference for page in pages) else ""
+    return TEMPLATE.substitute(style(".highlight"), title=html.escape(name), top=top, main=body, bottom=bottom,
+                               scripts=scripts, contents=_contents(page, pages), reference=link)  # fmt: skip
 
 
 def _contents(here: Page | None, pages: list[Page]) -> str:
@@ -239,13 +244,16 @@ def _contents(here: Page | None, pages: list[Page]) -> str:
     return "\n".join(lines)
 
 
-def _code_colours() -> str:
+def style(code: str) -> dict[str, str]:
+    """The colours by name, each for light and dark, and as "highlight" those of a program inside ``code``."""
     from pygments.styles import get_style_by_name
     from pygments.token import STANDARD_TYPES
     light, dark = (get_style_by_name(name) for name in CODE_STYLES)
     colours = {short: [style.style_for_token(token)["color"] or ink[1:] for style, ink in ((light, LIGHT["text"]),
                (dark, DARK["text"]))] for token, short in STANDARD_TYPES.items() if short}  # fmt: skip
-    return "\n".join(f".highlight .{short} {{ color: light-dark(#{a}, #{b}); }}" for short, (a, b) in colours.items())
+    rules = (f"{code} .{short} {{ color: light-dark(#{a}, #{b}); }}" for short, (a, b) in colours.items())
+    return {**{name: f"light-dark({colour}, {DARK[name]})" for name, colour in LIGHT.items()},
+            "highlight": "\n".join(rules)}  # fmt: skip
 
 
 def _printed(text: str) -> str:
@@ -272,11 +280,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--repository", default="", metavar="OWNER/NAME", help="on GitHub: link to Colab and Binder")
     args = parser.parse_args(argv)
     try:
-        pages = [path for path in build(args.out, args.repository) if path.suffix == ".html"]
+        written = build(args.out, args.repository, with_reference := find_spec("pdoc") is not None)
     except (UsageError, RunError) as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    print(f"{len(pages)} pages: open {Path(args.out) / 'index.html'}")
+    pages = sum(path.suffix == ".html" for path in written)
+    missing = "" if with_reference else " (no reference: pip install pdoc)"
+    print(f"{pages} pages: open {Path(args.out) / 'index.html'}{missing}")
     return 0
 
 

@@ -1,6 +1,6 @@
 """The exercises' solutions as notebooks: made from the chain and ``lessons.exercises``, never written by hand.
 
-    python -m sdbnn_lite.pages.solutions      write and execute notebooks/solutions/ (``make notebooks`` does it last)
+python -m sdbnn_lite.pages.solutions      write and execute notebooks/solutions/ (``make notebooks`` does it last)
 """
 
 from __future__ import annotations

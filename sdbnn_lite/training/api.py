@@ -4,6 +4,7 @@ from dataclasses import fields
 from os import PathLike
 from pathlib import Path
 from types import NoneType
+from typing import Any
 
 from ..core.methods import Method
 from ..errors import UsageError, unknown
@@ -20,7 +21,7 @@ PLACES = ("out", "data", "init", "teacher")
 
 
 def train(recipe: str | Path | Recipe, out: str | Path | None = None, *, method: str | None = None, seed: int = 0,
-          resume: bool = False, **settings) -> Result:  # fmt: skip
+          resume: bool = False, **settings: Any) -> Result:  # fmt: skip
     """Train a network, and return it with its score and its log.
 
     >>> sd.train("digits", epochs=5)                                           # under a minute

@@ -11,6 +11,7 @@ these signs, and IR-Net's balancing none but those of a filter of equal signs: t
 
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,7 +23,7 @@ from ..weights.zoo import load
 
 
 @torch.no_grad()
-def start_from(net: BinaryNet, init: str | Path) -> dict:
+def start_from(net: BinaryNet, init: str | Path) -> dict[str, Any]:
     """Put into ``net`` every tensor of the trained network ``init`` (what ``load`` takes) of the same name and shape.
 
     Returns what run.json says of it: {"from": name, "taken": number of tensors, "new": names of the others in ``net``,
@@ -42,7 +43,7 @@ def start_from(net: BinaryNet, init: str | Path) -> dict:
     return {"from": Path(init).name, "taken": len(taken), "new": [n for n in own if n not in taken], "latent": latent}
 
 
-def describe_start(start: dict, classes: int) -> str:
+def describe_start(start: dict[str, Any], classes: int) -> str:
     """One line on what :func:`start_from` returned; new tensors whose names differ by numbers alone are counted."""
     alike: dict[str, list[str]] = {}
     for name in start["new"]:

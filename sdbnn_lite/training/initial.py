@@ -38,9 +38,8 @@ def next_size(network: str, size: int) -> int:
 
 def fitting(recipe: Recipe) -> Recipe:
     """``recipe`` with an image size that its network takes, where its known data set's own isn't one."""
-    if recipe.image_size is not None or recipe.dataset not in SETS:
+    if recipe.image_size is not None or recipe.dataset not in SETS or (own := SETS[recipe.dataset].size) is None:
         return recipe
-    own = SETS[recipe.dataset].size
     size = next_size(recipe.network, own)
     return recipe if size == own else replace(recipe, image_size=size)
 

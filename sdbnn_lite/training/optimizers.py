@@ -7,6 +7,9 @@ flip then depends on lr, not on how steep the surrogate gradient is. LARS (arXiv
 but of a whole layer, and multiplies by the weights' norm; that of a latent weight is inertia, not size (1906.02107).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +18,7 @@ from ..core.layers import binary_layers
 from .recipe import Recipe
 
 
-def parameter_groups(net: nn.Module, recipe: Recipe) -> list[dict]:
+def parameter_groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """One group that decays with λ = ``recipe.weight_decay``; a second that doesn't, unless ``recipe.decay_all``.
 
     Then only the weights of convolutions and linear layers decay: not batch norm, ASD's two matrices, WSD's α, RSign's
@@ -45,7 +48,7 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return optimizer
 
 
-def normalise_channels(weights: list[nn.Parameter]) -> None:
+def normalise_channels(weights: Sequence[Tensor]) -> None:
     """Divide each output channel's gradient by its norm: g (O, C, kh, kw) -> g_o/‖g_o‖, in place; 0 stays 0."""
     for weight in weights:
         if weight.grad is not None:
@@ -69,13 +72,13 @@ class TensorSGD(torch.optim.SGD):
     checkpoint of one is a checkpoint of the other; results differ by the rounding of lr·v, to 1e-6 relative.
     """
 
-    def __init__(self, groups: list[dict], lr: Tensor, momentum: float):
+    def __init__(self, groups: list[dict[str, Any]], lr: Tensor | float, momentum: float):
         super().__init__(groups, lr=0.0, momentum=momentum)
         for group in self.param_groups:
             group["lr"] = lr
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure is evaluated
         """One update of every parameter that has a gradient; gradients are spent (weight decay is added to them)."""
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
@@ -94,7 +97,7 @@ class TensorSGD(torch.optim.SGD):
             self.state[p]["momentum_buffer"] = torch.zeros_like(p)
         return self.state[p]["momentum_buffer"]
 
-    def load_state_dict(self, state_dict: dict) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As torch's, with every buffer in its parameter's memory format (the fast foreach kernels need that)."""
         super().load_state_dict(state_dict)
         for p, entries in self.state.items():

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]  # of log.csv, or of signs.csv
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class RunOptions:
     workers: int | None = None
     validation: int | None = None  # training images to hold out and score in place of the test images
     tensorboard: str | Path | None = None  # where TensorBoard finds the run under its name; "": in the run's own folder
-    after_epoch: Callable[[dict, list[dict]], None] | None = None  # told each epoch's rows of log.csv and signs.csv
+    after_epoch: Callable[[Row, list[Row]], None] | None = None  # told each epoch's rows of log.csv and signs.csv
 
 
 DEFAULTS = RunOptions()

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any
 
 from ..errors import UsageError, unknown
 
@@ -94,7 +95,7 @@ class Recipe:
         return dataclasses.replace(self, epochs=epochs, warmup_epochs=warmup, published=False)
 
     def changed(self, epochs: int | None = None, batch_size: int | None = None, lr: float | None = None,
-                **others) -> "Recipe":  # fmt: skip
+                **others: Any) -> "Recipe":  # fmt: skip
         """The same recipe with what isn't None replaced (any field); no longer "published" where that changes it.
 
         A ``batch_size`` alone takes the learning rate along: lr·b'/b with SGD (Goyal et al. 2017), lr·√(b'/b) with Adam
@@ -120,12 +121,12 @@ class Recipe:
         return self.lr * ((1 + math.cos(math.pi * done)) / 2 if self.schedule == "cosine" else 1 - done)
 
 
-KINDS = {field.name: field.type for field in dataclasses.fields(Recipe)}
+KINDS: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Recipe)}
 _NEEDED = {str: "text is", bool: "True or False is", int: "a whole number is", float: "a number is",
            int | None: "a whole number or None is", tuple[float, float]: "two numbers are"}  # fmt: skip
 
 
-def checked(field: str, value: object) -> object:
+def checked(field: str, value: object) -> Any:
     """``value`` as a recipe holds it in ``field``: a number as float, a list of two as a tuple.
 
     Raises UsageError for an unknown field and for a value of another type; True is no number.
@@ -138,7 +139,7 @@ def checked(field: str, value: object) -> object:
         raise UsageError(f"{field}={value!r}: {_NEEDED[KINDS[field]]} needed") from error
 
 
-def _converted(kind: object, value: object) -> object:
+def _converted(kind: Any, value: object) -> Any:
     if kind == int | None:
         return None if value is None else _converted(int, value)
     if kind == tuple[float, float] and isinstance(value, (list, tuple)) and len(value) == 2:

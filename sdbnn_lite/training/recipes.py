@@ -12,6 +12,7 @@ import json
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 from ..errors import UsageError, unknown
 from ..system.files import read_toml
@@ -19,7 +20,7 @@ from .recipe import KINDS, Recipe
 
 
 def _read(path: Path) -> dict[str, Recipe]:
-    recipes = {}
+    recipes: dict[str, Recipe] = {}
     for name, settings in read_toml(path).items():
         base = vars(recipes[settings.pop("from")]) if "from" in settings else {}
         recipes[name] = Recipe(**{**base, "published": False, **settings, "name": name})
@@ -39,7 +40,8 @@ OWN = [field for field in KINDS if field != "published"]  # what a file of one's
 def recipes() -> dict[str, Recipe]:
     """The training recipes of this package by name.
 
-    >>> mine = sd.recipes()["digits"].changed(name="mine", lr=0.05)    # any field; for sd.train(mine)
+    >>> sd.recipes()["digits"].changed(name="mine", lr=0.05).lr  # any field; sd.train takes it
+    0.05
     """
     return dict(RECIPES)
 
@@ -62,14 +64,14 @@ def get_recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
-def choose(recipe: str | Path | Recipe, **changes) -> Recipe:
+def choose(recipe: str | Path | Recipe, **changes: Any) -> Recipe:
     """The recipe of that name, in that TOML file, or itself, with ``changes`` of its fields (None: as it is).
 
     Raises UsageError as :func:`get_recipe`, :func:`read_recipe` and ``Recipe``.
     """
     if not isinstance(recipe, Recipe):
-        is_file = isinstance(recipe, Path) or str(recipe).endswith(".toml")
-        recipe = read_recipe(recipe) if is_file else get_recipe(recipe)
+        own = isinstance(recipe, Path) or str(recipe).endswith(".toml")
+        recipe = read_recipe(recipe) if own else get_recipe(str(recipe))
     return recipe.changed(**changes)
 
 

@@ -11,8 +11,9 @@ Names are those of ``Recipe``'s fields; the two ends of ``ede`` are ``ede_t_min`
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from ..errors import UsageError, unknown
 from ..system.files import read_toml
@@ -20,8 +21,10 @@ from .recipe import Recipe
 
 ENDS = ("ede_t_min", "ede_t_max")
 FIXED = ("name", "network", "dataset", "about", "epochs", "ede", "stage", "published", "image_size")
-KINDS = {f.name: f.type for f in dataclasses.fields(Recipe) if f.name not in FIXED} | dict.fromkeys(ENDS, float)
-Space = dict[str, BaseDistribution]
+KINDS: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(Recipe) if f.name not in FIXED}
+KINDS |= dict.fromkeys(ENDS, float)
+Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
+Space = dict[str, Distribution]
 
 
 def read_space(path: str | Path, recipe: Recipe) -> Space:
@@ -51,7 +54,7 @@ def read_space(path: str | Path, recipe: Recipe) -> Space:
     return space
 
 
-def _distribution(name: str, entry: object, where: str) -> BaseDistribution:
+def _distribution(name: str, entry: object, where: str) -> Distribution:
     if name not in KINDS:
         raise unknown(f"{where}: setting", name, KINDS)
     kind = KINDS[name]
@@ -62,7 +65,8 @@ def _distribution(name: str, entry: object, where: str) -> BaseDistribution:
         if not choices or any(type(value) not in allowed for value in choices):
             raise UsageError(f"{given}: one {needed} or a list of several is needed")
         return CategoricalDistribution([kind(value) for value in choices])
-    low, high, log = entry.get("low"), entry.get("high"), entry.get("log", False)
+    limits: dict[str, Any] = {"low": None, "high": None, "log": False, **entry}
+    low, high, log = limits["low"], limits["high"], limits["log"]
     if kind not in (int, float) or set(entry) - {"low", "high", "log"} or type(log) is not bool:
         raise UsageError(f"{given}: only numbers have limits, {{low = …, high = …, log = true or false}}")
     if type(low) not in allowed or type(high) not in allowed or not -math.inf < low <= high < math.inf:
@@ -72,13 +76,14 @@ def _distribution(name: str, entry: object, where: str) -> BaseDistribution:
     return (IntDistribution if kind is int else FloatDistribution)(low, high, log=log)
 
 
-def values(distribution: BaseDistribution) -> tuple:
+def values(distribution: Distribution) -> tuple[Any, ...]:
     """All choices, or the two limits."""
-    chosen = isinstance(distribution, CategoricalDistribution)
-    return distribution.choices if chosen else (distribution.low, distribution.high)
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    return distribution.low, distribution.high
 
 
-def as_written(distribution: BaseDistribution) -> list | dict:
+def as_written(distribution: Distribution) -> list[Any] | dict[str, Any]:
     """What the file says of it."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
@@ -90,7 +95,7 @@ def _ends(recipe: Recipe, space: Space, place: int) -> list[float]:
     return [sorted(values(space[end]))[place] if end in space else now for end, now in zip(ENDS, recipe.ede)]
 
 
-def with_settings(recipe: Recipe, settings: dict) -> Recipe:
+def with_settings(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
     """``recipe`` with the settings of one trial; UsageError where they don't go together."""
     rest = {name: value for name, value in settings.items() if name not in ENDS}
     ends = tuple(settings.get(end, now) for end, now in zip(ENDS, recipe.ede))

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from ..core.layers import binary_layers
-from ..core.record import SHARE_BINS
 from ..errors import RunError, UsageError
 from ..system.files import writable_folder
 from .evaluate import Score
+from .sign_rows import SHARE_BINS
 from .trainer import Trainer
 
 BIN_EDGES = np.linspace(0, 1, SHARE_BINS + 1)

@@ -10,7 +10,7 @@ import torch
 from ..core.binarize import ede_schedule
 from ..core.layers import binary_layers, set_ede
 from ..core.models import BinaryNet
-from ..core.record import record_signs, summary_row
+from ..core.record import record_signs
 from ..data.in_memory import ImageSet
 from ..errors import UsageError, check_fields
 from ..system.devices import convolutions, keep_freed_memory
@@ -29,6 +29,7 @@ from .initial import augmentation_of, fingerprint
 from .losses import TrainingLoss
 from .optimizers import make_optimizer, set_lr
 from .recipe import Recipe
+from .sign_rows import summary_row
 from .steps import choose, pick_forward
 from .steps.half_precision import on_device
 from .steps.processes import SINGLE, Processes

@@ -41,6 +41,8 @@ def load(weights: str | Path) -> BinaryNet:
     ones, but no latent weights (see ``bits``); ``sd.train(…, init=name)`` starts from their signs.
 
     Raises UsageError for anything else, and for a file that isn't the one its card describes.
+    >>> load("digits_sdbnn").method.title
+    'SD-BNN (ASD + WSD)'
     """
     path = find_weights(weights)
     card = cards.read_card(path)

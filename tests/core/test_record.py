@@ -9,8 +9,9 @@ import torch
 from reference import asd, conv_loops, signs_by_loop, wsd
 
 import sdbnn_lite as sd
-from sdbnn_lite.core.record import SHARE_BINS, LayerSigns, summary_row
+from sdbnn_lite.core.record import LayerSigns
 from sdbnn_lite.errors import UsageError
+from sdbnn_lite.training.sign_rows import SHARE_BINS, summary_row
 
 
 def network(method="sdbnn", name="digits_convnet", **options):

@@ -112,10 +112,17 @@ def test_two_builds_are_the_same_bytes(folder):
     assert (folder(**cells) / "00_a.html").read_bytes() == first
 
 
-def test_the_command(folder, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("with_pdoc", [True, False])
+def test_the_command(folder, tmp_path, capsys, monkeypatch, with_pdoc):
+    """The modules' pages are written and linked to where pdoc is installed; else a line says how to get them."""
     folder(**{"00_a": [v4.new_markdown_cell("# A")]})
+    monkeypatch.setattr(site, "find_spec", lambda name: with_pdoc or None)
+    monkeypatch.setattr(site.reference, "build", lambda style: [(site.reference.FIRST, style["link"])])
     assert site.main(["--out", str(tmp_path / "new" / "site")]) == 0
-    assert "2 pages: open" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{2 + with_pdoc} pages: open" in said and ("pip install pdoc" in said) == (not with_pdoc)
+    linked = f'href="{site.reference.FIRST}"' in (tmp_path / "new" / "site" / "index.html").read_text("utf-8")
+    assert linked == with_pdoc == (tmp_path / "new" / "site" / site.reference.FIRST).is_file()
     (tmp_path / "file").write_text("")
     assert site.main(["--out", str(tmp_path / "file")]) == 2
     assert "not a folder that can be written" in capsys.readouterr().err

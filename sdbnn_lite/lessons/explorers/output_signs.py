@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 
 from ...analysis.tables import read_study
 from ...core.methods import METHODS
-from ...core.record import SHARE_BINS
 from ...errors import UsageError
 from ...plots.parts import sign_bars
 from ...plots.theme import BLACK, COLOURS, GREY, MARKERS, drawing
 from ...training.recipes import get_recipe
+from ...training.sign_rows import SHARE_BINS
 from .. import widgets
 from ..widgets import Control
 

@@ -14,6 +14,7 @@ would ask for; ±1 are exact in it. Errors are 2⁻⁹ relative per value. Maste
 """
 
 import copy
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,14 +29,14 @@ Pair = tuple[int, int]
 
 class _HalfConv(Function):
     @staticmethod
-    def forward(ctx, a: Tensor, w: Tensor, stride: Pair, padding: Pair) -> Tensor:
+    def forward(ctx: Any, a: Tensor, w: Tensor, stride: Pair, padding: Pair) -> Tensor:
         half_a, half_w = a.half(), w.half()
         ctx.save_for_backward(half_a, half_w)
         ctx.stride, ctx.padding = stride, padding
         return F.conv2d(half_a, half_w, stride=stride, padding=padding).to(a.dtype)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         a, w = (x.bfloat16() for x in ctx.saved_tensors)
         grad_a, grad_w, _ = torch.ops.aten.convolution_backward(
             grad.bfloat16(), a, w, None, ctx.stride, ctx.padding, [1, 1], False, [0, 0], 1, [True, True, False]
@@ -55,7 +56,8 @@ class HalfConv2d(BinaryConv2d):
         """conv2d(â, ŵ), before any scaling factor."""
         if not (self.method.binary and self.binary_weights):
             return super().unscaled(a)
-        return half_conv(self.binary_activation(a), self.binary_weight(), self.stride, self.padding)
+        a, w = self.binary_activation(a), self.binary_weight()
+        return half_conv(a, w, self.stride, self.padding)  # type: ignore[arg-type]  # both are pairs
 
 
 def twin_of(net: BinaryNet, half: bool) -> BinaryNet:
@@ -96,4 +98,6 @@ def gpu_forward(net: BinaryNet, device: torch.device) -> GpuForward:
 
 def on_device(net: BinaryNet, device: torch.device) -> BinaryNet:
     """``net`` moved to ``device``; on a GPU with its 4-d tensors in ``channels_last``, as half precision wants them."""
-    return net.to(device, memory_format=torch.channels_last) if device.type == "cuda" else net.to(device)
+    if device.type != "cuda":
+        return net.to(device)
+    return net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # a form that torch forgot

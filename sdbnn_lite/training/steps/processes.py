@@ -39,6 +39,7 @@ from ...system.interrupt import last_words
 from ..evaluate import Score
 
 T = TypeVar("T")
+Problem = tuple[type[UsageError | RunError], str] | None  # of one process
 PATIENCE = timedelta(minutes=30)  # decoding a set for the first time takes that long; a dead process is noticed at once
 LOST = ("peer", "gloo", "nccl", "broken pipe", "connection", "timed out", "store")  # what torch calls it, in lower case
 
@@ -84,22 +85,23 @@ class Processes:
         """``work()``; where it is refused or fails on any process, every one of them raises the first one's error."""
         if self.single:
             return work()
-        result, problem, problems = None, None, [None] * self.count
+        problem: Problem = None
+        problems: list[Problem] = [None] * self.count
         try:
             result = work()
         except (UsageError, RunError) as error:
             problem = type(error), str(error)
         dist.all_gather_object(problems, problem)
         for kind, message in filter(None, problems):
-            error = kind(message)
-            error.everywhere = True  # the command line prints it once
-            raise error
+            said = kind(message)
+            said.everywhere = True  # type: ignore[union-attr]  # the command line prints it once
+            raise said
         return result
 
     def one_first(self, work: Callable[[], T]) -> T:
         """:meth:`agree`, on each machine first in one process, then in the others: they find what it downloaded."""
         first = self.agree(lambda: work() if self.local == 0 else None)
-        return first if self.single else self.agree(lambda: first if self.local == 0 else work())
+        return first if self.single else self.agree(lambda: first if self.local == 0 else work())  # type: ignore[return-value]
 
     @contextmanager
     def watch_peers(self, kept: Callable[[], str]) -> Iterator[None]:
@@ -142,7 +144,7 @@ def join(device: str = "auto") -> Processes:
         backend = "nccl" if chosen.type == "cuda" and dist.is_nccl_available() else "gloo"
         store, rank, _ = next(rendezvous("env://", timeout=PATIENCE))
         # torchrun may keep its store when it restarts: without a prefix, dead processes' addresses would be read there
-        store = dist.PrefixStore(f"attempt {attempt()}", store)
+        store = dist.PrefixStore(f"attempt {attempt()}", store)  # type: ignore[attr-defined]
         dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
     return Processes(dist.get_rank(), count, local, chosen)
 
