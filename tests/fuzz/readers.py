@@ -187,7 +187,7 @@ def _study(made):
 
     def read():
         tables.RESULTS = made.folder / "studies"
-        tried = study.check_replaces(to, 2, [("sdbnn", 0)]), study.check_adds(to, TINY)
+        tried = study.check_replaces(to, TINY.epochs, [("sdbnn", 0)]), study.check_adds(to, TINY)
         found = [tables.read_study("tiny", f"{name}.csv").to_dict("list") for name in ("runs", "epochs", "signs")]
         return fingerprint(tried, tables.study_facts("tiny"), *found)
 
