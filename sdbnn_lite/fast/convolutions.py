@@ -4,15 +4,16 @@ Arrays as in :mod:`.kernels`. What wants a convolution's result is done row by r
 for batch norm forward, the way through the sign backward.
 """
 
-# compiled in: kernels.py be8a1e7c, launch.py 25595921, rows.py 0a5027f3, tiles.py 3faa509d, llvm.py f2a19a71, target.py c100431e
+# compiled in: kernels.py fa0546cf, rows.py 0a5027f3, tiles.py 3efee1de, llvm.py f2a19a71, target.py c100431e
 
 import numpy as np
 from numba import njit
 
 from . import rows, tiles
 from .kernels import EDE, POLYNOMIAL, add_moments
-from .launch import kernel, options
+from .launch import kernel
 from .rows import BLOCK
+from .tiles import options
 
 BLOCKS = 4 if tiles.PARTS > 1 else 1  # of 4 channels one after the other: a small tile's x stays in the first cache
 
@@ -22,7 +23,7 @@ def convolve(begin, end, words, weight, base, taps, stride, valid, y, totals):
     """y = conv2d(â, ŵ) = base - 2·Σ_taps popcount(â XOR ŵ), kernel 3×3, padding 1: exact, |y| <= 9·C <= 32,767.
 
     ``weight`` and ``base`` as :func:`.layer.pack_words` makes them, ``taps`` (9,) byte offsets of the taps from the
-    upper left one. totals (G, H', O, 2) float64 = Σ y and Σ y² of each row, exactly, if it has that shape and isn't empty.
+    upper left one. totals (G, H', O, 2) float64 = Σ y and Σ y² of each row, exactly, if it isn't empty.
     """
     _, count, high, wide, _ = words.shape
     _, filters, height, width, _ = y.shape

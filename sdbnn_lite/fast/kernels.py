@@ -17,10 +17,11 @@ import numpy as np
 from numba import njit
 
 from . import rows
-from .launch import kernel, options
+from .launch import kernel
 from .rows import BLOCK
+from .tiles import options
 
-# compiled in: launch.py 25595921, rows.py 0a5027f3, tiles.py 3faa509d, llvm.py f2a19a71, target.py c100431e
+# compiled in: rows.py 0a5027f3, tiles.py 3efee1de, llvm.py f2a19a71, target.py c100431e
 
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order
 _MAGIC = np.float32(rows.MAGIC)

@@ -10,16 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
+import numba
 import numpy as np
 import torch
-from numba import njit
 
-from ..system.target import keeps_code
+from .tiles import options
 
-# compiled in: target.py c100431e
-
-# error_model: a division that checks for 0 isn't vectorised.
-options = {"cache": keeps_code(), "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
 PIECE = 2**19  # bytes of arrays that are worth a thread
 
 
@@ -38,22 +34,22 @@ class Kernel:
     Units never write to the same place, so that no result depends on torch's number of threads, which share them.
     """
 
-    watch: Callable[[str, float, tuple], None] | None = None  # told of each call: name, seconds, arguments
+    watch: Callable[[str, float, list[np.ndarray]], None] | None = None  # told of each call: name, seconds, its arrays
 
     def __init__(self, run: Callable[..., None], units: Callable[..., int]):
-        self.name, self.run, self.units = run.__name__, njit(**options)(run), units
+        self.name, self.run, self.units = run.__name__, numba.njit(**options)(run), units
 
     def __call__(self, *arguments: Any) -> None:
         start, units = time.perf_counter(), self.units(*arguments)
-        moved = sum(a.nbytes for a in arguments if isinstance(a, np.ndarray))
-        parts = max(1, min(torch.get_num_threads(), units, moved // PIECE))
+        arrays = [a for a in arguments if isinstance(a, np.ndarray)]
+        parts = max(1, min(torch.get_num_threads(), units, sum(a.nbytes for a in arrays) // PIECE))
         ends = [units * part // parts for part in range(parts + 1)]
         others = [_pool().submit(self.run, *ends[i : i + 2], *arguments) for i in range(1, parts)]
         self.run(0, ends[1], *arguments)
         for other in others:
             other.result()
         if Kernel.watch:
-            Kernel.watch(self.name, time.perf_counter() - start, arguments)
+            Kernel.watch(self.name, time.perf_counter() - start, arrays)
 
 
 def kernel(units: Callable[..., int]) -> Callable[[Callable[..., None]], Kernel]:
