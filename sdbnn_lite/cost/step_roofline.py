@@ -2,9 +2,11 @@
 
     multiply-adds   C·9·O·H'·W' an image, forward and for each of the two gradients; padded taps count
     bytes           of all arrays that the part reads or writes, each once
-    ms              the fastest of the rounds, part by part; the step is their sum
-    peak share      multiply-adds a second, over those of the same instructions with everything in registers, on as many
-                    threads: XOR and popcount forward, 16-bit products in pairs for the gradients
+    ms              processor time, the fastest of the rounds part by part; the step is their sum
+    peak share      multiply-adds a second, over those of the same instructions with everything in registers: XOR and
+                    popcount forward, 16-bit products in pairs for the gradients
+
+All is of one thread, on one core.
 """
 
 import time
@@ -19,7 +21,7 @@ from ..core.layers import binary_layers
 from ..core.models import IMAGE_SIZES
 from ..errors import UsageError, check_whole
 from ..fast import fast_forward
-from ..system.devices import keep_freed_memory
+from ..system.devices import keep_freed_memory, one_thread
 from ..system.target import target
 from .roofline import best
 from .time_steps import BATCH, plain
@@ -67,16 +69,17 @@ def bench_roofline(network: str = NETWORK, batch: int = BATCH, rounds: int = ROU
     seen: list[list[tuple[str, float, int, int]]] = []
     Kernel.watch = lambda kernel, seconds, arrays: seen[-1].append((kernel, seconds, *_sizes(kernel, arrays)))
     try:
-        for _ in range(rounds + 1):
-            seen.append([])
-            start = time.perf_counter()
-            optimizer.zero_grad(set_to_none=True)
-            F.cross_entropy(forward(images), labels).backward()
-            before = time.perf_counter()
-            optimizer.step()
-            end = time.perf_counter()
-            known = end - before + sum(seconds for _, seconds, *_ in seen[-1])
-            seen[-1] += [("optimizer", end - before, 0, 0), ("rest", end - start - known, 0, 0)]
+        with one_thread():
+            for _ in range(rounds + 1):
+                seen.append([])
+                start = time.process_time()
+                optimizer.zero_grad(set_to_none=True)
+                F.cross_entropy(forward(images), labels).backward()
+                before = time.process_time()
+                optimizer.step()
+                end = time.process_time()
+                known = end - before + sum(seconds for _, seconds, *_ in seen[-1])
+                seen[-1] += [("optimizer", end - before, 0, 0), ("rest", end - start - known, 0, 0)]
     finally:
         Kernel.watch = None
     return _rows(seen[1:], {name: batch * layer.weight.numel() for name, layer in binary_layers(net).items()})
@@ -102,7 +105,7 @@ def _rows(seen: list[list[tuple[str, float, int, int]]], products: dict[str, int
         row["bytes"] += moved
         if kernel in PASSES:
             row["multiply_adds"] = pixels * products[where[0]]
-            peak = step_peaks()["signs" if kernel == "convolve" else "pairs"] * torch.get_num_threads()
+            peak = step_peaks()["signs" if kernel == "convolve" else "pairs"]
             row["peak_share_%"] = 100 * row["multiply_adds"] / peak / row["ms"] * 1000
     keys = ("multiply_adds", "bytes", "ms")
     total = {"part": "in all", "pass": "", **{key: sum(row[key] for row in rows.values()) for key in keys}}

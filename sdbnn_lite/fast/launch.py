@@ -34,13 +34,13 @@ class Kernel:
     Units never write to the same place, so that no result depends on torch's number of threads, which share them.
     """
 
-    watch: Callable[[str, float, list[np.ndarray]], None] | None = None  # told of each call: name, seconds, its arrays
+    watch: Callable[[str, float, list[np.ndarray]], None] | None = None  # name, CPU seconds, arrays
 
     def __init__(self, run: Callable[..., None], units: Callable[..., int]):
         self.name, self.run, self.units = run.__name__, numba.njit(**options)(run), units
 
     def __call__(self, *arguments: Any) -> None:
-        start, units = time.perf_counter(), self.units(*arguments)
+        start, units = time.process_time(), self.units(*arguments)
         arrays = [a for a in arguments if isinstance(a, np.ndarray)]
         parts = max(1, min(torch.get_num_threads(), units, sum(a.nbytes for a in arrays) // PIECE))
         ends = [units * part // parts for part in range(parts + 1)]
@@ -49,7 +49,7 @@ class Kernel:
         for other in others:
             other.result()
         if Kernel.watch:
-            Kernel.watch(self.name, time.perf_counter() - start, arrays)
+            Kernel.watch(self.name, time.process_time() - start, arrays)
 
 
 def kernel(units: Callable[..., int]) -> Callable[[Callable[..., None]], Kernel]:
