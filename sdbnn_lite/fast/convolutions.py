@@ -4,7 +4,7 @@ Arrays as in :mod:`.kernels`. What wants a convolution's result is done row by r
 for batch norm forward, the way through the sign backward.
 """
 
-# compiled in: kernels.py fa0546cf, rows.py 0a5027f3, tiles.py 3efee1de, llvm.py f2a19a71, target.py c100431e
+# compiled in: kernels.py fa0546cf, rows.py 03e2e0ce, tiles.py 3efee1de, llvm.py f2a19a71, target.py c100431e
 
 import numpy as np
 from numba import njit
@@ -12,7 +12,6 @@ from numba import njit
 from . import rows, tiles
 from .kernels import EDE, POLYNOMIAL, add_moments
 from .launch import kernel
-from .rows import BLOCK
 from .tiles import options
 
 BLOCKS = 4 if tiles.PARTS > 1 else 1  # of 4 channels one after the other: a small tile's x stays in the first cache
@@ -98,7 +97,7 @@ def convolve_back(
     x0, w0, d0, t0 = pairs.ctypes.data, weight.ctypes.data, dx.ctypes.data, taps.ctypes.data
     x1, h0, v0, l0, s0 = x.ctypes.data, shift.ctypes.data, valid.ctypes.data, lanes.ctypes.data, sums.ctypes.data
     plane, channel, pixel = high * wide * 128, height * width * 128, stride * 128
-    before = (ds.shape[1] - channels) // 2
+    before, e0 = (ds.shape[1] - channels) // 2, ds.ctypes.data
     strips, shares = -(-height // STRIP), -(-channels // INPUTS)
     for i in range(begin, end):
         unit, block = i // shares, i % shares * BLOCKS
@@ -126,10 +125,8 @@ def convolve_back(
                 else:
                     rows.row_through_ste(d0 + at, x1 + at, shift_, v0 + g * 64, to_lanes, sums_, width, k, t)
                 if add and row % stride == 0:
-                    for column in range(0, width, stride):
-                        d, extra = dx[g, c, row, column], ds[g, c + before, row // stride, column // stride]
-                        for n in range(BLOCK):
-                            d[n] += extra[n]
+                    extra = e0 + ((g * ds.shape[1] + c + before) * ds.shape[2] + row // stride) * ds.shape[3] * 128
+                    rows.row_add(d0 + at, stride * 128, extra, ds.shape[3])
 
 
 @kernel(lambda gradient, lanes, stride, filters, sums, out: out.shape[0] // filters * -(-out.shape[1] // 64))

@@ -40,15 +40,17 @@ class Kernel:
         self.name, self.run, self.units = run.__name__, numba.njit(**options)(run), units
 
     def __call__(self, *arguments: Any) -> None:
-        start, units = time.process_time(), self.units(*arguments)
-        arrays = [a for a in arguments if isinstance(a, np.ndarray)]
-        parts = max(1, min(torch.get_num_threads(), units, sum(a.nbytes for a in arrays) // PIECE))
+        units, threads = self.units(*arguments), torch.get_num_threads()
+        if threads == 1 and Kernel.watch is None:
+            return self.run(0, units, *arguments)
+        start, arrays = time.process_time(), [a for a in arguments if isinstance(a, np.ndarray)]
+        parts = max(1, min(threads, units, sum(a.nbytes for a in arrays) // PIECE))
         ends = [units * part // parts for part in range(parts + 1)]
         others = [_pool().submit(self.run, *ends[i : i + 2], *arguments) for i in range(1, parts)]
         self.run(0, ends[1], *arguments)
         for other in others:
             other.result()
-        if Kernel.watch:
+        if Kernel.watch is not None:
             Kernel.watch(self.name, time.process_time() - start, arrays)
 
 

@@ -51,7 +51,9 @@ class Vector:
         return Vector(self.builder, self.builder.select(bits, self.value, self._of(other)))
 
     def __abs__(self):
-        return self.where(self.compare(">=", 0.0), Vector(self.builder, 0.0) - self)
+        kind, name = ir.FunctionType(FLOATS, [FLOATS]), f"llvm.fabs.v{LANES}f32"
+        fabs = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        return Vector(self.builder, self.builder.call(fabs, [self.value]))
 
 
 def _floats(builder: ir.IRBuilder, address: ir.Value) -> Vector:
@@ -128,6 +130,24 @@ def _through_sign(derivative):
 
 
 row_through_ede, row_through_polynomial, row_through_ste = map(_through_sign, (_ede, _polynomial, _ste))
+
+
+@intrinsic
+def row_add(typingctx, d, d_pixel, extra, columns):
+    """extra (W, 32) is added to so many pixels at d, ``d_pixel`` bytes apart."""
+
+    def emit(context, builder, signature, args):
+        d, d_pixel, extra, columns = args
+        loop = Loop(builder, columns, [d, extra])
+        with loop as (d, extra):
+            for at in range(0, 128, VECTOR):
+                to = beyond(builder, d, at)
+                value = _floats(builder, to) + _floats(builder, beyond(builder, extra, at))
+                store(builder, value.value, to, VECTOR)
+            loop.again([builder.add(d, d_pixel), builder.add(extra, I64(128))])
+        return context.get_dummy_value()
+
+    return types.void(*[A] * 4), emit
 
 
 @intrinsic
