@@ -11,7 +11,8 @@ import pytest
 from package_modules import MODULES, own_imports
 
 SOURCES = {name: path.read_text(encoding="utf-8") for name, path in MODULES.items()}
-KERNELS = [name for name, source in SOURCES.items() if re.search(r"^from numba import .*njit", source, re.M)]
+COMPILES = re.compile(r"^from (numba import .*njit|\.launch import kernel)", re.M)
+KERNELS = [name for name, source in SOURCES.items() if COMPILES.search(source)]
 MACHINE_CODE = {name for name, source in SOURCES.items() if "llvmlite" in source} | set(KERNELS)
 LINE = re.compile(r"# compiled in: .*\n")
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..analysis import time_to_accuracy
+from ..cost.step_roofline import bench_roofline
 from ..cost.time_packed import bench_packed
 from ..cost.time_reading import bench_data
 from ..cost.time_steps import bench_train
@@ -25,13 +26,14 @@ class Bench(NamedTuple):
     """One measurement: the headline of its table, and what gives its rows, dictionaries with the same keys."""
 
     title: str
-    run: Callable[[], list[dict[str, Any]]]
+    run: Callable[..., list[dict[str, Any]]]
 
 
-def measure(names: Iterable[str] = (), beside: int = 0) -> dict[str, Any]:
+def measure(names: Iterable[str] = (), beside: int = 0, network: str | None = None) -> dict[str, Any]:
     """{"machine": …, name: rows, …} for the measurements ``names`` (none: all of them); ready for JSON.
 
-    ``beside``: other processes that keep a core busy each meanwhile. Raises UsageError for an unknown name.
+    ``beside``: other processes that keep a core busy each meanwhile; ``network``: the one of "roofline". Raises
+    UsageError for an unknown name.
     """
     names = list(names) or list(BENCHES)
     for name in names:
@@ -42,8 +44,9 @@ def measure(names: Iterable[str] = (), beside: int = 0) -> dict[str, Any]:
     if beside:
         check_whole(most=1024, beside=beside)
         machine["beside"] = beside
+    which = {"roofline": (network,)} if network else {}
     with busy_processes(beside):
-        return {"machine": machine, **{name: BENCHES[name].run() for name in names}}
+        return {"machine": machine, **{name: BENCHES[name].run(*which.get(name, ())) for name in names}}
 
 
 def as_text(result: dict[str, Any]) -> str:
@@ -61,6 +64,7 @@ BENCHES = {
     "train": Bench("Training step of the CIFAR networks, milliseconds; ratios: median (10th-90th)", bench_train),
     "data": Bench("Training images a second, and processor time of each; goal: CIFAR on two cores", bench_data),
     "packed": Bench("Bit-packed: milliseconds beside torch's best float32; ratios: median (10th-90th)", bench_packed),
+    "roofline": Bench("One training step in parts: multiply-adds, bytes, and the share of the peak", bench_roofline),
     "explorers": Bench(f"Explorers: one control moved to picture and sentence; goal {GOAL_MS} ms", bench_explorers),
     "accuracy": Bench("ResNet-20 on CIFAR-10, committed runs: minutes to a test accuracy", time_to_accuracy.rows),
 }

@@ -10,17 +10,18 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ..fast import tiles
 from ..system.llvm import I32, I64, Loop, splat
 from ..system.target import keeps_code, target
 
-# compiled in: llvm.py f2a19a71, target.py c100431e
+# compiled in: tiles.py 3efee1de, llvm.py f2a19a71, target.py c100431e
 
-LANES = 8
-WORDS = ir.VectorType(I64, LANES)
-SUMS, CHAINS = 8, 12  # vectors of sums that don't wait for each other: of bits, of floats
-WORDS_A_TURN = SUMS * LANES
+SUMS, CHAINS = 8, 12  # vectors of sums that don't wait for each other: of integers, of floats
+WORDS = ir.VectorType(I64, 8)
+WORDS_A_TURN = SUMS * WORDS.count
 ROW = ir.VectorType(ir.IntType(8), 32)  # each of its bytes stands for 4 products
 LOOKED_UP_A_TURN = SUMS * ROW.count * 4 // 64
+SIGNS_A_TURN, PAIRS_A_TURN = SUMS * tiles.WORDS.count * 16, SUMS * tiles.PAIRS.count  # products
 FLOATS = target().vector // 4  # in a vector
 PRODUCTS_A_TURN = CHAINS * FLOATS
 FLOAT_VECTOR = ir.VectorType(ir.FloatType(), FLOATS)
@@ -32,36 +33,40 @@ def _total(builder, vectors, add):
     return reduce(add, [builder.extract_element(total, I32(i)) for i in range(total.type.count)])
 
 
-@intrinsic
-def _count(typingctx, turns, seed):
-    def emit(context, builder, signature, args):
-        turns, seed = args
-        count = cgutils.get_or_insert_function(builder.module, ir.FunctionType(WORDS, [WORDS]), "llvm.ctpop.v8i64")
-        apart = ir.Constant(WORDS, list(range(LANES)))  # were all lanes equal, LLVM would XOR only one of them
-        weights = [builder.add(splat(builder, builder.mul(seed, I64(2 * j + 1)), LANES), apart) for j in range(SUMS)]
-        one, zero = ir.Constant(WORDS, [1] * LANES), ir.Constant(WORDS, [0] * LANES)
-        loop = Loop(builder, turns, [zero] * (SUMS + 1))
-        with loop as (x, *sums):  # another x each turn, or the counts would be taken once
-            counted = [builder.add(s, builder.call(count, [builder.xor(x, w)])) for s, w in zip(sums, weights)]
-            loop.again([builder.add(x, one), *counted])
-        return _total(builder, loop.results[1:], builder.add)
+def _repeat(kind: ir.VectorType, sums: ir.VectorType, add):
+    """turns → the total of sums s_j = add(builder, s_j, x, y_j), j < SUMS; lane i of y_j is (i + j) % 16, x the turn.
 
-    return types.int64(types.int64, types.int64), emit
+    Were x the same in every turn, LLVM would work it out once.
+    """
+
+    @intrinsic
+    def repeat(typingctx, turns):
+        def emit(context, builder, signature, args):
+            others = [ir.Constant(kind, [(i + j) % 16 for i in range(kind.count)]) for j in range(SUMS)]
+            one, zero = ir.Constant(kind, [1] * kind.count), ir.Constant(kind, [0] * kind.count)
+            loop = Loop(builder, args[0], [zero, *[ir.Constant(sums, [0] * sums.count)] * SUMS])
+            with loop as (x, *totals):
+                loop.again([builder.add(x, one), *(add(builder, s, x, y) for s, y in zip(totals, others))])
+            total = _total(builder, loop.results[1:], builder.add)
+            return total if sums.element == I64 else builder.zext(total, I64)
+
+        return types.int64(types.int64), emit
+
+    return repeat
 
 
-@intrinsic
-def _look_up(typingctx, turns):
-    def emit(context, builder, signature, args):
-        pick = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ROW, [ROW] * 2), "llvm.x86.avx2.pshuf.b")
-        filters = [ir.Constant(ROW, [(i + j) % 16 for i in range(ROW.count)]) for j in range(SUMS)]
-        one, zero = ir.Constant(ROW, [1] * ROW.count), ir.Constant(ROW, [0] * ROW.count)
-        loop = Loop(builder, args[0], [zero] * (SUMS + 1))
-        with loop as (row, *sums):
-            found = [builder.add(s, builder.call(pick, [row, f])) for s, f in zip(sums, filters)]
-            loop.again([builder.add(row, one), *found])
-        return builder.zext(_total(builder, loop.results[1:], builder.add), I64)
+def _add_count(builder, total, x, y):
+    count = cgutils.get_or_insert_function(builder.module, ir.FunctionType(WORDS, [WORDS]), "llvm.ctpop.v8i64")
+    return builder.add(total, builder.call(count, [builder.xor(x, y)]))
 
-    return types.int64(types.int64), emit
+
+def _add_looked_up(builder, total, x, y):
+    pick = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ROW, [ROW] * 2), "llvm.x86.avx2.pshuf.b")
+    return builder.add(total, builder.call(pick, [x, y]))
+
+
+_count, _look_up = _repeat(WORDS, WORDS, _add_count), _repeat(ROW, ROW, _add_looked_up)
+_signs, _pairs = _repeat(tiles.WORDS, tiles.WORDS, tiles.add_popcount), _repeat(tiles.PAIRS, tiles.SUMS, tiles.dot)
 
 
 @intrinsic
@@ -81,9 +86,9 @@ def _multiply(typingctx, turns, a, b):
 
 
 @njit(cache=keeps_code(), nogil=True)
-def count_bits(turns, seed):
-    """Σ popcount(turn XOR (seed·(2j + 1) + i)) over ``turns``, j < SUMS, i < LANES: ``turns``·WORDS_A_TURN words."""
-    return _count(turns, seed)
+def count_bits(turns):
+    """Σ popcount(turn XOR (i + j) % 16) over ``turns``, j < SUMS, i < 8: ``turns``·WORDS_A_TURN words."""
+    return _count(turns)
 
 
 @njit(cache=keeps_code(), nogil=True)
@@ -93,6 +98,18 @@ def look_up(turns):
     As much work as ``turns``·LOOKED_UP_A_TURN words.
     """
     return _look_up(turns)
+
+
+@njit(cache=keeps_code(), nogil=True)
+def signs(turns):
+    """As :func:`count_bits` on the training step's vectors of 16 bits, modulo 2^16: ``turns``·SIGNS_A_TURN products."""
+    return _signs(turns)
+
+
+@njit(cache=keeps_code(), nogil=True)
+def pairs(turns):
+    """Σ turn·((i + j) % 16) over the step's 16-bit lanes i, in pairs: ``turns``·PAIRS_A_TURN products."""
+    return _pairs(turns)
 
 
 @njit(cache=keeps_code(), nogil=True)

@@ -150,7 +150,7 @@ def measure_peaks() -> Peaks:
         raise UsageError("the peaks of this machine are measured with numba: pip install numba, and let it compile")
     from . import peaks as loops
     turns = 50_000
-    words = turns * loops.WORDS_A_TURN / best(lambda: loops.count_bits(turns, 12345), 20)
+    words = turns * loops.WORDS_A_TURN / best(lambda: loops.count_bits(turns), 20)
     if target().counts == "vpshufb":  # what popcounts cost that are looked up, see packed/tiles.py
         words = max(words, turns * loops.LOOKED_UP_A_TURN / best(lambda: loops.look_up(turns), 20))
     a, b = np.float32(0.5), np.float32(0.25)

@@ -22,7 +22,7 @@ from torch.autograd import Function
 from ..core import layers
 from ..core.binarize import binarize
 from ..core.layers import set_ede
-from ..core.models import build
+from ..core.models import BinaryNet, build
 from ..fast import fast_forward
 from ..system.devices import keep_freed_memory
 from ..system.target import target
@@ -70,14 +70,15 @@ def _measure(name: str, rounds: int, batch: int) -> dict[str, Any]:
         row[f"{way}_ms"] = round(float(np.median(seen[way])), 1) if way in seen else None
     for way in ("published", "readable", "float"):
         row[f"{way}/fast"] = ratio(seen[way], seen["fast"], digits=2) if "fast" in seen else None
-    for way, forward in (("readable", _plain(name)), ("fast", fast_forward(_plain(name)))):
+    for way, forward in (("readable", plain(name)), ("fast", fast_forward(plain(name)))):
         row[f"{way}_saved_mb"] = round(kept_bytes(forward, images) / 2**20, 1) if forward else None
     row["goal"] = goal = GOALS.get(name) if target().vector == 64 else NARROW_GOAL
     row["met"] = "fast" in seen and bool(np.median(seen["published"] / seen["fast"]) >= (goal or 0))
     return row
 
 
-def _plain(name: str, method: str = "sdbnn"):
+def plain(name: str, method: str = "sdbnn") -> BinaryNet:
+    """A network in training mode, always the same, with EDE at ``EDE_T``."""
     torch.manual_seed(0)
     net = build(name, method=method).train()
     set_ede(net, EDE_T)
@@ -86,11 +87,11 @@ def _plain(name: str, method: str = "sdbnn"):
 
 def _ways(name: str, images: Tensor, labels: Tensor) -> dict[str, Callable[[], None]]:
     """A training step of each implementation; without "fast" where this machine has none."""
-    published, fast = mock.patch.object(layers, "binarize", published_binarize), fast_forward(_plain(name))
-    return {"published": _step(_plain(name), images, labels, around=published),
-            "readable": _step(_plain(name), images, labels),
+    published, fast = mock.patch.object(layers, "binarize", published_binarize), fast_forward(plain(name))
+    return {"published": _step(plain(name), images, labels, around=published),
+            "readable": _step(plain(name), images, labels),
             **({"fast": _step(fast, images, labels, net=fast.net)} if fast else {}),
-            "float": _step(_plain(name, "float"), images, labels)}  # fmt: skip
+            "float": _step(plain(name, "float"), images, labels)}  # fmt: skip
 
 
 def _step(forward, images: Tensor, labels: Tensor, *, net=None, around=None) -> Callable[[], None]:

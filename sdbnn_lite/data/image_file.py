@@ -77,8 +77,9 @@ def read_crop(path: str, choose: Choose, size: int, reduced: bool = False, flip:
             if shrunk == 1:
                 return resized(to_rgb(picture), box, size, flip)
             corners = (box.left, box.top, box.left + box.width, box.top + box.height)
-            part = tuple(min(place / shrunk, side) for place, side in zip(corners, picture.size * 2))
-            return _pixels(to_rgb(picture).resize((size, size), Image.Resampling.BILINEAR, box=part), flip)
+            left, top, right, bottom = (min(place / shrunk, side) for place, side in zip(corners, picture.size * 2))
+            part = to_rgb(picture).resize((size, size), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
+            return _pixels(part, flip)
     except Exception as error:
         raise unreadable(path, error) from error
 

@@ -65,7 +65,7 @@ class PackedSplit:
         (height, width), at = self.size[index].tolist(), int(self.offset[index])
         pixels = self.pixels[at : at + height * width * 3]
         if self.crc is not None and self.crc[index] >= 0:
-            if zlib.crc32(pixels) != self.crc[index]:
+            if zlib.crc32(pixels.data) != self.crc[index]:
                 raise UsageError(f"packed image {index}: damaged; remove its folder in {CACHE}, and pack again")
             self.crc[index] = -1
         return pixels.reshape(height, width, 3)
@@ -265,7 +265,7 @@ def _fill(build: _Build, name: str, split: Split, size: np.ndarray, stop: bool) 
             return index, error
         packed = np.ascontiguousarray(picture).reshape(-1)
         pixels[offset[index] : offset[index] + length[index]] = packed
-        crc[index] = zlib.crc32(packed)
+        crc[index] = zlib.crc32(packed.data)
         return index, None
 
     def keep() -> None:
@@ -288,10 +288,10 @@ def _fill(build: _Build, name: str, split: Split, size: np.ndarray, stop: bool) 
     finally:
         keep()
     for i in np.flatnonzero(crc < 0).tolist():  # packed before this build was stopped
-        crc[i] = zlib.crc32(pixels[offset[i] : offset[i] + length[i]])
-    index = {"size": size, "offset": offset, "kept": state, "crc": crc}
-    facts = json.dumps({**build.facts, "sha256": _digest(index, build.facts)})
-    save_file(index, path.with_suffix(".index"), {"facts": facts})
+        crc[i] = zlib.crc32(pixels[offset[i] : offset[i] + length[i]].data)
+    tensors = {"size": size, "offset": offset, "kept": state, "crc": crc}
+    facts = json.dumps({**build.facts, "sha256": _digest(tensors, build.facts)})
+    save_file(tensors, path.with_suffix(".index"), {"facts": facts})
 
 
 def _spread(build: _Build, one: Callable[[Item], Made], items: Sequence[Item], title: str,

@@ -4,74 +4,32 @@ Arrays as in :mod:`.kernels`. What wants a convolution's result is done row by r
 for batch norm forward, the way through the sign backward.
 """
 
-# compiled in: kernels.py b5dc1915, rows.py dd297a23, tiles.py 3faa509d, llvm.py f2a19a71, target.py c100431e
+# compiled in: kernels.py fa0546cf, rows.py 03e2e0ce, tiles.py 3efee1de, llvm.py f2a19a71, target.py c100431e
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from . import rows, tiles
-from .kernels import BLOCK, EDE, POLYNOMIAL, add_moments, inline, options
+from .kernels import EDE, POLYNOMIAL, add_moments
+from .launch import kernel
+from .tiles import options
 
 BLOCKS = 4 if tiles.PARTS > 1 else 1  # of 4 channels one after the other: a small tile's x stays in the first cache
 
 
-@njit(**options)
-def pack_words(w, packed, base, stride, height, width):
-    """Of w (O, C, 9) of ±1: packed (O/4, 9, K, 4) int32, 16 inputs' bits twice; and where the popcounts start from.
-
-    base (4, W', O) int16 = C·(taps inside) + 2·Σ_{taps outside} popcount(w_tap), since a border of zero bits counts as
-    -1 in every channel but has to add 0. Rows of four classes: bit 0 is set where the upper taps are outside, bit 1
-    where the lower ones are. H × W are the input's.
-    """
-    filters, channels, _ = w.shape
-    words = packed.shape[2]
-    for o in prange(filters):
-        plus = np.zeros(9, np.int64)
-        for word in range(words):
-            bits = np.zeros(9, np.uint32)
-            for c in range(word * 16, min(word * 16 + 16, channels)):
-                for tap in range(9):
-                    positive = np.uint32(w[o, c, tap] > 0)
-                    bits[tap] |= positive << np.uint32(c % 16)
-                    plus[tap] += positive
-            for tap in range(9):
-                packed[o // 4, tap, word, o % 4] = bits[tap] * np.uint32(0x10001)
-        for kind in range(4):
-            for column in range(base.shape[1]):
-                start = 0
-                for tap in range(9):
-                    dy, dx = tap // 3, column * stride + tap % 3 - 1
-                    out = (dy == 0 and kind % 2 == 1) or (dy == 2 and kind // 2 == 1) or dx < 0 or dx >= width
-                    start += 2 * plus[tap] if out else channels
-                base[kind, column, o] = start
-
-
-@njit(**options)
-def pack_weights(w, order, packed):
-    """w (O, C, 9) of ±1, its taps in this order → packed (O/4, 9, C/2, 4) int32: two inputs as 16-bit halves."""
-    blocks, taps, half, _ = packed.shape
-    for block in prange(blocks):
-        for tap in range(taps):
-            for pair in range(half):
-                for q in range(4):
-                    low = np.int32(w[block * 4 + q, 2 * pair, order[tap]])
-                    high = np.int32(w[block * 4 + q, 2 * pair + 1, order[tap]])
-                    packed[block, tap, pair, q] = (low & np.int32(0xFFFF)) | (high << np.int32(16))
-
-
-@njit(**options)
-def convolve(words, weight, base, taps, stride, valid, y, totals):
+@kernel(lambda words, weight, base, taps, stride, valid, y, totals: y.shape[0] * y.shape[2])
+def convolve(begin, end, words, weight, base, taps, stride, valid, y, totals):
     """y = conv2d(â, ŵ) = base - 2·Σ_taps popcount(â XOR ŵ), kernel 3×3, padding 1: exact, |y| <= 9·C <= 32,767.
 
-    ``weight`` and ``base`` as :func:`pack_words` makes them, ``taps`` (9,) byte offsets of the taps from the upper
-    left one. totals (G, H', O, 2) float64 = Σ y and Σ y² of each row, exactly, if it has that shape and isn't empty.
+    ``weight`` and ``base`` as :func:`.layer.pack_words` makes them, ``taps`` (9,) byte offsets of the taps from the
+    upper left one. totals (G, H', O, 2) float64 = Σ y and Σ y² of each row, exactly, if it isn't empty.
     """
-    groups, count, high, wide, _ = words.shape
+    _, count, high, wide, _ = words.shape
     _, filters, height, width, _ = y.shape
     x0, w0, y0, t0 = words.ctypes.data, weight.ctypes.data, y.ctypes.data, taps.ctypes.data
     b0, v0 = base.ctypes.data, valid.ctypes.data
     plane, step, channel = high * wide * 64, stride * 64, height * width * 64
-    for i in prange(groups * height):
+    for i in range(begin, end):
         g, row = i // height, i % height
         kind = (row == 0) + 2 * (row * stride + 3 == high)
         x = x0 + (g * count * high + row * stride) * wide * 64
@@ -97,7 +55,7 @@ def convolve(words, weight, base, taps, stride, valid, y, totals):
                     add_moments(y[g, o, row], totals[g, row, o])
 
 
-@njit(**inline)
+@njit(**options)
 def _row_of_tiles(x, plane, columns, taps, count, half, w, w_block, blocks, to, channel, pixel, scale):
     """Σ_taps g·ŵ for a row of one phase's pixels and ``blocks`` × 4 channels; addresses and distances in bytes."""
     line = 128 // tiles.PARTS
@@ -116,9 +74,17 @@ def _row_of_tiles(x, plane, columns, taps, count, half, w, w_block, blocks, to, 
             )  # fmt: skip
 
 
-@njit(**options)
+STRIP, INPUTS = 8, 4 * BLOCKS  # rows and inputs of a unit: what the rows need of pairs fits into the second cache
+
+
+def _units_back(pairs, weight, taps, starts, scale, stride, x, *_):
+    """A strip of rows of some inputs, for 32 images."""
+    return x.shape[0] * -(-x.shape[2] // STRIP) * -(-x.shape[1] // INPUTS)
+
+
+@kernel(_units_back)
 def convolve_back(
-    pairs, weight, taps, starts, scale, stride, x, shift, valid, gradient, k, t, add, ds, dx, lanes, sums
+    begin, end, pairs, weight, taps, starts, scale, stride, x, shift, valid, gradient, k, t, add, ds, dx, lanes, sums
 ):
     """dx = dsign/dx(x + shift) · scale · Σ_taps g·ŵ [+ ds, the shortcut's share], and lanes = sign(x + shift).
 
@@ -126,19 +92,18 @@ def convolve_back(
     stride 2 there are four phases of pixels, each with its own taps, starts[phase] … starts[phase + 1].
     sums (G, H, C, 32) = Σ_columns of dx without the shortcut's share, the gradient to the shift.
     """
-    groups, half, high, wide, _ = pairs.shape
+    _, half, high, wide, _ = pairs.shape
     _, channels, height, width, _ = dx.shape
     x0, w0, d0, t0 = pairs.ctypes.data, weight.ctypes.data, dx.ctypes.data, taps.ctypes.data
     x1, h0, v0, l0, s0 = x.ctypes.data, shift.ctypes.data, valid.ctypes.data, lanes.ctypes.data, sums.ctypes.data
     plane, channel, pixel = high * wide * 128, height * width * 128, stride * 128
-    before = (ds.shape[1] - channels) // 2
-    strips = -(-height // 8)  # what 8 rows need of pairs fits into the second cache, and memory is met in longer runs
-    shares = -(-channels // (4 * BLOCKS))
-    for i in prange(groups * strips * shares):
+    before, e0 = (ds.shape[1] - channels) // 2, ds.ctypes.data
+    strips, shares = -(-height // STRIP), -(-channels // INPUTS)
+    for i in range(begin, end):
         unit, block = i // shares, i % shares * BLOCKS
         blocks = min(BLOCKS, channels // 4 - block)
-        g, strip = unit // strips, unit % strips * 8
-        for row in range(strip, min(strip + 8, height)):
+        g, strip = unit // strips, unit % strips * STRIP
+        for row in range(strip, min(strip + STRIP, height)):
             line = x0 + (g * half * high + row // stride) * wide * 128
             for left in range(min(stride, width)):
                 phase, columns = row % stride * stride + left, (width - left + stride - 1) // stride
@@ -160,14 +125,12 @@ def convolve_back(
                 else:
                     rows.row_through_ste(d0 + at, x1 + at, shift_, v0 + g * 64, to_lanes, sums_, width, k, t)
                 if add and row % stride == 0:
-                    for column in range(0, width, stride):
-                        d, extra = dx[g, c, row, column], ds[g, c + before, row // stride, column // stride]
-                        for n in range(BLOCK):
-                            d[n] += extra[n]
+                    extra = e0 + ((g * ds.shape[1] + c + before) * ds.shape[2] + row // stride) * ds.shape[3] * 128
+                    rows.row_add(d0 + at, stride * 128, extra, ds.shape[3])
 
 
-@njit(**options)
-def weight_gradient(gradient, lanes, stride, filters, sums, out):
+@kernel(lambda gradient, lanes, stride, filters, sums, out: out.shape[0] // filters * -(-out.shape[1] // 64))
+def weight_gradient(begin, end, gradient, lanes, stride, filters, sums, out):
     """out (O, C, 9) = Σ_{n, pixels} g·â, exactly. ``sums`` (O/4, C/4, 9, 16, LANES) int32 is scratch, all zeros.
 
     One unit of work has ``filters`` filters and 64 inputs: a strip of rows, once in the cache, serves all of them.
@@ -180,19 +143,19 @@ def weight_gradient(gradient, lanes, stride, filters, sums, out):
     some = min(last, max(1, 64 // (height * width)))
     last -= last % some
     strips = -(-channels // 64)
-    for unit in prange(out.shape[0] // filters * strips):
+    for unit in range(begin, end):
         first, left = unit // strips * filters, unit % strips * 64
         right = min(left + 64, channels)
         out[first : first + filters, left:right] = 0
-        for begin in range(0, groups, some):
-            end = min(begin + some, groups)
+        for since in range(0, groups, some):
+            until = min(since + some, groups)
             for row in range(0, height, strip):
                 now = min(strip, height - row)
                 for o in range(first, first + filters, 4):
                     for c in range(left, right, 4):
                         to = s0 + (o // 4 * (channels // 4) + c // 4) * 9 * 16 * tiles.VECTOR
-                        for i in range(9 * (end - begin)):
-                            tap, g = i // (end - begin), begin + i % (end - begin)
+                        for i in range(9 * (until - since)):
+                            tap, g = i // (until - since), since + i % (until - since)
                             ga = g0 + ((g * out.shape[0] + o) * height + row) * width * 64
                             aa = row * stride + tap // 3
                             aa = a0 + (((g * channels + c) * high + aa) * wide + tap % 3) * 64
@@ -201,7 +164,7 @@ def weight_gradient(gradient, lanes, stride, filters, sums, out):
                                 aa, high * wide * 64, stride * wide * 64, stride * 64,
                                 now, width, to + tap * 16 * tiles.VECTOR,
                             )  # fmt: skip
-            if end % last == 0 or end == groups:
+            if until % last == 0 or until == groups:
                 for o in range(first, first + filters):
                     for c in range(left, right):
                         for tap in range(9):

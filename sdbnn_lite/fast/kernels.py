@@ -14,29 +14,26 @@ sums across a vector, for any height, width and stride. Images behind the last o
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from ..system.target import keeps_code
 from . import rows
+from .launch import kernel
+from .rows import BLOCK
+from .tiles import options
 
-# compiled in: rows.py dd297a23, tiles.py 3faa509d, llvm.py f2a19a71, target.py c100431e
+# compiled in: rows.py 03e2e0ce, tiles.py 3efee1de, llvm.py f2a19a71, target.py c100431e
 
-BLOCK = 32  # images side by side
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order
-
-# error_model: a division that checks for 0 isn't vectorised.
-inline = {"cache": keeps_code(), "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
-options = {"parallel": True, **inline}
 _MAGIC = np.float32(rows.MAGIC)
 
 
-@njit(**options)
-def sign_words(x, shift, words):
+@kernel(lambda x, shift, words: words.shape[0] * words.shape[1] * x.shape[2])
+def sign_words(begin, end, x, shift, words):
     """words = sign(x + shift), 16 channels to a word."""
-    groups, count, _, wide, _ = words.shape
+    count, wide = words.shape[1], words.shape[3]
     _, channels, height, width, _ = x.shape
     x0, s0, w0 = x.ctypes.data, shift.ctypes.data, words.ctypes.data
-    for i in prange(groups * count * height):
+    for i in range(begin, end):
         g, word, row = i // height // count, i // height % count, i % height
         line = words[g, word, row + 1]
         for column in range(1, width + 1):
@@ -48,7 +45,7 @@ def sign_words(x, shift, words):
             rows.row_signs(x0 + (at * height + row) * width * 128, s0 + at * 128, to, width, 1 << (c % 16))
 
 
-@njit(inline="always", **inline)
+@njit(inline="always", **options)
 def add_moments(y, totals):
     """totals (2,) float64 += Σ y and Σ y² of a row (W, 32); integers, so exact (|y| <= 4,608 in our networks)."""
     for start in range(0, len(y), 32):  # short of the columns whose squares would overflow 32 bits
@@ -56,14 +53,14 @@ def add_moments(y, totals):
         rows.row_moments(part.ctypes.data, len(part), totals.ctypes.data)
 
 
-@njit(**options)
-def pool(y, pooled, place, totals):
+@kernel(lambda y, pooled, *_: pooled.shape[0] * pooled.shape[1])
+def pool(begin, end, y, pooled, place, totals):
     """2×2 maximum; ``place`` is where it was, 0 … 3 in reading order, the first one of equals (as torch).
 
     totals (G, 1, O, 2) float64 = Σ and Σ of squares of what is left.
     """
-    groups, channels, height, width, _ = pooled.shape
-    for i in prange(groups * channels):
+    _, channels, height, width, _ = pooled.shape
+    for i in range(begin, end):
         g, c = i // channels, i % channels
         totals[g, 0, c] = 0
         for row in range(height):
@@ -79,66 +76,58 @@ def pool(y, pooled, place, totals):
             add_moments(pooled[g, c, row], totals[g, 0, c])
 
 
-@njit(**options)
-def normalise(y, factor, offset, shortcut, has_shortcut, stride, out, mean):
+@kernel(lambda y, *_: y.shape[0] * y.shape[1])
+def normalise(begin, end, y, factor, offset, shortcut, has_shortcut, stride, out, mean):
     """out = clip(factor·y + offset [+ shortcut], -1, 1); mean (G, C, 32) of it over the pixels.
 
     Of the shortcut every ``stride``-th pixel counts, and channels that it lacks are 0, as many on either side.
     """
-    groups, channels, height, width, _ = y.shape
-    share = np.float32(1 / (height * width))
-    before = (channels - shortcut.shape[1]) // 2
-    for i in prange(groups * channels):
+    _, channels, height, width, _ = y.shape
+    _, others, high, wide, _ = shortcut.shape
+    share, nothing = np.float32(1 / (height * width)), np.zeros(BLOCK, np.float32)
+    y0, s0, o0, m0 = y.ctypes.data, shortcut.ctypes.data, out.ctypes.data, mean.ctypes.data
+    before = (channels - others) // 2
+    for i in range(begin, end):
         g, c = i // channels, i % channels
-        a, b = factor[c], offset[c]
-        total = np.zeros(BLOCK, np.float32)
-        add = has_shortcut and 0 <= c - before < shortcut.shape[1]
+        mean[g, c] = 0
+        add = has_shortcut and 0 <= c - before < others
         for row in range(height):
-            for column in range(width):
-                values, to = y[g, c, row, column], out[g, c, row, column]
-                if add:
-                    extra = shortcut[g, c - before, row * stride, column * stride]
-                    for n in range(BLOCK):
-                        value = a * np.float32(values[n]) + b + extra[n]
-                        value = min(max(value, np.float32(-1)), np.float32(1))
-                        to[n] = value
-                        total[n] += value
-                else:
-                    for n in range(BLOCK):
-                        value = a * np.float32(values[n]) + b
-                        value = min(max(value, np.float32(-1)), np.float32(1))
-                        to[n] = value
-                        total[n] += value
+            line = (i * height + row) * width * BLOCK
+            extra, step = nothing.ctypes.data, 0
+            if add:
+                extra, step = s0 + ((g * others + c - before) * high + row * stride) * wide * 128, stride * 128
+            rows.row_normalise(
+                y, y0 + line * y.itemsize, factor[c], offset[c], extra, step, o0 + line * 4, m0 + i * 128, width
+            )
         for n in range(BLOCK):
-            mean[g, c, n] = total[n] * share
+            mean[g, c, n] *= share
 
 
-@njit(**options)
-def unclip(gradient, mean_gradient, out, y, ds, totals):
+@kernel(lambda gradient, *_: gradient.shape[0] * gradient.shape[1])
+def unclip(begin, end, gradient, mean_gradient, out, y, ds, totals):
     """ds = (gradient + mean_gradient/HW) where -1 < out < 1, else 0; totals (G, O, 3): Σ ds, Σ ds·y, max |ds|."""
-    groups, channels, height, width, _ = y.shape
-    share = np.float32(1 / (height * width))
-    for i in prange(groups * channels):
+    _, channels, height, width, _ = y.shape
+    share, extra, sums = np.float32(1 / (height * width)), np.empty(BLOCK, np.float32), np.empty((3, BLOCK), np.float32)
+    d0, o0, y0, to = gradient.ctypes.data, out.ctypes.data, y.ctypes.data, ds.ctypes.data
+    for i in range(begin, end):
         g, c = i // channels, i % channels
-        total, product, most = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.float32)
-        extra = np.empty(BLOCK, np.float32)
+        sums[:] = 0
         for n in range(BLOCK):
             extra[n] = mean_gradient[g, c, n] * share
         for row in range(height):
-            for column in range(width):
-                d, o = gradient[g, c, row, column], out[g, c, row, column]
-                v, to = y[g, c, row, column], ds[g, c, row, column]
-                for n in range(BLOCK):
-                    value = d[n] + extra[n] if abs(o[n]) < 1 else np.float32(0)
-                    to[n] = value
-                    total[n] += value
-                    product[n] += value * np.float32(v[n])
-                    most[n] = max(most[n], abs(value))
-        totals[g, c, 0], totals[g, c, 1] = total.astype(np.float64).sum(), product.astype(np.float64).sum()
-        totals[g, c, 2] = most.max()
+            line = (i * height + row) * width * BLOCK
+            rows.row_unclip(
+                y, d0 + line * 4, extra.ctypes.data, o0 + line * 4, y0 + line * y.itemsize, to + line * 4,
+                sums.ctypes.data, width,
+            )  # fmt: skip
+        totals[g, c] = 0
+        for n in range(BLOCK):
+            totals[g, c, 0] += np.float64(sums[0, n])
+            totals[g, c, 1] += np.float64(sums[1, n])
+            totals[g, c, 2] = max(totals[g, c, 2], np.float64(sums[2, n]))
 
 
-@njit(inline="always", **inline)
+@njit(inline="always", **options)
 def _round_on(d, v, a, b, constant, left, rounded):
     """rounded = a·d + b·v + constant + left to the nearest integer, for 32 images; left = what rounding left over."""
     for n in range(BLOCK):
@@ -148,18 +137,18 @@ def _round_on(d, v, a, b, constant, left, rounded):
         rounded[n] = np.int32(whole)
 
 
-@njit(**options)
-def quantise(ds, y, a, b, c, valid, scratch, lanes, pairs):
+@kernel(lambda ds, *_: ds.shape[0] * (ds.shape[1] // 2))
+def quantise(begin, end, ds, y, a, b, c, valid, scratch, lanes, pairs):
     """g = a·ds + b·y + c as 16-bit integers, in both layouts. a, b, c (O,) float32, already divided by the step.
 
     What rounding leaves over is carried to the image's next pixel, so that the sum over the pixels, which batch norm
     keeps near 0 and ASD's gradient lives on, is off by half a step at most. ``scratch`` (G, O/2, 2, 2, 32) float32.
     """
-    groups, channels, height, width, _ = ds.shape
+    _, channels, height, width, _ = ds.shape
     d0, y0, a0, b0, s0 = ds.ctypes.data, y.ctypes.data, a.ctypes.data, b.ctypes.data, scratch.ctypes.data
     l0, p0 = lanes.ctypes.data, pairs.ctypes.data
     plane = height * width * 64
-    for i in prange(groups * (channels // 2)):
+    for i in range(begin, end):
         g, o = i // (channels // 2), i % (channels // 2) * 2
         for k in range(2):
             for n in range(BLOCK):
@@ -173,11 +162,11 @@ def quantise(ds, y, a, b, c, valid, scratch, lanes, pairs):
             )  # fmt: skip
 
 
-@njit(**options)
-def quantise_pooled(ds, y, place, a, b, c, valid, lanes, pairs):
+@kernel(lambda ds, *_: ds.shape[0] * (ds.shape[1] // 2))
+def quantise_pooled(begin, end, ds, y, place, a, b, c, valid, lanes, pairs):
     """The same behind a 2×2 maximum: g stands where the maximum was, 0 in the other three places."""
-    groups, channels, height, width, _ = ds.shape
-    for i in prange(groups * (channels // 2)):
+    _, channels, height, width, _ = ds.shape
+    for i in range(begin, end):
         g, o = i // (channels // 2), i % (channels // 2) * 2
         constant, left = np.empty((2, BLOCK), np.float32), np.zeros((2, BLOCK), np.float32)
         rounded = np.empty((2, BLOCK), np.int32)
@@ -199,10 +188,3 @@ def quantise_pooled(ds, y, place, a, b, c, valid, lanes, pairs):
                         second = rounded[1, n] if high[n] == k else np.int32(0)
                         to_low[n], to_high[n] = np.int16(first), np.int16(second)
                         both[n] = (first & np.int32(0xFFFF)) | (second << np.int32(16))
-
-
-@njit(**options)
-def wake_threads(out):
-    """Start numba's threads now."""
-    for i in prange(len(out)):
-        out[i] = i

@@ -11,7 +11,6 @@ neighbours' anyway), and the convolution's output in 16 bits.
 from dataclasses import dataclass
 from functools import cache
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from . import convolutions, kernels, tiles
-from .kernels import BLOCK
+from .rows import BLOCK
 
 
 class Workspace:
@@ -92,18 +91,43 @@ def _taps_back(stride: int, wide: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return np.array(order), np.array(places), np.array(starts)
 
 
-def _pack_words(w: np.ndarray, stride: int, height: int, width: int, space: Workspace) -> tuple[np.ndarray, np.ndarray]:
-    """w (O, C, 9) → bits and start values for images of this size: see :func:`.convolutions.pack_words`."""
-    packed = space.get("weight words", (len(w) // 4, 9, -(-w.shape[1] // 16), 4), torch.int32)
-    base = space.get("base", (4, (width - 1) // stride + 1, len(w)), torch.int16)
-    convolutions.pack_words(w, packed, base, stride, height, width)
-    return packed, base
+@cache
+def _outside(stride: int, width: int) -> np.ndarray:
+    """(4, W', 9): 1 for a tap outside the image, in rows of four kinds: bit 0 is set where the upper taps are outside,
+    bit 1 where the lower ones are."""
+    dy, dx = np.divmod(np.arange(9), 3)
+    column = np.arange(0, width, stride)[:, None] + dx - 1
+    kind = np.arange(4)[:, None, None]
+    outside = (kind % 2 > 0) & (dy == 0) | (kind > 1) & (dy == 2) | (column < 0) | (column >= width)
+    return outside.astype(np.float32)
+
+
+def pack_words(w: Tensor, stride: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of w (O, C, 3, 3) of ±1: (O/4, 9, K, 4) int32, 16 inputs' bits twice; and where the popcounts start from.
+
+    That is base (4, W', O) int16 = C·(taps inside) + 2·Σ_{taps outside} popcount(w_tap), in the kinds of rows of
+    :func:`_outside`, since a border of zero bits counts as -1 in every channel but has to add 0.
+    """
+    o, c = w.shape[:2]
+    plus = np.zeros((o, 9, -(-c // 16) * 16), bool)
+    plus[..., :c] = w.flatten(2).numpy().transpose(0, 2, 1) > 0
+    words = np.packbits(plus, axis=-1, bitorder="little").view("<u2") * np.uint32(0x10001)
+    packed = np.ascontiguousarray(words.reshape(o // 4, 4, 9, -1).transpose(0, 2, 3, 1)).view(np.int32)
+    base = 9 * c + _outside(stride, width) @ (2 * plus.sum(-1, dtype=np.float32) - c).T
+    return packed, base.astype(np.int16)
+
+
+def pack_weights(w: Tensor, order: np.ndarray) -> np.ndarray:
+    """w (O, C, 3, 3) of ±1, its taps in this order → (C/4, 9, O/2, 4) int32: two filters as 16-bit halves."""
+    o, c = w.shape[:2]
+    taps = w.to(torch.int16).view(o // 2, 2, c // 4, 4, 9)[..., order]
+    return taps.permute(2, 4, 0, 3, 1).contiguous().view(torch.int32).squeeze(-1).numpy()
 
 
 def _filters_at_once(filters: int, channels: int) -> int:
     """How many filters a thread takes in the weights' gradient: up to 16, but something for every thread."""
     for many in (16, 8):
-        if filters % many == 0 and filters // many * -(-channels // 64) >= numba.get_num_threads():
+        if filters % many == 0 and filters // many * -(-channels // 64) >= torch.get_num_threads():
             return many
     return 4
 
@@ -166,7 +190,7 @@ class FusedLayer(Function):
         kernels.sign_words(x.numpy(), shift.numpy(), words)
         y = torch.empty(groups, o, ho, wo, BLOCK, dtype=torch.int16)
         totals = np.empty((groups, ho, o, 2) if bn.training and not plan.pooled else (0, 0, 0, 0))
-        packed = _pack_words(w.flatten(2).numpy(), plan.stride, h, wd, space)
+        packed = pack_words(w, plan.stride, wd)
         valid = valid_images(plan.images)
         convolutions.convolve(words, *packed, taps_of(wd + 2, 64), plan.stride, valid, y.numpy(), totals)
         place = None
@@ -213,8 +237,7 @@ class FusedLayer(Function):
         dx, d_shift = torch.empty_like(x), torch.empty(groups, h, c, BLOCK)
         lanes = space.get("lanes", (groups, c, h + 2, wd + 2, BLOCK), torch.int16)
         order, taps, starts = _taps_back(plan.stride, wide + 2)
-        packed = space.get("weights", (c // 4, 9, o // 2, 4), torch.int32)
-        convolutions.pack_weights(w.flatten(2).numpy().transpose(1, 0, 2), order, packed)
+        packed = pack_weights(w, order)
         convolutions.convolve_back(
             pairs, packed, taps, starts, np.float32(step), plan.stride, x.numpy(), shift.numpy(), valid, plan.gradient,
             ctx.k, ctx.t, plan.add_input, ds.numpy(), dx.numpy(), lanes, d_shift.numpy(),

@@ -3,8 +3,6 @@
 What is small (weights, shifts, scales, classifier, the real 1×1 convolutions) is left to the modules and to autograd.
 """
 
-import numba
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +10,6 @@ from torch import Tensor, nn
 from ..core.binarize import GRADIENTS
 from ..core.layers import BinaryConv2d, binary_layers
 from ..core.models import BinaryNet, CifarResNet, DigitsConvNet, ResNet18Block, ResNet20Block, VGGSmall
-from .kernels import wake_threads
 from .layer import FusedLayer, Plan, Workspace, from_blocks, to_blocks
 from .stem import Stem
 
@@ -34,17 +31,12 @@ class FastForward:
     path = "fused layers: bits forward, 16-bit integers backward"
 
     def __init__(self, net: BinaryNet):
-        threads = torch.get_num_threads()
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-        wake_threads(np.empty(64))
-        torch.set_num_threads(threads)  # both may share one OpenMP, and numba's first launch sets its number
         self.net = net
         self.workspace = Workspace()
 
     def __call__(self, images: Tensor) -> Tensor:
         self.net.check(images)
         self.images = len(images)
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
         return self.resnet(images) if isinstance(self.net, CifarResNet) else self.chain(images)
 
     def layer(

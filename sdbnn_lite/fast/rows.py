@@ -17,6 +17,7 @@ from ..system.llvm import F32, F64, I16, I32, I64, Loop, load, splat, store
 from .tiles import FLOATS, LANES, PAIRS, SUMS, VECTOR, A, beyond, dot
 
 _SHORTS = ir.VectorType(I16, LANES)
+BLOCK = 32  # images side by side
 _CONTRACT = ("contract",)  # a product and a sum may become one instruction; nothing else is rearranged
 MAGIC = 1.5 * 2**23  # v + MAGIC - MAGIC is v rounded to the nearest integer, for |v| < 2^22
 
@@ -50,11 +51,18 @@ class Vector:
         return Vector(self.builder, self.builder.select(bits, self.value, self._of(other)))
 
     def __abs__(self):
-        return self.where(self.compare(">=", 0.0), Vector(self.builder, 0.0) - self)
+        kind, name = ir.FunctionType(FLOATS, [FLOATS]), f"llvm.fabs.v{LANES}f32"
+        fabs = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        return Vector(self.builder, self.builder.call(fabs, [self.value]))
 
 
 def _floats(builder: ir.IRBuilder, address: ir.Value) -> Vector:
     return Vector(builder, load(builder, FLOATS, address, VECTOR))
+
+
+def _at(builder: ir.IRBuilder, address: ir.Value, offset: int) -> Vector:
+    """Floats, ``offset`` of them in; not aligned."""
+    return Vector(builder, load(builder, FLOATS, beyond(builder, address, 4 * offset), 4))
 
 
 def _same(kind: ir.Type, number: int) -> ir.Constant:
@@ -125,6 +133,24 @@ row_through_ede, row_through_polynomial, row_through_ste = map(_through_sign, (_
 
 
 @intrinsic
+def row_add(typingctx, d, d_pixel, extra, columns):
+    """extra (W, 32) is added to so many pixels at d, ``d_pixel`` bytes apart."""
+
+    def emit(context, builder, signature, args):
+        d, d_pixel, extra, columns = args
+        loop = Loop(builder, columns, [d, extra])
+        with loop as (d, extra):
+            for at in range(0, 128, VECTOR):
+                to = beyond(builder, d, at)
+                value = _floats(builder, to) + _floats(builder, beyond(builder, extra, at))
+                store(builder, value.value, to, VECTOR)
+            loop.again([builder.add(d, d_pixel), builder.add(extra, I64(128))])
+        return context.get_dummy_value()
+
+    return types.void(*[A] * 4), emit
+
+
+@intrinsic
 def row_signs(typingctx, x, shift, words, columns, bit):
     """A row of one channel: sets ``bit`` in the 16-bit words (W, 32) where x + shift >= 0, leaves the others."""
 
@@ -148,6 +174,73 @@ def row_signs(typingctx, x, shift, words, columns, bit):
         return context.get_dummy_value()
 
     return types.void(*[A] * 5), emit
+
+
+def _numbers(builder: ir.IRBuilder, kind: types.Type, address: ir.Value, offset: int) -> Vector:
+    """Floats from 16-bit integers or from floats, ``offset`` of these in."""
+    if kind.bitwidth == 32:
+        return _at(builder, address, offset)
+    integers = load(builder, _SHORTS, beyond(builder, address, 2 * offset), 2)
+    return Vector(builder, builder.sitofp(integers, FLOATS))
+
+
+@intrinsic
+def row_normalise(typingctx, like, y, factor, offset, extra, extra_pixel, out, totals, columns):
+    """A row: out = clip(factor·y + offset + extra, -1, 1); totals (32,) += Σ_columns out. ``like``: an array of y's."""
+
+    def emit(context, builder, signature, args):
+        _, y, factor, offset, extra, extra_pixel, out, totals, columns = args
+        places = range(0, BLOCK, LANES)
+        factor, offset = Vector(builder, factor), Vector(builder, offset)
+        start = [_at(builder, totals, n).value for n in places]
+        loop = Loop(builder, columns, [*start, y, extra, out])
+        with loop as (*sums, y, extra, out):
+            for i, n in enumerate(places):
+                value = factor * _numbers(builder, like.dtype, y, n) + offset + _at(builder, extra, n)
+                value = value.where(value.compare(">", -1.0), -1.0)
+                value = value.where(value.compare("<", 1.0), 1.0)
+                store(builder, value.value, beyond(builder, out, 4 * n), 4)
+                sums[i] = (Vector(builder, sums[i]) + value).value
+            moved = (y, I64(BLOCK * like.dtype.bitwidth // 8)), (extra, extra_pixel), (out, I64(4 * BLOCK))
+            loop.again([*sums, *(builder.add(*pair) for pair in moved)])
+        for total, n in zip(loop.results, places, strict=False):
+            store(builder, total, beyond(builder, totals, 4 * n), 4)
+        return context.get_dummy_value()
+
+    return types.void(like, A, types.float32, types.float32, *[A] * 5), emit
+
+
+@intrinsic
+def row_unclip(typingctx, like, d, extra, out, y, ds, totals, columns):
+    """A row: ds = d + extra where |out| < 1, else 0; totals (3, 32): += Σ ds, += Σ ds·y, largest |ds| so far."""
+
+    def emit(context, builder, signature, args):
+        for n in range(0, BLOCK, 2 * LANES):
+            _emit_unclip(builder, like.dtype, args[1:], (n, n + LANES))
+        return context.get_dummy_value()
+
+    return types.void(like, *[A] * 7), emit
+
+
+def _emit_unclip(builder: ir.IRBuilder, kind: types.Type, args: list[ir.Value], places: tuple[int, ...]) -> None:
+    d, extra, out, y, ds, totals, columns = args
+    extras = [_at(builder, extra, n) for n in places]
+    sums = [beyond(builder, totals, 4 * (BLOCK * k + n)) for n in places for k in range(3)]
+    loop = Loop(builder, columns, [*(_at(builder, at, 0).value for at in sums), d, out, y, ds])
+    with loop as (*before, d, out, y, ds):
+        after = []
+        for i, n in enumerate(places):
+            total, product, most = (Vector(builder, v) for v in before[3 * i : 3 * i + 3])
+            value = _at(builder, d, n) + extras[i]
+            value = value.where(abs(_at(builder, out, n)).compare("<", 1.0), 0.0)
+            store(builder, value.value, beyond(builder, ds, 4 * n), 4)
+            size = abs(value)
+            after += [total + value, value * _numbers(builder, kind, y, n) + product]
+            after.append(size.where(size.compare(">", most), most))
+        moved = ((d, 128), (out, 128), (y, BLOCK * kind.bitwidth // 8), (ds, 128))
+        loop.again([*(v.value for v in after), *(builder.add(at, I64(step)) for at, step in moved)])
+    for total, at in zip(loop.results, sums, strict=False):
+        store(builder, total, at, 4)
 
 
 @intrinsic

@@ -8,37 +8,26 @@ up to a multiple of 4. They get no gradient. Sums for batch norm are taken in fl
 
 import numpy as np
 import torch
-from numba import njit, prange
+import torch.nn.functional as F
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from . import kernels, tiles
-from .kernels import BLOCK, options
-from .layer import Normaliser, taps_of, through_hardtanh
+from .launch import kernel
+from .layer import Normaliser, taps_of, through_hardtanh, to_blocks
+from .rows import BLOCK
 
-# compiled in: kernels.py b5dc1915, rows.py dd297a23, tiles.py 3faa509d, llvm.py f2a19a71, target.py c100431e
-
-
-@njit(**options)
-def images_to_blocks(images, blocks):
-    """images (N, C, H, W) → blocks (⌈N/32⌉, C', H+2, W+2, 32); what has no image, channel or pixel isn't written."""
-    count, channels, height, width = images.shape
-    for i in prange(len(blocks) * channels):
-        g, c = i // channels, i % channels
-        for row in range(height):
-            for n in range(min(BLOCK, count - g * BLOCK)):
-                for column in range(width):
-                    blocks[g, c, row + 1, column + 1, n] = images[g * BLOCK + n, c, row, column]
+# compiled in: kernels.py fa0546cf, rows.py 03e2e0ce, tiles.py 3efee1de, llvm.py f2a19a71, target.py c100431e
 
 
-@njit(**options)
-def convolve_images(blocks, weight, taps, y, totals):
+@kernel(lambda blocks, weight, taps, y, totals: y.shape[0] * y.shape[2])
+def convolve_images(begin, end, blocks, weight, taps, y, totals):
     """y = conv2d(images, w). ``weight`` (O/4, 9, C', 4), ``taps`` (9,) byte offsets; totals (G, H, O, 2) float64."""
-    groups, channels, high, wide, _ = blocks.shape
+    _, channels, high, wide, _ = blocks.shape
     _, filters, height, width, _ = y.shape
     x0, w0, y0, t0 = blocks.ctypes.data, weight.ctypes.data, y.ctypes.data, taps.ctypes.data
-    one = np.float32(1)
-    for i in prange(groups * height):
+    one, sums = np.float32(1), np.empty((2, BLOCK))
+    for i in range(begin, end):
         g, row = i // height, i % height
         x = x0 + (g * channels * high + row) * wide * 128
         for block in range(filters // 4):
@@ -50,25 +39,28 @@ def convolve_images(blocks, weight, taps, y, totals):
                     at, high * wide * 128, 128, t0, 9, channels, w, there, height * width * 128, one, 128
                 )
             for o in range(block * 4, block * 4 + 4):
-                total, square = np.zeros(BLOCK, np.float64), np.zeros(BLOCK, np.float64)
+                sums[:] = 0
                 for column in range(width):
                     for n in range(BLOCK):
                         value = np.float64(y[g, o, row, column, n])
-                        total[n] += value
-                        square[n] += value * value
-                totals[g, row, o, 0], totals[g, row, o, 1] = total.sum(), square.sum()
+                        sums[0, n] += value
+                        sums[1, n] += value * value
+                totals[g, row, o] = 0
+                for n in range(BLOCK):
+                    totals[g, row, o, 0] += sums[0, n]
+                    totals[g, row, o, 1] += sums[1, n]
 
 
-@njit(**options)
-def image_weight_gradient(blocks, ds, y, a, b, c, rows, sums, out):
+@kernel(lambda blocks, ds, *_: ds.shape[1] // 4)
+def image_weight_gradient(begin, end, blocks, ds, y, a, b, c, rows, sums, out):
     """out (O, C', 9) float64 = Σ_{n, pixels} (a·ds + b·y + c)·images.
 
     Scratch, float32: ``rows`` (O/4, 4, W, 32) and ``sums`` (O/4, 9, 16, LANES), which is all zeros.
     """
     groups, channels, high, wide, _ = blocks.shape
-    _, filters, height, width, _ = ds.shape
+    _, _, height, width, _ = ds.shape
     a0, r0, s0 = blocks.ctypes.data, rows.ctypes.data, sums.ctypes.data
-    for block in prange(filters // 4):
+    for block in range(begin, end):
         out[block * 4 : block * 4 + 4] = 0
         for g in range(groups):
             for first in range(0, channels, 4):
@@ -102,8 +94,7 @@ class Stem(Function):
     def forward(ctx, images, w, gamma, beta, bn, workspace):
         count, c, h, wd = images.shape
         groups, o, channels = -(-count // BLOCK), len(w), -(-c // 4) * 4
-        blocks = torch.zeros(groups, channels, h + 2, wd + 2, BLOCK)
-        images_to_blocks(images.contiguous().numpy(), blocks.numpy())
+        blocks = F.pad(to_blocks(images), (0, 0, 1, 1, 1, 1, 0, channels - c))
         packed = torch.zeros(o // 4, 9, channels, 4)
         packed[:, :, :c] = w.view(o // 4, 4, c, 9).permute(0, 3, 2, 1)
         y, totals = torch.empty(groups, o, h, wd, BLOCK), np.empty((groups, h, o, 2))

@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..system.llvm import F32, I16, I32, I64, Loop, load, splat, store
-from ..system.target import target
+from ..system.target import keeps_code, target
 
 VECTOR = target().vector  # bytes
 LANES = VECTOR // 4
@@ -29,6 +29,9 @@ CHANNELS = 4  # output channels (convolution) or filters × inputs (weight gradi
 PAIRS, SUMS, FLOATS = ir.VectorType(I16, 2 * LANES), ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
 WORDS = PAIRS  # a word of 16 channels for each image
 A = types.intp
+
+# error_model: a division that checks for 0 isn't vectorised.
+options = {"cache": keeps_code(), "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
 
 
 def dot(builder: ir.IRBuilder, total: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
@@ -43,6 +46,13 @@ def dot(builder: ir.IRBuilder, total: ir.Value, x: ir.Value, y: ir.Value) -> ir.
         a, b = (builder.sext(builder.shuffle_vector(v, ir.Constant(PAIRS, ir.Undefined), every), SUMS) for v in (x, y))
         total = builder.add(total, builder.mul(a, b))
     return total
+
+
+def add_popcount(builder: ir.IRBuilder, total: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
+    """total + popcount(x XOR y), per 16-bit lane."""
+    name = f"llvm.ctpop.v{2 * LANES}i16"
+    ones = cgutils.get_or_insert_function(builder.module, ir.FunctionType(WORDS, [WORDS]), name)
+    return builder.add(total, builder.call(ones, [builder.xor(x, y)]))
 
 
 def beyond(builder: ir.IRBuilder, address: ir.Value, offset: int) -> ir.Value:
@@ -60,8 +70,6 @@ def _popcount_of(pixels: int):
 
     def emit(context, builder, signature, args):
         x, x_word, x_pixel, taps, count, words, weight, base, base_pixel, valid, out, out_channel = args
-        name = f"llvm.ctpop.v{2 * LANES}i16"
-        ones = cgutils.get_or_insert_function(builder.module, ir.FunctionType(WORDS, [WORDS]), name)
         zero = ir.Constant(WORDS, [0] * 2 * LANES)
         places = [beyond(builder, builder.mul(x_pixel, I64(p)), VECTOR * h) for p, h in vectors]
         outer = Loop(builder, count, [zero] * (len(vectors) * CHANNELS) + [weight])
@@ -74,8 +82,7 @@ def _popcount_of(pixels: int):
                 for q in range(CHANNELS):
                     twice = load(builder, I32, builder.add(w, I64(4 * q)), 4)
                     y = builder.bitcast(splat(builder, twice, LANES), WORDS)
-                    differ = [builder.call(ones, [builder.xor(x, y)]) for x in xs]
-                    following += [builder.add(sums[q * len(xs) + v], d) for v, d in enumerate(differ)]
+                    following += [add_popcount(builder, sums[q * len(xs) + v], x, y) for v, x in enumerate(xs)]
                 inner.again([*following, builder.add(w, I64(4 * CHANNELS)), builder.add(at, x_word)])
             outer.again(inner.results[:-1])
         images = [load(builder, WORDS, beyond(builder, valid, at), VECTOR) for at in range(0, 64, VECTOR)]

@@ -71,3 +71,12 @@ def test_wrong_use_is_a_line(capsys, keep_threads, monkeypatch):
     assert cli.main(["bench", "--threads", "0"]) == 2
     monkeypatch.setitem(bench.BENCHES, "none", bench.Bench("Nothing to see", list))
     assert bench.measure(["none"])["none"] == []
+
+
+def test_the_roofline_is_of_one_network_and_goes_with_train(monkeypatch, capsys, keep_threads):
+    seen = []
+    monkeypatch.setattr(bench, "BENCHES", {"roofline": bench.Bench("Title", lambda name: seen.append(name) or [])})
+    assert cli.main(["bench", "train", "--roofline"]) == cli.main(["bench", "--roofline", "digits_convnet"]) == 0
+    assert seen == ["cifar10_resnet20", "digits_convnet"]
+    assert cli.main(["bench", "packed", "--roofline"]) == 2
+    assert "--roofline: only with `bench train`, not with packed" in capsys.readouterr().err

@@ -122,10 +122,14 @@ def test_a_layer_is_timed_for_every_target_that_this_chip_can_run():
 
 def test_the_loops_count_and_multiply():
     loops = pytest.importorskip("sdbnn_lite.cost.peaks")
-    for turns, seed in ((1, 5), (7, 12345)):
-        counted = sum((turn ^ (seed * (2 * j + 1) + i)).bit_count()
-                      for turn in range(turns) for j in range(loops.SUMS) for i in range(loops.LANES))  # fmt: skip
-        assert loops.count_bits(turns, seed) == counted
+    def total(of, lanes, turns):
+        return sum(of(turn, (i + j) % 16) for turn in range(turns) for j in range(loops.SUMS) for i in range(lanes))
+
+    vector = this_target().vector // 2  # lanes of 16 bits
+    for turns in (1, 7):
+        assert loops.count_bits(turns) == total(lambda x, y: (x ^ y).bit_count(), 8, turns)
+        assert loops.signs(turns) == total(lambda x, y: (x ^ y).bit_count(), vector, turns)
+        assert loops.pairs(turns) == total(lambda x, y: x * y, vector, turns)
     if this_target().counts == "vpshufb":  # each byte: 0 + 1 + … turns - 1; all of them modulo 256
         assert loops.look_up(7) == 21 * 32 * loops.SUMS % 256
     expected = 0.0

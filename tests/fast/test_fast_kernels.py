@@ -15,9 +15,10 @@ from sdbnn_lite.fast import convolutions, kernels, rows, tiles
 from sdbnn_lite.fast.kernels import BLOCK, STE
 from sdbnn_lite.fast.layer import (
     Workspace,
-    _pack_words,
     _taps_back,
     from_blocks,
+    pack_weights,
+    pack_words,
     taps_of,
     to_blocks,
     valid_images,
@@ -66,12 +67,12 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
 
     words, lanes = bordered(images, c, h, w)
     blocks, shifts, valid = to_blocks(a).numpy(), to_blocks(shift).numpy(), valid_images(images)
-    groups, signs = len(words), weight.flatten(2).numpy()
+    groups = len(words)
     for _ in range(2):  # the buffer is used again: nothing of its last signs may stay
         kernels.sign_words(blocks, shifts, words)
     y = torch.zeros(groups, o, height, width, BLOCK, dtype=torch.int16)
     totals = np.full((groups, height, o, 2), np.nan)
-    packed, base = _pack_words(signs, stride, h, w, Workspace())
+    packed, base = pack_words(weight, stride, w)
     convolutions.convolve(words, packed, base, taps_of(w + 2, 64), stride, valid, y.numpy(), totals)
     assert torch.equal(from_blocks(y, images).double(), expected.detach())
     assert images % BLOCK == 0 or not y[-1, ..., images % BLOCK :].any()
@@ -86,8 +87,7 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
     halves[:, :, 1:-1, 1:-1] = (low & 0xFFFF) | (high << 16)
     dx, sums = (torch.full(shape, float("nan")) for shape in ((groups, c, h, w, BLOCK), (groups, h, c, BLOCK)))
     order, taps, starts = _taps_back(stride, width + 2)
-    packed = zeros(c // 4, 9, o // 2, 4, dtype=torch.int32)
-    convolutions.pack_weights(signs.transpose(1, 0, 2), order, packed)
+    packed = pack_weights(weight, order)
     convolutions.convolve_back(
         halves.numpy(), packed, taps, starts, np.float32(0.5), stride, blocks, shifts, valid, STE, np.float32(1),
         np.float32(1), False, dx.numpy(), dx.numpy(), lanes, sums.numpy(),
