@@ -105,7 +105,7 @@ def open_packed(tree: Tree, side: int) -> tuple[PackedSplit, PackedSplit] | None
     try:
         facts = _facts(tree, side)
         return tuple(_open_split(place / name, split, facts) for name, split in _splits(tree))
-    except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         print(f"{place} isn't used ({first_line(error)}): make it again with sdbnn-lite pack-images", file=sys.stderr)
         return None
 
