@@ -33,7 +33,8 @@ def entropy(p: Array) -> Array:
 
 def sign_difference(p: Array) -> Array:
     """2p(1-p): the probability that two outputs drawn at random differ in sign; 1/2 at most."""
-    return (2 * (q := _share("p", p)) * (1 - q))[()]
+    q = _share("p", p)
+    return (2 * q * (1 - q))[()]
 
 
 @dataclass(frozen=True)

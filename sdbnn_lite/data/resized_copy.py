@@ -106,7 +106,7 @@ def open_packed(tree: Tree, side: int) -> tuple[PackedSplit, PackedSplit] | None
         facts = _facts(tree, side)
         train, test = (_open_split(place / name, split, facts) for name, split in _splits(tree))
         return train, test
-    except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         print(f"{place} isn't used ({first_line(error)}): make it again with sdbnn-lite pack-images", file=sys.stderr)
         return None
 

@@ -84,6 +84,7 @@ def read_tensors(path: Path, verified: bool = False) -> tuple[dict[str, Tensor],
     changed since, of another kind. A file of an earlier version, without a digest, is read; a line on stderr says so,
     unless its bytes were ``verified`` already.
     """
+    path = checked_path(path)
     if not os.path.isfile(path):
         raise UsageError(f"{path}: no such file")
     try:

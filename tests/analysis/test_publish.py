@@ -83,7 +83,7 @@ def test_the_tables_are_kept_beside_the_results(runs, places):
     for table in ("log.csv", "signs.csv"):
         assert (kept / table).read_bytes() == (own / table).read_bytes()
     written, trained = (json.loads((folder / "run.json").read_text()) for folder in (kept, own))
-    assert trained.pop("command") == COMMAND and "where" not in written.pop("command")
+    assert trained.pop("digest") and trained.pop("command") == COMMAND and "where" not in written.pop("command")
     assert written == trained
 
 
@@ -219,8 +219,8 @@ def test_publish_and_evaluate_as_commands(runs, tmp_path, monkeypatch, capsys):
     beside = weights.with_suffix(".json")
     card = json.loads(beside.read_text())
     beside.write_text(json.dumps({**card, "test_accuracy": card["test_accuracy"] + 0.01}))
-    assert cli.main(["evaluate", str(weights)]) == 1
-    assert "1.00 points apart" in capsys.readouterr().err
+    assert cli.main(["evaluate", str(weights)]) == 2
+    assert "isn't the card of digits_convnet_irnet.safetensors: test_accuracy is" in capsys.readouterr().err
     beside.write_text(json.dumps({**card, "sha256": "0" * 64}))
     assert cli.main(["evaluate", str(weights)]) == 2
     assert "damaged" in capsys.readouterr().err
