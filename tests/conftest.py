@@ -1,6 +1,7 @@
 """What tests share: their order; the same examples of property tests in every run; one thread; pictures; a run."""
 
 import os
+import signal
 
 import pytest
 import torch
@@ -24,6 +25,10 @@ THREADS = 1  # threads that wait for each other cost these small tensors up to t
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started in the background, where Ctrl-C is ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):  # or by nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a notebook's second thread spins for nothing while it waits
     config.option.loadscopereorder = False  # by xdist, which would begin with the files of many tests
 
