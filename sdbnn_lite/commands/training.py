@@ -20,7 +20,8 @@ and on each of N machines, the first of which is called FIRST (ID: a new one for
   torchrun --nnodes N --nproc-per-node M --max-restarts 3 --rdzv-backend c10d --rdzv-id ID \\
       --rdzv-endpoint FIRST:29500 -m sdbnn_lite train RECIPE --data DIR --out RUN
 """
-NAMES = textwrap.fill(", ".join([*RECIPES, *CHAINS]), 110, initial_indent="  ", subsequent_indent="  ")
+NAMES = textwrap.fill(", ".join([*RECIPES, *CHAINS]), 110, initial_indent="  ", subsequent_indent="  ",
+                      break_on_hyphens=False)  # fmt: skip
 
 
 @command(

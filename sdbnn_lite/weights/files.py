@@ -148,7 +148,7 @@ def load_state(net: nn.Module, state: dict[str, Tensor], source: object) -> None
         lines = [line.strip() for line in str(error).splitlines()[1:]]
         raise UsageError(f"{source}: weights of another network: {' '.join(lines)[:600]}") from error
     for name, own in net.state_dict().items():
-        if own.is_floating_point() != state.get(name, own).is_floating_point():  # torch does without norms' counters
+        if own.is_floating_point() and not state.get(name, own).is_floating_point():  # norms' counters may be either
             raise UsageError(f"{source}: {name} holds {state[name].dtype}, {own.dtype} is needed")
     check_finite(state, source)
 

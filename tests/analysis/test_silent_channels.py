@@ -68,7 +68,7 @@ def test_another_table_gives_other_words(monkeypatch, tmp_path):
     shutil.copytree(tables.RESULTS / "runs", tmp_path / "runs")
     table = tmp_path / "runs/imagenette_resnet18/final_signs.csv"
     head, first, *rest = table.read_text().splitlines()
-    table.write_text("\n".join([head, first.rsplit(",", 2)[0] + ",3,5 " + "0 " * 18 + "4", *rest]))
+    table.write_text("\n".join([head, first.rsplit(",", 2)[0] + ",3,5 " + "0 " * 18 + "4", *rest, ""]))
     before = silent_channels().counts
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
     now = silent_channels().counts
