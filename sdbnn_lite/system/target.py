@@ -122,7 +122,7 @@ def keeps_code() -> bool:
     """Whether numba finds a folder for its machine code; else a kernel is compiled in every process, and this warns."""
     from numba import njit
     try:
-        njit(cache=True)(target.__wrapped__)
+        njit(cache=True)(keeps_code.__wrapped__)
     except RuntimeError:
         said = "numba finds no folder that it can write (NUMBA_CACHE_DIR may name one)"
         warnings.warn(f"{said}: the kernels are compiled again in every process", stacklevel=2)
