@@ -39,6 +39,7 @@ TARGETS = [
     "readme",
     "site",
     "mutants",
+    "fuzz",
     "kills",
     "stranger",
     "lint",

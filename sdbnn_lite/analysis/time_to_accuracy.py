@@ -22,20 +22,14 @@ def rows(network: str = NETWORK, targets: Sequence[float] = TARGETS) -> list[dic
     ``epoch`` and ``minutes`` are None where the run never reached the target.
     """
     found = []
-    runs = tables.published_runs(DATASET).items()
-    for name, run in sorted(runs, key=lambda item: (item[1]["epochs"], item[0])):
-        if run["network"] != network:
-            continue
+    for name, run in sorted(tables.published_runs(DATASET).items(), key=lambda item: (item[1]["epochs"], item[0])):
         log = tables.run_log(name)
-        for target in targets:
-            there = log["test_accuracy"] >= target / 100
-            first = int(there.idxmax()) if there.any() else None
-            found.append({
-                "run": name, "recipe": run["recipe"], "method": run["method"], "epochs": run["epochs"],
-                "target_%": target, "epoch": None if first is None else int(log["epoch"][first]),
-                "minutes": None if first is None else round(log["seconds"][: first + 1].sum() / 60, 1),
-                "machine": hardware(run),
-            })  # fmt: skip
+        for target in targets if run["network"] == network else ():
+            until = log[: int((log["test_accuracy"] >= target / 100).argmax()) + 1]
+            reached = until["test_accuracy"].iloc[-1] >= target / 100
+            epoch, minutes = (len(until), round(until["seconds"].sum() / 60, 1)) if reached else (None, None)
+            found.append({"run": name, "recipe": run["recipe"], "method": run["method"], "epochs": run["epochs"],
+                          "target_%": target, "epoch": epoch, "minutes": minutes, "machine": hardware(run)})
     return found
 
 

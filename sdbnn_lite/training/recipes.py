@@ -69,9 +69,10 @@ def choose(recipe: str | Path | Recipe, **changes: Any) -> Recipe:
 
     Raises UsageError as :func:`get_recipe`, :func:`read_recipe` and ``Recipe``.
     """
-    if not isinstance(recipe, Recipe):
-        own = isinstance(recipe, Path) or str(recipe).endswith(".toml")
-        recipe = read_recipe(recipe) if own else get_recipe(str(recipe))
+    if isinstance(recipe, Path) or (isinstance(recipe, str) and recipe.endswith(".toml")):
+        recipe = read_recipe(recipe)
+    elif not isinstance(recipe, Recipe):
+        recipe = get_recipe(recipe)
     return recipe.changed(**changes)
 
 

@@ -29,8 +29,8 @@ from .preprocessing import options_of, preprocessing_of
 _KEY = "sdbnn_lite"  # one key: safetensors keeps several in no fixed order, and files should be equal byte for byte
 _DIGEST = "sha256"  # in the JSON; earlier versions wrote none
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
-_SAID = {"network": str, "options": dict, "form": str, "dataset": str, "data": str, "images": dict, "result": dict,
-         "identity": dict, "progress": {"epoch": int, "step": int}}  # what a file may say of itself  # fmt: skip
+_SAID = {"network": str, "options": dict, "form": str, "dataset": str, "data": str, "result": dict, "identity": dict,
+         "progress": {"epoch": int, "step": int}}  # what a file may say of itself  # fmt: skip
 
 
 def checked_path(given: object, name: str = "path") -> Path:
@@ -137,7 +137,7 @@ def _check_size(options: dict, state: dict[str, Tensor], source: object) -> None
     limits = (head[0], first[1], math.isqrt(head[1])) if (len(head), len(first)) == (2, 4) else (0, 0, 0)
     for name, limit in zip(("num_classes", "in_channels", "image_size"), limits):
         if isinstance(options.get(name), int) and options[name] > limit:
-            raise UsageError(f"{source}: weights of another network: {name} is {options[name]}, they are for {limit}")
+            raise UsageError(f"{source}: weights of another network: {name} is {options[name]}, linear and conv1: {limit}")
 
 
 def load_state(net: nn.Module, state: dict[str, Tensor], source: object) -> None:

@@ -470,8 +470,8 @@ MUTANTS = (
         "time-to-accuracy-too-short",
         "Time to accuracy leaves out the epoch that reached it.",
         "analysis/time_to_accuracy.py",
-        'log["seconds"][: first + 1]',
-        'log["seconds"][:first]',
+        'until["seconds"].sum()',
+        'until["seconds"][:-1].sum()',
         ("analysis/test_time_to_accuracy.py",),
     ),
 )

@@ -82,7 +82,7 @@ def test_what_is_said_has_its_type(net, tmp_path):
 def test_a_header_allocates_nothing(net, tmp_path, wrong, monkeypatch):
     monkeypatch.setattr(files, "build", lambda *_, **__: pytest.fail("built"))
     (name,) = wrong
-    with pytest.raises(UsageError, match=f"x: weights of another network: {name} is {wrong[name]}, they are for"):
+    with pytest.raises(UsageError, match=f"x: weights of another network: {name} is {wrong[name]}, linear and conv1"):
         load(written(tmp_path / "x", net, options={**net.options, **wrong}))
 
 
