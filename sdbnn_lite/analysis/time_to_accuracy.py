@@ -2,8 +2,7 @@
 
     minutes(a) = Σ seconds / 60 over the epochs up to the first whose test accuracy is a or more
 
-Seconds are those of log.csv: training and scoring, beside whatever else the machine did. Reading off when an accuracy
-is first reached chooses no result: what counts as a run's accuracy stays its last epoch's.
+Seconds are those of log.csv, beside whatever else the machine did. A run's accuracy stays its last epoch's.
 """
 
 from collections.abc import Sequence

@@ -30,7 +30,7 @@ _KEY = "sdbnn_lite"  # one key: safetensors keeps several in no fixed order, and
 _DIGEST = "sha256"  # in the JSON; earlier versions wrote none
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
 _SAID = {"network": str, "options": dict, "form": str, "dataset": str, "data": str, "result": dict, "identity": dict,
-         "progress": {"epoch": int, "step": int}}  # what a file may say of itself  # fmt: skip
+         "progress": {"epoch": int, "step": int}}  # what a file may say
 
 
 def checked_path(given: object, name: str = "path") -> Path:
@@ -136,8 +136,9 @@ def _check_size(options: dict, state: dict[str, Tensor], source: object) -> None
     head, first = (getattr(state.get(f"{name}.weight"), "shape", ()) for name in ("linear", "conv1"))
     limits = (head[0], first[1], math.isqrt(head[1])) if (len(head), len(first)) == (2, 4) else (0, 0, 0)
     for name, limit in zip(("num_classes", "in_channels", "image_size"), limits):
-        if isinstance(options.get(name), int) and options[name] > limit:
-            raise UsageError(f"{source}: weights of another network: {name} is {options[name]}, linear and conv1: {limit}")
+        given = options.get(name)
+        if isinstance(given, int) and given > limit:
+            raise UsageError(f"{source}: weights of another network: {name} is {given}, linear and conv1 fit {limit}")
 
 
 def load_state(net: nn.Module, state: dict[str, Tensor], source: object) -> None:
