@@ -161,15 +161,15 @@ def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequen
     write_csv(to / "runs.csv", rows)
     for measured in (FINAL_SIGNS, FINAL_GRADIENTS):
         (to / measured).unlink(missing_ok=True)  # of the runs that were there before
-    write_csv(to / "epochs.csv", beside_who(out, rows, lambda folder: run_folder.read_table(folder, run_folder.LOG)))
+    runs = {name: run_folder.read_run(out / name) for name in map(run_name, rows)}
+    write_csv(to / "epochs.csv", beside_who(out, rows, lambda folder: runs[folder.name][1]))
     write_csv(to / "signs.csv", beside_who(out, rows, lambda folder: run_folder.read_table(folder, run_folder.SIGNS)))
-    done = {name: run_folder.read_run(out / name)[0] for name in map(run_name, rows)}
-    first = next(iter(done.values()))
+    first, _ = next(iter(runs.values()))
     facts = {k: v for k, v in first.items() if k not in ("method", "seed", "result", "started", "earlier", "launch")}
     facts |= {"methods": list(dict.fromkeys(row["method"] for row in rows)), "seeds": sorted({r["seed"] for r in rows})}
     facts |= {"protocol": "last epoch, all test images", "command": command}
     elsewhere = {name: {key: run[key] for key in ("earlier", "machine") if key in run}
-                 for name, run in done.items() if "earlier" in run or run["machine"] != first["machine"]}  # fmt: skip
+                 for name, (run, _) in runs.items() if "earlier" in run or run["machine"] != first["machine"]}
     facts |= {"elsewhere": elsewhere} if elsewhere else {}
     facts |= {"left_out": list(left_out)} if left_out else {}
     write_json(to / "study.json", facts)

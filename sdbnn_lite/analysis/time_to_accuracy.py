@@ -20,10 +20,10 @@ def rows(network: str = NETWORK, targets: Sequence[float] = TARGETS) -> list[dic
 
     ``epoch`` and ``minutes`` are None where the run never reached the target.
     """
-    found = []
-    for name, run in sorted(tables.published_runs(DATASET).items(), key=lambda item: (item[1]["epochs"], item[0])):
+    found, every = [], sorted(tables.published_runs(DATASET).items(), key=lambda item: (item[1]["epochs"], item[0]))
+    for name, run in (item for item in every if item[1]["network"] == network):
         log = tables.run_log(name)
-        for target in targets if run["network"] == network else ():
+        for target in targets:
             until = log[: int((log["test_accuracy"] >= target / 100).argmax()) + 1]
             reached = until["test_accuracy"].iloc[-1] >= target / 100
             epoch, minutes = (len(until), round(until["seconds"].sum() / 60, 1)) if reached else (None, None)
