@@ -94,6 +94,21 @@ def keep_screenshot(page: Any, name: str) -> Iterator[None]:
         raise
 
 
+def asked_for(page: Any) -> list[str]:
+    """The addresses that ``page`` asks for from now on, but for files and what it holds itself."""
+    asked: list[str] = []
+    page.on("request", lambda one: None if one.url.startswith(("file:", "data:")) else asked.append(one.url))
+    return asked
+
+
+def at_widths(page: Any, path: Path) -> Iterator[int]:
+    """Open the file as a phone shows it, then as a desk's screen does; yields how many pixels wide that is."""
+    for width in (390, 1200):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto(path.as_uri())
+        yield width
+
+
 # --- a notebook and its explorers ------------------------------------------------------------------------------------
 
 SCRIPT = Path(__file__).with_name("browser.js").read_text(encoding="utf-8")

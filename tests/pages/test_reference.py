@@ -73,12 +73,9 @@ def test_in_a_browser_it_is_found_read_and_left(pages, tmp_path):
     out, _ = pages
     with browser.chromium(tmp_path) as context:
         page = context.new_page()
-        asked = []
-        page.on("request", lambda request: asked.append(request.url))
-        for width in (390, 1200):
-            page.set_viewport_size({"width": width, "height": 800})
-            for name in ("sdbnn_lite", "sdbnn_lite/core/layers", "sdbnn_lite/data/augment"):
-                page.goto((out / "reference" / f"{name}.html").as_uri())
+        asked = browser.asked_for(page)
+        for name in ("sdbnn_lite", "sdbnn_lite/core/layers", "sdbnn_lite/data/augment"):
+            for width in browser.at_widths(page, out / "reference" / f"{name}.html"):
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} at {width}"
         page.fill("input[type=search]", "binarize")
         page.wait_for_selector(".search-result")
@@ -87,4 +84,4 @@ def test_in_a_browser_it_is_found_read_and_left(pages, tmp_path):
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
         page.click("text=← Notebooks")
         assert page.title() == "notebooks"
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert asked == []

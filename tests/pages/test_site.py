@@ -133,20 +133,17 @@ def test_in_a_browser_pages_ask_for_nothing_and_fit_on_phone_and_desk(pages, tmp
     out, texts = pages
     with browser.chromium(tmp_path) as context:
         page = context.new_page()
-        asked, errors = [], []
-        page.on("request", lambda request: asked.append(request.url))
+        asked, errors = browser.asked_for(page), []
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         for name in texts:
-            for width in (390, 1200):
-                page.set_viewport_size({"width": width, "height": 800})
-                page.goto((out / name).as_uri())
+            for width in browser.at_widths(page, out / name):
                 with browser.keep_screenshot(page, f"site-{name}"):
                     assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name}: {width} is narrow"
                     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)"), name
                     assert page.evaluate(CUT_OFF) == [], f"{name} at {width}"
                     assert page.evaluate(SMALL) == [], f"{name} at {width}"
-    assert errors == [] and [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert errors == [] and asked == []
 
 
 def test_the_index_leads_to_places_that_are_there(pages):
