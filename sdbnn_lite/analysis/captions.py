@@ -9,9 +9,10 @@ from ..system.machine import processor
 
 def hardware(facts: Mapping) -> str:
     """What a study or a run computed on; where a run was moved to another machine, all of them."""
-    *before, last = [*facts.get("earlier", ()), {"machine": facts["machine"]}]
-    same = f"{last['machine']['cpu']}, "  # said once
-    names = [f"{processor(b['machine'])} up to epoch {b['epochs']}" for b in before] + [processor(last["machine"])]
+    names = [processor(part["machine"]) for part in (*facts.get("earlier", ()), facts)]
+    ends = [f" up to epoch {part['epochs']}" for part in facts.get("earlier", ())] + [""]
+    names = [a + end for a, end, b in zip(names, ends, [*names[1:], None]) if a != b]
+    same = f"{facts['machine']['cpu']}, "  # said once
     names = [name.removeprefix(same) if i and names[i - 1].startswith(same) else name for i, name in enumerate(names)]
     others = f"; elsewhere: {len(facts['elsewhere'])} of the runs" if "elsewhere" in facts else ""
     return ", then ".join(names).replace("(R)", "").replace("(TM)", "") + others

@@ -189,6 +189,24 @@ def fit_in_words(name: str) -> str:
             f"images, as augmented, and {test:.1f} % of the test images are right; {said}.")  # fmt: skip
 
 
+def own_beside_longest(rows: pd.DataFrame, network: str = "cifar10_resnet20") -> tuple[pd.Series, pd.Series]:
+    """Of a network's rows of :func:`table` that of its -evening recipe, the longest, and that of the published one."""
+    mine = rows[rows["network"] == network]
+    return tuple(mine[mine["recipe"] == recipe].nlargest(1, "epochs").iloc[0]
+                 for recipe in (f"{PUBLISHED[network].name}-evening", PUBLISHED[network].name))  # fmt: skip
+
+
+def recipes_in_words(rows: pd.DataFrame, network: str = "cifar10_resnet20") -> str:
+    """What a network reached in each row of :func:`table`, the shortest first, and how its -evening recipe compares."""
+    own, longest = own_beside_longest(rows, network)
+    mine = rows[rows["network"] == network].sort_values("epochs").to_dict("records")
+    said = "; ".join(f"{in_percent(row['mean'], row['std'])} after {row['epochs']:.0f} epochs"
+                     f"{own_recipe(network, row['recipe'])} (n = {row['n']})" for row in mine)  # fmt: skip
+    points, share = own["mean"] - longest["mean"], own["epochs"] / longest["epochs"]
+    return (f"{TITLES[network]}: {said}. Ours is {abs(points):.2f} points {'above' if points >= 0 else 'below'} the "
+            f"longest run of the published schedule, in {100 * share:.0f} % of its epochs.")  # fmt: skip
+
+
 def in_words() -> str:
     """Our numbers in one sentence, with all that has to stand beside them; "" where nothing was run."""
     there = table().query("n > 0").drop_duplicates("network")  # the longest of each

@@ -37,7 +37,6 @@ AT_ONE = 0.75  # of the schedule: there t is 1 on its way from 0.001 to 10
 SUMMARY = ["method", "schedule", "optimizer", "t", "grows", "first", "step", "train", "test"]
 HEADS = ("method", "schedule", "optimizer", "last t", "gradient ×", "first step", "last step", "points, training",
          "points, test")  # of summary
-LOGGED = ["ede_t", "lr", "train_accuracy", "test_accuracy"]
 SCHEDULE = ("epochs", "optimizer", "schedule", "lr", "batch_size", "ede")  # what runs of one Course share
 BELOW_ONE = "sdbnn-lite train cifar10-resnet20 --epochs 15 --ede 0.001 1 --data DIR"
 BY_ADAM = "sdbnn-lite train cifar10-resnet20-evening --data DIR"
@@ -90,7 +89,7 @@ class Course:
 
     schedule   in words: the epochs, and what else differs from the ablation
     relative   |dL/dW| / |W| of the trained networks, by t
-    log        a row per epoch: epoch, ede_t, lr, train_accuracy, test_accuracy
+    log        a row per epoch, the columns of log.csv
     """
 
     method: str
@@ -135,7 +134,7 @@ def courses_of(table: pd.DataFrame, epochs: pd.DataFrame, facts: Mapping, schedu
     """A Course per method that learns with EDE, from the rows of final_gradients.csv and epochs.csv of a study."""
     relative, found = over_layers(table).groupby(["method", "t"])["relative"].mean(), []
     for method in (m for m in METHODS if METHODS[m].weight_gradient == "ede" and m in relative.index):
-        log = epochs[epochs["method"] == method].groupby("epoch")[LOGGED].mean().reset_index()
+        log = epochs[epochs["method"] == method].groupby("epoch").mean(numeric_only=True).reset_index()
         if len(log) > 1:
             found.append(Course(method, schedule, facts["optimizer"], relative.loc[method], log))
     return found
@@ -201,12 +200,14 @@ def in_words(found: pd.DataFrame) -> str:
             said.append(f"{_named(part)}: from t = 1 to the last epoch gradients grow {span(part['grows'])} times, "
                         f"their product with the learning rate ends at {span(part['step'], 2)} times what it was, and "
                         f"training accuracy changed by {changed} points.")  # fmt: skip
+    by_adam = (found["optimizer"] == "adam").any()
+    said += ["Adam divides by the gradient's size: its step is the learning rate alone."] if by_adam else []
     said.append(f"Training accuracy fell where that product, the step, grew, and didn't where it shrank, in "
                 f"{agreeing(found)} of {len(found)} cases. (The first epoch's step was {span(found['first'], 1)} times "
                 f"that at t = 1, when there was little to lose.)")  # fmt: skip
     missing = [f"{what} (`{command}`)" for what, there, command in (
         ("one whose t stays below 1", (found["t"] <= 1).any(), BELOW_ONE),
-        ("one by Adam, whose step doesn't grow with the gradient", (found["optimizer"] == "adam").any(), BY_ADAM),
+        ("one by Adam, whose step doesn't grow with the gradient", by_adam, BY_ADAM),
     ) if not there]  # fmt: skip
     said += [f"Runs that would test whether the step is the cause: {'; '.join(missing)}."] if missing else []
     return " ".join(said)

@@ -82,16 +82,36 @@ def steps() -> Figure:
     return gradient_plots.effective_steps(courses, ends, title, _gradient_caption(table))
 
 
+def schedules() -> Figure:
+    """What SD-BNN's ResNet-20 learnt under each schedule, and what the schedule was."""
+    logs = {course.schedule: course.log for course in _under_schedules()}
+    title = f"SD-BNN's ResNet-20 under {len(logs)} schedules"
+    table = tables.read_study(ablation.STUDY).query("method == @cifar10.METHOD")
+    return run_plots.compared(logs, title, _caption(table, _others()))
+
+
+def _under_schedules() -> list[ede_gradients.Course]:
+    """The shortest first."""
+    return sorted((c for c in ede_gradients.courses() if c.method == cifar10.METHOD), key=lambda c: len(c.log))
+
+
 def _gradient_caption(table: pd.DataFrame) -> str:
     images = f"{table['images'].iloc[0]} test images, evenly from the whole set"
-    return _caption(table, "other schedules: published runs of the same network\nweights after the last epoch; "
-                           f"gradients: {images}")  # fmt: skip
+    return _caption(table, f"{_others()}; weights after the last epoch; gradients: {images}")
+
+
+def _others() -> str:
+    """Where the published runs of the ablation's network were trained."""
+    network = tables.study_facts(ablation.STUDY)["network"]
+    said = (f"{run['epochs']} epochs on {hardware(run)}" for run in tables.published_runs(cifar10.DATASET).values()
+            if run["network"] == network)  # fmt: skip
+    return f"others, published runs of the same network: {'; '.join(said)}"
 
 
 def _caption(table: pd.DataFrame, more: str) -> str:
     """What the ablation's networks in ``table`` were trained on, and ``more``."""
     facts, seeds = tables.study_facts(ablation.STUDY), table.groupby("method")["seed"].nunique()
-    return f"{study_line(facts, seeds)}\n{hardware(facts)}; {more}"
+    return f"{study_line(facts, seeds)}\n{wrapped(f'{hardware(facts)}; {more}')}"
 
 
 def inputs() -> Figure:
@@ -221,6 +241,12 @@ def _said_of_steps() -> str:
             f"schedule. Right: a marker each, training accuracy since t = 1 against the last step. {found}")
 
 
+def _said_of_schedules() -> str:
+    said = (f"{course.schedule}: {100 * course.log['test_accuracy'].iloc[-1]:.1f} %" for course in _under_schedules())
+    return ("Accuracy on test and training images, loss, learning rate and EDE's t after every epoch, a line per "
+            f"schedule. Test accuracy in the last epoch: {'; '.join(said)}.")  # fmt: skip
+
+
 def _said_of_inputs() -> str:
     return (f"Left: share of +1 over the epochs, before and after the shift. Right: an arrow per run from before to "
             f"after. {input_shares.in_words(input_shares.ends())}")  # fmt: skip
@@ -280,6 +306,10 @@ def _no_steps() -> str:
     return _no_gradients() or ("" if ede_gradients.courses() else "No network of the ablation learnt with EDE.")
 
 
+def _no_schedules() -> str:
+    return _no_steps() or ("" if _under_schedules() else "No SD-BNN is in the ablation yet.")
+
+
 def _no_shift() -> str:
     there = not input_shares.ends().empty and input_shares.over_epochs()
     return _no_ablation() or ("" if there else "No network with ASD is in the results yet.")
@@ -293,6 +323,7 @@ FIGURES = {
     "cifar10_ablation_curves": GalleryEntry(ablation_curves, _said_of_curves, _no_ablation),
     "cifar10_gradients": GalleryEntry(gradients, _said_of_gradients, _no_gradients),
     "cifar10_steps": GalleryEntry(steps, _said_of_steps, _no_steps),
+    "cifar10_schedules": GalleryEntry(schedules, _said_of_schedules, _no_schedules),
     "cifar10_inputs": GalleryEntry(inputs, _said_of_inputs, _no_shift),
     "cifar10_layers": GalleryEntry(layers, _said_of_layers, _no_layers),
     "cifar10_signs": GalleryEntry(signs_and_accuracy, _said_of_signs, _no_signs),

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ..analysis.ede_gradients import AT_ONE, Course, over_layers
 from ..core.methods import METHODS
 from ..errors import UsageError
-from .parts import INK, RIM, SMALL, finish, logarithmic, spread_out, with_legend
+from .parts import INK, RIM, SMALL, finish, logarithmic, spread_out, with_legend, wrapped
 from .theme import BLACK, COLOURS, MARKERS, drawing
 
 STEPS = (1.0, 2.0, 5.0, 10.0)  # of EDE's t, whose gradients are drawn layer by layer
@@ -27,12 +27,12 @@ def gradients_over_t(table: pd.DataFrame, one: str, courses: Sequence[Course], c
     if one not in set(table["method"]):
         raise UsageError(f"one={one!r}: not in the table, which has {', '.join(table['method'].unique())}")
     methods = [m for m in METHODS if m in set(table["method"])]
-    with drawing(8.3, 5.4) as figure:
-        ((left, right),), below = with_legend(figure, 1, 2)
+    with drawing(8.3, 6.0) as figure:
+        ((left, right),), below = with_legend(figure, 1, 2, 0.9)
         _gradients_by_method(left, table, methods, courses)
         _gradients_by_layer(right, table[table["method"] == one])
         right.set_title(f"{METHODS[one].short}: layer by layer", size=11)
-        below.legend(*left.get_legend_handles_labels(), loc="center", ncols=5, fontsize=SMALL, frameon=False)
+        below.legend(*left.get_legend_handles_labels(), loc="center", ncols=3, fontsize=SMALL, frameon=False)
         return finish(figure, "What EDE's late temperatures do to the weights' gradients", caption)
 
 
@@ -48,7 +48,7 @@ def _gradients_by_method(ax: Axes, table: pd.DataFrame, methods: Sequence[str],
             _marked(ax, course.relative, course.method, dash, f"{METHODS[course.method].short}, {course.schedule}")
     for t in ends.values():
         ax.axvline(t, color=INK, lw=1.4, ls=(0, (4, 3)))
-    said = "\n".join(f"t = {t:.1f}: end of {schedule}" for schedule, t in ends.items())
+    said = "\n".join(wrapped(f"t = {t:.1f}: end of {schedule}", 28) for schedule, t in ends.items())
     ax.annotate(said, (min(ends.values(), default=1), 0.97), (-5, 0), ("data", "axes fraction"), "offset points",
                 ha="right", va="top", size=SMALL, color=INK)  # fmt: skip
     logarithmic(ax, "xy")
@@ -69,7 +69,7 @@ def _gradients_by_layer(ax: Axes, table: pd.DataFrame) -> None:
         ax.plot(places, relative.loc[t].reindex(names), color=shade, lw=2, path_effects=RIM if t == STEPS[0] else None)
         ax.annotate(f"t = {t:g}", (0, height), (6, 0), "axes fraction", "offset points", size=SMALL, color=BLACK)
     ax.set(xlim=(1, len(names)), xticks=places[:: 1 + len(places) // 10])
-    ax.set_xlabel("binary layer; gradients come from the right")
+    ax.set_xlabel("layer; gradients come from the right")
 
 
 def schedules(courses: Sequence[Course]) -> dict[str, str]:
@@ -115,6 +115,6 @@ def effective_steps(courses: Sequence[Course], ends: pd.DataFrame, title: str, c
         right.axhline(0, color=BLACK, lw=1.2)
         right.margins(0.15)
         left.set(xlabel="share of the schedule (%)", ylabel="step: lr · gradient,\nrelative to that at t = 1")
-        right.set(xlabel="the last epoch's step", ylabel="training accuracy since t = 1 (points)")
+        right.set(xlabel="the last epoch's step", ylabel="training accuracy\nsince t = 1 (points)")
         below.legend(*left.get_legend_handles_labels(), loc="center", ncols=3, fontsize=SMALL, frameon=False)
         return finish(figure, title, caption)

@@ -15,3 +15,6 @@ def test_a_caption_names_every_machine_of_a_run_and_the_same_processor_once():
     one, two, other = ({"gpu": None, "cpu": cpu, "threads": n} for cpu, n in (("A", 1), ("A", 2), ("B", 2)))
     run = {"earlier": [{"epochs": 3, "machine": other}, {"epochs": 5, "machine": one}], "machine": two}
     assert hardware(run) == "B, 2 threads up to epoch 3, then A, 1 thread up to epoch 5, then 2 threads"
+    again = {"earlier": [{"epochs": 3, "machine": one}, {"epochs": 5, "machine": {**one, "kernels": "avx2"}}]}
+    assert hardware({**again, "machine": two}) == "A, 1 thread up to epoch 5, then 2 threads"
+    assert hardware({**again, "machine": one}) == "A, 1 thread"  # resumed, but nowhere else

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -156,6 +157,13 @@ def test_what_the_committed_runs_say():
     found = ede_gradients.summary(ede_gradients.courses()).set_index(["method", "schedule"])
     for (method, schedule), row in found.iterrows():
         epochs = int(schedule.split()[0])
+        if row["optimizer"] == "adam":  # whose step is the rate alone, falling evenly after an epoch of warm-up
+            low, high = map(float, re.search("t from (.+) to (.+)", schedule).groups())
+            rate = [1 - (epoch - 1) / (epochs - 1)
+                    for epoch in (epochs * math.log(1 / low) / math.log(high / low), epochs - 1)]  # fmt: skip
+            assert row["step"] == pytest.approx(rate[1] / rate[0], rel=2e-3)
+        if "," in schedule:
+            continue
         study = tables.RESULTS / "cifar10-resnet20"
         folder = study if epochs == 15 else tables.RESULTS / "runs" / "cifar10_resnet20"
         rows = [r for r in read_csv(folder / "final_gradients.csv") if r.get("method", method) == method]
@@ -225,6 +233,10 @@ def test_runs_that_would_test_it_are_named_until_they_are_published_whatever_the
     assert "Runs that would test" not in said and "15 epochs, Adam, t from 0.852 to 4.61" in said
     labels = [text.get_text() for ax in figure.axes if ax.get_legend() for text in ax.get_legend().get_texts()]
     assert "SD-BNN, 15 epochs, t from 0.001 to 1" in labels
+    figure, said = gallery_cifar10.one("cifar10_schedules")
+    assert "15 epochs, Adam, t from 0.852 to 4.61: " in said and "under 3 schedules" in figure.get_suptitle()
+    tests = {label: line.get_ydata()[-1] for label, line in zip(courses | {"evening": 0}, figure.axes[0].lines[::2])}
+    assert len(tests) == 3 and all(f": {end:.1f} %" in said for end in tests.values())  # what is drawn is said
 
 
 def test_a_seed_of_the_ablation_that_is_published_too_is_no_second_schedule(results):
