@@ -1,7 +1,7 @@
 """The committed measurements of speed, as tables for the README.
 
-results/bench/{train,packed,data}.json   what `sdbnn-lite bench train --json`, `bench packed --json` and
-                                         `bench data --data DIR --json` printed on the machines that they name
+results/bench/{train,packed,data}*.json   what `sdbnn-lite bench train --json`, `bench packed --json` and
+                                          `bench data --data DIR --json` printed on the machines that they name
 """
 
 from typing import Any
@@ -27,11 +27,12 @@ def markdown() -> str:
     """A table for each committed measurement, the machine and the command that made it below."""
     said = []
     for what, part in (("train", _train), ("data", _data), ("packed", _packed)):
-        if (tables.RESULTS / "bench" / f"{what}.json").is_file():
-            result = read(what)
+        for path in sorted((tables.RESULTS / "bench").glob(f"{what}*.json")):
+            result = read(path.stem)
             (head, rows, note), machine = part(result[what]), result["machine"]
             command = f"sdbnn-lite bench {what}{' --data DIR' * (what == 'data')} --threads {machine['threads']} --json"
-            where = f"{processor(machine)} on {machine['cores']} cores, torch {machine['versions']['torch']}"
+            kernels = f", kernels for {machine['kernels']}" if "kernels" in machine else ""
+            where = f"{processor(machine)} on {machine['cores']} cores{kernels}, torch {machine['versions']['torch']}"
             said += [markdown_table(head, rows), f"{where}: `{command}`{note}"]
     return "\n\n".join(said)
 
