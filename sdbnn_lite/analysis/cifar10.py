@@ -37,16 +37,13 @@ def finished_runs() -> pd.DataFrame:
             log = epochs[(epochs["method"] == METHOD) & (epochs["seed"] == run.seed)]
             mine = tables.facts_of(facts, run._asdict())
             rows.append(_row(mine, run.seed, run.test_accuracy, log, f"results/{STUDY}"))
-    columns = [*_SAME, "seed", "last", "best", "seconds", "machine", "hardware", "command", "source"]
+    columns = [*_SAME, "seed", "last", "best", "hardware", "command", "source"]
     return pd.DataFrame(rows, columns=columns).drop_duplicates([*_SAME, "seed"])  # a run may be in both
 
 
 def _row(facts: Mapping, seed: int, last: float, log: pd.DataFrame, source: str) -> dict:
-    elsewhere = facts["earlier"][-1]["epochs"] if "earlier" in facts else 0  # done on other machines than the last
     return {**settings(facts, _SAME), "seed": seed, "last": 100 * last, "best": 100 * log["test_accuracy"].max(),
-            "seconds": log.loc[log["epoch"] > elsewhere, "seconds"].median(), "hardware": hardware(facts),
-            "machine": hardware({"machine": facts["machine"]}), "command": facts["command"],
-            "source": source}  # fmt: skip
+            "hardware": hardware(facts), "command": facts["command"], "source": source}  # fmt: skip
 
 
 def table() -> pd.DataFrame:
@@ -122,28 +119,6 @@ def legend(rows: pd.DataFrame) -> str:
 def own_recipe(network: str, recipe: str) -> str:
     """What is added to a network's name where the recipe isn't the published one."""
     return "" if recipe == PUBLISHED[network].name else f", recipe `{recipe}` (ours)"
-
-
-def timing() -> pd.DataFrame:
-    """The longest runs of each network: seconds per epoch (median) on the machine that finished them, hours that all
-    epochs would take there, and those of the published schedule."""
-    runs = finished_runs()
-    runs = runs[runs["epochs"] == runs.groupby("network")["epochs"].transform("max")]
-    rows = []
-    for row, same in groups(runs, _SAME, ["machine"], sort=True):
-        network, seconds = row["network"], same["seconds"].median()
-        rows.append({**row, "title": TITLES[network] + own_recipe(network, row["recipe"]), "seconds": seconds,
-                     "hours": seconds * row["epochs"] / 3600,
-                     "published_hours": seconds * PUBLISHED[network].epochs / 3600})  # fmt: skip
-    return pd.DataFrame(rows, columns=["title", "epochs", "seconds", "hours", "published_hours", "machine"])
-
-
-def timing_table() -> tuple[list[tuple], tuple[str, ...]]:
-    """:func:`timing` as rows and heads."""
-    rows = [(t.title, t.epochs, f"{t.seconds:.0f}", f"{t.hours:.1f}", f"{t.published_hours:.0f}", t.machine)
-            for t in timing().itertuples()]  # fmt: skip
-    heads = ("network", "epochs", "seconds per epoch", "hours", "hours of the published schedule", "hardware")
-    return rows or [("none yet", *["-"] * 5)], heads
 
 
 def gap_in_words(row: Mapping) -> str:

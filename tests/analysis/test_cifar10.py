@@ -39,7 +39,7 @@ def test_with_nothing_run_every_network_says_so(results):
     assert text.count("not run yet") == 3 and "± " not in text and "Nothing of ours was run" in text
     for command in re.findall(r"`sdbnn-lite train (\S+)", text):
         assert RECIPES[command].published
-    assert cifar10.in_words() == "" and cifar10.timing().empty
+    assert cifar10.in_words() == ""
     assert "Nothing was run" in cifar10.protocol_in_words(rows)
     assert "not run yet" in cifar10.gap_in_words(rows.iloc[0])
 
@@ -128,30 +128,6 @@ def test_the_gap_in_words(results, end, side):
     row = row_of("ResNet-20", 500)
     said = cifar10.gap_in_words(row)
     assert f"{abs(row['mean'] - 86.9):.2f} points {side} the paper's 86.9 %" in said and "the published length" in said
-
-
-def test_timing_is_median_seconds_times_epochs(results):
-    write_run(results, "a", "cifar10-resnet20", 100, 0.8)
-    (row,) = cifar10.timing().to_dict("records")
-    assert (row["seconds"], row["hours"], row["published_hours"]) == pytest.approx((190, 19000 / 3600, 95000 / 3600))
-
-
-def test_timing_is_of_the_longest_runs_and_of_the_machine_that_finished_them(results):
-    """60 slow epochs with one thread, then 40 fast ones with two: 50 s each is what the named machine took."""
-    write_run(results, "b", "cifar10-resnet20", 15, 0.8)
-    write_run(results, "a", "cifar10-resnet20", 100, 0.8)
-    path = results / "runs" / "a"
-    run = json.loads((path / "run.json").read_text())
-    run["earlier"] = [{"epochs": 60, "machine": {**run["machine"], "threads": 1}}]
-    run["machine"]["threads"] = 2
-    (path / "run.json").write_text(json.dumps(run))
-    log = pd.read_csv(path / "log.csv")
-    log.loc[log["epoch"] > 60, "seconds"] = 50.0
-    log.to_csv(path / "log.csv", index=False)
-    (row,) = cifar10.timing().to_dict("records")
-    assert (row["epochs"], row["seconds"]) == (100, 50.0) and row["machine"].endswith(", 2 threads")
-    long = cifar10.table().query("epochs == 100").iloc[0]
-    assert "1 thread up to epoch 60, then 2 threads" in long["hardware"]
 
 
 def test_other_settings_are_another_row(results):
