@@ -34,6 +34,14 @@ def settings(facts: Mapping, keys: Sequence[str]) -> dict:
     return {key: tuple(facts[key]) if isinstance(facts[key], list) else facts[key] for key in keys}
 
 
+def schedule_in_words(run: Mapping, facts: Mapping) -> str:
+    """A run's epochs, and which optimizer and temperatures it has where those of ``facts`` are others."""
+    said = [f"{run['epochs']} epochs"]
+    said += [run["optimizer"].capitalize()] if run["optimizer"] != facts["optimizer"] else []
+    said += ["t from {:g} to {:g}".format(*run["ede"])] if (*run["ede"],) != (*facts["ede"],) else []
+    return ", ".join(said)
+
+
 def groups(runs: pd.DataFrame, same: Sequence[str], joined: Sequence[str],
            sort: bool = False) -> Iterator[tuple[dict, pd.DataFrame]]:  # fmt: skip
     """Each group of ``runs`` that are equal in the columns ``same``, as (row, runs), in order of appearance or sorted.

@@ -62,7 +62,7 @@ def table() -> pd.DataFrame:
             command = f"sdbnn-lite train {PUBLISHED[network].name} --data DIR"
             rows.append({**paper, "recipe": PUBLISHED[network].name, "n": 0, "command": command})
     columns = "network title recipe paper paper_epochs epochs n mean std best_mean best_std data test_images hardware"
-    return pd.DataFrame(rows, columns=[*columns.split(), "command", "source"])
+    return pd.DataFrame(rows, columns=[*columns.split(), "ede", "command", "source"])
 
 
 def markdown(rows: pd.DataFrame | None = None) -> str:
@@ -72,7 +72,7 @@ def markdown(rows: pd.DataFrame | None = None) -> str:
              "test set", "The paper's number", "The paper's epochs")  # fmt: skip
     lines, origins = [], []
     for row in rows.to_dict("records"):
-        name = row["title"] + own_recipe(row["network"], row["recipe"])
+        name = row["title"] + own_recipe(row)
         if row["n"]:
             cells = (f"{row['epochs']:.0f}", row["n"], f"**{in_percent(row['mean'], row['std'])}**",
                      in_percent(row["best_mean"], row["best_std"]))  # fmt: skip
@@ -93,7 +93,7 @@ def best_markdown() -> str:
         cells = ("not run yet", "–", 0, "–")
         if row["n"]:
             cells = f"**{in_percent(row['mean'], row['std'])}**", f"{row['epochs']:.0f}", row["n"], row["hardware"]
-        name = row["title"] + own_recipe(row["network"], row["recipe"])
+        name = row["title"] + own_recipe(row)
         lines.append((name, *cells, f"`{row['command']}`", f"{row['paper']} %", row["paper_epochs"]))
     there = rows[rows["n"] > 0]
     return markdown_table(heads, lines) + ("" if there.empty else f"\n\nOurs: {measured_on(there, 'test images')}")
@@ -116,9 +116,12 @@ def legend(rows: pd.DataFrame) -> str:
             f"scores {THEIR_IMAGES:,} of them. The paper's two columns are the paper's own.")  # fmt: skip
 
 
-def own_recipe(network: str, recipe: str) -> str:
-    """What is added to a network's name where the recipe isn't the published one."""
-    return "" if recipe == PUBLISHED[network].name else f", recipe `{recipe}` (ours)"
+def own_recipe(row: Mapping) -> str:
+    """What is added to a network's name where recipe or EDE's temperatures aren't the published ones."""
+    published, ede = PUBLISHED[row["network"]], row["ede"]
+    if row["recipe"] != published.name:
+        return f", recipe `{row['recipe']}` (ours)"
+    return ", t from {:g} to {:g}".format(*ede) if isinstance(ede, tuple) and ede != published.ede else ""
 
 
 def gap_in_words(row: Mapping) -> str:
@@ -130,7 +133,7 @@ def gap_in_words(row: Mapping) -> str:
     length = row["epochs"] / row["paper_epochs"]
     schedule = "the published length" if length == 1 else f"{100 * length:.2g} % of the published {row['paper_epochs']}"
     seeds = f"n = {row['n']}" + (", so its spread isn't known" if row["n"] == 1 else f", ± {row['std']:.2f}")
-    return (f"{row['title']}{own_recipe(row['network'], row['recipe'])}: {row['mean']:.2f} %, {abs(points):.2f} points "
+    return (f"{row['title']}{own_recipe(row)}: {row['mean']:.2f} %, {abs(points):.2f} points "
             f"{side} the paper's {row['paper']} %, after {row['epochs']:.0f} "
             f"epochs, {schedule} ({seeds}).")  # fmt: skip
 
@@ -140,8 +143,8 @@ def protocol_in_words(rows: pd.DataFrame) -> str:
     there = rows[rows["n"] > 0]
     if there.empty:
         return "Nothing was run yet, so there is nothing to compare."
-    said = [f"{row['best_mean'] - row['mean']:+.2f} points ({row['title']}, {row['epochs']:.0f} epochs, n = {row['n']})"
-            for row in there.to_dict("records")]  # fmt: skip
+    said = [f"{row['best_mean'] - row['mean']:+.2f} points ({row['title']}{own_recipe(row)}, {row['epochs']:.0f} "
+            f"epochs, n = {row['n']})" for row in there.to_dict("records")]  # fmt: skip
     return (f"Choosing the best epoch instead of the last one gives {', '.join(said)}. It can't be less than 0, since "
             "the last epoch is among those to choose from; it is 0 where the last epoch was the best. And it isn't a "
             "measurement of unseen images any more: the test images were looked at to choose.")  # fmt: skip
@@ -176,7 +179,7 @@ def recipes_in_words(rows: pd.DataFrame, network: str = "cifar10_resnet20") -> s
     own, longest = own_beside_longest(rows, network)
     mine = rows[rows["network"] == network].sort_values("epochs").to_dict("records")
     said = "; ".join(f"{in_percent(row['mean'], row['std'])} after {row['epochs']:.0f} epochs"
-                     f"{own_recipe(network, row['recipe'])} (n = {row['n']})" for row in mine)  # fmt: skip
+                     f"{own_recipe(row)} (n = {row['n']})" for row in mine)  # fmt: skip
     points, share = own["mean"] - longest["mean"], own["epochs"] / longest["epochs"]
     return (f"{TITLES[network]}: {said}. Ours is {abs(points):.2f} points {'above' if points >= 0 else 'below'} the "
             f"longest run of the published schedule, in {100 * share:.0f} % of its epochs.")  # fmt: skip
@@ -186,7 +189,7 @@ def in_words() -> str:
     """Our numbers in one sentence, with all that has to stand beside them; "" where nothing was run."""
     there = table().query("n > 0").drop_duplicates("network")  # the longest of each
     said = [
-        f"{row['title']}{own_recipe(row['network'], row['recipe'])} {in_percent(row['mean'], row['std'])} after "
+        f"{row['title']}{own_recipe(row)} {in_percent(row['mean'], row['std'])} after "
         f"{row['epochs']:.0f} of the paper's {row['paper_epochs']} epochs (n = {row['n']})"
         for row in there.to_dict("records")
     ]

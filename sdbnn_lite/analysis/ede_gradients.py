@@ -28,7 +28,7 @@ from ..data.in_memory import ImageSet
 from ..system.devices import convolutions
 from ..training.run_folder import LOG
 from . import ablation, study
-from .captions import settings, span
+from .captions import schedule_in_words, settings, span
 from .tables import FINAL_GRADIENTS, has_study, published_runs, read_study, results_of, study_facts
 
 TEMPERATURES = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -159,14 +159,6 @@ def courses() -> list[Course]:
                   for file in (FINAL_GRADIENTS, LOG))  # fmt: skip
         found += courses_of(*map(pd.concat, tables), runs[0][1], schedule_in_words(runs[0][1], facts))
     return found
-
-
-def schedule_in_words(run: Mapping, facts: Mapping) -> str:
-    """A run's epochs, and which optimizer and temperatures it has where those of ``facts`` are others."""
-    said = [f"{run['epochs']} epochs"]
-    said += [run["optimizer"].capitalize()] if run["optimizer"] != facts["optimizer"] else []
-    said += ["t from {:g} to {:g}".format(*run["ede"])] if run["ede"] != facts["ede"] else []
-    return ", ".join(said)
 
 
 def summary(found: Sequence[Course]) -> pd.DataFrame:

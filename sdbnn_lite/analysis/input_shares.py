@@ -13,7 +13,8 @@ from torch import nn
 
 from ..training.run_folder import SIGNS
 from ..weights import zoo
-from .cifar10 import TITLES
+from .captions import schedule_in_words
+from .cifar10 import PUBLISHED, TITLES
 from .final_signs import committed
 from .tables import read_table
 
@@ -24,10 +25,10 @@ METHOD, CONTROLS = "sdbnn", ("ede", "wsd")
 
 
 def _label(facts: Mapping) -> str:
-    network = f"{NETWORKS[facts['network']]}, {facts['epochs']} epochs"
+    network = NETWORKS[facts["network"]]
     if facts["dataset"] == "cifar10":
-        return network if facts["optimizer"] == "sgd" else f"{network}, {facts['optimizer'].capitalize()}"
-    return f"{facts['dataset'].capitalize()}, {network}"
+        return f"{network}, {schedule_in_words(facts, vars(PUBLISHED[facts['network']]))}"
+    return f"{facts['dataset'].capitalize()}, {network}, {facts['epochs']} epochs"
 
 
 def runs(stages: tuple[int, ...] = (2,)) -> Iterator[tuple[dict, Path, pd.DataFrame]]:

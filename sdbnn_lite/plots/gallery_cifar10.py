@@ -123,7 +123,7 @@ def inputs() -> Figure:
     facts = tables.study_facts(ablation.STUDY)
     about = (f"{facts['data']} where nothing else is said; SD-BNN, means over the binary layers and {span(ends['n'])} "
              f"seeds\n256 of the {facts['test_images']:,} test images in every epoch, up to 500 after the last\n"
-             f"{hardware(facts)}")  # fmt: skip
+             f"{wrapped(f'{hardware(facts)}; {_others()}')}")  # fmt: skip
     return input_plots.before_and_after(courses, ends, title, about)
 
 

@@ -49,8 +49,8 @@ def _gradients_by_method(ax: Axes, table: pd.DataFrame, methods: Sequence[str],
     for t in ends.values():
         ax.axvline(t, color=INK, lw=1.4, ls=(0, (4, 3)))
     said = "\n".join(wrapped(f"t = {t:.1f}: end of {schedule}", 28) for schedule, t in ends.items())
-    ax.annotate(said, (min(ends.values(), default=1), 0.97), (-5, 0), ("data", "axes fraction"), "offset points",
-                ha="right", va="top", size=SMALL, color=INK)  # fmt: skip
+    ax.annotate(said, (0.02, 0.97), xycoords="axes fraction", va="top", size=SMALL, color=INK,
+                bbox={"fc": "white", "ec": "none", "pad": 1})  # fmt: skip
     logarithmic(ax, "xy")
     ax.set(xlabel="EDE's temperature t", ylabel="gradient of the latent weights,\nrelative to the weights")
     ax.set_title("all binary layers, a line per method", size=11)

@@ -120,6 +120,10 @@ def test_our_own_recipe_is_a_row_of_its_own_and_named(results):
     write_run(results, "b", "cifar10-resnet20-best", 100, 0.87)
     assert "| ResNet-20, recipe `cifar10-resnet20-best` (ours) |" in cifar10.markdown()
     assert len(cifar10.table()) == 4
+    write_run(results, "c", "cifar10-resnet20", 15, 0.5)
+    path = results / "runs" / "c" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"ede": [0.001, 1.0]}))
+    assert "| ResNet-20, t from 0.001 to 1 | 15 |" in cifar10.markdown()
 
 
 @pytest.mark.parametrize("end, side", [(0.8, "below"), (0.95, "above")])
