@@ -17,17 +17,8 @@ from ..system.devices import convolutions
 from ..training.run_folder import SIGNS
 from ..training.sign_rows import summary_row
 from . import study
-from .tables import (
-    FINAL_SIGNS,
-    STUDIES,
-    has_study,
-    published_runs,
-    read_study,
-    read_table,
-    results_of,
-    study_facts,
-    study_folder,
-)
+from .tables import (FINAL_SIGNS, STUDIES, has_study, published_runs, read_study, read_table, results_of, study_facts,
+                     study_folder)  # fmt: skip
 
 IMAGES = 500
 

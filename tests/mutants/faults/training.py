@@ -95,8 +95,8 @@ MUTANTS = (
         "search-takes-the-worst",
         "The search's best trial is its worst.",
         "training/search.py",
-        "key=lambda trial: -trial.value",
-        "key=lambda trial: trial.value",
+        "-(trial.value or 0)",
+        "(trial.value or 0)",
         ("training/test_search.py::test_the_best_are_trained_anew",),
     ),
     Mutant(
