@@ -30,8 +30,8 @@ from .evaluate import Forward, Images, Score, evaluate
 from .guards import check_loss, check_weights, enough_memory, smaller_batch
 from .initial import augmentation_of, fingerprint
 from .losses import TrainingLoss
-from .options import Row, Said
 from .optimizers import make_optimizer, set_lr
+from .options import Row, Said
 from .recipe import Recipe
 from .sign_rows import summary_row
 from .steps import choose, pick_forward

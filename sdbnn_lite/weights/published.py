@@ -25,8 +25,8 @@ _IMAGENET = [
     (r"\.downsample\.", ".shortcut."),
     (r"^fc\.", "linear."),
 ]
-_RULES = {**dict.fromkeys(("cifar10_resnet20", "cifar10_resnet18"), [_STAGE, *_CIFAR_SHIFTS]),
-          "cifar10_vgg_small": _VGG, **dict.fromkeys(("imagenet_resnet18", "imagenet_resnet34"), _IMAGENET)}  # fmt: skip
+_RULES = dict.fromkeys(("cifar10_resnet20", "cifar10_resnet18"), [_STAGE, *_CIFAR_SHIFTS])
+_RULES |= {"cifar10_vgg_small": _VGG, **dict.fromkeys(("imagenet_resnet18", "imagenet_resnet34"), _IMAGENET)}
 IMPORTABLE = tuple(n for n in NETWORKS if n in _RULES)
 
 
