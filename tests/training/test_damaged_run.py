@@ -54,7 +54,7 @@ def refused(out, *words):
 @pytest.mark.parametrize("wrong", [
     {"epoch": float("nan")}, {"epoch": float("inf")}, {"epoch": "1"}, {"epoch": 4}, {"epoch": 3}, {"epoch": -1},
     {"step": 1}, {"step": 0}, {"step": 7}, {"step": True}, {"seen": 0}, {"correct": 10_000}, {"seconds": 0},
-    {"loss_sum": float("nan")}, {"loss_sum": None},
+    {"loss_sum": float("nan")}, {"loss_sum": None}, {"seconds": float("inf")},
 ])  # fmt: skip
 def test_where_a_run_stands_has_to_be_possible(out, wrong):
     rewrite(out, lambda _, about: about["progress"].update(wrong))
