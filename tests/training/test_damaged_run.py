@@ -114,7 +114,8 @@ def test_without_rows_in_the_checkpoint_the_file_counts(out, tiny_run):
 
 def test_another_number_in_a_log_is_noticed(tiny_run, tmp_path, capsys):
     out = shutil.copytree(tiny_run, tmp_path / "run")
-    (out / run_folder.LOG).write_text((out / run_folder.LOG).read_text().replace("2,", "2.5,", 1))
+    loss = read_csv(out / run_folder.LOG)[0]["train_loss"]
+    (out / run_folder.LOG).write_text((out / run_folder.LOG).read_text().replace(loss, "0.5", 1))
     assert read_table(out, run_folder.LOG) == read_csv(tiny_run / run_folder.LOG)
     assert "log.csv: damaged" in capsys.readouterr().err and log_of(tiny_run)
 

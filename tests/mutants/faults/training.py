@@ -157,10 +157,10 @@ MUTANTS = (
     ),
     Mutant(
         "result-without-weights",
-        "A run that was killed before its weights were written counts as finished.",
+        "A run whose weights are gone counts as finished.",
         "training/run_folder.py",
         " if (out / WEIGHTS).is_file() else None",
         "",
-        ("training/test_resume.py::test_killed_between_the_last_checkpoint_and_the_result",),
+        ("training/test_resume.py::test_weights_that_are_gone_are_written_again",),
     ),
 )
