@@ -16,18 +16,8 @@ from ..data.in_memory import ImageSet
 from ..system.devices import convolutions
 from ..training.run_folder import SIGNS
 from ..training.sign_rows import summary_row
-from . import study
-from .tables import (
-    FINAL_SIGNS,
-    STUDIES,
-    has_study,
-    published_runs,
-    read_study,
-    read_table,
-    results_of,
-    study_facts,
-    study_folder,
-)
+from . import study, tables
+from .tables import FINAL_SIGNS, STUDIES, has_study, published_runs, read_study, read_table, results_of, study_facts
 
 IMAGES = 500
 
@@ -67,7 +57,7 @@ def committed(datasets: Sequence[str] = ("cifar10", "imagenette", "imagenet"),
     that is published of the ``datasets``."""
     for study_name in STUDIES:
         if has_study(study_name):
-            folder = study_folder(study_name)
+            folder = tables.study_folder(study_name)
             yield study_facts(study_name), folder, read_signs(folder)[0]
     for dataset in datasets:
         for name, run in published_runs(dataset).items():
@@ -79,4 +69,4 @@ def last_signs(name: str) -> tuple[pd.DataFrame, str]:
     """:func:`read_signs` of a study. Raises UsageError where it isn't in the package."""
     if not has_study(name, FINAL_SIGNS) and not has_study(name, SIGNS):
         read_study(name, SIGNS)
-    return read_signs(study_folder(name))
+    return read_signs(tables.study_folder(name))

@@ -44,8 +44,10 @@ class BinaryNet(nn.Module):
     name: str
     method: Method
     options: dict[str, Any]  # the arguments of ``build`` that rebuild it
+    about: dict[str, Any]  # what its file says of it
     conv1: nn.Conv2d
     classify: Callable[[Tensor], Tensor]  # images that were checked to logits
+    sizes = "any size"  # that it takes, in words
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes) of images (N, C, H, W); raises UsageError for wrong rank, channels, dtype or NaN."""
@@ -59,8 +61,6 @@ class BinaryNet(nn.Module):
         height, width = images.shape[2:]
         if not self.takes(height, width):
             raise UsageError(f"images: {height}×{width} pixels given, {self.sizes} needed")
-
-    sizes = "any size"
 
     def takes(self, height: int, width: int) -> bool:
         """Whether images of that many pixels fit; ``sizes`` says in words which do."""

@@ -29,16 +29,10 @@ from .time_steps import BATCH, plain
 NETWORK, ROUNDS = "cifar10_resnet20", 5
 PASSES = {"convolve": "forward", "convolve_back": "input gradient", "weight_gradient": "weight gradient"}
 PARTS = {
-    "sign_words": "signs",
-    "pool": "pooling",
-    "normalise": "batch norm, shortcut, Hardtanh",
-    "unclip": "their gradients",
-    "quantise": "gradients in 16 bits",
-    "quantise_pooled": "gradients in 16 bits",
-    "convolve_images": "stem",
-    "image_weight_gradient": "stem",
-    "optimizer": "optimizer",
-}
+    "sign_words": "signs", "pool": "pooling", "normalise": "batch norm, shortcut, Hardtanh",
+    "unclip": "their gradients", **dict.fromkeys(("quantise", "quantise_pooled"), "gradients in 16 bits"),
+    **dict.fromkeys(("convolve_images", "image_weight_gradient"), "stem"), "optimizer": "optimizer",
+}  # fmt: skip
 REST = "the rest: ASD, weights, classifier, real shortcuts"  # torch's own operations
 
 

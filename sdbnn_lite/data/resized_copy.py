@@ -120,7 +120,7 @@ def _open_split(path: Path, split: Split, facts: dict[str, str]) -> PackedSplit:
         index = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         if digest not in (None, _digest(index, facts)):
             raise ValueError("its index is damaged")
-    (size, offset, kept), crc = (index[name] for name in ("size", "offset", "kept")), index.get("crc")
+    size, offset, kept = (index[name] for name in ("size", "offset", "kept"))
     forms = [(a.dtype.name, *a.shape) for a in (size, offset, kept)]
     if forms != [("int32", len(split), 2), ("int64", len(split)), ("uint8", len(split))] or (size < 0).any():
         raise ValueError("its index is damaged")
@@ -128,7 +128,7 @@ def _open_split(path: Path, split: Split, facts: dict[str, str]) -> PackedSplit:
     if len(pixels) != length.sum() or not np.array_equal(offset, np.cumsum(length) - length):
         raise ValueError("its length is wrong")
     good = kept == KEPT
-    crc = None if crc is None else crc[good]
+    crc = index["crc"][good] if digest else None  # both are missing in a copy of an earlier version
     return PackedSplit(pixels, size[good], offset[good], split.labels[torch.from_numpy(good)], crc)
 
 

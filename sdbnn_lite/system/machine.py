@@ -29,19 +29,9 @@ def processor(machine: Mapping) -> str:
 
 def describe_machine(device: torch.device) -> dict:
     """Hardware, thread count and versions, ready for JSON."""
-    return {
-        "device": device.type,
-        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "cpu": cpu_name(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "kernels": target().name,
-        "system": platform.platform(terse=True),
-        "versions": {
-            "sdbnn_lite": __version__,
-            "python": sys.version.split()[0],
-            "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
-            "numpy": np.__version__,
-        },
-    }
+    versions = {"sdbnn_lite": __version__, "python": sys.version.split()[0], "torch": torch.__version__,
+                "torchvision": torchvision.__version__, "numpy": np.__version__}  # fmt: skip
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {"device": device.type, "gpu": gpu, "cpu": cpu_name(), "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(), "kernels": target().name, "system": platform.platform(terse=True),
+            "versions": versions}  # fmt: skip

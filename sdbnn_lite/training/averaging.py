@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..core.models import BinaryNet
 from ..errors import UsageError
 from ..system.devices import convolutions
 from ..weights.files import load_state
@@ -31,10 +32,10 @@ BATCHES = 50  # of training images, from which batch norm's statistics are estim
 class Average:
     """The averaged twin ``net`` of a network; ``update`` after every step, ``refresh`` before it is scored or saved."""
 
-    def __init__(self, net: nn.Module, decay: float):
+    def __init__(self, net: BinaryNet, decay: float):
         self.source, self.decay, self.steps = net, decay, 0
         self.net = copy.deepcopy(net).requires_grad_(False)
-        self._pairs = [list(net.parameters()), list(self.net.parameters())]
+        self._pairs: list[list[Tensor]] = [[*net.parameters()], [*self.net.parameters()]]
 
     @torch.no_grad()
     def update(self) -> None:

@@ -17,12 +17,13 @@ from ..core.models import BinaryNet
 from ..errors import UsageError
 from ..system.files import parse_csv
 from ..weights.files import check_finite, describe, load_state, write_tensors
+from .options import Row, Said
 
 ENTRIES = ("momentum_buffer", "step", "exp_avg", "exp_avg_sq")  # of SGD and Adam
 
 
-def save_checkpoint(path: Path, net: BinaryNet, optimizer: torch.optim.Optimizer, random: Tensor, about: dict,
-                    extra: dict | None = None) -> None:  # fmt: skip
+def save_checkpoint(path: Path, net: BinaryNet, optimizer: torch.optim.Optimizer, random: Tensor, about: Said,
+                    extra: dict[str, Tensor] | None = None) -> None:  # fmt: skip
     """Write all that a run needs to resume exactly; ``random`` is the data generator's state at the epoch's start.
 
     ``extra``: tensors that :func:`restore` leaves alone. Raises RunError where the file can't be written.
@@ -42,7 +43,7 @@ def restore(tensors: dict[str, Tensor], net: BinaryNet, optimizer: torch.optim.O
     load_state(net, {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}, source)
     params = [p for group in optimizer.param_groups for p in group["params"]]
     fits = {f"optimizer/{i}/{e}": (i, e, () if e == "step" else p.shape) for i, p in enumerate(params) for e in ENTRIES}
-    state: dict[int, dict] = {}
+    state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer/"):
             index, entry, shape = fits.get(key, (0, "", None))
@@ -62,7 +63,7 @@ def table_tensors(texts: dict[str, str]) -> dict[str, Tensor]:
     return {f"table/{k}": torch.frombuffer(bytearray(v.encode()), dtype=torch.uint8) for k, v in texts.items() if v}
 
 
-def table_rows(tensors: dict[str, Tensor], name: str) -> list[dict] | None:
+def table_rows(tensors: dict[str, Tensor], name: str) -> list[Row] | None:
     """The rows of a table that :func:`table_tensors` took; None in a checkpoint of an earlier version."""
     try:
         return parse_csv(tensors[f"table/{name}"].numpy().tobytes().decode())

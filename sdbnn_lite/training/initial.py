@@ -123,6 +123,6 @@ def has_published_teacher(recipe: Recipe) -> bool:
     return recipe.distill > 0 and recipe.dataset == "imagenet"
 
 
-def fingerprint(net: nn.Module) -> str:
-    """The first 16 hex digits of SHA-256 over names, types and values of the weights."""
-    return digest(net.state_dict().items())[:16]
+def fingerprint(net: nn.Module | None) -> str | None:
+    """The first 16 hex digits of SHA-256 over names, types and values of the weights; None for no network."""
+    return None if net is None else digest(net.state_dict().items())[:16]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]  # of log.csv, or of signs.csv
+Said = dict[str, Any]  # what a JSON says, by name
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,16 @@ import math
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from ..errors import UsageError, check_fields, check_whole
 from ..system.files import read_csv, read_json, writable_folder, write_json
 from ..system.locks import hold
 from ..weights.files import CHECKPOINT, WEIGHTS, read_tensors
 from .checkpoint import table_rows
+from .options import Row, Said
 from .recipe import Recipe
 
 LOG, SIGNS, RUN = "log.csv", "signs.csv", "run.json"
@@ -29,7 +33,7 @@ _TOLD = {"recipe": str, "method": str, "seed": int, "data": str, "train_images":
 _RESULT = {"protocol": str, "test_accuracy": float, "test_top5": float, "test_loss": float, "test_images": int}
 
 
-def identity(recipe: Recipe, method: str, seed: int, teacher: str | None = None) -> dict:
+def identity(recipe: Recipe, method: str, seed: int, teacher: str | None = None) -> Said:
     """What has to be the same for a run to be resumed, ready for JSON; ``teacher``: its weights' fingerprint.
 
     Raises UsageError for a seed that isn't one.
@@ -42,7 +46,8 @@ def identity(recipe: Recipe, method: str, seed: int, teacher: str | None = None)
     return json.loads(json.dumps(described))  # tuples become lists
 
 
-def look_into(out: Path, wanted: dict, resume: bool, restarted: bool = False) -> tuple[dict, dict] | None:
+def look_into(out: Path, wanted: Said, resume: bool,
+              restarted: bool = False) -> tuple[dict[str, Tensor], Said] | None:  # fmt: skip
     """With ``resume``, what the checkpoint in the folder ``out`` holds: (tensors, about). Nothing is made or changed.
 
     ``restarted``, by the launch of torchrun that started it, a run resumes from the checkpoint if there is one yet.
@@ -63,7 +68,7 @@ def look_into(out: Path, wanted: dict, resume: bool, restarted: bool = False) ->
     return tensors, about
 
 
-def read_run(out: Path) -> tuple[dict, list[dict]]:
+def read_run(out: Path) -> tuple[Said, list[Row]]:
     """run.json and the log of the run in ``out``. UsageError where there is no run.json, or either is damaged: other
     types, impossible values, a log that isn't the checkpoint's or ends before the result.
     """
@@ -80,7 +85,7 @@ def read_run(out: Path) -> tuple[dict, list[dict]]:
     return run, log
 
 
-def checked(run: object, source: object) -> dict:
+def checked(run: Any, source: object) -> Said:
     """What a run.json says, without its digest, which earlier versions' lack.
 
     UsageError, naming ``source``, where it was changed, or can't be a run's: what the run was isn't known then.
@@ -102,16 +107,16 @@ def checked(run: object, source: object) -> dict:
     return run
 
 
-def write_run(out: Path, run: dict) -> None:
+def write_run(out: Path, run: Said) -> None:
     """run.json, with a digest of what it says."""
     write_json(out / RUN, {**run, "digest": _digest(run)})
 
 
-def _digest(run: dict) -> str:
+def _digest(run: Said) -> str:
     return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
 
 
-def read_table(out: Path, table: str) -> list[dict]:
+def read_table(out: Path, table: str) -> list[Row]:
     """The rows of log.csv or signs.csv; the checkpoint's, with a line on stderr, where it has others than the file.
 
     Raises UsageError, naming the file, where it is damaged and the checkpoint has none.
@@ -133,7 +138,7 @@ def read_table(out: Path, table: str) -> list[dict]:
         return kept
 
 
-def _is_log(rows: list[dict]) -> bool:
+def _is_log(rows: list[Row]) -> bool:
     """Whether all values are finite numbers, the epochs 1, 2, …"""
     try:
         finite = all(math.isfinite(float(value)) for row in rows for value in row.values())
@@ -147,7 +152,7 @@ def is_begun(out: Path) -> bool:
     return (out / CHECKPOINT).exists() or (out / WEIGHTS).exists()
 
 
-def result_of(out: Path) -> dict | None:
+def result_of(out: Path) -> Said | None:
     """The result of the run in ``out``; None where it isn't finished, with its weights."""
     try:
         result = read_json(out / RUN)["result"] if (out / WEIGHTS).is_file() else None
@@ -157,7 +162,7 @@ def result_of(out: Path) -> dict | None:
         return None
 
 
-def differing(found: dict, wanted: dict) -> list[str]:
+def differing(found: Said, wanted: Said) -> list[str]:
     """Every setting of the run ``found`` that isn't as ``wanted``, in words."""
     defaults = {f.name: f.default for f in dataclasses.fields(Recipe) if f.default is not dataclasses.MISSING}
     found = {**defaults, **found}  # an earlier version's run doesn't name what then had the value of today's default
@@ -175,7 +180,7 @@ def open_folder(out: Path) -> ExitStack:
     return lock
 
 
-def rows_until(out: Path, table: str, tensors: dict, epoch: int) -> list[dict]:
+def rows_until(out: Path, table: str, tensors: dict[str, Tensor], epoch: int) -> list[Row]:
     """The rows of a log up to and with ``epoch``, from a checkpoint's ``tensors``; an earlier version's has none, then
     from the file, in which a kill may have left rows of an epoch that has to be run again. UsageError if damaged.
     """
@@ -187,7 +192,7 @@ def rows_until(out: Path, table: str, tensors: dict, epoch: int) -> list[dict]:
         raise UsageError(f"{out / table}: damaged; put it back, or remove it to go on without its rows") from error
 
 
-def origin(out: Path, epochs: int, machine: dict) -> dict:
+def origin(out: Path, epochs: int, machine: Said) -> Said:
     """From which network, by which command and when the run in ``out`` was started; resuming after ``epochs`` keeps it.
 
     "earlier", where other machines (or threads, versions) than ``machine`` finished an epoch before it: each of them

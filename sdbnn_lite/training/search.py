@@ -29,7 +29,7 @@ from ..system.machine import describe_machine
 from . import run_folder
 from .evaluate import Score
 from .initial import fingerprint, initial_network, load_teacher
-from .options import DEFAULTS, RunOptions
+from .options import DEFAULTS, Row, RunOptions, Said
 from .recipe import Recipe
 from .search_space import Space, as_written, values, with_settings
 from .steps.processes import join
@@ -56,7 +56,7 @@ class Search:
             raise UsageError("a search isn't started by torchrun: start the command itself several times")
         most = max(values(space["distill"])) if "distill" in space else recipe.distill
         self.teacher = load_teacher(options.teacher, dataclasses.replace(recipe, distill=most), options.download)
-        identity = run_folder.identity(recipe, method, seed, self.teacher and fingerprint(self.teacher))
+        identity = run_folder.identity(recipe, method, seed, fingerprint(self.teacher))
         writable_folder(self.folder)
         with self.locked():  # the first process decodes the images, the others find them
             self.images = load_images(recipe, self.teacher, self.options, self.processes)
@@ -68,7 +68,7 @@ class Search:
         """The lock of the whole folder: one process at a time looks for what to do next, or writes tables."""
         return FileLock(self.folder / LOCK)
 
-    def open_study(self, about: dict) -> optuna.Study:
+    def open_study(self, about: Said) -> optuna.Study:
         """The study in the folder, made where there is none; UsageError where it isn't one of ``about``."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         file = self.folder / STORAGE
@@ -131,7 +131,7 @@ class Search:
         number = len(self.study.get_trials(deepcopy=False))
         seed = (self.seed + number) % 2**32  # not the same first proposals in every process
         self.study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
-        trial = self.study.ask(self.space)
+        trial = self.study.ask({**self.space})
         return trial, hold(self.lock_of(trial.number), "")
 
     def lock_of(self, number: int) -> Path:
@@ -166,9 +166,9 @@ class Search:
     def best(self) -> list[FrozenTrial]:
         """The complete trials, the best first."""
         complete = [t for t in self.finished() if t.state == TrialState.COMPLETE]
-        return sorted(complete, key=lambda trial: -trial.value)
+        return sorted(complete, key=lambda trial: -(trial.value or 0))
 
-    def rows(self) -> list[dict]:
+    def rows(self) -> list[Row]:
         """A row per finished trial: number, state, settings, epochs, last validation accuracy, seconds."""
         rows = []
         for trial in self.finished():
@@ -176,7 +176,7 @@ class Search:
             rows.append({"trial": trial.number, "state": FINISHED[trial.state],
                          **{n: trial.params[n] for n in self.space}, "epochs": epochs,
                          "validation_accuracy": trial.intermediate_values.get(epochs),
-                         "seconds": round(trial.duration.total_seconds(), 1)})  # fmt: skip
+                         "seconds": trial.duration and round(trial.duration.total_seconds(), 1)})  # fmt: skip
         return rows
 
 
@@ -187,7 +187,7 @@ def judge(trial: optuna.Trial, epochs: int, epoch: int, score: Score) -> None:
         raise optuna.TrialPruned
 
 
-def differences(found: dict, wanted: dict) -> list[str]:
+def differences(found: Said, wanted: Said) -> list[str]:
     """In words: every setting, and every entry of the space, of the search ``found`` that isn't as ``wanted``."""
     there, here = found["space"], wanted["space"]
     entries = [f"space's {name} is {there.get(name)} there, {here.get(name)} here"

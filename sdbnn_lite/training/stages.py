@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..weights.files import CHECKPOINT
 from . import run_folder
-from .options import DEFAULTS, RunOptions
+from .options import DEFAULTS, RunOptions, Said
 from .recipe import Recipe
 from .recipes import default_method
 from .steps.processes import is_main, join, restarted
@@ -49,7 +49,7 @@ def train_stages(recipes: Sequence[Recipe], out: str | Path, *, method: str = "s
         folder = out / part
         if is_main():
             print(f"{number} of {len(chain)}: {recipe.name}, {recipe.epochs} epochs, into {folder}", flush=True)
-        how = {"seed": seed, "resume": (resume or again) and (folder / CHECKPOINT).exists()}
+        how: Said = {"seed": seed, "resume": (resume or again) and (folder / CHECKPOINT).exists()}
         if part == "teacher":
             recipe, given = replace(recipe, distill=0.0), replace(options, init=None, teacher=None)
             results.append(train(recipe, folder, method=default_method(recipe.name), options=given, **how))

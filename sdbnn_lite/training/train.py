@@ -17,7 +17,7 @@ from . import run_folder, tensorboard
 from .evaluate import Images, Score
 from .fine_tune import describe_start, start_from
 from .initial import check_fits, fingerprint, has_published_teacher, initial_network, load_teacher
-from .options import DEFAULTS, RunOptions
+from .options import DEFAULTS, Row, RunOptions, Said
 from .recipe import Recipe
 from .steps.processes import Processes, check_batch, check_images, join, launch, restarted
 from .trainer import Trainer
@@ -34,7 +34,7 @@ class Result:
     score: Score | None
     label: str  # what a figure on these images may be called
     out: Path
-    log: list[dict]
+    log: list[Row]
     stopped: bool = False
 
     @property
@@ -56,7 +56,7 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
     processes.agree(lambda: check_batch(recipe.batch_size, processes.count))
     processes.agree(lambda: tensorboard.check(options.tensorboard))
     teacher = processes.one_first(lambda: load_teacher(options.teacher, recipe, options.download))
-    identity = run_folder.identity(recipe, method, seed, teacher and fingerprint(teacher))
+    identity = run_folder.identity(recipe, method, seed, fingerprint(teacher))
     again = restarted(folder / run_folder.RUN)
     look = partial(run_folder.look_into, folder, identity, resume, again)
     processes.agree(look)  # before the images are loaded, which may take minutes
@@ -79,7 +79,7 @@ def train(recipe: Recipe, out: str | Path, *, method: str = "sdbnn", seed: int =
         return run(trainer, folder, options, {} if found else start, resumed=bool(found))
 
 
-def tell(trainer: Trainer, told: Callable[[dict, list[dict]], None], epoch: int, _: Score) -> None:
+def tell(trainer: Trainer, told: Callable[[Row, list[Row]], None], epoch: int, _: Score) -> None:
     """Give ``told`` the epoch's rows of log.csv and signs.csv."""
     told(trainer.log[-1], [row for row in trainer.signs if row["epoch"] == epoch])
 
@@ -87,7 +87,7 @@ def tell(trainer: Trainer, told: Callable[[dict, list[dict]], None], epoch: int,
 def load_images(recipe: Recipe, teacher: BinaryNet | Teacher | None, options: RunOptions,
                 processes: Processes) -> Images:  # fmt: skip
     """The recipe's images, checked: enough for all processes, and fit for the teacher."""
-    how = {"download": options.download and not has_published_teacher(recipe), "strict": options.strict}
+    how: Said = {"download": options.download and not has_published_teacher(recipe), "strict": options.strict}
     how |= {"progress": options.progress and processes.is_main, "workers": options.workers}
     how |= {"validation": options.validation, "image_size": recipe.image_size}
     images = processes.one_first(lambda: data.load(recipe.dataset, options.data_dir, **how))
@@ -101,10 +101,10 @@ def load_images(recipe: Recipe, teacher: BinaryNet | Teacher | None, options: Ru
     return images
 
 
-def run(trainer: Trainer, folder: Path, options: RunOptions, start: dict, resumed: bool) -> Result:
+def run(trainer: Trainer, folder: Path, options: RunOptions, start: Said, resumed: bool) -> Result:
     """Train to the end or to Ctrl-C; a run that was finished before is only scored again. ``start``: for run.json."""
     if resumed and trainer.progress.epoch == trainer.recipe.epochs and run_folder.result_of(folder):
-        score = trainer.score()
+        score: Score | None = trainer.score()
     else:
         about = start | describe_run(trainer, folder, options.command, resumed)
         if trainer.processes.is_main:
@@ -116,7 +116,7 @@ def run(trainer: Trainer, folder: Path, options: RunOptions, start: dict, resume
     return Result(trainer.scored.eval(), score, label, folder, trainer.log, stopped)
 
 
-def describe_run(trainer: Trainer, folder: Path, command: str, resumed: bool) -> dict:
+def describe_run(trainer: Trainer, folder: Path, command: str, resumed: bool) -> Said:
     """run.json but for the result: settings, images, command, start, machine; where ``resumed``, as it was started."""
     images, processes = trainer.whole, trainer.processes
     machine = describe_machine(processes.device) | ({} if processes.single else {"processes": processes.count})
@@ -126,7 +126,7 @@ def describe_run(trainer: Trainer, folder: Path, command: str, resumed: bool) ->
             **({"launch": launch()} if launch() else {}), "machine": machine}  # fmt: skip
 
 
-def report(trainer: Trainer, folder: Path, about: dict, score: Score, scored: str) -> None:
+def report(trainer: Trainer, folder: Path, about: Said, score: Score, scored: str) -> None:
     """Write the result: the weights, and run.json with the score and how the steps were computed."""
     result = {"protocol": f"last epoch, all {scored} images", "test_accuracy": score.top1, "test_top5": score.top5}
     result |= {"test_loss": score.loss, "test_images": score.images}

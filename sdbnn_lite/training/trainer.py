@@ -4,13 +4,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..core.binarize import ede_schedule
 from ..core.layers import binary_layers, set_ede
 from ..core.models import BinaryNet
 from ..core.record import record_signs
+from ..data.base import Batches
 from ..data.in_memory import ImageSet
 from ..errors import UsageError, check_fields
 from ..system.devices import convolutions, keep_freed_memory
@@ -28,6 +31,7 @@ from .guards import check_loss, check_weights, enough_memory, smaller_batch
 from .initial import augmentation_of, fingerprint
 from .losses import TrainingLoss
 from .optimizers import make_optimizer, set_lr
+from .options import Row, Said
 from .recipe import Recipe
 from .sign_rows import summary_row
 from .steps import choose, pick_forward
@@ -50,7 +54,7 @@ class Progress:
     seconds: float = 0.0
 
     @classmethod
-    def read(cls, given: object, recipe: Recipe, images: Images, source: str) -> "Progress":
+    def read(cls, given: Any, recipe: Recipe, images: Images, source: str) -> "Progress":
         """That of a checkpoint; UsageError, naming ``source``, where a run of ``recipe`` on ``images`` can't be."""
         kinds, batch = {field.name: field.type for field in fields(cls)}, recipe.batch_size
         check_fields(source, given, kinds)
@@ -75,7 +79,7 @@ class Progress:
         mean, share, rate = self.loss_sum / self.seen, self.correct / self.seen, self.seen / self.seconds
         return f"loss {mean:.3f}, acc {share:.1%}, {rate:,.0f} images/s"
 
-    def row(self, recipe: Recipe, score: Score) -> dict:
+    def row(self, recipe: Recipe, score: Score) -> Row:
         """The epoch's row in log.csv: schedules, training figures (on the way, augmented), test figures, speed."""
         return {"epoch": self.epoch + 1, "ede_t": ede_schedule(self.epoch, recipe.epochs, *recipe.ede),
                 "lr": recipe.lr_at(self.epoch), "train_loss": self.loss_sum / self.seen,
@@ -92,7 +96,7 @@ class Trainer:
         self.recipe, self.seed, self.processes, device = recipe, seed, processes, processes.device
         if device.type == "cpu":
             keep_freed_memory()
-        self.identity = run_folder.identity(recipe, net.options["method"], seed, teacher and fingerprint(teacher))
+        self.identity = run_folder.identity(recipe, net.options["method"], seed, fingerprint(teacher))
         with enough_memory("while images and network were copied to it", FREE, "nothing was written"):
             self.whole, self.net = images.to(device), on_device(net, device)
             self.net.about = {"images": Preprocessing.of(images).described()}  # goes into its files
@@ -110,11 +114,11 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(seed)  # order, crops and flips of all epochs
         self.epoch_start = self.generator.get_state()
         self.progress, self.kept = Progress(), "nothing was saved yet"
-        self.log, self.signs = [], []
+        self.log, self.signs = list[Row](), list[Row]()
         self.stop: Callable[[], bool] = bool  # whether a signal asks to
         self.after_epoch: list[Callable[[int, Score], None]] = []  # who is told: to prune, to draw
 
-    def resume(self, tensors: dict, about: dict, out: Path) -> None:
+    def resume(self, tensors: dict[str, Tensor], about: Said, out: Path) -> None:
         """Put the run back to where its checkpoint was written, also within an epoch; UsageError for a damaged one."""
         source = f"{out / CHECKPOINT}: progress"
         self.progress = Progress.read(about.get("progress"), self.recipe, self.whole, source)
@@ -139,7 +143,7 @@ class Trainer:
             save_checkpoint(out / CHECKPOINT, self.net, self.optimizer, self.epoch_start, about, extra)
         self.kept = f"the checkpoint of {self.progress} is kept"
 
-    def batches(self, images, generator: torch.Generator, start: int = 0):
+    def batches(self, images: Images, generator: torch.Generator, start: int = 0) -> Batches:
         """The current epoch's training batches of ``images``, from batch number ``start`` on."""
         varied = augmentation_of(self.recipe, self.progress.epoch)
         start = min(start, images.num_batches(self.recipe.batch_size))  # fewer, were the last too small for all
@@ -163,7 +167,7 @@ class Trainer:
             step(x, y)
             now.step += 1
             seen += len(y)
-            stopped = processes.single and self.stop()
+            stopped: int = processes.single and self.stop()
             if stopped or now.step == self.steps or now.step % step.look_every == 0:
                 now.loss_sum, *counts = processes.total(*step.sums(), seen, stopped or self.stop())
                 now.correct, now.seen, stopped = map(int, counts)
@@ -198,7 +202,7 @@ class Trainer:
             with convolutions(tf32=False):
                 recorded = record_signs(self.scored, self.whole.test_sample(SIGN_IMAGES))
             self.signs += [{"epoch": now.epoch + 1, "layer": name, **summary_row(s)} for name, s in recorded.items()]
-        now.__init__(epoch=now.epoch + 1)  # with empty sums
+        vars(now).update(vars(Progress(now.epoch + 1)))  # with empty sums
         self.epoch_start = self.generator.get_state()
         return score
 

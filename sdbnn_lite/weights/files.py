@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -57,10 +58,11 @@ def signed_json(tensors: dict[str, Tensor], about: dict) -> str:
 
 def checked_json(tensors: dict[str, Tensor], about: object, source: object, verified: bool = False) -> dict:
     """What :func:`signed_json` was given, of what its JSON says. Raises UsageError, naming ``source``, where that isn't
-    a file's, or it or a tensor was changed; where it has no digest, a line on stderr says so, unless ``verified``.
+    a file's, or it, a tensor or the digest's name was changed; without a digest a line on stderr says so, unless
+    ``verified``.
     """
     check_fields(source, about, _SAID, optional=True)
-    said = about.pop(_DIGEST, None)
+    said = about.pop(_DIGEST, None) or next((v for v in about.values() if re.fullmatch("[0-9a-f]{64}", str(v))), None)
     if said is None and not verified:
         _tell_unchecked(source)
     elif said not in (None, digest(sorted(tensors.items()), json.dumps(about))):

@@ -13,12 +13,8 @@ from ..errors import UsageError, unknown
 _STAGE = (r"^layer(\d)\.", lambda m: f"layers.{int(m[1]) - 1}.")
 _CIFAR_SHIFTS = [(r"\.alpha$", ".wsd.alpha"), (r"\.dybeta\.fc\.0\.", ".asd.squeeze."),
                  (r"\.dybeta\.fc\.2\.", ".asd.expand.")]  # fmt: skip
-_VGG = [
-    (r"^conv(\d)\.", lambda m: f"convs.{int(m[1]) - 1}." if int(m[1]) else "conv1."),
-    (r"^bn(\d)\.", r"bns.\1."),
-    (r"^fc\.", "linear."),
-    *_CIFAR_SHIFTS,
-]
+_VGG = [(r"^conv(\d)\.", lambda m: f"convs.{int(m[1]) - 1}." if int(m[1]) else "conv1."),
+        (r"^bn(\d)\.", r"bns.\1."), (r"^fc\.", "linear."), *_CIFAR_SHIFTS]  # fmt: skip
 _IMAGENET = [
     _STAGE,
     (r"\.binary_conv\.weights$", ".conv.weight"),  # stored flat, (O·C·k·k, 1)
@@ -29,11 +25,8 @@ _IMAGENET = [
     (r"\.downsample\.", ".shortcut."),
     (r"^fc\.", "linear."),
 ]
-_RULES = {
-    **dict.fromkeys(("cifar10_resnet20", "cifar10_resnet18"), [_STAGE, *_CIFAR_SHIFTS]),
-    "cifar10_vgg_small": _VGG,
-    **dict.fromkeys(("imagenet_resnet18", "imagenet_resnet34"), _IMAGENET),
-}
+_RULES = dict.fromkeys(("cifar10_resnet20", "cifar10_resnet18"), [_STAGE, *_CIFAR_SHIFTS])
+_RULES |= {"cifar10_vgg_small": _VGG, **dict.fromkeys(("imagenet_resnet18", "imagenet_resnet34"), _IMAGENET)}
 IMPORTABLE = tuple(n for n in NETWORKS if n in _RULES)
 
 

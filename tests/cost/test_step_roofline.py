@@ -55,6 +55,14 @@ def test_the_parts_make_the_step(rows):
     assert all((row["peak_share_%"] is not None) == bool(row["pass"]) for row in rows)
 
 
+def test_a_share_of_the_peak_is_what_was_reached_over_it(rows):
+    peaks = step_roofline.step_peaks()  # measured once a process
+    for row in (row for row in rows if row["pass"]):
+        reached = row["multiply_adds"] / (row["ms"] / 1000)
+        peak = peaks["signs" if row["pass"] == "forward" else "pairs"]
+        assert row["peak_share_%"] == pytest.approx(100 * reached / peak)
+
+
 def test_networks_without_fused_layers_are_refused():
     with pytest.raises(UsageError, match="imagenet_resnet18: no training step of fused layers"):
         step_roofline.bench_roofline("imagenet_resnet18")

@@ -258,6 +258,12 @@ def test_a_damaged_copy_is_never_read_as_the_images(root, capsys):
         assert open_packed(tree, SIDE) is None and "isn't used (its index is damaged)" in capsys.readouterr().err
 
 
+def test_checksums_are_not_lost_by_another_name(root, capsys):
+    tree, index = tree_of(root), packed(root).place / "train.index"
+    index.write_bytes(index.read_bytes().replace(b'"crc"', b'"crd"'))
+    assert open_packed(tree, SIDE) is None and "isn't used" in capsys.readouterr().err
+
+
 def test_offsets_of_a_copy_without_a_digest_stay_within_it(root, capsys):
     """That of an earlier version, which has no digest and no checksums either."""
     tree, place = tree_of(root), packed(root).place

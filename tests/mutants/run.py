@@ -1,4 +1,4 @@
-"""Put every fault of ``mutants.py`` into a copy of the repository, one after another: a test has to notice each.
+"""Put every fault of ``faults`` into a copy of the repository, one after another: a test has to notice each.
 
     python tests/mutants/run.py              all of them, in about ten minutes
     python tests/mutants/run.py ede-k ...    only these
@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mutants import MUTANTS, Mutant
+from faults import MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "sdbnn_lite"

@@ -54,7 +54,7 @@ def refused(out, *words):
 @pytest.mark.parametrize("wrong", [
     {"epoch": float("nan")}, {"epoch": float("inf")}, {"epoch": "1"}, {"epoch": 4}, {"epoch": 3}, {"epoch": -1},
     {"step": 1}, {"step": 0}, {"step": 7}, {"step": True}, {"seen": 0}, {"correct": 10_000}, {"seconds": 0},
-    {"loss_sum": float("nan")}, {"loss_sum": None},
+    {"loss_sum": float("nan")}, {"loss_sum": None}, {"seconds": float("inf")},
 ])  # fmt: skip
 def test_where_a_run_stands_has_to_be_possible(out, wrong):
     rewrite(out, lambda _, about: about["progress"].update(wrong))
@@ -114,7 +114,8 @@ def test_without_rows_in_the_checkpoint_the_file_counts(out, tiny_run):
 
 def test_another_number_in_a_log_is_noticed(tiny_run, tmp_path, capsys):
     out = shutil.copytree(tiny_run, tmp_path / "run")
-    (out / run_folder.LOG).write_text((out / run_folder.LOG).read_text().replace("2,", "2.5,", 1))
+    loss = read_csv(out / run_folder.LOG)[0]["train_loss"]
+    (out / run_folder.LOG).write_text((out / run_folder.LOG).read_text().replace(loss, "0.5", 1))
     assert read_table(out, run_folder.LOG) == read_csv(tiny_run / run_folder.LOG)
     assert "log.csv: damaged" in capsys.readouterr().err and log_of(tiny_run)
 

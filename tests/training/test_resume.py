@@ -120,6 +120,13 @@ def test_killed_between_the_last_checkpoint_and_the_result(tmp_path, tiny_run):
     assert json.loads((out / run_folder.RUN).read_text())["result"] == run["result"]
 
 
+def test_weights_that_are_gone_are_written_again(tmp_path, tiny_run):
+    out = shutil.copytree(tiny_run, tmp_path / "run")
+    (out / WEIGHTS).unlink()
+    assert run_folder.result_of(out) is None and train(TINY, out, resume=True, options=QUIET).finished
+    same_run(tiny_run, out)
+
+
 def test_killed_before_the_first_checkpoint_it_simply_begins(tmp_path, tiny_run):
     out = tmp_path / "run"
     out.mkdir()

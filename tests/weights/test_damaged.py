@@ -42,7 +42,8 @@ def test_a_flip_of_any_bit_is_noticed(path):
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [(r"\"epochs\": 3", r"\"epochs\": 9"), ("F32", "I32"), ("bn2.weight", "bn9.weight")]
+    ("before", "after"),
+    [(r"\"epochs\": 3", r"\"epochs\": 9"), ("F32", "I32"), ("bn2.weight", "bn9.weight"), ("sha256", "sha216")],
 )
 def test_so_is_another_word_in_its_header(path, before, after):
     content = path.read_bytes()

@@ -1,5 +1,7 @@
 """One training step: readable, as a CUDA graph, data-parallel on several processes; and which of them a run takes."""
 
+from typing import Any
+
 import torch
 
 from ...core.models import BinaryNet
@@ -22,7 +24,8 @@ def pick_forward(net: BinaryNet, device: torch.device) -> Forward:
     return net if net.name == "digits_convnet" else fast_forward(net) or net
 
 
-def choose(net: BinaryNet, parts: tuple, processes: Processes, *, batch_size: int, steps: int) -> Step:
+def choose(net: BinaryNet, parts: tuple[Any, Any, Any, Any], processes: Processes, *, batch_size: int,
+           steps: int) -> Step:  # fmt: skip
     """The step that trains ``net`` here. ``parts``: forward, optimizer, loss, average; ``steps``: in the whole run."""
     if not processes.single:
         return SharedStep(net, *parts[1:], processes)

@@ -19,6 +19,7 @@ never while test images are scored.
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,17 +60,18 @@ class CudaStep(Step):
     ``capture`` it.
     """
 
+    forward: GpuForward
     look_every = 50
     aside = staticmethod(on_side_stream)
     capture = staticmethod(cuda_graph)
 
-    def __init__(self, forward: GpuForward, *parts, batch_size: int, steps: int):
+    def __init__(self, forward: GpuForward, *parts: Any, batch_size: int, steps: int):
         super().__init__(forward, *parts)
         self.batch_size, self.warm, self.captures = batch_size, 0, True
         self.tf32 = not forward.net.method.binary or forward.net.options["stage"] == 1
         self.replay: Callable[[], None] | None = None
         self.fast = self.compiled() if steps >= COMPILE_FROM else None
-        self.images = self.labels = None
+        self.images = self.labels = torch.empty(0)  # no batch yet
 
     def compiled(self) -> Callable[[Tensor], Tensor]:
         """The forward pass, and with it the backward pass, through ``torch.compile``."""
@@ -88,7 +90,7 @@ class CudaStep(Step):
 
     def load(self, images: Tensor, labels: Tensor) -> None:
         """Put a batch into the buffers that the graph reads."""
-        if self.images is None:
+        if not len(self.images):
             self.images, self.labels = images.clone(memory_format=torch.channels_last), labels.clone()
         self.images.copy_(images)
         self.labels.copy_(labels)
@@ -112,7 +114,7 @@ class CudaStep(Step):
         self.forward.follow()
         self.compute(self.images, self.labels, self.fast)
 
-    def attempt(self, what: str, work: Callable):
+    def attempt(self, what: str, work: Callable[[], Any]) -> Any:
         """``work()``, or None after a warning where it fails for another reason than memory."""
         try:
             return work()

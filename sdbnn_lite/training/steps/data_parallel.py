@@ -10,6 +10,7 @@ Batch norm is synchronised. On a GPU the ±1 convolutions are those of ``half_pr
 """
 
 import inspect
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -17,28 +18,32 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
 
 from ...core.models import BinaryNet
 from ...system.devices import convolutions
+from ..averaging import Average
+from ..losses import TrainingLoss
 from .half_precision import twin_of
 from .processes import Processes
 from .readable import Step
 
 _TAKEN = inspect.signature(DistributedDataParallel).parameters
-_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _TAKEN else "broadcast_buffers"  # before torch 2.14
+_NAME = "forward_sync_buffers" if "forward_sync_buffers" in _TAKEN else "broadcast_buffers"  # before torch 2.14
+_BUFFERS: dict[str, Any] = {_NAME: False}  # the same everywhere: batch norm is synchronised, EDE's follow the epoch
 
 
 class _Total(Function):
     """Σ over the processes; so is its gradient."""
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         x = x.clone()
         dist.all_reduce(x)
         return x
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         return _Total.apply(grad)
 
 
@@ -51,6 +56,11 @@ class SynchronisedBatchNorm(_BatchNorm):
     mean and variance (times N/(N-1)) move by torch's momentum. The sums' gradients are summed too, as every process's
     loss depends on every other's images through m and v. For GPUs torch's own SyncBatchNorm does the same, faster.
     """
+
+    num_batches_tracked: Tensor  # never None here, as the other three
+    running_mean: Tensor
+    running_var: Tensor
+    momentum: float
 
     def _check_input_dim(self, x: Tensor) -> None:
         """Any shape from (N, C) on will do."""
@@ -73,7 +83,7 @@ class SynchronisedBatchNorm(_BatchNorm):
         return centred * scale.view(shape) + self.bias.view(shape)
 
 
-def synchronise(net: nn.Module) -> nn.Module:
+def synchronise(net: BinaryNet) -> BinaryNet:
     """``net`` with every batch norm synchronised, the tensors staying the same objects."""
     if dist.get_backend() == "nccl":
         return nn.SyncBatchNorm.convert_sync_batchnorm(net)
@@ -97,21 +107,23 @@ class Logits(nn.Module):
 class SharedStep(Step):
     """As :class:`Step`, with a forward pass that shares the tensors of ``net``; the sums are this process's own."""
 
-    def __init__(self, net: BinaryNet, optimizer, loss, average, processes: Processes):
+    def __init__(self, net: BinaryNet, optimizer: Optimizer, loss: TrainingLoss, average: Average | None,
+                 processes: Processes):  # fmt: skip
         gpu = processes.device.type == "cuda"
         half = gpu and torch.cuda.get_device_capability(processes.device) >= (8, 0)
         layout = torch.channels_last if gpu else torch.contiguous_format
         forward = DistributedDataParallel(
             Logits(synchronise(twin_of(net, half)).train(), layout),
             device_ids=[processes.device] if gpu else None,
-            **{_BUFFERS: False},  # they are the same everywhere: batch norm is synchronised, EDE's follow the epoch
+            **_BUFFERS,
             find_unused_parameters=net.options["stage"] == 1,  # WSD's α takes no part in stage 1
         )
         super().__init__(forward, optimizer, loss, average)
         self.processes = processes
         self.look_every = 50 if gpu else 1  # a look is a message to all and, on a GPU, a wait
         self.tf32 = not net.method.binary or net.options["stage"] == 1
-        forward.path = f"{'float16 forward, bfloat16 backward' if half else 'readable'}, {processes.count} processes"
+        how = f"{'float16 forward, bfloat16 backward' if half else 'readable'}, {processes.count} processes"
+        forward.path = how  # type: ignore[assignment]  # torch expects only tensors and modules there
 
     def __call__(self, images: Tensor, labels: Tensor) -> None:
         with convolutions(self.tf32):

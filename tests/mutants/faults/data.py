@@ -1,0 +1,86 @@
+"""Faults of images, and what is kept of them."""
+
+from .mutant import Mutant
+
+MUTANTS = (
+    Mutant(
+        "normalised-by-another-std",
+        "Images are normalised with CIFAR-10's own standard deviations instead of the published training's.",
+        "data/base.py",
+        "(0.229, 0.224, 0.225)",
+        "(0.247, 0.243, 0.261)",
+        ("data/test_in_memory.py::test_an_epoch_equals_torchvisions_normalisation",),
+    ),
+    Mutant(
+        "crop-misses-an-edge",
+        "The random crop never reaches the padded image's last row.",
+        "data/augment.py",
+        "top = torch.randint(shifts, (images,), generator=generator)",
+        "top = torch.randint(max(shifts - 1, 1), (images,), generator=generator)",
+        ("data/test_augment.py::test_every_crop_is_equally_likely",),
+    ),
+    Mutant(
+        "test-images-dropped",
+        "A last, smaller batch of test images isn't scored, as in the published code.",
+        "data/base.py",
+        "batch_size * self.shard[1], drop_lone=False), self.shard)",
+        "batch_size * self.shard[1], drop_lone=False)[: self.num_test // batch_size], self.shard)",
+        ("data/test_in_memory.py::test_every_test_image_is_scored_in_order",),
+    ),
+    Mutant(
+        "shard-loses-images",
+        "Where a batch doesn't divide by the number of processes, the shards lose its last images.",
+        "data/base.py",
+        "first + images * (place + 1) // shards",
+        "first + images * place // shards + images // shards",
+        ("data/test_streamed.py::test_every_test_image_is_in_exactly_one_shard",),
+    ),
+    Mutant(
+        "validation-images-trained-on",
+        "A search trains on the images that it judges by.",
+        "data/in_memory.py",
+        "train_images=self.train_images[rest], train_labels=self.train_labels[rest]",
+        "train_images=self.train_images, train_labels=self.train_labels",
+        ("data/test_validation_split.py",),
+    ),
+    Mutant(
+        "validation-of-some-classes",
+        "The held-out images don't keep the classes' shares.",
+        "data/in_memory.py",
+        "stratify=labels, ",
+        "",
+        ("data/test_validation_split.py",),
+    ),
+    Mutant(
+        "crc-not-compared",
+        "A changed pixel of a resized copy is read as the image.",
+        "data/resized_copy.py",
+        "zlib.crc32(pixels.data) != self.crc[index]",
+        "self.crc[index] < 0",
+        ("data/test_resized_copy.py::test_a_damaged_copy_is_never_read_as_the_images",),
+    ),
+    Mutant(
+        "index-digest-not-compared",
+        "A resized copy's index may have been changed.",
+        "data/resized_copy.py",
+        "if digest not in (None, _digest(index, facts)):",
+        "if digest == ():",
+        ("data/test_resized_copy.py::test_a_damaged_copy_is_never_read_as_the_images",),
+    ),
+    Mutant(
+        "decoded-cache-believed",
+        "Changed pixels in the cache of decoded images are trained on.",
+        "data/decoded.py",
+        'metadata["sha256"] != _checksum(decoded, facts)',
+        'not metadata["sha256"]',
+        ("data/test_decoded.py::test_no_damage_goes_unnoticed",),
+    ),
+    Mutant(
+        "picture-of-any-size",
+        "A picture's size isn't checked before it is decoded.",
+        "data/image_file.py",
+        "width * height > MOST_PIXELS or ",
+        "",
+        ("data/test_image_file.py::test_a_file_that_unpacks_to_too_much_is_refused_by_its_header",),
+    ),
+)
