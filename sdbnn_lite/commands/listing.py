@@ -21,8 +21,7 @@ NAMES = {"recipe": "recipes", "network": "networks", "method": "methods", "datas
 
 
 @command(
-    option("what", nargs="?", choices=COLUMNS, metavar="WHAT", help=f"one of {', '.join(COLUMNS)} (default: all)"),
-    JSON,
+    option("what", nargs="?", choices=COLUMNS, metavar="WHAT", help=f"one of {', '.join(COLUMNS)} (default: all)"), JSON
 )
 def run_list(args: argparse.Namespace) -> None:
     """List recipes, networks, methods, the zoo with accuracies, data sets, what kernels are for."""

@@ -29,6 +29,7 @@ def processor(machine: Mapping) -> str:
 
 def describe_machine(device: torch.device) -> dict:
     """Hardware, thread count and versions, ready for JSON."""
+    versions = {module.__name__: module.__version__ for module in (torch, torchvision, np)}
     return {
         "device": device.type,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
@@ -37,11 +38,5 @@ def describe_machine(device: torch.device) -> dict:
         "threads": torch.get_num_threads(),
         "kernels": target().name,
         "system": platform.platform(terse=True),
-        "versions": {
-            "sdbnn_lite": __version__,
-            "python": sys.version.split()[0],
-            "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": {"sdbnn_lite": __version__, "python": sys.version.split()[0], **versions},
     }

@@ -33,16 +33,13 @@ class Target:
         return self.vector > 0
 
 
-TARGETS = {
-    target.name: target
-    for target in (
-        Target("avx512-vpopcnt", 64, 32, "vpopcnt", "icelake-server"),
-        Target("avx512", 64, 32, "vpshufb", "skylake-avx512"),
-        Target("avx2", 32, 16, "vpshufb", "haswell"),
-        Target("neon", 16, 32, "cnt"),
-        Target("numpy", 0, 0, "numpy.bitwise_count"),
-    )
-}
+TARGETS = {target.name: target for target in (
+    Target("avx512-vpopcnt", 64, 32, "vpopcnt", "icelake-server"),
+    Target("avx512", 64, 32, "vpshufb", "skylake-avx512"),
+    Target("avx2", 32, 16, "vpshufb", "haswell"),
+    Target("neon", 16, 32, "cnt"),
+    Target("numpy", 0, 0, "numpy.bitwise_count"),
+)}  # fmt: skip
 _FOUND = {"avx512-vpopcnt": r"vpopcntw.*zmm", "avx512": r"vpshufb.*zmm", "avx2": r"vpshufb.*ymm", "neon": r"\scnt[\s.]"}
 _COUNT = """define <32 x i16> @f(<32 x i16> %x) {
   %y = call <32 x i16> @llvm.ctpop.v32i16(<32 x i16> %x)
