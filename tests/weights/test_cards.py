@@ -117,7 +117,7 @@ SPOILT = {  # what a card holds, what is said about it besides its name
     "without its size": (re.sub(r' *"bytes": \d+,\n', "", CARD_TEXT), "bytes=None"),
     "a number for a name": (re.sub(r'("network":) "\w+"', r"\1 7", CARD_TEXT), "network=7"),
     "rounded, but how": (CARD_TEXT.replace('"rounded"', '"run_accuracy": 0.9, "round"'), "rounded=None"),
-    "a word for the run's": (CARD_TEXT.replace('"rounded"', '"run_accuracy": "high", "rounded"'), "run_accuracy='high'"),
+    "a word, rounded": (CARD_TEXT.replace('"rounded"', '"run_accuracy": "high", "rounded"'), "run_accuracy='high'"),
 }
 
 
