@@ -25,8 +25,8 @@ TESTS = ("pytest", "hypothesis", "onnx", "onnxruntime", "argcomplete")
 STRICT = "import sys, warnings; warnings.filterwarnings('error', module='sdbnn_lite'); " \
          "from sdbnn_lite.cli import main; sys.exit(main())"  # fmt: skip
 AWKWARD = {"HOME": "/proc", "LANG": "C", "COLUMNS": "40", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-# ASCII and nothing else: then torch can't be loaded from a path with other letters, and Python 3.10 can't read them in the
-# environment's .pth, so PYTHONPATH names the clone, and what needs torch isn't tried.
+# ASCII and nothing else: torch can't be loaded from a path with other letters then, and Python 3.10 can't read them in
+# the environment's .pth, so PYTHONPATH names the clone, and what needs torch isn't tried.
 PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 COMMANDS = (  # what is run, its exit code, what it has to say
     ("--version", 0, "sdbnn-lite"),
