@@ -51,7 +51,7 @@ def contents(path: Path) -> list[str]:
 def run(*command: str | Path, cwd: Path = ROOT) -> str:
     """Run it, show what it says, return it; exits where it fails."""
     print("$", *command, flush=True)
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # else the wheel isn't what is used
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # it hides the wheel
     done = subprocess.run(list(map(str, command)), cwd=cwd, env=env, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)  # fmt: skip
     print("\n".join(done.stdout.splitlines()[-4:]), flush=True)
