@@ -77,7 +77,7 @@ lint: venv ## check the style of code and notebooks, docstrings, and types
 	"$(BIN)/python" -m mypy
 
 release-check: venv ## build wheel and sdist, look into both, use the wheel in an empty environment; see CONTRIBUTING.md
-	"$(BIN)/python" -m pip install -q '.[release]'
+	"$(BIN)/python" -m pip install -q -e '.[release]'
 	"$(BIN)/python" tests/release/check.py
 
 clean: ## remove caches, build leftovers and site/; keeps VENV, runs and data

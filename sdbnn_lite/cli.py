@@ -77,7 +77,6 @@ def run_command(argv: list[str]) -> int:
     if "_ARGCOMPLETE" in os.environ:  # the shell asks what may come next
         with suppress(ImportError):
             import argcomplete
-
             argcomplete.autocomplete(parser, default_completer=listing.names)
     args = parser.parse_args(argv)
     args.typed = shlex.join(["sdbnn-lite", *argv])

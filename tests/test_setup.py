@@ -224,6 +224,14 @@ def test_make_test_runs_tests_and_notebooks_at_once():
 
 
 @needs_make
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_leaves_the_package_editable(target):
+    """A plain install would put a copy over it: edits would no longer count, and nothing would say so."""
+    installs = [line for line in make("--dry-run", target).stdout.splitlines() if "-m pip install" in line]
+    assert all(" -e " in line for line in installs) and (installs or target != "release-check")
+
+
+@needs_make
 @pytest.mark.parametrize(
     ("broken", "said"),
     [

@@ -17,7 +17,7 @@ from ..core.methods import METHODS
 from ..errors import UsageError, check_fields
 from ..system.files import read_json
 from ..system.paths import PACKAGE
-from ..training.run_folder import LOG, RUN
+from ..training.run_folder import LOG, RUN, checked
 
 RESULTS = PACKAGE / "results"
 STUDIES = ("digits", "cifar10-resnet20")  # those that are committed
@@ -112,7 +112,7 @@ def results_of(name: str) -> Path:
 def published_runs(dataset: str) -> dict[str, dict]:
     """The run.json of every published run on a data set, by its name; those that aren't finished don't count."""
     paths = sorted(runs_folder().glob(f"*/{RUN}"))
-    found = {path.parent.name: read_json(path) for path in paths}
+    found = {path.parent.name: checked(read_json(path), path) for path in paths}
     return {name: run for name, run in found.items() if run["dataset"] == dataset and run["result"]}
 
 

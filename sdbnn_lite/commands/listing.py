@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.methods import METHODS, PAPERS
-from ..system.files import read_json, read_toml
+from ..system.files import read_toml
 from ..system.paths import PACKAGE
 from ..system.target import TARGETS, runnable, target
 from ..system.text import rows_table
 from ..training.recipes import CHAINS, RECIPES
+from ..weights.cards import cards_in
 from .options import JSON, command, option
 
 FACTS = read_toml(Path(__file__).with_suffix(".toml"))  # of networks and data sets
@@ -20,8 +21,7 @@ NAMES = {"recipe": "recipes", "network": "networks", "method": "methods", "datas
 
 
 @command(
-    option("what", nargs="?", choices=COLUMNS, metavar="WHAT", help=f"one of {', '.join(COLUMNS)} (default: all)"),
-    JSON,
+    option("what", nargs="?", choices=COLUMNS, metavar="WHAT", help=f"one of {', '.join(COLUMNS)} (default: all)"), JSON
 )
 def run_list(args: argparse.Namespace) -> None:
     """List recipes, networks, methods, the zoo with accuracies, data sets, what kernels are for."""
@@ -38,7 +38,7 @@ def rows(table: str) -> list[dict]:
                           about=f"in a row: {', '.join(parts)}") for name, parts in CHAINS.items()]  # fmt: skip
         found = {recipe.name: vars(recipe) for recipe in (*RECIPES.values(), *chains)}
     elif table == "zoo":
-        found = {path.stem: read_json(path) for path in sorted(PACKAGE.glob("zoo/*.json"))}
+        found = cards_in(PACKAGE / "zoo")
     elif table == "methods":
         found = {name: {"title": m.title, "paper": PAPERS.get(name)} for name, m in METHODS.items()}
     elif table == "targets":

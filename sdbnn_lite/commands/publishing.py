@@ -87,8 +87,7 @@ def labels(folders: list[Path], runs: tuple[dict, ...], logs: tuple[list, ...]) 
 def run_figures(args: argparse.Namespace) -> None:
     """Draw the figures again from the committed results."""
     from ..plots.gallery import draw_all
-    for path in draw_all(args.out, args.data):
-        print(path)
+    print(*draw_all(args.out, args.data), sep="\n")
 
 
 @command(option("--out", default="walkthrough", metavar="DIR", help="where to (default: %(default)s)"))

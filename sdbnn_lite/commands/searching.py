@@ -45,7 +45,6 @@ def run_search(args: argparse.Namespace) -> None:
         if getattr(args, name) < least:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(args, name)}: a number from {least} up is needed")
     recipe = choose(args.recipe, epochs=args.epochs, dataset=args.dataset)
-
     import pandas as pd
 
     from ..training.confirm import CONFIRMED, confirm

@@ -46,7 +46,6 @@ def run_train(args: argparse.Namespace) -> int:
         print(recipe_toml(recipes[0]), end="")
         return 0
     method = get_method(args.method or default_method(chain or recipes[0].name)).name  # said before torch is loaded
-
     from ..training.api import default_folder
     from ..training.initial import fitting
     from ..training.stages import train_stages
@@ -104,7 +103,6 @@ def run_study(args: argparse.Namespace) -> None:
     recipe = changed(args.recipe, args)
     check_publish(args, recipe)
     methods = [get_method(name).name for name in args.methods.split(",")] if args.methods else list(METHODS)
-
     import pandas as pd
 
     from .. import data

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UsageError
-from ..system.files import read_json
 from ..weights import cards
 from ..weights.zoo import ZOO
 from .count import cost
@@ -22,12 +21,11 @@ COLUMNS = ["name", "dataset", "network", "method", "epochs", "accuracy", "images
 def zoo_table() -> pd.DataFrame:
     """A row per trained network in the package, by data set; accuracy in percent, of so many ``images``."""
     rows = []
-    for path in sorted(ZOO.glob("*.json")):
-        card = read_json(path)
+    for name, card in cards.cards_in(ZOO).items():
         counted = cost(card["network"], card["method"])
         of_card = (card[key] for key in ("dataset", "network", "method", "epochs"))
         scored = 100 * card["test_accuracy"], card["test_images"]
-        rows.append((path.stem, *of_card, *scored, *map(counted.total, COSTS)))
+        rows.append((name, *of_card, *scored, *map(counted.total, COSTS)))
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["dataset", "network"], kind="stable", ignore_index=True)
 
 
@@ -54,7 +52,7 @@ def budgets_in_words(table: pd.DataFrame) -> str:
 
 def rounding_in_words() -> list[str]:
     """Of each file in the zoo that rounds: why the accuracy here isn't the one that its run reached."""
-    said = [cards.stored_in_words(path.stem, read_json(path)) for path in sorted(ZOO.glob("*.json"))]
+    said = [cards.stored_in_words(name, card) for name, card in cards.cards_in(ZOO).items()]
     return [sentence for sentence in said if sentence]
 
 

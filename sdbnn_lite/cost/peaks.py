@@ -14,7 +14,7 @@ from ..fast import tiles
 from ..system.llvm import I32, I64, Loop, splat
 from ..system.target import keeps_code, target
 
-# compiled in: tiles.py 3efee1de, llvm.py f2a19a71, target.py 4b1b808b
+# compiled in: tiles.py 3efee1de, llvm.py f2a19a71, target.py d02f3a3a
 
 SUMS, CHAINS = 8, 12  # vectors of sums that don't wait for each other: of integers, of floats
 WORDS = ir.VectorType(I64, 8)

@@ -4,7 +4,7 @@ Arrays as in :mod:`.kernels`. What wants a convolution's result is done row by r
 for batch norm forward, the way through the sign backward.
 """
 
-# compiled in: kernels.py fa0546cf, rows.py 03e2e0ce, tiles.py 3efee1de, llvm.py f2a19a71, target.py 4b1b808b
+# compiled in: kernels.py fa0546cf, rows.py 03e2e0ce, tiles.py 3efee1de, llvm.py f2a19a71, target.py d02f3a3a
 
 import numpy as np
 from numba import njit

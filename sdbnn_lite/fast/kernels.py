@@ -21,7 +21,7 @@ from .launch import kernel
 from .rows import BLOCK
 from .tiles import options
 
-# compiled in: rows.py 03e2e0ce, tiles.py 3efee1de, llvm.py f2a19a71, target.py 4b1b808b
+# compiled in: rows.py 03e2e0ce, tiles.py 3efee1de, llvm.py f2a19a71, target.py d02f3a3a
 
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order
 _MAGIC = np.float32(rows.MAGIC)

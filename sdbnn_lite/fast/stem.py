@@ -17,7 +17,7 @@ from .launch import kernel
 from .layer import Normaliser, taps_of, through_hardtanh, to_blocks
 from .rows import BLOCK
 
-# compiled in: kernels.py fa0546cf, rows.py 03e2e0ce, tiles.py 3efee1de, llvm.py f2a19a71, target.py 4b1b808b
+# compiled in: kernels.py fa0546cf, rows.py 03e2e0ce, tiles.py 3efee1de, llvm.py f2a19a71, target.py d02f3a3a
 
 
 @kernel(lambda blocks, weight, taps, y, totals: y.shape[0] * y.shape[2])

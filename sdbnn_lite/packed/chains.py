@@ -9,7 +9,7 @@ from numba import njit
 from . import tiles
 from .kernels import INSIDE, OPTIONS, UNIT, popcounts, shared
 
-# compiled in: kernels.py 32c1546f, tiles.py ced4a9d4, llvm.py f2a19a71, target.py 4b1b808b
+# compiled in: kernels.py 32c1546f, tiles.py ced4a9d4, llvm.py f2a19a71, target.py d02f3a3a
 
 FILTERS = tiles.FILTERS
 NOTHING, SAME, BEFORE, WIDENED, GIVEN = range(5)  # what is added to a layer, see :mod:`.whole`

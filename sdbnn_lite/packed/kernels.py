@@ -18,7 +18,7 @@ from numba import njit
 from ..system.target import keeps_code
 from . import tiles
 
-# compiled in: tiles.py ced4a9d4, llvm.py f2a19a71, target.py 4b1b808b
+# compiled in: tiles.py ced4a9d4, llvm.py f2a19a71, target.py d02f3a3a
 
 OPTIONS = {"cache": keeps_code(), "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 INSIDE = {**OPTIONS, "no_cpython_wrapper": True}  # of other kernels

@@ -9,6 +9,7 @@
 import os
 import re
 import sys
+import tempfile
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -33,16 +34,13 @@ class Target:
         return self.vector > 0
 
 
-TARGETS = {
-    target.name: target
-    for target in (
-        Target("avx512-vpopcnt", 64, 32, "vpopcnt", "icelake-server"),
-        Target("avx512", 64, 32, "vpshufb", "skylake-avx512"),
-        Target("avx2", 32, 16, "vpshufb", "haswell"),
-        Target("neon", 16, 32, "cnt"),
-        Target("numpy", 0, 0, "numpy.bitwise_count"),
-    )
-}
+TARGETS = {target.name: target for target in (
+    Target("avx512-vpopcnt", 64, 32, "vpopcnt", "icelake-server"),
+    Target("avx512", 64, 32, "vpshufb", "skylake-avx512"),
+    Target("avx2", 32, 16, "vpshufb", "haswell"),
+    Target("neon", 16, 32, "cnt"),
+    Target("numpy", 0, 0, "numpy.bitwise_count"),
+)}  # fmt: skip
 _FOUND = {"avx512-vpopcnt": r"vpopcntw.*zmm", "avx512": r"vpshufb.*zmm", "avx2": r"vpshufb.*ymm", "neon": r"\scnt[\s.]"}
 _COUNT = """define <32 x i16> @f(<32 x i16> %x) {
   %y = call <32 x i16> @llvm.ctpop.v32i16(<32 x i16> %x)
@@ -122,9 +120,10 @@ def keeps_code() -> bool:
     """Whether numba finds a folder for its machine code; else a kernel is compiled in every process, and this warns."""
     from numba import njit
     try:
-        njit(cache=True)(keeps_code.__wrapped__)
-    except RuntimeError:
-        said = "numba finds no folder that it can write (NUMBA_CACHE_DIR may name one)"
+        with tempfile.TemporaryFile(dir=njit(cache=True)(keeps_code.__wrapped__).stats.cache_path) as file:
+            file.write(bytes(2**22))  # a few kernels' code: numba itself fails on a full disk
+    except (RuntimeError, OSError):
+        said = "numba finds no folder that it can write, with 4 MB left (NUMBA_CACHE_DIR may name one)"
         warnings.warn(f"{said}: the kernels are compiled again in every process", stacklevel=2)
         return False
     return True

@@ -105,8 +105,7 @@ def bit_state(net: BinaryNet, rounded: bool = False) -> dict[str, Tensor]:
         for key in _TRAINING_ONLY:
             state.pop(f"{name}.{key}", None)
         state[f"{name}.bits"] = pack_signs(layer.binary_weight())
-        scale = layer.scale()
-        if scale is not None:
+        if (scale := layer.scale()) is not None:
             state[f"{name}.scale"] = scale
     for key in matrix_names(net) if rounded else ():
         state[key], state[f"{key}.step"] = to_steps(state[key])

@@ -2,16 +2,18 @@
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..core.models import BinaryNet
 from ..errors import RunError, UsageError, check_fields
 from ..system.files import read_json
-from .logits_check import PROBE_IMAGES, predicted_classes, probe_images, probe_logits
-from .preprocessing import preprocessing_of
+
+if TYPE_CHECKING:  # cards are listed without torch
+    from ..core.models import BinaryNet
 
 TOLERANCE = 0.05  # percentage points by which an accuracy may differ from the card's
 _SAID = {"network": str, "method": str, "dataset": str, "data": str, "epochs": int, "test_accuracy": float,
-         "test_images": int, "sha256": str}  # what others read of a card  # fmt: skip
+         "test_images": int, "bytes": int, "sha256": str}  # what others read of a card  # fmt: skip
+_ROUNDED = {"run_accuracy": float, "rounded": str}  # and of one that gives the run's accuracy too
 _REMEDY = "fetch both files again (git checkout, or pip install --force-reinstall sdbnn-lite)"
 
 
@@ -25,12 +27,13 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def probe_classes(net: BinaryNet, probe: dict) -> str:
+def probe_classes(net: "BinaryNet", probe: dict) -> str:
     """The classes that ``net`` predicts for the images of a card's ``probe``, see :func:`predicted_classes`."""
+    from .logits_check import predicted_classes, probe_images, probe_logits
     return predicted_classes(probe_logits(net, probe_images(probe["image_size"], probe["mean"], probe["std"])))
 
 
-def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: object) -> dict:
+def make_card(content: bytes, net: "BinaryNet", run: dict, result: dict, **more: object) -> dict:
     """The card of the file ``content``, which holds ``net`` and was trained by ``run`` (a run's run.json).
 
     What the run was, n (runs behind the figure: 1), its ``result``, then ``more``, then command, started, earlier (the
@@ -38,6 +41,8 @@ def make_card(content: bytes, net: BinaryNet, run: dict, result: dict, **more: o
     (see ``preprocessing``), bytes and sha256 of the file, and probe: the classes that the network predicts for 500
     synthetic images. ``net`` knows which images it was trained on.
     """
+    from .logits_check import PROBE_IMAGES
+    from .preprocessing import preprocessing_of
     images = preprocessing_of(net).described()
     probe = {"images": PROBE_IMAGES, **{key: images[key] for key in ("image_size", "mean", "std")}}
     kept = ("network", "method", "recipe", "published", "dataset", "data", "epochs", "seed")
@@ -62,8 +67,16 @@ def read_card(weights: Path) -> dict | None:
         raise UsageError(f"{path}: the card of {Path(weights).name} is damaged ({why}); {_REMEDY}") from error
     if not isinstance(card, dict) or "sha256" not in card:
         return None
-    check_fields(path, card, _SAID)
+    check_fields(path, card, _SAID | (_ROUNDED if "run_accuracy" in card else {}))
     return card
+
+
+def cards_in(folder: Path) -> dict[str, dict]:
+    """The cards in a folder of networks, by name. Raises UsageError, naming it, for a JSON that isn't one."""
+    found = {path.stem: read_card(path.with_suffix(".safetensors")) for path in sorted(folder.glob("*.json"))}
+    if missing := [name for name, card in found.items() if card is None]:
+        raise UsageError(f"{folder / missing[0]}.json: not a network's card; {_REMEDY}")
+    return found
 
 
 def verify(weights: Path, card: dict) -> None:

@@ -7,6 +7,7 @@ Exit code 0: both may be uploaded; 1: what is wrong is said.
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -50,7 +51,9 @@ def contents(path: Path) -> list[str]:
 def run(*command: str | Path, cwd: Path = ROOT) -> str:
     """Run it, show what it says, return it; exits where it fails."""
     print("$", *command, flush=True)
-    done = subprocess.run(list(map(str, command)), cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # it hides the wheel
+    done = subprocess.run(list(map(str, command)), cwd=cwd, env=env, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)  # fmt: skip
     print("\n".join(done.stdout.splitlines()[-4:]), flush=True)
     if done.returncode:
         sys.exit(f"exit code {done.returncode}")
@@ -66,7 +69,7 @@ def use(wheel: Path, here: bool) -> None:
         if here:
             site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
             Path(site, "here.pth").write_text(sysconfig.get_path("purelib") + "\n")
-        run(python, "-m", "pip", "install", "-q", *(["--no-deps"] if here else []), wheel, cwd=place)
+        run(python, "-m", "pip", "install", "-q", *(["--no-deps", "-I"] if here else []), wheel, cwd=place)
         command = python.with_name("sdbnn-lite")
         version = run(command, "--version", cwd=place)
         scored = run(command, "evaluate", NETWORK, cwd=place)

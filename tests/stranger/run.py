@@ -25,7 +25,9 @@ TESTS = ("pytest", "hypothesis", "onnx", "onnxruntime", "argcomplete")
 STRICT = "import sys, warnings; warnings.filterwarnings('error', module='sdbnn_lite'); " \
          "from sdbnn_lite.cli import main; sys.exit(main())"  # fmt: skip
 AWKWARD = {"HOME": "/proc", "LANG": "C", "COLUMNS": "40", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # ASCII and nothing else
+# ASCII and nothing else: torch can't be loaded from a path with other letters then, and Python 3.10 can't read them in
+# the environment's .pth, so PYTHONPATH names the clone, and what needs torch isn't tried.
+PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 COMMANDS = (  # what is run, its exit code, what it has to say
     ("--version", 0, "sdbnn-lite"),
     ("list", 0, "digits_sdbnn"),
@@ -81,8 +83,8 @@ def try_all(day, python, clone, place):
     (place / "here").mkdir(exist_ok=True)
     for words, code, says in COMMANDS:
         day.call([*command, *words.split()], place / "here", code, says, **AWKWARD)
-    for words in ("cost digits_convnet", "train --help", "publish --help", "list --json"):
-        day.call([*command, *words.split()], place / "here", **AWKWARD, **PLAIN)
+    for words in ("list", "train --help", "publish --help", "list --json"):
+        day.call([*command, *words.split()], place / "here", **AWKWARD, **PLAIN, PYTHONPATH=str(clone))
     readme = (clone / "README.md").read_text(encoding="utf-8")
     script, printed = re.search(r"## Ten lines\s+```python\n(.*?)```\s+(.*?)\n\n\S", readme, re.S).groups()
     for line in re.sub(r"^    ", "", printed, flags=re.M).splitlines():

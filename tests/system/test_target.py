@@ -93,9 +93,11 @@ def test_without_a_compiler_it_is_numpy(monkeypatch):
     runnable.cache_clear()
 
 
-NO_FOLDER = """
+NO_LOCATOR = """
 import numba.core.caching
 numba.core.caching.CacheImpl._locator_classes = []  # as where neither the package nor the home can be written
+"""
+KERNELS = """
 import numpy as np
 from sdbnn_lite.cost import peaks
 from sdbnn_lite.fast import kernels, stem
@@ -104,7 +106,14 @@ print(made.tolist())
 """
 
 
-def test_a_cache_folder_that_cannot_be_written_is_said_once():
-    done = child(NO_FOLDER, {})
+FULL = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))  # as on a full disk: files can be made, but not written
+"""
+
+
+@pytest.mark.parametrize("fault", [NO_LOCATOR, FULL], ids=["not writable", "full"])
+def test_a_cache_folder_that_cannot_be_written_is_said_once(fault, tmp_path):
+    done = child(fault + KERNELS, {"NUMBA_CACHE_DIR": str(tmp_path)})
     assert done.stdout.split("\n")[0] == "[1, 1, 1, 1]"
     assert done.stderr.count("no folder that it can write") == 1 and "compiled again in every process" in done.stderr

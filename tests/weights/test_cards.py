@@ -10,6 +10,9 @@ import pytest
 import torch
 from samples import AGREEMENT, agreement
 
+from sdbnn_lite import cli
+from sdbnn_lite.commands import listing
+from sdbnn_lite.cost import pareto
 from sdbnn_lite.errors import RunError, UsageError
 from sdbnn_lite.system.paths import PACKAGE
 from sdbnn_lite.weights import cards
@@ -99,3 +102,42 @@ def test_a_file_that_rounds_says_so():
     assert "45.30 %" in said and "45.22 %" in said and "(ASD's matrices)" in said
     assert cards.stored_in_words("net", {**card, "run_accuracy": 0.453}) == ""
     assert cards.stored_in_words("net", {"test_accuracy": 0.9}) == ""  # scored by the run
+
+
+CARD_TEXT = (ZOO / "digits_sdbnn.json").read_text()
+SPOILT = {  # what a card holds, what is said about it besides its name
+    "cut": (CARD_TEXT[:200], "damaged"),
+    "empty": ("", "damaged"),
+    "not text": ("\x00\udcff", "damaged"),
+    "brackets": ("[" * 100_000, "damaged"),
+    "a list": ("[]", "not a network's card"),
+    "another's": ('{"somebody": "else\'s"}', "not a network's card"),
+    "a word for a number": (CARD_TEXT.replace('"epochs": 40', '"epochs": "thirty"'), "epochs='thirty'"),
+    "not finite": (re.sub(r'("test_accuracy":) [\d.]+', r"\1 NaN", CARD_TEXT), "test_accuracy=nan"),
+    "without its size": (re.sub(r' *"bytes": \d+,\n', "", CARD_TEXT), "bytes=None"),
+    "a number for a name": (re.sub(r'("network":) "\w+"', r"\1 7", CARD_TEXT), "network=7"),
+    "rounded, but how": (CARD_TEXT.replace('"rounded"', '"run_accuracy": 0.9, "round"'), "rounded=None"),
+    "a word, rounded": (CARD_TEXT.replace('"rounded"', '"run_accuracy": "high", "rounded"'), "run_accuracy='high'"),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_whoever_lists_cards_refuses_a_spoilt_one(kind, tmp_path, monkeypatch, capsys):
+    """`list`, the zoo's table and what its files round: one line that names the card, and exit code 2."""
+    (tmp_path / "zoo").mkdir()
+    for name in ("digits_bnn", "digits_sdbnn"):
+        shutil.copy(ZOO / f"{name}.json", tmp_path / "zoo")
+    monkeypatch.setattr(listing, "PACKAGE", tmp_path)
+    monkeypatch.setattr(pareto, "ZOO", tmp_path / "zoo")
+    assert cli.main(["list", "zoo"]) == 0 and list(pareto.zoo_table()["name"]) == ["digits_bnn", "digits_sdbnn"]
+    text, says = SPOILT[kind]
+    assert text != CARD_TEXT
+    (tmp_path / "zoo" / "digits_sdbnn.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    capsys.readouterr()
+    for what in (["list"], ["list", "zoo", "--json"]):
+        assert cli.main(what) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.count("\n") == 1 and "digits_sdbnn.json: " in err and says in err
+    for read in (pareto.zoo_table, pareto.rounding_in_words):
+        with pytest.raises(UsageError, match="digits_sdbnn.json: "):
+            read()
