@@ -102,9 +102,9 @@ def binarize(x: Tensor, gradient: str, k: Tensor | float = 1.0, t: Tensor | floa
     """
     if gradient not in GRADIENTS:
         raise unknown("gradient", gradient, GRADIENTS)
-    if gradient == "ede":
-        return sign_ede(x, k, t)
-    return sign_ste(x) if gradient == "ste" else sign_polynomial(x)
+    if not torch.is_grad_enabled():  # torch 2.4 can't compile a Function there
+        return sign(x)
+    return sign_ede(x, k, t) if gradient == "ede" else sign_ste(x) if gradient == "ste" else sign_polynomial(x)
 
 
 def ede_k(t: float) -> float:
