@@ -20,7 +20,7 @@ from sdbnn_lite.plots import gallery_cifar10, gallery_imagenet
 from sdbnn_lite.training.options import RunOptions
 from sdbnn_lite.training.recipes import CHAINS, get_recipe
 from sdbnn_lite.training.stages import train_stages
-from sdbnn_lite.weights import cards
+from sdbnn_lite.weights import logits_check
 from sdbnn_lite.weights.logits_check import probe_images
 
 LAYERS = [f"layers.{s}.{b}.conv" for s in range(4) for b in range(4)]
@@ -165,7 +165,7 @@ def test_other_recipes_and_unfinished_runs_are_no_row(results):
 def test_the_chain_trained_and_published_fills_the_tables_and_figures(results, tmp_path, monkeypatch):
     """For real, on a few tiny pictures: teacher, stage 1, stage 2, each published, then table, curves and signs."""
     monkeypatch.delenv("SDBNN_DATA", raising=False)
-    for module in (publish, cards):  # few of the 500: the exact comparison is tested on small networks
+    for module in (publish, logits_check):  # few of the 500: the exact comparison is tested on small networks
         monkeypatch.setattr(module, "probe_images", lambda *about: probe_images(*about)[:20])
     colours = np.random.default_rng(0)
     for split, each in (("train", 2), ("val", 1)):
