@@ -22,7 +22,7 @@ from .launch import Kernel
 from .rows import BLOCK
 from .tiles import options
 
-# compiled in: rows.py 40c67804, tiles.py 657f7b44, llvm.py 58c66be3, target.py 4b1b808b
+# compiled in: rows.py 40c67804, tiles.py 657f7b44, llvm.py 7d8f1e3a, target.py b82d91ca
 
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order
 _MAGIC = np.float32(rows.MAGIC)

@@ -10,7 +10,7 @@ from ..system.llvm import OPTIONS, shared
 from . import tiles
 from .kernels import INSIDE, UNIT, popcounts
 
-# compiled in: kernels.py bccd14a7, tiles.py 33d0e061, llvm.py 58c66be3, target.py 4b1b808b
+# compiled in: kernels.py fd9c6223, tiles.py 76fae46b, llvm.py 7d8f1e3a, target.py b82d91ca
 
 FILTERS = tiles.FILTERS
 NOTHING, SAME, BEFORE, WIDENED, GIVEN = range(5)  # what is added to a layer, see :mod:`.whole`

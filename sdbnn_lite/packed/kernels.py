@@ -1,6 +1,6 @@
 """The packed layer's loops, channels innermost: (N, H, W, C), as torch's channels_last keeps it in memory.
 
-x, out   (N, H, W, C) float32 or float64    real activations
+x        (N, H, W, C) float32 or float64    real activations
 shift    (N, C) of the same type            ASD's or RSign's, or zeros
 words    (N, H+2p, W+2p, K) uint64          their signs, with a border of zeros
 weight   uint8 or uint32                    :func:`.words.half_bytes` look up, :func:`.words.side_by_side` count
@@ -18,27 +18,11 @@ from numba import njit
 from ..system.llvm import OPTIONS, shared
 from . import tiles
 
-# compiled in: tiles.py 33d0e061, llvm.py 58c66be3, target.py 4b1b808b
+# compiled in: tiles.py 76fae46b, llvm.py 7d8f1e3a, target.py b82d91ca
 
 INSIDE = {**OPTIONS, "no_cpython_wrapper": True}  # of other kernels
 FILTERS, PIXELS, LOOKED_UP = tiles.FILTERS, tiles.PIXELS, tiles.LOOKED_UP
 UNIT = 13 * LOOKED_UP  # pixels at once, or 64: their sums, the table and the weights fit a first cache
-
-
-@njit(**INSIDE)
-def _signs(values, limits, channels, size, zero, words):
-    """words = comparisons of ``channels`` numbers of ``size`` bytes at two addresses, see ``tiles.word_of``."""
-    for k in range(-(-channels // 64)):
-        c, last, word = 64 * k, min(64 * k + 64, channels), np.uint64(0)
-        if last - c == 64:
-            word, c = tiles.word_of(values + c * size, limits + c * size, zero), last
-        while c + 8 <= last:
-            word |= tiles.byte_of(values + c * size, limits + c * size, zero) << np.uint64(c % 64)
-            c += 8
-        while c < last:
-            word |= tiles.bit_of(values + c * size, limits + c * size, zero) << np.uint64(c % 64)
-            c += 1
-        words[k] = word
 
 
 @njit(**OPTIONS)
@@ -51,7 +35,17 @@ def sign_words(x, shift, padding, words, state):
         s0 = shift.ctypes.data + n * channels * size
         for column in range(width):
             x0 = x.ctypes.data + (i * width + column) * channels * size
-            _signs(x0, s0, channels, size, zero, words[n, row + padding, column + padding])
+            for k in range(words.shape[3]):
+                c, last, word = 64 * k, min(64 * k + 64, channels), np.uint64(0)
+                if last - c == 64:
+                    word, c = tiles.word_of(x0 + c * size, s0 + c * size, zero), last
+                while c + 8 <= last:
+                    word |= tiles.byte_of(x0 + c * size, s0 + c * size, zero) << np.uint64(c % 64)
+                    c += 8
+                while c < last:
+                    word |= tiles.bit_of(x0 + c * size, s0 + c * size, zero) << np.uint64(c % 64)
+                    c += 1
+                words[n, row + padding, column + padding, k] = word
 
 
 @njit(**INSIDE)

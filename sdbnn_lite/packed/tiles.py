@@ -189,15 +189,11 @@ def sign_pixels(values, pixels, groups, limits, to, pixel):
 def _signs_of(count: int):
     @emitted
     def signs(values, limits, like) -> types.uint64:
-        """``count`` comparisons of the numbers at two addresses in a word, the first in the lowest bit.
-
-        [value + limit >= 0] of float32 or float64, [value >= limit] of int16 or int32: the type of ``like``.
-        """
+        """``count`` times [value + limit >= 0] in a word, the first in the lowest bit; both of the type of ``like``."""
         lanes, word = min(64 // size(like), count), values.constant(I64, 0)
         for i in range(0, count, lanes):
             a, b = ((at + size(like) * i).load(Vector(like, lanes), size(like)) for at in (values, limits))
-            bits = a + b >= 0.0 if a.is_real else a >= b
-            word = word | (bits.bits_as(ir.IntType(lanes)).to(I64, unsigned=True) << i)
+            word = word | ((a + b >= 0.0).bits_as(ir.IntType(lanes)).to(I64, unsigned=True) << i)
         return word
 
     return signs

@@ -15,13 +15,12 @@ from numba.extending import intrinsic
 
 from .target import keeps_code
 
-# compiled in: target.py 4b1b808b
+# compiled in: target.py b82d91ca
 
 # error_model: a division that checks for 0 isn't vectorised.
 OPTIONS = {"cache": keeps_code(), "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 I8, I16, I32, I64 = map(ir.IntType, (8, 16, 32, 64))
 F32, F64 = ir.FloatType(), ir.DoubleType()
-_KINDS = {types.int16: I16, types.int32: I32, types.float32: F32, types.float64: F64}
 Vector = ir.VectorType
 
 
@@ -170,7 +169,7 @@ def emitted(emit: Callable[..., Value | None]) -> Callable:
         def lower(context, builder, signature, args):
             values = [Value(builder, value) for value in args]
             if "like" in parameters:
-                values[-1] = _KINDS[getattr(kinds[-1], "dtype", kinds[-1])]
+                values[-1] = context.get_value_type(getattr(kinds[-1], "dtype", kinds[-1]))
             result = emit(*values)
             return context.get_dummy_value() if gives is None else result.llvm
 

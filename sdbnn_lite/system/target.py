@@ -121,6 +121,7 @@ def target() -> Target:
 def keeps_code() -> bool:
     """Whether numba finds a folder for its machine code; else a kernel is compiled in every process, and this warns."""
     from numba import njit
+    target()  # before ``njit`` takes the processor that numba knows
     try:
         njit(cache=True)(keeps_code.__wrapped__)
     except RuntimeError:
