@@ -53,12 +53,13 @@ class Readable:
         return words.convolve(inner, layer.words, layer.base(layer.geometry(padded)))
 
     def finish(self, y, layer, pooled=False, shortcut=None):
-        y = _pool(y) if pooled else y
-        value = layer.factor * y.astype(layer.factor.dtype) + layer.offset
+        value = (_pool(y) if pooled else y).astype(layer.factor.dtype)
+        value *= layer.factor
+        value += layer.offset
         if shortcut is not None:
-            value = value + shortcut
+            value += shortcut
         if layer.slope is None:
-            return np.clip(value, -1, 1)
+            return np.clip(value, -1, 1, out=value)
         return np.where(value < 0, value * layer.slope, value)
 
     def signs(self, padded, layer, switch, pooled, padding):
