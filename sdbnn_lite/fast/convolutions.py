@@ -4,7 +4,7 @@ Arrays as in :mod:`.kernels`. What wants a convolution's result is done row by r
 for batch norm forward, the way through the sign backward.
 """
 
-# compiled in: kernels.py 1ab2c6af, rows.py 40c67804, tiles.py 657f7b44, llvm.py 7d8f1e3a, target.py b82d91ca
+# compiled in: kernels.py 80921cd3, rows.py 40c67804, tiles.py 657f7b44, llvm.py 7d8f1e3a, target.py b82d91ca
 
 import numpy as np
 from numba import njit

@@ -165,8 +165,7 @@ def quantise(ds, y, a, b, c, valid, lanes, pairs, state):
         for row in range(height):
             at = (g * channels + o) * plane + row * width * 64
             rows.row_quantise(
-                d0 + 2 * at, 2 * plane, y0 + at, plane, a0 + 4 * o, b0 + 4 * o, constants.ctypes.data,
-                left.ctypes.data,
+                d0 + 2 * at, 2 * plane, y0 + at, plane, a0 + 4 * o, b0 + 4 * o, constants.ctypes.data, left.ctypes.data,
                 l0 + at, plane, p0 + ((i * (height + 2) + row + 1) * (width + 2) + 1) * 128, width,
             )  # fmt: skip
 

@@ -15,9 +15,7 @@ PIECE = 2**19  # bytes of arrays that are worth a thread
 
 
 class Kernel:
-    """Compiles ``run(*arguments, state)``, which takes its parts by :func:`..system.llvm.shared`.
-
-    A call is without the state, and its arrays may be tensors.
+    """Compiles ``run(*arguments, state)``, which takes its parts by ``llvm.shared``. A call gives arrays, or tensors.
 
     Parts never write to the same place, so that no result depends on torch's number of threads, which share them.
     """

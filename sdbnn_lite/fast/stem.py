@@ -18,7 +18,7 @@ from .launch import Kernel
 from .layer import Normaliser, taps_of, through_hardtanh, to_blocks
 from .rows import BLOCK
 
-# compiled in: kernels.py 1ab2c6af, rows.py 40c67804, tiles.py 657f7b44, llvm.py 7d8f1e3a, target.py b82d91ca
+# compiled in: kernels.py 80921cd3, rows.py 40c67804, tiles.py 657f7b44, llvm.py 7d8f1e3a, target.py b82d91ca
 
 
 @Kernel
