@@ -5,84 +5,63 @@ All but ``copy`` work on whole vectors, with everything in registers.
 
 from functools import reduce
 
-from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from ..fast import tiles
-from ..system.llvm import I32, I64, Loop, splat
+from ..system.llvm import F32, I8, I32, I64, Loop, Value, Vector, emitted
 from ..system.target import keeps_code, target
 
-# compiled in: tiles.py 3efee1de, llvm.py f2a19a71, target.py d02f3a3a
+# compiled in: tiles.py 657f7b44, llvm.py 7d8f1e3a, target.py d74eba8c
 
 SUMS, CHAINS = 8, 12  # vectors of sums that don't wait for each other: of integers, of floats
-WORDS = ir.VectorType(I64, 8)
+WORDS = Vector(I64, 8)
 WORDS_A_TURN = SUMS * WORDS.count
-ROW = ir.VectorType(ir.IntType(8), 32)  # each of its bytes stands for 4 products
+ROW = Vector(I8, 32)  # each of its bytes stands for 4 products
 LOOKED_UP_A_TURN = SUMS * ROW.count * 4 // 64
 SIGNS_A_TURN, PAIRS_A_TURN = SUMS * tiles.WORDS.count * 16, SUMS * tiles.PAIRS.count  # products
 FLOATS = target().vector // 4  # in a vector
 PRODUCTS_A_TURN = CHAINS * FLOATS
-FLOAT_VECTOR = ir.VectorType(ir.FloatType(), FLOATS)
 
 
-def _total(builder, vectors, add):
+def _total(vectors: list[Value]) -> Value:
     """The sum of all lanes of all vectors: something that depends on every one of them."""
-    total = reduce(add, vectors)
-    return reduce(add, [builder.extract_element(total, I32(i)) for i in range(total.type.count)])
+    total = reduce(Value.__add__, vectors)
+    lanes = [total.builder.extract_element(total.llvm, I32(i)) for i in range(total.type.count)]
+    return reduce(Value.__add__, map(total.made, lanes))
 
 
-def _repeat(kind: ir.VectorType, sums: ir.VectorType, add):
-    """turns → the total of sums s_j = add(builder, s_j, x, y_j), j < SUMS; lane i of y_j is (i + j) % 16, x the turn.
+def _repeat(kind: Vector, sums: Vector, add):
+    """turns → the total of sums s_j = add(s_j, x, y_j), j < SUMS; lane i of y_j is (i + j) % 16, x the turn.
 
     Were x the same in every turn, LLVM would work it out once.
     """
 
-    @intrinsic
-    def repeat(typingctx, turns):
-        def emit(context, builder, signature, args):
-            others = [ir.Constant(kind, [(i + j) % 16 for i in range(kind.count)]) for j in range(SUMS)]
-            one, zero = ir.Constant(kind, [1] * kind.count), ir.Constant(kind, [0] * kind.count)
-            loop = Loop(builder, args[0], [zero, *[ir.Constant(sums, [0] * sums.count)] * SUMS])
-            with loop as (x, *totals):
-                loop.again([builder.add(x, one), *(add(builder, s, x, y) for s, y in zip(totals, others))])
-            total = _total(builder, loop.results[1:], builder.add)
-            return total if sums.element == I64 else builder.zext(total, I64)
-
-        return types.int64(types.int64), emit
+    @emitted
+    def repeat(turns) -> types.int64:
+        others = [turns.made(kind([(i + j) % 16 for i in range(kind.count)])) for j in range(SUMS)]
+        loop = Loop(turns, [turns.constant(kind, 0), *[turns.constant(sums, 0)] * SUMS])
+        with loop as (x, *totals):
+            loop.again([x + 1, *(add(s, x, y) for s, y in zip(totals, others))])
+        return _total(loop.results[1:]).to(I64, unsigned=True)
 
     return repeat
 
 
-def _add_count(builder, total, x, y):
-    count = cgutils.get_or_insert_function(builder.module, ir.FunctionType(WORDS, [WORDS]), "llvm.ctpop.v8i64")
-    return builder.add(total, builder.call(count, [builder.xor(x, y)]))
+def _add_looked_up(total: Value, x: Value, y: Value) -> Value:
+    return total + x.call("x86.avx2.pshuf.b", y)
 
 
-def _add_looked_up(builder, total, x, y):
-    pick = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ROW, [ROW] * 2), "llvm.x86.avx2.pshuf.b")
-    return builder.add(total, builder.call(pick, [x, y]))
-
-
-_count, _look_up = _repeat(WORDS, WORDS, _add_count), _repeat(ROW, ROW, _add_looked_up)
+_count, _look_up = _repeat(WORDS, WORDS, tiles.add_popcount), _repeat(ROW, ROW, _add_looked_up)
 _signs, _pairs = _repeat(tiles.WORDS, tiles.WORDS, tiles.add_popcount), _repeat(tiles.PAIRS, tiles.SUMS, tiles.dot)
 
 
-@intrinsic
-def _multiply(typingctx, turns, a, b):
-    def emit(context, builder, signature, args):
-        turns, a, b = args
-        name = f"llvm.fmuladd.v{FLOATS}f32"  # one instruction where the processor has it, else two
-        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(FLOAT_VECTOR, [FLOAT_VECTOR] * 3), name)
-        a, b = splat(builder, a, FLOATS), splat(builder, b, FLOATS)
-        starts = [ir.Constant(FLOAT_VECTOR, [float(j)] * FLOATS) for j in range(CHAINS)]
-        loop = Loop(builder, turns, starts)
-        with loop as sums:
-            loop.again([builder.call(fma, [s, a, b]) for s in sums])
-        return _total(builder, loop.results, builder.fadd)
-
-    return types.float32(types.int64, types.float32, types.float32), emit
+@emitted
+def _multiply(turns, a: types.float32, b: types.float32) -> types.float32:
+    a, b = a.splat(FLOATS), b.splat(FLOATS)
+    loop = Loop(turns, [turns.constant(Vector(F32, FLOATS), j) for j in range(CHAINS)])
+    with loop as sums:  # one instruction where the processor has it, else two
+        loop.again([s.call("fmuladd", a, b) for s in sums])
+    return _total(loop.results)
 
 
 @njit(cache=keeps_code(), nogil=True)

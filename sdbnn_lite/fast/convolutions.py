@@ -4,21 +4,22 @@ Arrays as in :mod:`.kernels`. What wants a convolution's result is done row by r
 for batch norm forward, the way through the sign backward.
 """
 
-# compiled in: kernels.py fa0546cf, rows.py 03e2e0ce, tiles.py 3efee1de, llvm.py f2a19a71, target.py d02f3a3a
+# compiled in: kernels.py 80921cd3, rows.py 40c67804, tiles.py 657f7b44, llvm.py 7d8f1e3a, target.py d74eba8c
 
 import numpy as np
 from numba import njit
 
+from ..system.llvm import shared
 from . import rows, tiles
 from .kernels import EDE, POLYNOMIAL, add_moments
-from .launch import kernel
+from .launch import Kernel
 from .tiles import options
 
 BLOCKS = 4 if tiles.PARTS > 1 else 1  # of 4 channels one after the other: a small tile's x stays in the first cache
 
 
-@kernel(lambda words, weight, base, taps, stride, valid, y, totals: y.shape[0] * y.shape[2])
-def convolve(begin, end, words, weight, base, taps, stride, valid, y, totals):
+@Kernel
+def convolve(words, weight, base, taps, stride, valid, y, totals, state):
     """y = conv2d(â, ŵ) = base - 2·Σ_taps popcount(â XOR ŵ), kernel 3×3, padding 1: exact, |y| <= 9·C <= 32,767.
 
     ``weight`` and ``base`` as :func:`.layer.pack_words` makes them, ``taps`` (9,) byte offsets of the taps from the
@@ -29,7 +30,8 @@ def convolve(begin, end, words, weight, base, taps, stride, valid, y, totals):
     x0, w0, y0, t0 = words.ctypes.data, weight.ctypes.data, y.ctypes.data, taps.ctypes.data
     b0, v0 = base.ctypes.data, valid.ctypes.data
     plane, step, channel = high * wide * 64, stride * 64, height * width * 64
-    for i in range(begin, end):
+    many = tiles.PIXELS_OF_WORDS if width >= tiles.PIXELS_OF_WORDS else 1
+    for i in shared(state, len(y) * height):
         g, row = i // height, i % height
         kind = (row == 0) + 2 * (row * stride + 3 == high)
         x = x0 + (g * count * high + row * stride) * wide * 64
@@ -37,18 +39,16 @@ def convolve(begin, end, words, weight, base, taps, stride, valid, y, totals):
             w = w0 + block * 9 * count * 16
             b = b0 + (kind * width * filters + block * 4) * 2
             to = y0 + ((g * filters + block * 4) * height + row) * width * 64
-            column = 0
-            while column < width:
+            for column in range(0, width, many):
+                column = min(column, width - many)  # the last tile takes some of the one before once more
                 args = (
                     x + column * step, plane, step, t0, 9, count, w, b + column * filters * 2, filters * 2, v0 + g * 64,
                     to + column * 64, channel,
                 )  # fmt: skip
-                if column + tiles.PIXELS_OF_WORDS <= width:
+                if many == tiles.PIXELS_OF_WORDS:
                     tiles.popcount_tile(*args)
-                    column += tiles.PIXELS_OF_WORDS
                 else:
                     tiles.popcount_tile_1px(*args)
-                    column += 1
             if len(totals):
                 for o in range(block * 4, block * 4 + 4):
                     totals[g, row, o] = 0
@@ -58,33 +58,27 @@ def convolve(begin, end, words, weight, base, taps, stride, valid, y, totals):
 @njit(**options)
 def _row_of_tiles(x, plane, columns, taps, count, half, w, w_block, blocks, to, channel, pixel, scale):
     """Σ_taps g·ŵ for a row of one phase's pixels and ``blocks`` × 4 channels; addresses and distances in bytes."""
-    line = 128 // tiles.PARTS
-    for i in range(columns // tiles.PIXELS):
-        for part in range(tiles.PARTS):
-            at, there = x + i * tiles.PIXELS * 128 + part * line, to + i * tiles.PIXELS * pixel + part * line
+    many = tiles.PIXELS if columns >= tiles.PIXELS else 1
+    for i in range(0, columns, many):
+        i = min(i, columns - many)  # as above
+        for part in range(0, 128, 128 // tiles.PARTS):
+            at, there = x + i * 128 + part, to + i * pixel + part
             for k in range(blocks):
-                tiles.conv_tile_real(
+                args = (
                     at, plane, 128, taps, count, half, w + k * w_block, there + k * 4 * channel, channel, scale, pixel
-                )
-    for i in range(columns - columns % tiles.PIXELS, columns):
-        for k in range(blocks):
-            tiles.conv_tile_real_1px(
-                x + i * 128, plane, 128, taps, count, half, w + k * w_block, to + i * pixel + k * 4 * channel, channel,
-                scale, pixel,
-            )  # fmt: skip
+                )  # fmt: skip
+                if many == tiles.PIXELS:
+                    tiles.conv_tile_real(*args)
+                else:
+                    tiles.conv_tile_real_1px(*args)
 
 
-STRIP, INPUTS = 8, 4 * BLOCKS  # rows and inputs of a unit: what the rows need of pairs fits into the second cache
+STRIP, INPUTS = 8, 4 * BLOCKS  # rows and inputs of a part: what the rows need of pairs fits into the second cache
 
 
-def _units_back(pairs, weight, taps, starts, scale, stride, x, *_):
-    """A strip of rows of some inputs, for 32 images."""
-    return x.shape[0] * -(-x.shape[2] // STRIP) * -(-x.shape[1] // INPUTS)
-
-
-@kernel(_units_back)
+@Kernel
 def convolve_back(
-    begin, end, pairs, weight, taps, starts, scale, stride, x, shift, valid, gradient, k, t, add, ds, dx, lanes, sums
+    pairs, weight, taps, starts, scale, stride, x, shift, valid, gradient, k, t, add, ds, dx, lanes, sums, state
 ):
     """dx = dsign/dx(x + shift) · scale · Σ_taps g·ŵ [+ ds, the shortcut's share], and lanes = sign(x + shift).
 
@@ -99,10 +93,9 @@ def convolve_back(
     plane, channel, pixel = high * wide * 128, height * width * 128, stride * 128
     before, e0 = (ds.shape[1] - channels) // 2, ds.ctypes.data
     strips, shares = -(-height // STRIP), -(-channels // INPUTS)
-    for i in range(begin, end):
-        unit, block = i // shares, i % shares * BLOCKS
+    for i in shared(state, len(x) * strips * shares):
+        block, g, strip = i % shares * BLOCKS, i // shares // strips, i // shares % strips * STRIP
         blocks = min(BLOCKS, channels // 4 - block)
-        g, strip = unit // strips, unit % strips * STRIP
         for row in range(strip, min(strip + STRIP, height)):
             line = x0 + (g * half * high + row // stride) * wide * 128
             for left in range(min(stride, width)):
@@ -129,11 +122,11 @@ def convolve_back(
                     rows.row_add(d0 + at, stride * 128, extra, ds.shape[3])
 
 
-@kernel(lambda gradient, lanes, stride, filters, sums, out: out.shape[0] // filters * -(-out.shape[1] // 64))
-def weight_gradient(begin, end, gradient, lanes, stride, filters, sums, out):
+@Kernel
+def weight_gradient(gradient, lanes, stride, filters, sums, out, state):
     """out (O, C, 9) = Σ_{n, pixels} g·â, exactly. ``sums`` (O/4, C/4, 9, 16, LANES) int32 is scratch, all zeros.
 
-    One unit of work has ``filters`` filters and 64 inputs: a strip of rows, once in the cache, serves all of them.
+    One part of the work has ``filters`` filters and 64 inputs: a strip of rows, once in the cache, serves all of them.
     """
     groups, height, width = len(gradient), gradient.shape[2], gradient.shape[3]
     channels, high, wide = lanes.shape[1:4]
@@ -143,8 +136,8 @@ def weight_gradient(begin, end, gradient, lanes, stride, filters, sums, out):
     some = min(last, max(1, 64 // (height * width)))
     last -= last % some
     strips = -(-channels // 64)
-    for unit in range(begin, end):
-        first, left = unit // strips * filters, unit % strips * 64
+    for i in shared(state, len(out) // filters * strips):
+        first, left = i // strips * filters, i % strips * 64
         right = min(left + 64, channels)
         out[first : first + filters, left:right] = 0
         for since in range(0, groups, some):
@@ -154,8 +147,8 @@ def weight_gradient(begin, end, gradient, lanes, stride, filters, sums, out):
                 for o in range(first, first + filters, 4):
                     for c in range(left, right, 4):
                         to = s0 + (o // 4 * (channels // 4) + c // 4) * 9 * 16 * tiles.VECTOR
-                        for i in range(9 * (until - since)):
-                            tap, g = i // (until - since), since + i % (until - since)
+                        for turn in range(9 * (until - since)):
+                            tap, g = turn // (until - since), since + turn % (until - since)
                             ga = g0 + ((g * out.shape[0] + o) * height + row) * width * 64
                             aa = row * stride + tap // 3
                             aa = a0 + (((g * channels + c) * high + aa) * wide + tap % 3) * 64

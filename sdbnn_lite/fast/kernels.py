@@ -16,24 +16,25 @@ sums across a vector, for any height, width and stride. Images behind the last o
 import numpy as np
 from numba import njit
 
+from ..system.llvm import shared
 from . import rows
-from .launch import kernel
+from .launch import Kernel
 from .rows import BLOCK
 from .tiles import options
 
-# compiled in: rows.py 03e2e0ce, tiles.py 3efee1de, llvm.py f2a19a71, target.py d02f3a3a
+# compiled in: rows.py 40c67804, tiles.py 657f7b44, llvm.py 7d8f1e3a, target.py d74eba8c
 
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order
 _MAGIC = np.float32(rows.MAGIC)
 
 
-@kernel(lambda x, shift, words: words.shape[0] * words.shape[1] * x.shape[2])
-def sign_words(begin, end, x, shift, words):
+@Kernel
+def sign_words(x, shift, words, state):
     """words = sign(x + shift), 16 channels to a word."""
     count, wide = words.shape[1], words.shape[3]
     _, channels, height, width, _ = x.shape
     x0, s0, w0 = x.ctypes.data, shift.ctypes.data, words.ctypes.data
-    for i in range(begin, end):
+    for i in shared(state, len(x) * count * height):
         g, word, row = i // height // count, i // height % count, i % height
         line = words[g, word, row + 1]
         for column in range(1, width + 1):
@@ -53,14 +54,14 @@ def add_moments(y, totals):
         rows.row_moments(part.ctypes.data, len(part), totals.ctypes.data)
 
 
-@kernel(lambda y, pooled, *_: pooled.shape[0] * pooled.shape[1])
-def pool(begin, end, y, pooled, place, totals):
+@Kernel
+def pool(y, pooled, place, totals, state):
     """2×2 maximum; ``place`` is where it was, 0 … 3 in reading order, the first one of equals (as torch).
 
     totals (G, 1, O, 2) float64 = Σ and Σ of squares of what is left.
     """
     _, channels, height, width, _ = pooled.shape
-    for i in range(begin, end):
+    for i in shared(state, len(y) * channels):
         g, c = i // channels, i % channels
         totals[g, 0, c] = 0
         for row in range(height):
@@ -76,8 +77,8 @@ def pool(begin, end, y, pooled, place, totals):
             add_moments(pooled[g, c, row], totals[g, 0, c])
 
 
-@kernel(lambda y, *_: y.shape[0] * y.shape[1])
-def normalise(begin, end, y, factor, offset, shortcut, has_shortcut, stride, out, mean):
+@Kernel
+def normalise(y, factor, offset, shortcut, has_shortcut, stride, out, mean, state):
     """out = clip(factor·y + offset [+ shortcut], -1, 1); mean (G, C, 32) of it over the pixels.
 
     Of the shortcut every ``stride``-th pixel counts, and channels that it lacks are 0, as many on either side.
@@ -87,7 +88,7 @@ def normalise(begin, end, y, factor, offset, shortcut, has_shortcut, stride, out
     share, nothing = np.float32(1 / (height * width)), np.zeros(BLOCK, np.float32)
     y0, s0, o0, m0 = y.ctypes.data, shortcut.ctypes.data, out.ctypes.data, mean.ctypes.data
     before = (channels - others) // 2
-    for i in range(begin, end):
+    for i in shared(state, len(y) * channels):
         g, c = i // channels, i % channels
         mean[g, c] = 0
         add = has_shortcut and 0 <= c - before < others
@@ -97,19 +98,19 @@ def normalise(begin, end, y, factor, offset, shortcut, has_shortcut, stride, out
             if add:
                 extra, step = s0 + ((g * others + c - before) * high + row * stride) * wide * 128, stride * 128
             rows.row_normalise(
-                y, y0 + line * y.itemsize, factor[c], offset[c], extra, step, o0 + line * 4, m0 + i * 128, width
+                y0 + line * y.itemsize, factor[c], offset[c], extra, step, o0 + line * 4, m0 + i * 128, width, y
             )
         for n in range(BLOCK):
             mean[g, c, n] *= share
 
 
-@kernel(lambda gradient, *_: gradient.shape[0] * gradient.shape[1])
-def unclip(begin, end, gradient, mean_gradient, out, y, ds, totals):
+@Kernel
+def unclip(gradient, mean_gradient, out, y, ds, totals, state):
     """ds = (gradient + mean_gradient/HW) where -1 < out < 1, else 0; totals (G, O, 3): Σ ds, Σ ds·y, max |ds|."""
     _, channels, height, width, _ = y.shape
     share, extra, sums = np.float32(1 / (height * width)), np.empty(BLOCK, np.float32), np.empty((3, BLOCK), np.float32)
     d0, o0, y0, to = gradient.ctypes.data, out.ctypes.data, y.ctypes.data, ds.ctypes.data
-    for i in range(begin, end):
+    for i in shared(state, len(y) * channels):
         g, c = i // channels, i % channels
         sums[:] = 0
         for n in range(BLOCK):
@@ -117,8 +118,8 @@ def unclip(begin, end, gradient, mean_gradient, out, y, ds, totals):
         for row in range(height):
             line = (i * height + row) * width * BLOCK
             rows.row_unclip(
-                y, d0 + line * 4, extra.ctypes.data, o0 + line * 4, y0 + line * y.itemsize, to + line * 4,
-                sums.ctypes.data, width,
+                d0 + line * 4, extra.ctypes.data, o0 + line * 4, y0 + line * y.itemsize, to + line * 4,
+                sums.ctypes.data, width, y,
             )  # fmt: skip
         totals[g, c] = 0
         for n in range(BLOCK):
@@ -137,47 +138,50 @@ def _round_on(d, v, a, b, constant, left, rounded):
         rounded[n] = np.int32(whole)
 
 
-@kernel(lambda ds, *_: ds.shape[0] * (ds.shape[1] // 2))
-def quantise(begin, end, ds, y, a, b, c, valid, scratch, lanes, pairs):
+@njit(inline="always", **options)
+def _constants(c, valid):
+    """(2, 32): two channels' constants, 0 behind the last image; and (2, 32) zeros."""
+    constants = np.zeros((2, BLOCK), np.float32)
+    for k in range(2):
+        for n in range(BLOCK):
+            constants[k, n] = c[k] if valid[n] else np.float32(0)
+    return constants, np.zeros((2, BLOCK), np.float32)
+
+
+@Kernel
+def quantise(ds, y, a, b, c, valid, lanes, pairs, state):
     """g = a·ds + b·y + c as 16-bit integers, in both layouts. a, b, c (O,) float32, already divided by the step.
 
     What rounding leaves over is carried to the image's next pixel, so that the sum over the pixels, which batch norm
-    keeps near 0 and ASD's gradient lives on, is off by half a step at most. ``scratch`` (G, O/2, 2, 2, 32) float32.
+    keeps near 0 and ASD's gradient lives on, is off by half a step at most.
     """
     _, channels, height, width, _ = ds.shape
-    d0, y0, a0, b0, s0 = ds.ctypes.data, y.ctypes.data, a.ctypes.data, b.ctypes.data, scratch.ctypes.data
+    d0, y0, a0, b0 = ds.ctypes.data, y.ctypes.data, a.ctypes.data, b.ctypes.data
     l0, p0 = lanes.ctypes.data, pairs.ctypes.data
     plane = height * width * 64
-    for i in range(begin, end):
+    for i in shared(state, len(ds) * (channels // 2)):
         g, o = i // (channels // 2), i % (channels // 2) * 2
-        for k in range(2):
-            for n in range(BLOCK):
-                scratch[g, o // 2, 0, k, n] = c[o + k] if valid[g, n] else np.float32(0)
-                scratch[g, o // 2, 1, k, n] = 0
+        constants, left = _constants(c[o:], valid[g])
         for row in range(height):
             at = (g * channels + o) * plane + row * width * 64
             rows.row_quantise(
-                d0 + 2 * at, 2 * plane, y0 + at, plane, a0 + 4 * o, b0 + 4 * o, s0 + i * 512, s0 + i * 512 + 256,
+                d0 + 2 * at, 2 * plane, y0 + at, plane, a0 + 4 * o, b0 + 4 * o, constants.ctypes.data, left.ctypes.data,
                 l0 + at, plane, p0 + ((i * (height + 2) + row + 1) * (width + 2) + 1) * 128, width,
             )  # fmt: skip
 
 
-@kernel(lambda ds, *_: ds.shape[0] * (ds.shape[1] // 2))
-def quantise_pooled(begin, end, ds, y, place, a, b, c, valid, lanes, pairs):
+@Kernel
+def quantise_pooled(ds, y, place, a, b, c, valid, lanes, pairs, state):
     """The same behind a 2×2 maximum: g stands where the maximum was, 0 in the other three places."""
     _, channels, height, width, _ = ds.shape
-    for i in range(begin, end):
+    for i in shared(state, len(ds) * (channels // 2)):
         g, o = i // (channels // 2), i % (channels // 2) * 2
-        constant, left = np.empty((2, BLOCK), np.float32), np.zeros((2, BLOCK), np.float32)
-        rounded = np.empty((2, BLOCK), np.int32)
-        for n in range(BLOCK):
-            for k in range(2):
-                constant[k, n] = c[o + k] if valid[g, n] else np.float32(0)
+        (constants, left), rounded = _constants(c[o:], valid[g]), np.empty((2, BLOCK), np.int32)
         for row in range(height):
             for column in range(width):
                 for k in range(2):
                     d, v = ds[g, o + k, row, column], y[g, o + k, row, column]
-                    _round_on(d, v, a[o + k], b[o + k], constant[k], left[k], rounded[k])
+                    _round_on(d, v, a[o + k], b[o + k], constants[k], left[k], rounded[k])
                 low, high = place[g, o, row, column], place[g, o + 1, row, column]
                 for k in range(4):
                     at, there = 2 * row + k // 2, 2 * column + k % 2

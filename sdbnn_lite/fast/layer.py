@@ -187,25 +187,23 @@ class FusedLayer(Function):
         if shift is None:
             shift = x.new_zeros(groups, c, BLOCK)
         words = space.get("words", (groups, -(-c // 16), h + 2, wd + 2, BLOCK), torch.int16)
-        kernels.sign_words(x.numpy(), shift.numpy(), words)
+        kernels.sign_words(x, shift, words)
         y = torch.empty(groups, o, ho, wo, BLOCK, dtype=torch.int16)
         totals = np.empty((groups, ho, o, 2) if bn.training and not plan.pooled else (0, 0, 0, 0))
         packed = pack_words(w, plan.stride, wd)
         valid = valid_images(plan.images)
-        convolutions.convolve(words, *packed, taps_of(wd + 2, 64), plan.stride, valid, y.numpy(), totals)
+        convolutions.convolve(words, *packed, taps_of(wd + 2, 64), plan.stride, valid, y, totals)
         place = None
         if plan.pooled:
             ho, wo = ho // 2, wo // 2
             wide, y = y, torch.empty(groups, o, ho, wo, BLOCK, dtype=torch.int16)
             place, totals = torch.empty(y.shape, dtype=torch.int8), np.empty((groups, 1, o, 2))
-            kernels.pool(wide.numpy(), y.numpy(), place.numpy(), totals)
+            kernels.pool(wide, y, place, totals)
 
         norm = Normaliser(bn, gamma, beta, scale, totals, plan.images * ho * wo)
         out, mean = torch.empty(y.shape), torch.empty(groups, o, BLOCK)
         around, stride = (x, plan.stride) if plan.add_input else (out if shortcut is None else shortcut, 1)
-        kernels.normalise(
-            y.numpy(), norm.factor, norm.offset, around.numpy(), around is not out, stride, out.numpy(), mean.numpy()
-        )
+        kernels.normalise(y, norm.factor, norm.offset, around, around is not out, stride, out, mean)
         ctx.plan, ctx.k, ctx.t, ctx.norm = plan, np.float32(k), np.float32(t), norm
         ctx.save_for_backward(x, shift, w, out, y, place)
         ctx.set_materialize_grads(False)
@@ -229,18 +227,17 @@ class FusedLayer(Function):
         dy = space.get("gradient", (groups, o, high, wide, BLOCK), torch.int16)
         pairs = space.get("gradient pairs", (groups, o // 2, high + 2, wide + 2, BLOCK), torch.int32)
         if plan.pooled:
-            kernels.quantise_pooled(ds.numpy(), y.numpy(), place.numpy(), *scaled, valid, dy, pairs)
+            kernels.quantise_pooled(ds, y, place, *scaled, valid, dy, pairs)
         else:
-            scratch = space.get("scratch", (groups, o // 2, 2, 2, BLOCK), torch.float32)
-            kernels.quantise(ds.numpy(), y.numpy(), *scaled, valid, scratch, dy, pairs)
+            kernels.quantise(ds, y, *scaled, valid, dy, pairs)
 
         dx, d_shift = torch.empty_like(x), torch.empty(groups, h, c, BLOCK)
         lanes = space.get("lanes", (groups, c, h + 2, wd + 2, BLOCK), torch.int16)
         order, taps, starts = _taps_back(plan.stride, wide + 2)
         packed = pack_weights(w, order)
         convolutions.convolve_back(
-            pairs, packed, taps, starts, np.float32(step), plan.stride, x.numpy(), shift.numpy(), valid, plan.gradient,
-            ctx.k, ctx.t, plan.add_input, ds.numpy(), dx.numpy(), lanes, d_shift.numpy(),
+            pairs, packed, taps, starts, np.float32(step), plan.stride, x, shift, valid, plan.gradient,
+            ctx.k, ctx.t, plan.add_input, ds, dx, lanes, d_shift,
         )  # fmt: skip
         sums = space.get("sums", (o // 4, c // 4, 9, 16, tiles.LANES), torch.int32)
         dw = np.empty((o, c, 9), np.int64)
@@ -260,7 +257,5 @@ def through_hardtanh(gradient: Tensor | None, mean_gradient: Tensor | None, out:
     if mean_gradient is None:
         mean_gradient = out.new_zeros(*out.shape[:2], BLOCK)
     ds, totals = torch.empty_like(out), np.empty((*out.shape[:2], 3))
-    kernels.unclip(
-        gradient.contiguous().numpy(), mean_gradient.contiguous().numpy(), out.numpy(), y.numpy(), ds.numpy(), totals
-    )
+    kernels.unclip(gradient.contiguous(), mean_gradient.contiguous(), out, y, ds, totals)
     return ds, totals[..., 0].sum(0), totals[..., 1].sum(0), totals[..., 2].max(0)

@@ -12,22 +12,23 @@ import torch.nn.functional as F
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from ..system.llvm import shared
 from . import kernels, tiles
-from .launch import kernel
+from .launch import Kernel
 from .layer import Normaliser, taps_of, through_hardtanh, to_blocks
 from .rows import BLOCK
 
-# compiled in: kernels.py fa0546cf, rows.py 03e2e0ce, tiles.py 3efee1de, llvm.py f2a19a71, target.py d02f3a3a
+# compiled in: kernels.py 80921cd3, rows.py 40c67804, tiles.py 657f7b44, llvm.py 7d8f1e3a, target.py d74eba8c
 
 
-@kernel(lambda blocks, weight, taps, y, totals: y.shape[0] * y.shape[2])
-def convolve_images(begin, end, blocks, weight, taps, y, totals):
+@Kernel
+def convolve_images(blocks, weight, taps, y, totals, state):
     """y = conv2d(images, w). ``weight`` (O/4, 9, C', 4), ``taps`` (9,) byte offsets; totals (G, H, O, 2) float64."""
     _, channels, high, wide, _ = blocks.shape
     _, filters, height, width, _ = y.shape
     x0, w0, y0, t0 = blocks.ctypes.data, weight.ctypes.data, y.ctypes.data, taps.ctypes.data
     one, sums = np.float32(1), np.empty((2, BLOCK))
-    for i in range(begin, end):
+    for i in shared(state, len(y) * height):
         g, row = i // height, i % height
         x = x0 + (g * channels * high + row) * wide * 128
         for block in range(filters // 4):
@@ -51,8 +52,8 @@ def convolve_images(begin, end, blocks, weight, taps, y, totals):
                     totals[g, row, o, 1] += sums[1, n]
 
 
-@kernel(lambda blocks, ds, *_: ds.shape[1] // 4)
-def image_weight_gradient(begin, end, blocks, ds, y, a, b, c, rows, sums, out):
+@Kernel
+def image_weight_gradient(blocks, ds, y, a, b, c, rows, sums, out, state):
     """out (O, C', 9) float64 = Σ_{n, pixels} (a·ds + b·y + c)·images.
 
     Scratch, float32: ``rows`` (O/4, 4, W, 32) and ``sums`` (O/4, 9, 16, LANES), which is all zeros.
@@ -60,7 +61,7 @@ def image_weight_gradient(begin, end, blocks, ds, y, a, b, c, rows, sums, out):
     groups, channels, high, wide, _ = blocks.shape
     _, _, height, width, _ = ds.shape
     a0, r0, s0 = blocks.ctypes.data, rows.ctypes.data, sums.ctypes.data
-    for block in range(begin, end):
+    for block in shared(state, len(out) // 4):
         out[block * 4 : block * 4 + 4] = 0
         for g in range(groups):
             for first in range(0, channels, 4):
@@ -98,10 +99,10 @@ class Stem(Function):
         packed = torch.zeros(o // 4, 9, channels, 4)
         packed[:, :, :c] = w.view(o // 4, 4, c, 9).permute(0, 3, 2, 1)
         y, totals = torch.empty(groups, o, h, wd, BLOCK), np.empty((groups, h, o, 2))
-        convolve_images(blocks.numpy(), packed.numpy(), taps_of(wd + 2, 128), y.numpy(), totals)
+        convolve_images(blocks, packed, taps_of(wd + 2, 128), y, totals)
         norm = Normaliser(bn, gamma, beta, None, totals, count * h * wd)
         out, mean = torch.empty_like(y), torch.empty(groups, o, BLOCK)
-        kernels.normalise(y.numpy(), norm.factor, norm.offset, out.numpy(), False, 1, out.numpy(), mean.numpy())
+        kernels.normalise(y, norm.factor, norm.offset, out, False, 1, out, mean)
         ctx.norm, ctx.workspace = norm, workspace
         ctx.save_for_backward(blocks, w, y, out)
         ctx.set_materialize_grads(False)
@@ -117,6 +118,6 @@ class Stem(Function):
         rows = ctx.workspace.get("stem rows", (o // 4, 4, wd, BLOCK), torch.float32)
         sums = ctx.workspace.get("stem sums", (o // 4, 9, 16, tiles.LANES), torch.float32)
         dw = np.empty((o, blocks.shape[1], 9))
-        image_weight_gradient(blocks.numpy(), ds.numpy(), y.numpy(), *vectors, rows, sums, dw)
+        image_weight_gradient(blocks, ds, y, *vectors, rows, sums, dw)
         dw = torch.from_numpy(dw[:, :c].astype(np.float32)).view(w.shape)
         return None, dw, norm.d_gamma, norm.d_beta, None, None

@@ -6,18 +6,22 @@ All in float32, channels innermost. Threads that call them with the same arrays 
 import numpy as np
 from numba import njit
 
+from ..system.llvm import OPTIONS, shared
 from . import tiles
-from .kernels import INSIDE, OPTIONS, UNIT, popcounts, shared
+from .kernels import INSIDE, UNIT, popcounts
 
-# compiled in: kernels.py 32c1546f, tiles.py ced4a9d4, llvm.py f2a19a71, target.py d02f3a3a
+# compiled in: kernels.py fd9c6223, tiles.py 76fae46b, llvm.py 7d8f1e3a, target.py d74eba8c
 
 FILTERS = tiles.FILTERS
 NOTHING, SAME, BEFORE, WIDENED, GIVEN = range(5)  # what is added to a layer, see :mod:`.whole`
 
 
 @njit(**INSIDE)
-def _shift(totals, pixels, channels, hidden, numbers, begin, shift):
-    """β, which is ``numbers`` from ``begin`` on, or ASD's σ(W2·relu(W1·mean)), of W1 (C, hidden), W2 (hidden, C)."""
+def _shift(totals, pixels, channels, hidden, tanh, numbers, begin, shift):
+    """β, which is ``numbers`` from ``begin`` on, or ASD's σ(W2·relu(W1·mean)), of W1 (C, hidden), W2 (hidden, C).
+
+    tanh in σ's place, if so.
+    """
     inner = np.zeros(hidden, np.float32)
     for c in range(channels):
         shift[c] = 0 if hidden else numbers[begin + c]
@@ -30,7 +34,7 @@ def _shift(totals, pixels, channels, hidden, numbers, begin, shift):
                 shift[c] += inner[j] * numbers[begin + (hidden + j) * channels + c]
     if hidden:
         for c in range(channels):
-            shift[c] = np.float32(1) / (np.float32(1) + np.exp(-shift[c]))
+            shift[c] = np.tanh(shift[c]) if tanh else np.float32(1) / (np.float32(1) + np.exp(-shift[c]))
 
 
 @njit(**INSIDE)
@@ -63,7 +67,7 @@ def _write_signs(layer, source, numbers, units, sums, totals, shift, words, spar
         for i in range(0, height * width * channels, channels):
             for c in range(channels):
                 totals[c] += source[i + c]
-    _shift(totals, height * width, channels, hidden, numbers, layer[14] + 3 * outputs, shift)
+    _shift(totals, height * width, channels, hidden, layer[18], numbers, layer[14] + 3 * outputs, shift)
     for row in shared(state, height + 2 * padding):
         for i in range(row * across, (row + 1) * across):
             words[i] = 0

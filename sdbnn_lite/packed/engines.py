@@ -19,10 +19,14 @@ import torch
 
 from ..errors import UsageError, unknown
 from ..system.target import target
+from ..system.threads import together
 from . import words
-from .shards import together
 from .words import pack_words
 
+# A thread begins to help 0.05 to 0.2 ms after it is started (measured). Beside another program it may lose its core for
+# a slice, 3 ms on Linux, with a part that is waited for: T/2 + 3 ms is no more than 2·T from T = 2 ms on. So each gets
+# a millisecond's work or more, of 160 to 210 products a nanosecond with AVX2 (measured).
+PRODUCTS_A_THREAD = 200_000_000
 PRODUCTS_A_VALUE = 128  # what a real number takes to be read, computed with and written, in products of ±1
 PRODUCTS_A_MULTIPLICATION = 8  # of real numbers
 
@@ -49,12 +53,13 @@ class Readable:
         return words.convolve(inner, layer.words, layer.base(layer.geometry(padded)))
 
     def finish(self, y, layer, pooled=False, shortcut=None):
-        y = _pool(y) if pooled else y
-        value = layer.factor * y.astype(layer.factor.dtype) + layer.offset
+        value = (_pool(y) if pooled else y).astype(layer.factor.dtype)
+        value *= layer.factor
+        value += layer.offset
         if shortcut is not None:
-            value = value + shortcut
+            value += shortcut
         if layer.slope is None:
-            return np.clip(value, -1, 1)
+            return np.clip(value, -1, 1, out=value)
         return np.where(value < 0, value * layer.slope, value)
 
     def signs(self, padded, layer, switch, pooled, padding):
@@ -62,7 +67,7 @@ class Readable:
         return _bordered(pack_words(((_pool(y) if pooled else y) >= switch.point) ^ switch.falling), padding)
 
     def means(self, x):
-        return x.mean(axis=(1, 2))
+        return x.mean(axis=(1, 2), dtype=np.float64).astype(x.dtype)
 
 
 def _bordered(words: np.ndarray, padding: int) -> np.ndarray:
@@ -79,8 +84,11 @@ def _pool(y: np.ndarray) -> np.ndarray:
     return y[:, : h // 2 * 2, : w // 2 * 2].reshape(n, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
 
 
-class Fast:
-    """numba, with as many of torch's threads as the work is worth. None is kept, so a forked process can go on."""
+class Fast(Readable):
+    """numba, with as many of torch's threads as the work is worth. None is kept, so a forked process can go on.
+
+    Layers come in chains; what is finished alone, as in float64, NumPy finishes.
+    """
 
     name = "numba"
 
@@ -91,13 +99,14 @@ class Fast:
         self.kernels, self.whole = kernels, chains
         self.counts, self.table = target().counts, words.look_up_table()
 
-    def _share(self, products, kernel, *args):
-        together(products, kernel, *args, np.zeros(2, np.int64))
+    def share(self, products, kernel, *args, state=None):
+        """kernel(*args, state), by as many threads as so many ``products`` of ±1 are worth."""
+        together(products // PRODUCTS_A_THREAD, kernel, *args, np.zeros(2, np.int64) if state is None else state)
 
     def sign_words(self, x, shift, padding):
         n, h, w, c = x.shape
         padded = np.zeros((n, h + 2 * padding, w + 2 * padding, -(-c // 64)), np.uint64)
-        self._share(x.size * PRODUCTS_A_VALUE, self.kernels.sign_words, x, shift, padding, padded)
+        self.share(x.size * PRODUCTS_A_VALUE, self.kernels.sign_words, x, shift, padding, padded)
         return padded
 
     def looks_up(self, layer, sums=np.int16) -> bool:
@@ -106,10 +115,10 @@ class Fast:
         return sums == np.int16 and (self.counts == "vpshufb" or narrow)
 
     def chains(self, layers, x) -> bool:
-        """Whether :class:`.whole.Chain` takes these layers with this input: of ASD's bounds it knows σ alone."""
+        """Whether :class:`.whole.Chain` takes these layers with this input."""
         return x.dtype == np.float32 and all(
             layer.channels % 16 == layer.outputs % 16 == 0 and layer.kernel**2 * layer.channels < 2**15 - 1
-            and layer.bound is not np.tanh for layer in layers)  # fmt: skip
+            for layer in layers)  # fmt: skip
 
     def multiplies(self, conv, x) -> bool:
         """Whether :meth:`real` takes this convolution and input."""
@@ -125,11 +134,11 @@ class Fast:
         products = len(x) * high * wide * conv.weight.numel() * PRODUCTS_A_MULTIPLICATION
         args = conv.blocks, conv.offset.numpy(), conv.stride
         if pooled:
-            self._share(products, self.whole.pooled_convolution, x, *args, wide, out)
+            self.share(products, self.whole.pooled_convolution, x, *args, wide, out)
         else:
             flat = k == conv.stride == 1  # an image is a row of its pixels: fewer tiles at the end of a row
             images, outs = (a.reshape(len(a), 1, -1, a.shape[3]) if flat else a for a in (x, out))
-            self._share(products, self.whole.real_convolution, images, *args, outs)
+            self.share(products, self.whole.real_convolution, images, *args, outs)
         return np.clip(out, -between, between, out=out) if between < np.inf else out
 
     def convolve(self, padded, layer):
@@ -137,32 +146,10 @@ class Fast:
         looked_up = self.looks_up(layer, geometry.sums)
         base, (weight, how) = layer.base(geometry), layer.for_tiles(looked_up, padded.shape[2])
         y = np.empty((len(padded), geometry.out_height, geometry.out_width, base.padded.shape[-1]), geometry.sums)
-        self._share(y.size * geometry.kernel**2 * geometry.channels, self.kernels.convolve, padded,
+        self.share(y.size * geometry.kernel**2 * geometry.channels, self.kernels.convolve, padded,
                     geometry.out_height * geometry.out_width, base.indices, base.padded, weight, how, self.table,
                     y.reshape(-1, y.shape[3]))  # fmt: skip
         return y if y.shape[3] == geometry.outputs else y[..., : geometry.outputs].copy()
-
-    def finish(self, y, layer, pooled=False, shortcut=None):
-        n, h, w, c = y.shape
-        out = np.empty((n, h // 2, w // 2, c) if pooled else y.shape, layer.factor.dtype)
-        slope, around = layer.factor[:0] if layer.slope is None else layer.slope, out if shortcut is None else shortcut
-        self._share(y.size * PRODUCTS_A_VALUE, self.kernels.finish, y, pooled, layer.factor, layer.offset, slope,
-                    around, shortcut is not None, out)  # fmt: skip
-        return out
-
-    def signs(self, padded, layer, switch, pooled, padding):
-        y = self.convolve(padded, layer)
-        n, h, w, c = y.shape
-        h, w = (h // 2, w // 2) if pooled else (h, w)
-        found = np.zeros((n, h + 2 * padding, w + 2 * padding, -(-c // 64)), np.uint64)
-        self._share(y.size * PRODUCTS_A_VALUE, self.kernels.switch_words, y, pooled, switch.point, switch.flip,
-                    padding, found)  # fmt: skip
-        return found
-
-    def means(self, x):
-        out = np.empty((len(x), x.shape[3]), x.dtype)
-        self._share(x.size * PRODUCTS_A_VALUE, self.kernels.channel_means, x, out)
-        return out
 
 
 def engine(name: str | None = None):

@@ -1,13 +1,13 @@
 """The packed layer's loops, channels innermost: (N, H, W, C), as torch's channels_last keeps it in memory.
 
-x, out   (N, H, W, C) float32 or float64    real activations
+x        (N, H, W, C) float32 or float64    real activations
 shift    (N, C) of the same type            ASD's or RSign's, or zeros
 words    (N, H+2p, W+2p, K) uint64          their signs, with a border of zeros
 weight   uint8 or uint32                    :func:`.words.half_bytes` look up, :func:`.words.side_by_side` count
 how      four numbers                       of the former steps, groups, 0, 0; of the latter k, 0, bytes of a row of
                                             ``words``, 2·k·K
 indices  int64                              an image's, see :class:`.words.Base`
-state    (2,) int64, zeros                  how many parts are taken and done, see :func:`shared`
+state    (2,) int64, zeros                  how many parts are taken and done, see ``llvm.shared``
 
 Nothing here starts a thread: those that call a kernel with the same arrays share its work.
 """
@@ -15,46 +15,14 @@ Nothing here starts a thread: those that call a kernel with the same arrays shar
 import numpy as np
 from numba import njit
 
-from ..system.target import keeps_code
+from ..system.llvm import OPTIONS, shared
 from . import tiles
 
-# compiled in: tiles.py ced4a9d4, llvm.py f2a19a71, target.py d02f3a3a
+# compiled in: tiles.py 76fae46b, llvm.py 7d8f1e3a, target.py d74eba8c
 
-OPTIONS = {"cache": keeps_code(), "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 INSIDE = {**OPTIONS, "no_cpython_wrapper": True}  # of other kernels
 FILTERS, PIXELS, LOOKED_UP = tiles.FILTERS, tiles.PIXELS, tiles.LOOKED_UP
 UNIT = 13 * LOOKED_UP  # pixels at once, or 64: their sums, the table and the weights fit a first cache
-
-
-@njit(nogil=True)  # numba compiles no caller of a generator that comes from its cache
-def shared(state, parts):
-    """The numbers of the parts that this thread gets; ends when all are done. Whoever waits gives its core away."""
-    at, tries = state.ctypes.data, 0
-    part = tiles.count_up(at, 1)
-    while part < parts:
-        yield part
-        tiles.count_up(at + 8, 1)
-        part = tiles.count_up(at, 1)
-    while tiles.count_up(at + 8, 0) < parts:
-        tries += 1
-        if tries > 100:
-            tiles.give_way()
-
-
-@njit(**INSIDE)
-def _signs(values, limits, channels, size, zero, words):
-    """words = comparisons of ``channels`` numbers of ``size`` bytes at two addresses, see ``tiles.word_of``."""
-    for k in range(-(-channels // 64)):
-        c, last, word = 64 * k, min(64 * k + 64, channels), np.uint64(0)
-        if last - c == 64:
-            word, c = tiles.word_of(values + c * size, limits + c * size, zero), last
-        while c + 8 <= last:
-            word |= tiles.byte_of(values + c * size, limits + c * size, zero) << np.uint64(c % 64)
-            c += 8
-        while c < last:
-            word |= tiles.bit_of(values + c * size, limits + c * size, zero) << np.uint64(c % 64)
-            c += 1
-        words[k] = word
 
 
 @njit(**OPTIONS)
@@ -67,7 +35,17 @@ def sign_words(x, shift, padding, words, state):
         s0 = shift.ctypes.data + n * channels * size
         for column in range(width):
             x0 = x.ctypes.data + (i * width + column) * channels * size
-            _signs(x0, s0, channels, size, zero, words[n, row + padding, column + padding])
+            for k in range(words.shape[3]):
+                c, last, word = 64 * k, min(64 * k + 64, channels), np.uint64(0)
+                if last - c == 64:
+                    word, c = tiles.word_of(x0 + c * size, s0 + c * size, zero), last
+                while c + 8 <= last:
+                    word |= tiles.byte_of(x0 + c * size, s0 + c * size, zero) << np.uint64(c % 64)
+                    c += 8
+                while c < last:
+                    word |= tiles.bit_of(x0 + c * size, s0 + c * size, zero) << np.uint64(c % 64)
+                    c += 1
+                words[n, row + padding, column + padding, k] = word
 
 
 @njit(**INSIDE)
@@ -132,69 +110,3 @@ def convolve(words, pixels, indices, base, weight, how, table, y, state):
             to = y.ctypes.data + size * (first * outputs + block * filters + c)
             tiles.sums(counts.ctypes.data + size * c, size * filters, last - first, bases.ctypes.data,
                        4 * (block * filters + c), to, size * outputs, y.dtype.type(0))  # fmt: skip
-
-
-@njit(**INSIDE)
-def _sum_at(y, n, row, column, c, pooled):
-    """A sum of y, or the maximum of 2×2 of them."""
-    if not pooled:
-        return y[n, row, column, c]
-    upper = max(y[n, 2 * row, 2 * column, c], y[n, 2 * row, 2 * column + 1, c])
-    return max(upper, max(y[n, 2 * row + 1, 2 * column, c], y[n, 2 * row + 1, 2 * column + 1, c]))
-
-
-@njit(**OPTIONS)
-def finish(y, pooled, factor, offset, slope, shortcut, has_shortcut, out, state):
-    """out = act(factor·y + offset [+ shortcut]) of finished sums; ``pooled``: of the maximum of each 2×2 of them.
-
-    act is Hardtanh where ``slope`` is empty, else PReLU with that slope per channel.
-    """
-    images, height, width, outputs = out.shape
-    one = out.dtype.type(1)
-    for i in shared(state, images * height):
-        n, row = i // height, i % height
-        for column in range(width):
-            to = out[n, row, column]
-            for c in range(outputs):
-                value = factor[c] * out.dtype.type(_sum_at(y, n, row, column, c, pooled)) + offset[c]
-                if has_shortcut:
-                    value += shortcut[n, row, column, c]
-                if len(slope) == 0:
-                    to[c] = min(max(value, -one), one)
-                else:
-                    to[c] = value * slope[c] if value < 0 else value
-
-
-@njit(**OPTIONS)
-def switch_words(y, pooled, switch, flip, padding, words, state):
-    """words = [y >= switch] XOR flip of finished sums, with a border; ``pooled``: of the maximum of each 2×2 of them.
-
-    switch (O,) of y's type, flip (K,) uint64: see :mod:`.thresholds`.
-    """
-    images, high, wide, k_words = words.shape
-    outputs, best = len(switch), np.empty(len(switch), y.dtype)
-    for i in shared(state, images * (high - 2 * padding)):
-        n, row = i // (high - 2 * padding), i % (high - 2 * padding)
-        for column in range(wide - 2 * padding):
-            for c in range(outputs):
-                best[c] = _sum_at(y, n, row, column, c, pooled)
-            to = words[n, row + padding, column + padding]
-            _signs(best.ctypes.data, switch.ctypes.data, outputs, y.itemsize, y.dtype.type(0), to)
-            for k in range(k_words):
-                to[k] ^= flip[k]
-
-
-@njit(**OPTIONS)
-def channel_means(x, means, state):
-    """means (N, C) = x (N, H, W, C) over the pixels."""
-    images, height, width, channels = x.shape
-    total = np.empty(channels, np.float64)
-    for n in shared(state, images):
-        for c in range(channels):
-            total[c] = 0
-        for row in range(height):
-            for column in range(width):
-                for c in range(channels):
-                    total[c] += x[n, row, column, c]
-        for c in range(channels):
-            means[n, c] = total[c] / (height * width)

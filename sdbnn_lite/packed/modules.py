@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from ..core.layers import BinaryConv2d, BinaryLayer, BinaryLinear
 from ..errors import UsageError
+from ..system.threads import one_torch_thread
 from ..weights.bits import packable_layers
 from .base import Packed, widened
 from .network import BareLayer, PackedNet, fuses
-from .shards import one_torch_thread
 from .words import Window, convolve_groups, pack_weights, pack_words
 
 _AS_GIVEN = ("unscaled", "product", "binary_activation", "activation_shift")  # methods of a layer that bits stand for

@@ -21,8 +21,8 @@ from ..core import models
 from ..core.layers import BinaryConv2d, binary_layers
 from ..core.methods import METHODS
 from ..core.models import BiRealBlock, CifarResNet, DigitsConvNet, ImageNetResNet, VGGSmall, build
+from ..system.threads import in_shards, one_torch_thread, threads
 from .base import Packed, widened
-from .shards import in_shards, one_torch_thread, threads
 from .thresholds import Switch, switch_of
 from .whole import Chain
 from .words import Base, Geometry, aligned, base_of, half_bytes, pack_weights, side_by_side

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .words import pack_words, sum_type
+from .words import sum_type
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,6 @@ class Switch:
 
     point: np.ndarray  # (O,) of the type of y, see ``words.sum_type``
     falling: np.ndarray  # (O,) bool
-    flip: np.ndarray  # (⌈O/64⌉,) uint64: ``falling`` in bits
 
 
 def switch_of(factor: np.ndarray, offset: np.ndarray, beta: np.ndarray | None, most: int) -> Switch:
@@ -40,4 +39,4 @@ def switch_of(factor: np.ndarray, offset: np.ndarray, beta: np.ndarray | None, m
         middle = (low + high) // 2
         large = is_large(middle)
         low, high = np.where(large, low, np.minimum(middle + 1, high)), np.where(large, middle, high)
-    return Switch(low.astype(sum_type(most)), falling, pack_words(falling))
+    return Switch(low.astype(sum_type(most)), falling)

@@ -1,20 +1,19 @@
 """Binary layers that follow each other, in one call: an image's maps stay in the caches from layer to layer.
 
-    layers (L, 18) int64    C, O, H, W, padding; what is added; ASD's inner units; H'·W'; PReLU?; 2×2 maximum?; four
-                            that say how weights are read; where this layer's share of each array below begins
+    layers (L, 19) int64    C, O, H, W, padding; what is added; ASD's inner units; H'·W'; PReLU?; 2×2 maximum?; four
+                            that say how weights are read; where this layer's share of each array below begins; tanh?
     numbers float32         factor, offset, slope (O each); W1ᵀ (C, inner) and W2ᵀ (inner, C), or β (C,)
     indices int64           see :class:`.words.Base`; each 2×2 together where their maximum is taken
     bases int32             the border's tables
     weights uint8           the bytes of either kind: see :mod:`.kernels`
 
-Several images are shared among threads by :mod:`.shards`, one alone by parts of each layer.
+Several images are shared among threads by :mod:`..system.threads`, one alone by parts of each layer.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from .shards import together
 from .words import Geometry, aligned
 
 ADDED = ("nothing", "same", "before", "widened", "given")
@@ -40,7 +39,7 @@ class Chain:
             hidden = 0 if layer.squeeze is None else len(layer.squeeze)
             begin = [sum(map(np.size, pool)) for pool in pools]
             rows.append([g.channels, g.outputs, g.height, g.width, g.padding, ADDED.index(what), hidden,
-                         places.shape[1], prelu, pooled, *how, *begin])  # fmt: skip
+                         places.shape[1], prelu, pooled, *how, *begin, layer.bound is np.tanh])  # fmt: skip
             parts = ([layer.factor, layer.offset, layer.slope if prelu else layer.offset, *shift_of(layer)],
                      [places, offsets], [base.padded], [weight.reshape(-1).view(np.uint8)])  # fmt: skip
             for pool, more in zip(pools, parts, strict=True):
@@ -60,9 +59,9 @@ class Chain:
         out = np.empty((len(x), *self.shape), np.float32)
         room = [np.empty(shape, kind) for shape, kind in zip(self.room, (np.float32, np.uint64, np.float64))]
         flat = [a.reshape(len(x), -1) for a in (x, out if given is None else given, out)]
+        args = *self.arrays, self.engine.table, *flat, *room
         counters = np.zeros((len(x), len(self.arrays[0]), 2, 2), np.int64)
-        args = *self.arrays, self.engine.table, *flat, *room, counters
-        together(len(x) * self.products, self.engine.whole.chain, *args)
+        self.engine.share(len(x) * self.products, self.engine.whole.chain, *args, state=counters)
         return out
 
 

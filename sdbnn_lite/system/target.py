@@ -119,6 +119,7 @@ def target() -> Target:
 def keeps_code() -> bool:
     """Whether numba finds a folder for its machine code; else a kernel is compiled in every process, and this warns."""
     from numba import njit
+    target()  # before ``njit`` takes the processor that numba knows
     try:
         with tempfile.TemporaryFile(dir=njit(cache=True)(keeps_code.__wrapped__).stats.cache_path) as file:
             file.write(bytes(2**22))  # a few kernels' code: numba itself fails on a full disk

@@ -25,7 +25,6 @@ from ..core.models import BinaryNet, build
 from ..errors import UsageError, check_fields
 from ..system.files import write_atomic
 from . import bits
-from .preprocessing import options_of, preprocessing_of
 
 _KEY = "sdbnn_lite"  # one key: safetensors keeps several in no fixed order, and files should be equal byte for byte
 _DIGEST = "sha256"  # in the JSON; earlier versions wrote none
@@ -107,6 +106,7 @@ def _tell_unchecked(source: object) -> None:
 
 def describe(net: BinaryNet) -> dict:
     """How ``net`` was built, what :func:`rebuild` needs; and what it knows of the images that it learned from."""
+    from .preprocessing import options_of, preprocessing_of  # with it scikit-learn and torchvision
     form, images = {"form": bits.FORM} if in_bits(net) else {}, preprocessing_of(net)
     known = {"images": images.described()} if images else {}
     return {"network": net.name, "options": options_of(net), **form, **known}
@@ -169,6 +169,7 @@ def save_weights(path: Path, net: BinaryNet, **about: object) -> None:
     ``images``: what ``data.described`` says of the set, where ``net`` doesn't know it (see ``preprocessing``). Raises
     UsageError for a network that :func:`rebuild` couldn't make of the file, as one with a method of your own.
     """
+    from .preprocessing import preprocessing_of
     if net.method.name not in METHODS or callable(net.method.activation_shift):
         raise UsageError(f"net: its method {net.method.name!r} is your own, and no file of weights holds its code: "
                          "keep net.state_dict() with torch.save, and load it into what sd.build makes of it")

@@ -1,4 +1,6 @@
-"""How a kernel's units are shared among threads."""
+"""How a kernel's parts are shared among threads."""
+
+import threading
 
 import numpy as np
 import pytest
@@ -16,29 +18,44 @@ def threads():
     torch.set_num_threads(before)
 
 
-def test_every_unit_is_done_once_by_as_many_threads_as_the_arrays_are_worth(threads):
-    """10 units: the shares of 1 and of 3 threads are the same units; small arrays aren't worth a second thread."""
+def test_as_many_threads_as_the_arrays_are_worth(threads):
+    """The call doesn't return before every part is done; small arrays aren't worth a second thread."""
     from sdbnn_lite.fast.launch import PIECE, Kernel  # needs numba
 
-    done = []
-    kernel = Kernel(lambda begin, end, x: None, lambda x: 10)
-    kernel.run = lambda begin, end, x: done.append((begin, end))
-    for number, size, shares in ((1, 3 * PIECE, [(0, 10)]), (3, 3 * PIECE, [(0, 3), (3, 6), (6, 10)]),
-                                 (3, 100, [(0, 10)])):  # fmt: skip
-        threads(number), done.clear()
+    for number, size, several in ((1, 3 * PIECE, False), (3, 3 * PIECE, True), (3, 100, False)):
+        called, both = set(), threading.Event()
+
+        def run(x, state, called=called, both=both, several=several):
+            called.add(threading.get_ident())
+            if len(called) == 2:
+                both.set()
+            assert both.wait(60 if several else 0) == several
+
+        kernel = Kernel(lambda x, state: None)
+        kernel.run = run
+        threads(number)
         kernel(np.zeros(size, np.uint8))
-        assert sorted(done) == shares
+        assert (len(called) > 1) == several
 
 
-def test_a_fault_in_another_thread_is_raised(threads):
-    from sdbnn_lite.fast.launch import PIECE, Kernel  # needs numba
+def test_every_part_is_done_once(threads):
+    """By three threads that begin at once, and by one; whoever comes when all are taken does none."""
+    from numba import njit
 
-    def run(begin, end, x):
-        if begin:
-            raise ValueError("in the second share")
+    from sdbnn_lite.system.llvm import shared
+    from sdbnn_lite.system.threads import together
 
-    kernel = Kernel(run, lambda x: 2)
-    kernel.run = run
-    threads(2)
-    with pytest.raises(ValueError, match="in the second share"):
-        kernel(np.zeros(2 * PIECE, np.uint8))
+    @njit(nogil=True)
+    def kernel(done, state):
+        for part in shared(state, len(done)):
+            for _ in range(1000):
+                done[part] += 1
+
+    for number in (1, 3):
+        threads(number)
+        for _ in range(20):
+            done, state = np.zeros(1000, np.int64), np.zeros(2, np.int64)
+            together(number, kernel, done, state)
+            assert (done == 1000).all() and state[1] == len(done)
+            kernel(done, state)
+            assert (done == 1000).all()

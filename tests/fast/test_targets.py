@@ -16,7 +16,8 @@ pytest.importorskip("numba")
 ASSEMBLY = """
 import inspect, sys
 from llvmlite import binding, ir
-from numba.core import types
+from numba.core import fastmathpass, types
+from numba.core.cpu import FastMathOptions
 from sdbnn_lite.system import target
 chosen, triple, cpu = sys.argv[1:]
 target.target = lambda: target.TARGETS[chosen]
@@ -37,6 +38,7 @@ for name in ("popcount_tile", "conv_tile_real", "conv_tile_float", "weight_tile"
     builder = ir.IRBuilder(function.append_basic_block())
     emit(Context, builder, signature, list(function.args))
     builder.ret_void()
+fastmathpass.rewrite_module(module, FastMathOptions(tiles.options["fastmath"]))  # as numba does
 parsed = binding.parse_assembly(str(module))
 passes = binding.create_pass_builder(machine, binding.PipelineTuningOptions(speed_level=3))
 passes.getModulePassManager().run(parsed, passes)

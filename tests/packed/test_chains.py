@@ -13,7 +13,7 @@ from torch import nn
 
 from sdbnn_lite.core.layers import BinaryConv2d
 from sdbnn_lite.core.models import PadShortcut
-from sdbnn_lite.packed import engines, shards
+from sdbnn_lite.packed import engines
 from sdbnn_lite.packed.network import PackedLayer, RealConv
 from sdbnn_lite.packed.whole import Chain
 from sdbnn_lite.system.target import target
@@ -87,7 +87,7 @@ STEPS = {
 @pytest.mark.parametrize("threads", [1, 3])
 def test_what_is_added_comes_from_the_right_layer(fast, name, threads, monkeypatch):
     """Several images, one after the other in the same maps; with threads that share the parts of every layer, too."""
-    monkeypatch.setattr(shards, "PRODUCTS_A_THREAD", 1)
+    monkeypatch.setattr(engines, "PRODUCTS_A_THREAD", 1)
     torch.manual_seed(1)
     layers = [(layer(c, o, stride=stride), added, False) for c, o, stride, added in STEPS[name]]
     x = torch.randn(3, 20, 18, STEPS[name][0][0]).numpy()
@@ -102,10 +102,11 @@ def test_what_is_added_comes_from_the_right_layer(fast, name, threads, monkeypat
         torch.set_num_threads(before)
 
 
-def test_shifts_of_the_mean_over_the_pixels(fast):
-    """ASD's, of the input and of what a layer made; in float64 sums, so that they are within a rounding of NumPy's."""
+@pytest.mark.parametrize("method", ["sdbnn", "asd_tanh"])
+def test_shifts_of_the_mean_over_the_pixels(fast, method):
+    """ASD's, by σ and tanh, of the input and of what a layer made; of float64 sums, so within a rounding of NumPy's."""
     torch.manual_seed(2)
-    layers = [(layer(64, 64, method="sdbnn"), added, False) for added in ("nothing", "before", "same")]
+    layers = [(layer(64, 64, method=method), added, False) for added in ("nothing", "before", "same")]
     x = torch.rand(2, 13, 11, 64).numpy() - 0.7
     found, expected = Chain(fast, layers, 13, 11).run(x), one_by_one(layers, x, None)
     assert np.isclose(found, expected, atol=1e-5).mean() > 0.99  # a sign within a rounding of its threshold may tip
@@ -130,8 +131,10 @@ def test_real_convolutions(fast, side, c, o, kernel, stride, padding, pooled, se
 
 
 def test_numpy_takes_over_where_numba_does_not_compile():
-    code = ("import sdbnn_lite as sd, torch; net = sd.pack(sd.build('digits_convnet'))\n"
-            "print(net.engine.name, net(torch.zeros(1, 1, 8, 8)).shape)\nsd.pack(net.net, 'numba')")  # fmt: skip
+    """And packing loads neither scikit-learn nor torchvision."""
+    code = ("import sdbnn_lite as sd, sys, torch; net = sd.pack(sd.build('digits_convnet'))\n"
+            "print(net.engine.name, net(torch.zeros(1, 1, 8, 8)).shape, *{'sklearn', 'torchvision'} & {*sys.modules})\n"
+            "sd.pack(net.net, 'numba')")  # fmt: skip
     ran = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
                          capture_output=True, text=True, check=False)  # fmt: skip
     assert ran.stdout == "numpy torch.Size([1, 10])\n"

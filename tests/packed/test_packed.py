@@ -17,8 +17,8 @@ from sdbnn_lite.core.methods import METHODS
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.packed import engines, pack
 from sdbnn_lite.packed.network import BareLayer
-from sdbnn_lite.packed.shards import in_shards
 from sdbnn_lite.packed.words import Geometry, pack_weights, pack_words, unpack_words
+from sdbnn_lite.system.threads import in_shards
 
 BINARY = [name for name, method in METHODS.items() if method.binary]
 

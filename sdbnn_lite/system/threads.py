@@ -16,11 +16,6 @@ from torch import Tensor
 
 _PROCESS, _THIS = os.getpid(), threading.local()
 
-# A thread begins to help 0.05 to 0.2 ms after it is started (measured). Beside another program it may lose its core for
-# a slice, 3 ms on Linux, with a part that is waited for: T/2 + 3 ms is no more than 2·T from T = 2 ms on. So each gets
-# a millisecond's work or more, of 160 to 210 products a nanosecond with AVX2 (measured).
-PRODUCTS_A_THREAD = 200_000_000
-
 
 def threads() -> int:
     """How many may compute for this one: as many as torch has, or had before :func:`one_torch_thread`."""
@@ -42,13 +37,13 @@ def one_torch_thread(quiet: bool = True) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def together(products: int, kernel: Callable, *args: object) -> None:
-    """kernel(*args), which takes its parts one by one, with as many of torch's threads as ``products`` are worth.
+def together(worth: int, kernel: Callable, *args: object) -> None:
+    """kernel(*args), which takes its parts by ``llvm.shared``, with as many of torch's threads as the work is worth.
 
     None waits for one that has no core, unless for the part that it has taken, and this one computes alone what the
     others don't come to.
     """
-    for _ in range(min(threads(), products // PRODUCTS_A_THREAD) - 1):  # none is waited for to begin
+    for _ in range(min(threads(), worth) - 1):  # none is waited for to begin
         with suppress(RuntimeError):  # as many threads as this system allows
             start_new_thread(kernel, args)
     kernel(*args)
