@@ -31,7 +31,8 @@ def markdown() -> str:
             result = read(path.stem)
             (head, rows, note), machine = part(result[what]), result["machine"]
             command = f"sdbnn-lite bench {what}{' --data DIR' * (what == 'data')} --threads {machine['threads']} --json"
-            kernels = f", kernels for {machine['kernels']}" if "kernels" in machine else ""
+            kernels = f"for {machine['kernels']}" if "kernels" in machine else "of an earlier version"
+            kernels = "" if what == "data" else f", kernels {kernels}"
             where = f"{processor(machine)} on {machine['cores']} cores{kernels}, torch {machine['versions']['torch']}"
             said += [markdown_table(head, rows), f"{where}: `{command}`{note}"]
     return "\n\n".join(said)

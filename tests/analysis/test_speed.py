@@ -40,8 +40,8 @@ def test_tables(tmp_path, monkeypatch):
         "| 3×3, 64 → 64 channels, 56×56 | 32 | 1,030 ms | 4.79 ms | **6.6 (3.6-7.7)** | – |",
         "| photographs 500x375 | 224 | packed | **1,234** | – |",
         "| cifar10 | 32 | in memory | **65,000** | 50,000 |",
-        "Some CPU, 1 thread on 4 cores, torch 2.15.0: `sdbnn-lite bench packed --threads 1 --json`. Ratios: median "
-        "(10th-90th percentile) of the rounds.",
+        "Some CPU, 1 thread on 4 cores, kernels of an earlier version, torch 2.15.0: `sdbnn-lite bench packed "
+        "--threads 1 --json`. Ratios: median (10th-90th percentile) of the rounds.",
     ):
         assert line in text.splitlines()
     wide = {"machine": MACHINE | {"kernels": "avx2"}, "train": [TRAIN]}
