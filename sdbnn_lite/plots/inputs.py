@@ -23,7 +23,7 @@ def before_and_after(courses: Mapping[str, pd.DataFrame], ends: pd.DataFrame, ti
     """
     if not courses or ends.empty:
         raise UsageError("courses, ends: empty; at least one of each is needed")
-    with drawing(8.3, 3.4 + 0.28 * max(len(ends), 5)) as figure:
+    with drawing(8.3, 2.6 + 0.42 * max(len(ends), 5) + 0.22 * len(courses)) as figure:
         ((left, right),), below = with_legend(figure, 1, 2, 0.3 + 0.22 * len(courses))
         looks = iter(LINES * len(courses))
         for label, shares in courses.items():
