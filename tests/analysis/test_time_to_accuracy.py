@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from standin import facts as run_facts
 
 from sdbnn_lite.analysis import tables, time_to_accuracy
 
@@ -17,8 +18,9 @@ def run(tmp_path, monkeypatch):
     def add(name, accuracies, seconds, **facts):
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
-        about = {"dataset": "cifar10", "network": "cifar10_resnet20", "recipe": name,
-                 "method": "sdbnn", "machine": MACHINE, "epochs": len(accuracies), "result": {"test_accuracy": 0}}
+        result = {"protocol": "last epoch", "test_accuracy": 0, "test_top5": 0, "test_loss": 0, "test_images": 10000}
+        about = {**run_facts("cifar10-resnet20", epochs=len(accuracies)), "recipe": name, "machine": MACHINE,
+                 "result": result}  # fmt: skip
         (folder / "run.json").write_text(json.dumps(about | facts))
         lines = [f"{i},{a},{seconds}" for i, a in enumerate(accuracies, 1)]
         (folder / "log.csv").write_text("\n".join(["epoch,test_accuracy,seconds", *lines]) + "\n")

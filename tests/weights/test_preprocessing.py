@@ -17,10 +17,10 @@ from sdbnn_lite import data
 from sdbnn_lite.core.models import NETWORKS
 from sdbnn_lite.data.sets import described
 from sdbnn_lite.errors import UsageError
-from sdbnn_lite.weights.files import describe, options_of, read_tensors, save_weights, write_tensors
+from sdbnn_lite.weights.files import describe, read_tensors, save_weights, write_tensors
 from sdbnn_lite.weights.onnx_export import metadata
 from sdbnn_lite.weights.preprocessing import CIFAR10_CLASSES as CIFAR10
-from sdbnn_lite.weights.preprocessing import Preprocessing, preprocessing_of
+from sdbnn_lite.weights.preprocessing import Preprocessing, options_of, preprocessing_of
 
 
 @pytest.fixture(autouse=True)
