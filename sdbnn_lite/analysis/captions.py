@@ -38,8 +38,12 @@ def schedule_in_words(run: Mapping, facts: Mapping) -> str:
     """A run's epochs, and which optimizer and temperatures it has where those of ``facts`` are others."""
     said = [f"{run['epochs']} epochs"]
     said += [run["optimizer"].capitalize()] if run["optimizer"] != facts["optimizer"] else []
-    said += ["t from {:g} to {:g}".format(*run["ede"])] if (*run["ede"],) != (*facts["ede"],) else []
-    return ", ".join(said)
+    return ", ".join(said) + temperatures(run["ede"], facts["ede"])
+
+
+def temperatures(ede: Sequence[float], usual: Sequence[float]) -> str:
+    """The two ends of EDE's t, to be added to a name, where they aren't the ``usual`` ones; else ""."""
+    return "" if (*ede,) == (*usual,) else ", t from {:g} to {:g}".format(*ede)
 
 
 def groups(runs: pd.DataFrame, same: Sequence[str], joined: Sequence[str],

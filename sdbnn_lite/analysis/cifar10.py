@@ -11,7 +11,7 @@ import pandas as pd
 from ..system.text import markdown_table
 from ..training.recipes import RECIPES
 from . import tables
-from .captions import groups, hardware, image_counts, in_percent, mean_std, measured_on, settings
+from .captions import groups, hardware, image_counts, in_percent, mean_std, measured_on, settings, temperatures
 
 DATASET = "cifar10"
 STUDY = "cifar10-resnet20"  # the ablation; its sdbnn runs are in the table too
@@ -118,10 +118,10 @@ def legend(rows: pd.DataFrame) -> str:
 
 def own_recipe(row: Mapping) -> str:
     """What is added to a network's name where recipe or EDE's temperatures aren't the published ones."""
-    published, ede = PUBLISHED[row["network"]], row["ede"]
+    published = PUBLISHED[row["network"]]
     if row["recipe"] != published.name:
         return f", recipe `{row['recipe']}` (ours)"
-    return ", t from {:g} to {:g}".format(*ede) if isinstance(ede, tuple) and ede != published.ede else ""
+    return temperatures(row["ede"], published.ede) if row["n"] else ""
 
 
 def gap_in_words(row: Mapping) -> str:

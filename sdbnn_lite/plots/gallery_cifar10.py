@@ -307,7 +307,7 @@ def _no_steps() -> str:
 
 
 def _no_schedules() -> str:
-    return _no_steps() or ("" if _under_schedules() else "No SD-BNN is in the ablation yet.")
+    return _no_gradients() or ("" if _under_schedules() else "No SD-BNN is in the ablation yet.")
 
 
 def _no_shift() -> str:
