@@ -4,7 +4,7 @@ Arrays as in :mod:`.kernels`. What wants a convolution's result is done row by r
 for batch norm forward, the way through the sign backward.
 """
 
-# compiled in: kernels.py 80921cd3, rows.py 40c67804, tiles.py 657f7b44, llvm.py 7d8f1e3a, target.py d74eba8c
+# compiled in: kernels.py 1da5b592, rows.py 40c67804, tiles.py 657f7b44, llvm.py fb625820, target.py d74eba8c
 
 import numpy as np
 from numba import njit
@@ -31,7 +31,7 @@ def convolve(words, weight, base, taps, stride, valid, y, totals, state):
     b0, v0 = base.ctypes.data, valid.ctypes.data
     plane, step, channel = high * wide * 64, stride * 64, height * width * 64
     many = tiles.PIXELS_OF_WORDS if width >= tiles.PIXELS_OF_WORDS else 1
-    for i in shared(state, len(y) * height):
+    for i in shared(state.ctypes.data, len(y) * height):
         g, row = i // height, i % height
         kind = (row == 0) + 2 * (row * stride + 3 == high)
         x = x0 + (g * count * high + row * stride) * wide * 64
@@ -93,7 +93,7 @@ def convolve_back(
     plane, channel, pixel = high * wide * 128, height * width * 128, stride * 128
     before, e0 = (ds.shape[1] - channels) // 2, ds.ctypes.data
     strips, shares = -(-height // STRIP), -(-channels // INPUTS)
-    for i in shared(state, len(x) * strips * shares):
+    for i in shared(state.ctypes.data, len(x) * strips * shares):
         block, g, strip = i % shares * BLOCKS, i // shares // strips, i // shares % strips * STRIP
         blocks = min(BLOCKS, channels // 4 - block)
         for row in range(strip, min(strip + STRIP, height)):
@@ -136,7 +136,7 @@ def weight_gradient(gradient, lanes, stride, filters, sums, out, state):
     some = min(last, max(1, 64 // (height * width)))
     last -= last % some
     strips = -(-channels // 64)
-    for i in shared(state, len(out) // filters * strips):
+    for i in shared(state.ctypes.data, len(out) // filters * strips):
         first, left = i // strips * filters, i % strips * 64
         right = min(left + 64, channels)
         out[first : first + filters, left:right] = 0

@@ -22,7 +22,7 @@ from .launch import Kernel
 from .rows import BLOCK
 from .tiles import options
 
-# compiled in: rows.py 40c67804, tiles.py 657f7b44, llvm.py 7d8f1e3a, target.py d74eba8c
+# compiled in: rows.py 40c67804, tiles.py 657f7b44, llvm.py fb625820, target.py d74eba8c
 
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order
 _MAGIC = np.float32(rows.MAGIC)
@@ -34,7 +34,7 @@ def sign_words(x, shift, words, state):
     count, wide = words.shape[1], words.shape[3]
     _, channels, height, width, _ = x.shape
     x0, s0, w0 = x.ctypes.data, shift.ctypes.data, words.ctypes.data
-    for i in shared(state, len(x) * count * height):
+    for i in shared(state.ctypes.data, len(x) * count * height):
         g, word, row = i // height // count, i // height % count, i % height
         line = words[g, word, row + 1]
         for column in range(1, width + 1):
@@ -61,7 +61,7 @@ def pool(y, pooled, place, totals, state):
     totals (G, 1, O, 2) float64 = Σ and Σ of squares of what is left.
     """
     _, channels, height, width, _ = pooled.shape
-    for i in shared(state, len(y) * channels):
+    for i in shared(state.ctypes.data, len(y) * channels):
         g, c = i // channels, i % channels
         totals[g, 0, c] = 0
         for row in range(height):
@@ -88,7 +88,7 @@ def normalise(y, factor, offset, shortcut, has_shortcut, stride, out, mean, stat
     share, nothing = np.float32(1 / (height * width)), np.zeros(BLOCK, np.float32)
     y0, s0, o0, m0 = y.ctypes.data, shortcut.ctypes.data, out.ctypes.data, mean.ctypes.data
     before = (channels - others) // 2
-    for i in shared(state, len(y) * channels):
+    for i in shared(state.ctypes.data, len(y) * channels):
         g, c = i // channels, i % channels
         mean[g, c] = 0
         add = has_shortcut and 0 <= c - before < others
@@ -110,7 +110,7 @@ def unclip(gradient, mean_gradient, out, y, ds, totals, state):
     _, channels, height, width, _ = y.shape
     share, extra, sums = np.float32(1 / (height * width)), np.empty(BLOCK, np.float32), np.empty((3, BLOCK), np.float32)
     d0, o0, y0, to = gradient.ctypes.data, out.ctypes.data, y.ctypes.data, ds.ctypes.data
-    for i in shared(state, len(y) * channels):
+    for i in shared(state.ctypes.data, len(y) * channels):
         g, c = i // channels, i % channels
         sums[:] = 0
         for n in range(BLOCK):
@@ -159,7 +159,7 @@ def quantise(ds, y, a, b, c, valid, lanes, pairs, state):
     d0, y0, a0, b0 = ds.ctypes.data, y.ctypes.data, a.ctypes.data, b.ctypes.data
     l0, p0 = lanes.ctypes.data, pairs.ctypes.data
     plane = height * width * 64
-    for i in shared(state, len(ds) * (channels // 2)):
+    for i in shared(state.ctypes.data, len(ds) * (channels // 2)):
         g, o = i // (channels // 2), i % (channels // 2) * 2
         constants, left = _constants(c[o:], valid[g])
         for row in range(height):
@@ -174,7 +174,7 @@ def quantise(ds, y, a, b, c, valid, lanes, pairs, state):
 def quantise_pooled(ds, y, place, a, b, c, valid, lanes, pairs, state):
     """The same behind a 2×2 maximum: g stands where the maximum was, 0 in the other three places."""
     _, channels, height, width, _ = ds.shape
-    for i in shared(state, len(ds) * (channels // 2)):
+    for i in shared(state.ctypes.data, len(ds) * (channels // 2)):
         g, o = i // (channels // 2), i % (channels // 2) * 2
         (constants, left), rounded = _constants(c[o:], valid[g]), np.empty((2, BLOCK), np.int32)
         for row in range(height):

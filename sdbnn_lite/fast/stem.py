@@ -18,7 +18,7 @@ from .launch import Kernel
 from .layer import Normaliser, taps_of, through_hardtanh, to_blocks
 from .rows import BLOCK
 
-# compiled in: kernels.py 80921cd3, rows.py 40c67804, tiles.py 657f7b44, llvm.py 7d8f1e3a, target.py d74eba8c
+# compiled in: kernels.py 1da5b592, rows.py 40c67804, tiles.py 657f7b44, llvm.py fb625820, target.py d74eba8c
 
 
 @Kernel
@@ -28,7 +28,7 @@ def convolve_images(blocks, weight, taps, y, totals, state):
     _, filters, height, width, _ = y.shape
     x0, w0, y0, t0 = blocks.ctypes.data, weight.ctypes.data, y.ctypes.data, taps.ctypes.data
     one, sums = np.float32(1), np.empty((2, BLOCK))
-    for i in shared(state, len(y) * height):
+    for i in shared(state.ctypes.data, len(y) * height):
         g, row = i // height, i % height
         x = x0 + (g * channels * high + row) * wide * 128
         for block in range(filters // 4):
@@ -61,7 +61,7 @@ def image_weight_gradient(blocks, ds, y, a, b, c, rows, sums, out, state):
     groups, channels, high, wide, _ = blocks.shape
     _, _, height, width, _ = ds.shape
     a0, r0, s0 = blocks.ctypes.data, rows.ctypes.data, sums.ctypes.data
-    for block in shared(state, len(out) // 4):
+    for block in shared(state.ctypes.data, len(out) // 4):
         out[block * 4 : block * 4 + 4] = 0
         for g in range(groups):
             for first in range(0, channels, 4):

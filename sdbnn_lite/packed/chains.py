@@ -10,7 +10,7 @@ from ..system.llvm import OPTIONS, shared
 from . import tiles
 from .kernels import INSIDE, UNIT, popcounts
 
-# compiled in: kernels.py fd9c6223, tiles.py 76fae46b, llvm.py 7d8f1e3a, target.py d74eba8c
+# compiled in: kernels.py 594a6588, tiles.py 76fae46b, llvm.py fb625820, target.py d74eba8c
 
 FILTERS = tiles.FILTERS
 NOTHING, SAME, BEFORE, WIDENED, GIVEN = range(5)  # what is added to a layer, see :mod:`.whole`
@@ -68,7 +68,7 @@ def _write_signs(layer, source, numbers, units, sums, totals, shift, words, spar
             for c in range(channels):
                 totals[c] += source[i + c]
     _shift(totals, height * width, channels, hidden, layer[18], numbers, layer[14] + 3 * outputs, shift)
-    for row in shared(state, height + 2 * padding):
+    for row in shared(state.ctypes.data, height + 2 * padding):
         for i in range(row * across, (row + 1) * across):
             words[i] = 0
         if padding <= row < height + padding:
@@ -87,7 +87,7 @@ def _write_values(layer, words, numbers, indices, bases, weights, table, beside,
     begin_numbers, begin, begin_bases, begin_weights = layer[14:18]
     filters, unit, each = FILTERS * max(how[1], 1), 64 if pooled or how[1] == 0 else UNIT, 4 if pooled else 1
     blocks, units, step = outputs // filters, -(-pixels // unit), 4 * outputs if around != NOTHING else 0
-    for part in shared(state, units * blocks):
+    for part in shared(state.ctypes.data, units * blocks):
         first, block = part // blocks * unit, part % blocks
         last = min(first + unit, pixels)
         popcounts(words.ctypes.data, 0, first, last, block, pixels, indices, begin, bases.ctypes.data + 4 * begin_bases,
@@ -165,7 +165,7 @@ def real_convolution(x, weight, offset, stride, out, state):
     _, rows, pixels, outputs = out.shape
     bands = -(-pixels // 128)
     wide = -(-pixels // bands)
-    for part in shared(state, images * rows * bands):
+    for part in shared(state.ctypes.data, images * rows * bands):
         i, first = part // bands, part % bands * wide
         at = x.ctypes.data + 4 * (i // rows * height + i % rows * stride) * width * channels
         _real_pixels(at, 4 * stride * channels, first, min(first + wide, pixels), 4 * width * channels, weight, offset,
@@ -180,7 +180,7 @@ def pooled_convolution(x, weight, offset, stride, wide, out, state):
     high, size = (height - weight.shape[1]) // stride + 1, 4 * wide * outputs
     lines, places = np.empty(3 * wide * outputs, np.float32), np.empty(9, np.int64)
     bands, zero = -(-rows // 8), np.int64(0)
-    for part in shared(state, images * bands):
+    for part in shared(state.ctypes.data, images * bands):
         n, begin, done = part // bands, part % bands * 8, max(part % bands * 16 - 1, 0)
         for row in range(begin, min(begin + 8, rows)):
             last = min(2 * row + 1, high - 1)

@@ -18,7 +18,7 @@ from numba import njit
 from ..system.llvm import OPTIONS, shared
 from . import tiles
 
-# compiled in: tiles.py 76fae46b, llvm.py 7d8f1e3a, target.py d74eba8c
+# compiled in: tiles.py 76fae46b, llvm.py fb625820, target.py d74eba8c
 
 INSIDE = {**OPTIONS, "no_cpython_wrapper": True}  # of other kernels
 FILTERS, PIXELS, LOOKED_UP = tiles.FILTERS, tiles.PIXELS, tiles.LOOKED_UP
@@ -30,7 +30,7 @@ def sign_words(x, shift, padding, words, state):
     """words = the signs of x + shift."""
     images, height, width, channels = x.shape
     size, zero = x.itemsize, x.dtype.type(0)
-    for i in shared(state, images * height):
+    for i in shared(state.ctypes.data, images * height):
         n, row = i // height, i % height
         s0 = shift.ctypes.data + n * channels * size
         for column in range(width):
@@ -101,7 +101,7 @@ def convolve(words, pixels, indices, base, weight, how, table, y, state):
     filters, size, image = FILTERS * max(how[1], 1), y.itemsize, words.strides[0]
     blocks, unit = outputs // filters, UNIT if how[1] else 64
     places, bases, counts = np.empty(UNIT, np.int64), np.empty(UNIT, np.int64), np.empty(UNIT * filters, y.dtype)
-    for part in shared(state, -(-total // unit) * blocks):
+    for part in shared(state.ctypes.data, -(-total // unit) * blocks):
         first, block = part // blocks * unit, part % blocks
         last = min(first + unit, total)
         popcounts(words.ctypes.data, image, first, last, block, pixels, indices, 0, base.ctypes.data,

@@ -195,12 +195,13 @@ def give_way(address):
 
 
 @njit(nogil=True)  # numba compiles no caller of a generator that comes from its cache
-def shared(state, parts):
+def shared(at, parts):
     """The numbers of the parts that this thread gets; ends when all are done. Whoever waits gives its core away.
 
-    state (2,) int64, zeros: how many parts are taken and done, by all threads that call a kernel with the same arrays.
+    At this address, two int64, 0 at first: how many parts are taken and done, by all threads that call a kernel with
+    the same arrays. Not the array itself: numba never frees what a generator was given.
     """
-    at, tries = state.ctypes.data, 0
+    tries = 0
     part = count_up(at, 1)
     while part < parts:
         yield part
