@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,9 @@ class Packed(nn.Module):
     to a module that holds it, is packed anew. Raises UsageError where it is to leave the CPU.
     """
 
+    engine: Any  # with more methods where kernels are
+    net: Any
+
     def __init__(self, net: nn.Module, engine_name: str | None = None):
         super().__init__()
         self.engine, self.net = engine(engine_name), frozen(net)
@@ -31,21 +35,21 @@ class Packed(nn.Module):
         """It stays in evaluation mode: a network around it may be trained."""
         return super().train(False)
 
-    def _apply(self, fn: Callable, recurse: bool = True) -> "Packed":
+    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> "Packed":
         """What ``to``, ``double`` and the like do."""
         if fn(torch.zeros(0)).device.type != "cpu":
             raise UsageError(f"{type(self).__name__}: packed inference runs on the CPU")
-        self.net = frozen(super()._apply(fn, recurse).net)
+        self.net = frozen(nn.Module._apply(self, fn, recurse).net)
         self._pack()
         return self
 
 
-def widened(x: object) -> object:
+def widened(x: Any) -> Any:
     """A float16 or bfloat16 tensor as float32, anything else as it is."""
     return x.float() if isinstance(x, Tensor) and x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def frozen(net: nn.Module) -> nn.Module:
+def frozen(net: nn.Module) -> Any:
     """A copy of ``net`` that shares nothing with it: in evaluation mode, without gradients, halves as float32.
 
     Raises UsageError where it can't be copied.

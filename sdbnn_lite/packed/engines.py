@@ -12,7 +12,9 @@ popcounts are counted in vectors where there is an instruction for it, and looke
 Both give the same bits; sums over pixels are rounded differently.
 """
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from ..errors import UsageError, unknown
 from ..system.target import target
 from ..system.threads import together
 from . import words
+from .thresholds import Switch
 from .words import pack_words
 
 # A thread begins to help 0.05 to 0.2 ms after it is started (measured). Beside another program it may lose its core for
@@ -36,23 +39,23 @@ class Readable:
 
     name = "numpy"
 
-    def chains(self, layers, x) -> bool:
+    def chains(self, layers: Sequence[Any], x: np.ndarray) -> bool:
         """Whether there is a kernel for several layers at once."""
         return False
 
-    def multiplies(self, conv, x) -> bool:
+    def multiplies(self, conv: Any, x: torch.Tensor) -> bool:
         """Whether there is a kernel for real convolutions, faster than torch's."""
         return False
 
-    def sign_words(self, x, shift, padding):
+    def sign_words(self, x: np.ndarray, shift: np.ndarray, padding: int) -> np.ndarray:
         return _bordered(pack_words(x + shift[:, None, None, :] >= 0), padding)
 
-    def convolve(self, padded, layer):
+    def convolve(self, padded: np.ndarray, layer: Any) -> np.ndarray:
         p = layer.padding
         inner = padded[:, p : padded.shape[1] - p, p : padded.shape[2] - p]
         return words.convolve(inner, layer.words, layer.base(layer.geometry(padded)))
 
-    def finish(self, y, layer, pooled=False, shortcut=None):
+    def finish(self, y: np.ndarray, layer: Any, pooled: bool = False, shortcut: np.ndarray | None = None) -> np.ndarray:
         value = (_pool(y) if pooled else y).astype(layer.factor.dtype)
         value *= layer.factor
         value += layer.offset
@@ -62,11 +65,11 @@ class Readable:
             return np.clip(value, -1, 1, out=value)
         return np.where(value < 0, value * layer.slope, value)
 
-    def signs(self, padded, layer, switch, pooled, padding):
+    def signs(self, padded: np.ndarray, layer: Any, switch: Switch, pooled: bool, padding: int) -> np.ndarray:
         y = self.convolve(padded, layer)
         return _bordered(pack_words(((_pool(y) if pooled else y) >= switch.point) ^ switch.falling), padding)
 
-    def means(self, x):
+    def means(self, x: np.ndarray) -> np.ndarray:
         return x.mean(axis=(1, 2), dtype=np.float64).astype(x.dtype)
 
 
@@ -99,32 +102,32 @@ class Fast(Readable):
         self.kernels, self.whole = kernels, chains
         self.counts, self.table = target().counts, words.look_up_table()
 
-    def share(self, products, kernel, *args, state=None):
+    def share(self, products: int, kernel: Callable[..., None], *args: Any, state: np.ndarray | None = None) -> None:
         """kernel(*args, state), by as many threads as so many ``products`` of ±1 are worth."""
         together(products // PRODUCTS_A_THREAD, kernel, *args, np.zeros(2, np.int64) if state is None else state)
 
-    def sign_words(self, x, shift, padding):
+    def sign_words(self, x: np.ndarray, shift: np.ndarray, padding: int) -> np.ndarray:
         n, h, w, c = x.shape
         padded = np.zeros((n, h + 2 * padding, w + 2 * padding, -(-c // 64)), np.uint64)
         self.share(x.size * PRODUCTS_A_VALUE, self.kernels.sign_words, x, shift, padding, padded)
         return padded
 
-    def looks_up(self, layer, sums=np.int16) -> bool:
+    def looks_up(self, layer: Any, sums: type = np.int16) -> bool:
         """Whether the popcounts are looked up: 16 bits hold the sums, and no instruction counts them faster."""
         narrow = self.counts == "vpopcnt" and layer.channels <= 32  # a word would be half empty
         return sums == np.int16 and (self.counts == "vpshufb" or narrow)
 
-    def chains(self, layers, x) -> bool:
+    def chains(self, layers: Sequence[Any], x: np.ndarray) -> bool:
         """Whether :class:`.whole.Chain` takes these layers with this input."""
         return x.dtype == np.float32 and all(
             layer.channels % 16 == layer.outputs % 16 == 0 and layer.kernel**2 * layer.channels < 2**15 - 1
             for layer in layers)  # fmt: skip
 
-    def multiplies(self, conv, x) -> bool:
+    def multiplies(self, conv: Any, x: torch.Tensor) -> bool:
         """Whether :meth:`real` takes this convolution and input."""
         return self.counts == "vpshufb" and x.dtype == torch.float32 and len(conv.weight) % 16 == 0
 
-    def real(self, x, conv, pooled=False, between=np.inf):
+    def real(self, x: np.ndarray, conv: Any, pooled: bool = False, between: float = np.inf) -> np.ndarray:
         """(N, H, W, C) → (N, H', W', O): a :class:`.network.RealConv`; of each 3×3, 2 apart, the largest; clipped."""
         p, k = conv.padding, conv.weight.shape[2]
         x = _bordered(x, p) if p else x
@@ -141,7 +144,7 @@ class Fast(Readable):
             self.share(products, self.whole.real_convolution, images, *args, outs)
         return np.clip(out, -between, between, out=out) if between < np.inf else out
 
-    def convolve(self, padded, layer):
+    def convolve(self, padded: np.ndarray, layer: Any) -> np.ndarray:
         geometry = layer.geometry(padded)
         looked_up = self.looks_up(layer, geometry.sums)
         base, (weight, how) = layer.base(geometry), layer.for_tiles(looked_up, padded.shape[2])
@@ -152,7 +155,7 @@ class Fast(Readable):
         return y if y.shape[3] == geometry.outputs else y[..., : geometry.outputs].copy()
 
 
-def engine(name: str | None = None):
+def engine(name: str | None = None) -> Readable:
     """The engine called ``name``, "numpy" or "numba"; None: numba where it compiles. UsageError for another."""
     if name not in (None, "numpy", "numba"):
         raise unknown("engine", name, ("numpy", "numba"))

@@ -7,6 +7,7 @@ import copyreg
 import json
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ def save_packed(path: str | Path, net: PackedNet | BinaryNet, *, rounded: bool =
     write_tensors(path, *_form(net.net if isinstance(net, Packed) else net, rounded))
 
 
-def _form(net: BinaryNet, rounded: bool = False) -> tuple[dict[str, Tensor], dict]:
+def _form(net: BinaryNet, rounded: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a file and the JSON beside them."""
     check(net)
     if not fuses(net) or not isinstance(net.linear, nn.Linear) or net.linear.bias is None:
@@ -43,15 +44,15 @@ def _form(net: BinaryNet, rounded: bool = False) -> tuple[dict[str, Tensor], dic
     return bits.bit_state(net, rounded), {**describe(net), "form": bits.FORM, "packed": VERSION}
 
 
-def load_packed(path: str | Path, engine: str | None = None) -> PackedNet:
+def load_packed(path: str | Path, engine: str | None = None) -> Packed:
     """The packed network in a file of :func:`save_packed`, ready to run; ``engine`` as for :func:`pack`.
 
     Raises UsageError, naming the file, where it is missing, damaged, of another kind or of a later version.
     """
-    return pack(_network(*read_tensors(path), path), engine)
+    return pack(_network(*read_tensors(checked_path(path)), path), engine)
 
 
-def _network(tensors: dict[str, Tensor], about: dict, path: object) -> BinaryNet:
+def _network(tensors: dict[str, Tensor], about: dict[str, Any], path: object) -> BinaryNet:
     if "packed" not in about:
         raise UsageError(f"{path}: not a packed network; sd.load reads other weights, sd.save_packed writes this form")
     if about["packed"] != VERSION:
@@ -59,13 +60,13 @@ def _network(tensors: dict[str, Tensor], about: dict, path: object) -> BinaryNet
     return rebuild(tensors, about, path)
 
 
-def unpickled(tensors: dict[str, Tensor], about: str, engine: str | None) -> PackedNet:
+def unpickled(tensors: dict[str, Tensor], about: str, engine: str | None) -> Packed:
     """What ``copy``, ``pickle`` and ``torch.save`` keep of a packed network: the tensors of its file, and the JSON."""
     source = "a pickled network"
     return pack(_network(tensors, checked_json(tensors, json.loads(about), source), source), engine)
 
 
-def _reduced(packed: Packed) -> tuple:
+def _reduced(packed: Packed) -> tuple[Any, ...]:
     """In the form of a file, or as the network itself where a file couldn't rebuild it to the last bit."""
     engine = packed.engine.name if packed.engine.name == "numpy" else None  # numba only where it compiles
     real = all(p.dtype == torch.float32 for p in packed.parameters())

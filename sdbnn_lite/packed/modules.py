@@ -10,6 +10,7 @@ engine's kernels, as does a linear layer, which is a 1×1 convolution of one pix
 
 from collections.abc import Callable
 from types import MethodType
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,11 +34,11 @@ class OnBits:
     ``kernels``: the layer as the engine's kernels know it; None where only NumPy computes it.
     """
 
-    def __init__(self, layer: BinaryLayer, engine):
+    def __init__(self, layer: Any, engine: Any):
         self.layer, self.engine = layer, engine
         w = layer.binary_weight().detach().numpy()
         if isinstance(layer, BinaryLinear):
-            self.kernels = BareLayer(w[:, :, None, None], padding=0)
+            self.kernels: Any = BareLayer(w[:, :, None, None], padding=0)
             return
         around = layer._reversed_padding_repeated_twice  # left, right, above, below; what "same" means, too
         self.border = None if layer.padding_mode == "zeros" else around  # copied signs, put there before
@@ -47,7 +48,7 @@ class OnBits:
         plain = alike and layer.groups == 1 and (layer.dilation == (1, 1) or w.shape[2] == 1)
         self.kernels = BareLayer(w, layer.stride[0], left) if plain else None
 
-    def __deepcopy__(self, memo: dict) -> Callable[[Tensor], Tensor]:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[[Tensor], Tensor]:
         """In a copy of its layer stands what it stands for."""
         return MethodType(type(self.layer).unscaled, memo[id(self.layer)])
 
@@ -68,11 +69,11 @@ class OnBits:
 
     def _sums(self, x: Tensor, shift: Tensor) -> Tensor:
         """y (N, H', W', O) of x (N, H, W, C) and a shift (N, C)."""
-        x, shift, do = x.contiguous().numpy(), shift.contiguous().numpy(), self.engine
+        images, shifts, do = x.contiguous().numpy(), shift.contiguous().numpy(), self.engine
         if self.kernels is not None:
-            return torch.from_numpy(do.convolve(do.sign_words(x, shift, self.kernels.padding), self.kernels))
-        groups, (*images, channels) = self.layer.groups, x.shape
-        signs = (x + shift[:, None, None] >= 0).reshape(*images, groups, channels // groups)
+            return torch.from_numpy(do.convolve(do.sign_words(images, shifts, self.kernels.padding), self.kernels))
+        groups, (*sizes, channels) = self.layer.groups, x.shape
+        signs = (images + shifts[:, None, None] >= 0).reshape(*sizes, groups, channels // groups)
         parts = [signs[i : i + 1] for i in range(len(x))] or [signs]  # one image's words and sums at a time
         sums = [convolve_groups(pack_words(p), self.words, channels // groups, self.window) for p in parts]
         return torch.from_numpy(np.concatenate(sums))

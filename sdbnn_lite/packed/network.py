@@ -10,6 +10,7 @@ by one comparison (see :mod:`.thresholds`).
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache, reduce
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ FILTERS = 16  # side by side in ``blocks``
 AT_ONCE = 16  # images, 8 of ImageNet's size: their activations stay in the caches from layer to layer, more don't
 
 
-def fold(bn: nn.BatchNorm2d, scale: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
+def fold(bn: Any, scale: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
     """Batch norm of s·y as factor·y + offset: factor = s·γ/√(σ² + ε), offset = β - μ·γ/√(σ² + ε); (O,) each."""
     inner = bn.weight / torch.sqrt(bn.running_var + bn.eps)
     factor = inner if scale is None else inner * scale
@@ -44,7 +45,7 @@ class RealConv:
     ``blocks``: its weights (O/16, k, k·C, 16), as our kernels read them.
     """
 
-    def __init__(self, conv: nn.Conv2d, bn: nn.BatchNorm2d):
+    def __init__(self, conv: Any, bn: Any):
         factor, self.offset = (torch.from_numpy(v) for v in fold(bn, None))
         weight = conv.weight.detach() * factor[:, None, None, None]
         self.weight = weight.contiguous(memory_format=torch.channels_last)
@@ -101,10 +102,11 @@ class PackedLayer(BareLayer):
     """One binary convolution with its batch norm and its activation (Hardtanh, or PReLU with ``slope``)."""
 
     def __init__(self, conv: BinaryConv2d, bn: nn.BatchNorm2d, prelu: nn.PReLU | None = None):
-        super().__init__(conv.binary_weight().detach().numpy(), conv.stride[0], conv.padding[0])
+        super().__init__(conv.binary_weight().detach().numpy(), conv.stride[0], int(conv.padding[0]))
         self.factor, self.offset = fold(bn, conv.scale())
         self.slope = None if prelu is None else prelu.weight.detach().numpy().copy()
-        self.squeeze = self.expand = self.bound = self.beta = None
+        absent: Any = None
+        self.squeeze = self.expand = self.bound = self.beta = absent
         if conv.asd is not None:
             self.squeeze = conv.asd.squeeze.weight.detach().numpy().copy()
             self.expand = conv.asd.expand.weight.detach().numpy().copy()
@@ -122,7 +124,7 @@ class PackedLayer(BareLayer):
             self._switch = switch_of(self.factor, self.offset, following.beta, most)
         return self._switch
 
-    def shift(self, x: np.ndarray, means) -> np.ndarray:
+    def shift(self, x: np.ndarray, means: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """(N, C): what is added before the sign. ASD: σ (or tanh) of W2·relu(W1·mean), whose mean ``means`` gives."""
         if self.squeeze is not None:
             hidden = np.maximum(means(x) @ self.squeeze.T, 0)
@@ -151,14 +153,15 @@ class PackedNet(Packed):
         net = self.net  # its real layers are used, and its checks
         self.layers = {name: self._layer(name) for name in binary_layers(net)}
         self.first = RealConv(net.conv1, net.bns[0] if isinstance(net, VGGSmall) else net.bn1)
-        self.shortcuts, self.chains = self._shortcuts(), {}
+        self.shortcuts = self._shortcuts()
+        self.chains: dict[tuple[object, ...], Chain | None] = {}
         self.segments = self._segments()
 
     def _layer(self, name: str) -> PackedLayer:
-        modules = dict(self.net.named_modules())
+        modules: dict[str, Any] = dict(self.net.named_modules())
         conv, parent = modules[name], name.rpartition(".")[0]
         if isinstance(self.net, VGGSmall):
-            return PackedLayer(conv, self.net.bns[int(name.rpartition(".")[2]) + 1])
+            return PackedLayer(conv, modules[f"bns.{int(name.rpartition('.')[2]) + 1}"])
         bn = modules[parent + name.removeprefix(parent).replace("conv", "bn")]  # conv → bn, conv2 → bn2
         return PackedLayer(conv, bn, getattr(modules[parent], "prelu", None) if parent else None)
 
@@ -193,9 +196,8 @@ class PackedNet(Packed):
         """
         layer, do = self.layers[name], self.engine
         padded = x if x.dtype == np.uint64 else do.sign_words(x, layer.shift(x, do.means), layer.padding)
-        following = self.layers.get(only)
-        switch = following and layer.switch_to(following)
-        if switch:
+        following = self.layers[only] if only else None
+        if following and (switch := layer.switch_to(following)):
             return do.signs(padded, layer, switch, pooled, following.padding)
         return do.finish(do.convolve(padded, layer), layer, pooled, around)
 
@@ -247,11 +249,11 @@ class PackedNet(Packed):
         for i, (steps, block) in enumerate(self.segments):
             given, key = self._around(block, x) if block else None, (i, x.dtype, *x.shape[1:3])
             if key not in self.chains:
-                layers = [(self.layers[name], *how) for name, *how in steps]
+                layers = [(self.layers[name], added, pooled) for name, added, pooled in steps]
                 fits = self.engine.chains([layer for layer, *_ in layers], x)
                 self.chains[key] = Chain(self.engine, layers, *x.shape[1:3]) if fits else None
-            if self.chains[key]:
-                x = self.chains[key].run(x, given)
+            if chain := self.chains[key]:
+                x = chain.run(x, given)
                 continue
             before, behind = None, [*(step[:2] for step in steps[1:]), (None, "same"), (None, "same")]
             for (name, added, pooled), (following, next_adds), (_, later_adds) in zip(steps, behind, behind[1:]):
@@ -269,7 +271,7 @@ class PackedNet(Packed):
         if not isinstance(self.net, (CifarResNet, ImageNetResNet)):
             pooled: Sequence[bool] = self.net.pooled[1:] if isinstance(self.net, VGGSmall) else (True, True)
             return [([(name, "nothing", pool) for name, pool in zip(self.layers, pooled, strict=True)], None)]
-        found = []
+        found: list[tuple[list[tuple[str, str, bool]], str | None]] = []
         for name, block in self.net.named_modules():
             if not isinstance(block, (models.ResNet20Block, models.ResNet18Block, BiRealBlock)):
                 continue
@@ -286,7 +288,7 @@ class PackedNet(Packed):
         return found
 
 
-def _plan(net: nn.Module) -> dict[str, tuple]:
+def _plan(net: nn.Module) -> dict[str, tuple[type, str]]:
     """Kind and geometry of all modules by name, without the classifier and the parts of binary layers."""
     binary = binary_layers(net)
     free = ("linear", *(f"{name}." for name in binary))
@@ -296,7 +298,7 @@ def _plan(net: nn.Module) -> dict[str, tuple]:
 
 
 @lru_cache
-def _plan_of(name: str, options: tuple[tuple[str, object], ...]) -> dict[str, tuple]:
+def _plan_of(name: str, options: tuple[tuple[str, Any], ...]) -> dict[str, tuple[type, str]]:
     """The plan of what ``build`` makes; the caller's random numbers stay as they are."""
     with torch.random.fork_rng(devices=[]):
         return _plan(build(name, **dict(options)))
@@ -305,7 +307,8 @@ def _plan_of(name: str, options: tuple[tuple[str, object], ...]) -> dict[str, tu
 def fuses(net: nn.Module) -> bool:
     """Whether :class:`PackedNet` computes ``net``: one that ``build`` made, changed in nothing but its classifier."""
     ours = type(net) in (CifarResNet, VGGSmall, DigitsConvNet, ImageNetResNet)
-    if not ours or getattr(net, "options", {}).get("method") not in METHODS:
+    options: dict[str, Any] = getattr(net, "options", {})
+    if not ours or options.get("method") not in METHODS:
         return False
     whole = all(layer.binary_weights and layer.own_shift is None for layer in binary_layers(net).values())
-    return whole and _plan(net) == _plan_of(net.name, tuple(net.options.items()))
+    return whole and _plan(net) == _plan_of(str(net.name), tuple(options.items()))

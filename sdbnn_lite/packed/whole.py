@@ -11,6 +11,7 @@ Several images are shared among threads by :mod:`..system.threads`, one alone by
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +25,9 @@ zeros around the channels, or what comes from outside."""
 class Chain:
     """Layers (:class:`.network.PackedLayer`, one of ADDED, whether pooled) on images of height × width."""
 
-    def __init__(self, engine, layers: Sequence[tuple], height: int, width: int):
-        self.engine, pools, rows = engine, [[] for _ in range(4)], []
+    def __init__(self, engine: Any, layers: Sequence[tuple[Any, str, bool]], height: int, width: int):
+        pools: list[list[np.ndarray]] = [[] for _ in range(4)]
+        self.engine, rows = engine, []
         for layer, what, pooled in layers:
             g = Geometry(layer.channels, layer.outputs, height, width, layer.kernel, layer.stride, layer.padding)
             base, prelu = layer.base(g), layer.slope is not None
@@ -65,7 +67,7 @@ class Chain:
         return out
 
 
-def shift_of(layer) -> list[np.ndarray]:
+def shift_of(layer: Any) -> list[np.ndarray]:
     """What ``layer`` adds before the sign, in numbers."""
     if layer.squeeze is not None:
         return [layer.squeeze.T, layer.expand.T]

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..core.layers import BinaryConv2d, binary_layers
+from ..core.layers import BinaryConv2d, BinaryLayer, binary_layers
 from ..core.models import BinaryNet
 from ..core.scaling import LearnedScale
 from ..errors import UsageError
@@ -61,7 +61,7 @@ def unpack_signs(bits: Tensor, shape: Sequence[int], dtype: torch.dtype = torch.
     return (2 * single[:size].to(dtype) - 1).reshape(tuple(shape))
 
 
-def packable_layers(net: BinaryNet) -> dict[str, BinaryConv2d]:
+def packable_layers(net: nn.Module) -> dict[str, BinaryLayer]:
     """The layers of ``net`` whose weights are ±1, by name; none in the float twin and in stage 1."""
     return {name: layer for name, layer in binary_layers(net).items() if layer.binary_weights}
 
