@@ -242,7 +242,7 @@ def _accuracy_and_cost(nets: Nets, images: torch.Tensor, facts: Mapping, about: 
     return _claim(
         5,
         f"p = {p:.2f}: how often chance alone would part the {len(table)} methods' accuracies this far.",
-        f"*Accuracy*: {_elsewhere()} On {about}, SD-BNN reaches "
+        f"*Accuracy*: {_elsewhere()}\nOn {about}, SD-BNN reaches "
         f"{in_percent(100 * ours['mean'], 100 * ours['std'], 1)}, the {len(table)} binary methods' means lie between "
         f"{100 * low:.1f} and {100 * high:.1f} % ({best}), and the seeds' spread "
         f"{'hides any' if p > 0.05 else 'is smaller than the'} difference (n = {ours['n']:.0f} seeds, "

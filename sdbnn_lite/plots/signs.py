@@ -109,6 +109,7 @@ def against_control(table: pd.DataFrame, control: str, title: str, measure: str 
             staged = _stages(ax, layers)
             ax.set(xlim=(1, max(len(layers), 2)))
             ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            ax.yaxis.set_major_locator(MaxNLocator(4))  # whatever the height, which isn't known yet
         for row in grid:
             row[0].set_ylabel(label.replace(" of the", "\nof the").replace(" among", "\namong"))
         said = f"grey: {METHODS[control].short}; band: the seeds' range; layers from the first to the last"

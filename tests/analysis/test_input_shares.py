@@ -39,7 +39,7 @@ def test_batch_norm_compensates_the_shift_with_time(ends):
     after = ends[published].groupby("epochs")["after"].mean()
     assert after.is_monotonic_decreasing and after.iloc[0] > 60 and after.iloc[-1] < 40
     courses = input_shares.over_epochs()
-    without = courses["ResNet-20, 15 epochs, no ASD (`wsd`)"]["input_after"]
+    without = courses["ResNet-20, 15 epochs, no ASD (`ede`)"]["input_after"]
     assert abs(without.iloc[-1] - 50) < 5 and courses["ResNet-20, 15 epochs"]["input_after"].iloc[-1] < 48
     longest = ends.set_index("label").loc["ResNet-20, 100 epochs"]
     assert longest["beta"] < -0.1 and longest["below"] > 60 and abs(longest["after"] - 37) < 1
