@@ -17,7 +17,6 @@ from ..system.devices import convolutions
 from ..training.run_folder import SIGNS
 from ..training.sign_rows import summary_row
 from . import study, tables
-from .tables import FINAL_SIGNS, STUDIES, has_study, published_runs, read_study, read_table, results_of, study_facts
 
 IMAGES = 500
 
@@ -34,7 +33,8 @@ def final_rows(net: BinaryNet, images: Tensor, epoch: int) -> list[dict]:
 def write_study_signs(out: Path, rows: list[dict], to: Path, images: ImageSet, epoch: int) -> None:
     """final_signs.csv of a study whose runs lie in ``out``, into the folder ``to``; ``rows`` are those of runs.csv."""
     sample = images.test_sample(IMAGES)
-    study.measure_runs(out, rows, Path(to) / FINAL_SIGNS, lambda net: final_rows(net.to(sample.device), sample, epoch))
+    path = Path(to) / tables.FINAL_SIGNS
+    study.measure_runs(out, rows, path, lambda net: final_rows(net.to(sample.device), sample, epoch))
 
 
 def read_signs(folder: Path, images: str = "test images") -> tuple[pd.DataFrame, str]:
@@ -42,11 +42,11 @@ def read_signs(folder: Path, images: str = "test images") -> tuple[pd.DataFrame,
 
     From final_signs.csv, or without one from signs.csv; no rows without any (the float twin).
     """
-    whole = (folder / FINAL_SIGNS).is_file()
-    path = folder / (FINAL_SIGNS if whole else SIGNS)
+    whole = (folder / tables.FINAL_SIGNS).is_file()
+    path = folder / (tables.FINAL_SIGNS if whole else SIGNS)
     if not path.is_file() or not path.stat().st_size:
         return pd.DataFrame(columns=["method", "seed", "epoch", "layer", "entropy", "sign_difference"]), "no signs"
-    table = read_table(path)
+    table = tables.read_table(path)
     table = table[table["epoch"] == table["epoch"].max()]
     return table, f"{table['images'].iloc[0]} {images}, evenly from the whole set" if whole else f"256 {images}"
 
@@ -55,18 +55,18 @@ def committed(datasets: Sequence[str] = ("cifar10", "imagenette", "imagenet"),
               ) -> Iterator[tuple[dict, Path, pd.DataFrame]]:  # fmt: skip
     """Facts, folder and last epoch's signs, with method and seed, of every study in the package, then of every run
     that is published of the ``datasets``."""
-    for study_name in STUDIES:
-        if has_study(study_name):
+    for study_name in tables.STUDIES:
+        if tables.has_study(study_name):
             folder = tables.study_folder(study_name)
-            yield study_facts(study_name), folder, read_signs(folder)[0]
+            yield tables.study_facts(study_name), folder, read_signs(folder)[0]
     for dataset in datasets:
-        for name, run in published_runs(dataset).items():
-            folder = results_of(name)
+        for name, run in tables.published_runs(dataset).items():
+            folder = tables.results_of(name)
             yield run, folder, read_signs(folder)[0].assign(method=run["method"], seed=run["seed"])
 
 
 def last_signs(name: str) -> tuple[pd.DataFrame, str]:
     """:func:`read_signs` of a study. Raises UsageError where it isn't in the package."""
-    if not has_study(name, FINAL_SIGNS) and not has_study(name, SIGNS):
-        read_study(name, SIGNS)
+    if not tables.has_study(name, tables.FINAL_SIGNS) and not tables.has_study(name, SIGNS):
+        tables.read_study(name, SIGNS)
     return read_signs(tables.study_folder(name))

@@ -39,7 +39,7 @@ class Packed(nn.Module):
         """What ``to``, ``double`` and the like do."""
         if fn(torch.zeros(0)).device.type != "cpu":
             raise UsageError(f"{type(self).__name__}: packed inference runs on the CPU")
-        self.net = frozen(nn.Module._apply(self, fn, recurse).net)
+        self.net = frozen(super()._apply(fn, recurse).net)  # type: ignore[no-untyped-call]
         self._pack()
         return self
 

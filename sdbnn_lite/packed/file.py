@@ -49,7 +49,7 @@ def load_packed(path: str | Path, engine: str | None = None) -> Packed:
 
     Raises UsageError, naming the file, where it is missing, damaged, of another kind or of a later version.
     """
-    return pack(_network(*read_tensors(checked_path(path)), path), engine)
+    return pack(_network(*read_tensors(path), path), engine)
 
 
 def _network(tensors: dict[str, Tensor], about: dict[str, Any], path: object) -> BinaryNet:

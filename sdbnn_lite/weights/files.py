@@ -80,7 +80,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
     write_atomic(path, tensor_bytes(tensors, about))
 
 
-def read_tensors(path: Path, verified: bool = False) -> tuple[dict[str, Tensor], dict]:
+def read_tensors(path: str | Path, verified: bool = False) -> tuple[dict[str, Tensor], dict]:
     """What :func:`write_tensors` wrote. Raises UsageError, naming the file, for anything else: missing, truncated,
     changed since, of another kind. A file of an earlier version, without a digest, is read; a line on stderr says so,
     unless its bytes were ``verified`` already.
