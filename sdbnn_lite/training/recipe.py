@@ -105,8 +105,8 @@ class Recipe:
             factor = batch_size / self.batch_size
             lr = self.lr * (factor if self.optimizer == "sgd" else math.sqrt(factor))
         wanted = {"batch_size": batch_size, "lr": lr, **others}
-        other = {k: v for k, v in wanted.items() if v is not None and checked(k, v) != getattr(self, k)}
         recipe = self.with_epochs(epochs)
+        other = {k: v for k, v in wanted.items() if v is not None and checked(k, v) != getattr(recipe, k)}
         return dataclasses.replace(recipe, **other, published=False) if other else recipe
 
     def lr_at(self, epoch: int) -> float:

@@ -147,6 +147,7 @@ def test_warm_up_is_compressed_too():
     assert (r.epochs, r.warmup_epochs) == (500, 5)
     assert [r.with_epochs(n).warmup_epochs for n in (1000, 100, 15, 1)] == [10, 1, 0, 0]
     assert dataclasses.replace(r, epochs=6).with_epochs(1).warmup_epochs == 0
+    assert r.changed(epochs=15).warmup_epochs == 0 and r.changed(epochs=15, warmup_epochs=5).warmup_epochs == 5  # said
 
 
 def test_changed():
