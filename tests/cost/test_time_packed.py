@@ -2,6 +2,7 @@
 
 import platform
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -22,7 +23,8 @@ def test_rows_of_small_shapes():
         assert row["float32"] in ("NCHW", "channels_last", "prepacked")
         middle, low, high = map(float, re.findall(r"[\d.]+", row["float32/packed"]))
         assert low <= middle <= high
-    assert rows[-1]["goal"] is None and rows[-1]["met"] is None
+        goal = time_packed.goal(row["what"], row["batch"])
+        assert row["goal"] == goal and (goal is None) == (row["met"] is None)
 
 
 def test_prepacked_weights_are_used_and_give_the_same():
@@ -36,8 +38,11 @@ def test_prepacked_weights_are_used_and_give_the_same():
         assert torch.equal(run(), F.conv2d(x, w, padding=1))
 
 
-def test_goals_are_the_issues():
-    assert time_packed.goal(64, 32) == 9 and time_packed.goal(512, 32) == 12 and time_packed.goal(256, 1) == 8
+def test_goals_are_of_the_target(monkeypatch):
+    asked = [("64@56", 32), ("512@7", 32), ("256@14", 1), ("cifar10_vgg_small", 32)]
+    for vector, goals in ((64, [9, 12, 8, 7]), (32, [4, 4, 4, None])):
+        monkeypatch.setattr(time_packed, "target", lambda vector=vector: SimpleNamespace(vector=vector))
+        assert [time_packed.goal(*row) for row in asked] == goals
 
 
 def test_ratios_are_taken_round_by_round():
