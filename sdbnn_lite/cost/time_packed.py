@@ -97,7 +97,6 @@ def _network(name: str, side: int, batch: int, rounds: int) -> dict[str, Any]:
 
 
 def _row(name: str, batch: int, ways: dict[str, Callable], rounds: int, equal: bool | None = None) -> dict[str, Any]:
-    """Times all ``ways``."""
     with torch.inference_mode():
         times = interleaved(ways, rounds, WARM_UP, RUNS)
     middle = {way: float(np.median(values)) for way, values in times.items()}
