@@ -28,9 +28,9 @@ NETWORK_GOALS = {"cifar10_resnet18": 6.0, "cifar10_vgg_small": 7.0, "cifar10_res
 
 def goal(what: str, batch: int) -> float | None:
     """The ratio aimed at, packing included: on AVX-512; on shorter vectors for single layers only."""
-    if target().vector < 64:
-        return None if what in NETWORK_GOALS else 4.0
-    return NETWORK_GOALS.get(what) or {("64@56", 32): 9.0, ("512@7", 32): 12.0}.get((what, batch), 8.0)
+    if "@" in what:
+        return {("64@56", 32): 9.0, ("512@7", 32): 12.0}.get((what, batch), 8.0) if target().vector == 64 else 4.0
+    return NETWORK_GOALS.get(what) if target().vector == 64 else None
 
 
 def bench_packed(rounds: int = ROUNDS, shapes=SHAPES, batches=BATCHES, networks=NETWORKS) -> list[dict[str, Any]]:
