@@ -1,4 +1,4 @@
-"""The packed kernels of this machine against the NumPy engine, on COUNT random layers: what ``neon.py`` runs.
+"""The packed kernels of this machine against the NumPy engine, on COUNT random layers: what the scripts beside it run.
 
     python check.py COUNT
 
@@ -47,7 +47,7 @@ from sdbnn_lite.system.target import target  # noqa: E402
 
 NETWORKS = {"digits_convnet": "sdbnn", "cifar10_resnet20": "rsign", "cifar10_vgg_small": "bnn"}
 READABLE, FAST = engines.engine("numpy"), engines.engine("numba")
-COUNTS = r"\b(cnt|addlv|uaddlv|uaddlp|uadalp|udot)\b"
+COUNTS = r"\b(cnt|addlv|uaddlv|uaddlp|uadalp|udot|vpshufb|vpopcnt[bwdq])\b"
 
 
 def draw(rng, wide):
