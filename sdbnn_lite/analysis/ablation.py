@@ -12,12 +12,11 @@ import pandas as pd
 
 from ..core.methods import METHODS
 from .captions import span
-from .cifar10 import TITLES
+from .cifar10 import STUDY, TITLES
 from .final_signs import last_signs
 from .rank_test import FEWEST, RankTest, rank_test
 from .tables import has_study, read_study, study_facts, summary
 
-STUDY = "cifar10-resnet20"
 PLANNED = ("float", "bnn", "xnor", "irnet", "ede", "rsign", "asd", "wsd", "sdbnn")
 SEEDS = 2  # planned
 COMMAND = f"sdbnn-lite study {STUDY} --epochs 15 --methods {','.join(PLANNED)} --seeds {SEEDS} --data DIR --publish"

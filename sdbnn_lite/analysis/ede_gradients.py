@@ -28,8 +28,8 @@ from ..data.in_memory import ImageSet
 from ..system.devices import convolutions
 from ..training.run_folder import LOG
 from . import ablation, study
-from .captions import schedule_in_words, settings, span
-from .tables import FINAL_GRADIENTS, has_study, published_runs, read_study, results_of, study_facts
+from .captions import schedule_in_words, span
+from .tables import FINAL_GRADIENTS, has_study, over_seeds, read_study, results_of, study_facts
 
 TEMPERATURES = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 IMAGES = 256
@@ -147,17 +147,14 @@ def courses() -> list[Course]:
     if has_study(ablation.STUDY, FINAL_GRADIENTS):
         tables = (read_study(ablation.STUDY, name) for name in (FINAL_GRADIENTS, "epochs.csv"))
         found = courses_of(*tables, facts, f"{facts['epochs']} epochs")
-    same = {}  # the runs that differ in nothing but the seed
-    for name, run in published_runs(facts["dataset"]).items():
-        here = run["network"] == facts["network"] and (results_of(name) / FINAL_GRADIENTS).is_file()
-        differs = any(run[key] != facts[key] for key in SCHEDULE) or run["method"] not in facts["methods"]
-        if here and differs:
-            same.setdefault((run["method"], *settings(run, SCHEDULE).values()), []).append((name, run))
-    for runs in same.values():
-        who = [{"method": run["method"], "seed": run["seed"]} for _, run in runs]
-        tables = ([read_csv(results_of(name) / file).assign(**each) for (name, _), each in zip(runs, who)]
-                  for file in (FINAL_GRADIENTS, LOG))  # fmt: skip
-        found += courses_of(*map(pd.concat, tables), runs[0][1], schedule_in_words(runs[0][1], facts))
+    for same in over_seeds(facts["dataset"]):
+        runs = [(results_of(name), run) for name, run in same.items() if run["network"] == facts["network"]]
+        runs = [(folder, run) for folder, run in runs if (folder / FINAL_GRADIENTS).is_file()]
+        for _, run in runs[:1]:
+            if any(run[key] != facts[key] for key in SCHEDULE) or run["method"] not in facts["methods"]:
+                tables = ([read_csv(folder / file).assign(method=r["method"], seed=r["seed"]) for folder, r in runs]
+                          for file in (FINAL_GRADIENTS, LOG))  # fmt: skip
+                found += courses_of(*map(pd.concat, tables), run, schedule_in_words(run, facts))
     return found
 
 

@@ -52,17 +52,19 @@ def read_signs(folder: Path, images: str = "test images") -> tuple[pd.DataFrame,
 
 
 def committed(datasets: Sequence[str] = ("cifar10", "imagenette", "imagenet"),
-              ) -> Iterator[tuple[dict, Path, pd.DataFrame]]:  # fmt: skip
-    """Facts, folder and last epoch's signs, with method and seed, of every study in the package, then of every run
-    that is published of the ``datasets``."""
+              ) -> Iterator[tuple[dict, list[Path], pd.DataFrame]]:  # fmt: skip
+    """Facts, folders and last epoch's signs, with method and seed, of every study in the package, then of the runs
+    that are published of the ``datasets``: those that differ in nothing but the seed together, facts of the first."""
     for study_name in tables.STUDIES:
         if tables.has_study(study_name):
             folder = tables.study_folder(study_name)
-            yield tables.study_facts(study_name), folder, read_signs(folder)[0]
+            yield tables.study_facts(study_name), [folder], read_signs(folder)[0]
     for dataset in datasets:
-        for name, run in tables.published_runs(dataset).items():
-            folder = tables.results_of(name)
-            yield run, folder, read_signs(folder)[0].assign(method=run["method"], seed=run["seed"])
+        for runs in tables.over_seeds(dataset):
+            folders = [tables.results_of(name) for name in runs]
+            signs = [read_signs(folder)[0].assign(method=run["method"], seed=run["seed"])
+                     for folder, run in zip(folders, runs.values())]  # fmt: skip
+            yield next(iter(runs.values())), folders, pd.concat(signs)
 
 
 def last_signs(name: str) -> tuple[pd.DataFrame, str]:

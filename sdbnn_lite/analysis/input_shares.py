@@ -31,11 +31,11 @@ def _label(facts: Mapping) -> str:
     return f"{facts['dataset'].capitalize()}, {network}, {facts['epochs']} epochs"
 
 
-def runs(stages: tuple[int, ...] = (2,)) -> Iterator[tuple[dict, Path, pd.DataFrame]]:
-    """Facts, folder and last epoch's signs of all studies and published runs of SD-BNN, of these ``stages``."""
-    for facts, folder, table in committed():
+def runs(stages: tuple[int, ...] = (2,)) -> Iterator[tuple[dict, list[Path], pd.DataFrame]]:
+    """What :func:`committed` gives of all studies and published runs of SD-BNN, of these ``stages``."""
+    for facts, folders, table in committed():
         if METHOD in facts.get("methods", ()) or (facts.get("method") == METHOD and facts["stage"] in stages):
-            yield facts, folder, _of(table, METHOD)
+            yield facts, folders, _of(table, METHOD)
 
 
 def _of(table: pd.DataFrame, method: str) -> pd.DataFrame:
@@ -49,10 +49,10 @@ def ends() -> pd.DataFrame:
     the channels and the percentage of them that are below 0; NaN where the network isn't in the zoo.
     """
     rows = []
-    for facts, folder, table in runs():
+    for facts, folders, table in runs():
         who = {"label": _label(facts), **{key: facts[key] for key in ("network", "dataset", "epochs")}}
         shares = dict(zip(("before", "after"), 100 * table[SHARES].mean()))
-        rows.append({**who, "n": table["seed"].nunique(), **shares, **betas(folder.name)})
+        rows.append({**who, "n": table["seed"].nunique(), **shares, **betas(folders[0].name)})
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["dataset", "epochs"], ignore_index=True, kind="stable")
 
 
@@ -69,9 +69,9 @@ def over_epochs() -> dict[str, pd.DataFrame]:
     """Label -> ``SHARES`` in percent by epoch: the CIFAR-10 ResNet-20's study, its first method of ``CONTROLS``, which
     has the same gradient and no shift of activations, and the network's published runs."""
     found = {}
-    for facts, folder, _ in runs():
+    for facts, folders, _ in runs():
         if facts["network"] == "cifar10_resnet20":
-            table = read_table(folder / SIGNS)
+            table = pd.concat([read_table(folder / SIGNS) for folder in folders])
             found[_label(facts)] = _of(table, METHOD)
             for control in [m for m in CONTROLS if m in facts.get("methods", ())][:1]:
                 found[f"{_label(facts)}, no ASD (`{control}`)"] = _of(table, control)

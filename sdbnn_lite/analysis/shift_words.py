@@ -44,8 +44,8 @@ def before_and_after() -> pd.DataFrame:
 
     Columns run (in words), before and after; means over seeds and layers.
     """
-    rows = [(f"{folder.name}, {facts['epochs']} epochs", *table[input_shares.SHARES].mean())
-            for facts, folder, table in input_shares.runs(stages=(1, 2))]  # fmt: skip
+    rows = [(f"{folders[0].name}, {facts['epochs']} epochs", *table[input_shares.SHARES].mean())
+            for facts, folders, table in input_shares.runs(stages=(1, 2))]  # fmt: skip
     return pd.DataFrame(rows, columns=["run", "before", "after"])
 
 

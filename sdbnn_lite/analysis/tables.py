@@ -6,6 +6,7 @@ results/runs/<name>/   a published run: run.json, log.csv, signs.csv, prediction
 results/bench/         measured speed (see ``speed``)
 """
 
+import dataclasses
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..core.methods import METHODS
 from ..errors import UsageError, check_fields
 from ..system.files import read_json
 from ..system.paths import PACKAGE
+from ..training.recipe import Recipe
 from ..training.run_folder import LOG, RUN, checked
 
 RESULTS = PACKAGE / "results"
@@ -114,6 +116,16 @@ def published_runs(dataset: str) -> dict[str, dict]:
     paths = sorted(runs_folder().glob(f"*/{RUN}"))
     found = {path.parent.name: checked(read_json(path), path) for path in paths}
     return {name: run for name, run in found.items() if run["dataset"] == dataset and run["result"]}
+
+
+def over_seeds(dataset: str) -> list[dict[str, dict]]:
+    """:func:`published_runs`, those together that differ in nothing but seed and machine."""
+    usual = {f.name: f.default for f in dataclasses.fields(Recipe) if f.name not in ("name", "about")}
+    same: dict[str, dict[str, dict]] = {}
+    for name, run in published_runs(dataset).items():
+        key = [run["method"], run["recipe"], run["data"], *(run.get(field, usual[field]) for field in usual)]
+        same.setdefault(repr(key), {})[name] = run
+    return list(same.values())
 
 
 def run_log(name: str) -> pd.DataFrame:

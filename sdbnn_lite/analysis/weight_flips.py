@@ -15,12 +15,11 @@ from ..core.wsd import WSD_CONSTANT, per_filter
 from ..errors import UsageError
 from . import ablation, final_signs
 from .captions import spread
-from .cifar10 import TITLES
 from .final_signs import last_signs
+from .input_shares import NETWORKS
 from .tables import STUDIES, read_study, study_facts
 
 DATA = {"digits": "digits", "cifar10": "CIFAR-10", "imagenette": "Imagenette"}
-NETWORKS = {"digits_convnet": "small network", **TITLES, "imagenet_resnet18": "ResNet-18"}
 
 
 def expected_flips(fan_in: int, share: float = WSD_CONSTANT / 2) -> float:
@@ -94,11 +93,11 @@ def with_random_flips(net: nn.Module, draw: torch.Generator) -> nn.Module:
 def committed() -> pd.DataFrame:
     """A row per binary layer of each committed run with WSD (of a study: each method, mean over n seeds), last epoch.
 
-    Columns: data, network, method, epochs, n; layer, weights (their number), ``flips`` (share of them), and ``fresh``:
-    the share that is expected by hand before training. Runs whose weights are still real (stage 1) don't count.
+    Columns: run (its first folder), data, network, method, epochs, n; layer, weights (their number), ``flips`` (share
+    of them), and ``fresh``: the share that is expected by hand before training. Real weights (stage 1) don't count.
     """
     rows = []
-    for facts, _, table in final_signs.committed(("cifar10", "imagenette")):
+    for facts, folders, table in final_signs.committed(("cifar10", "imagenette")):
         if facts.get("stage", 2) != 2:
             continue
         for method, signs in table.groupby("method", sort=False):
@@ -106,8 +105,8 @@ def committed() -> pd.DataFrame:
                 continue
             with torch.device("meta"):  # only the shapes
                 layers = binary_layers(build(facts["network"], method))
-            about = {"data": DATA[facts["dataset"]], "network": NETWORKS[facts["network"]], "epochs": facts["epochs"],
-                     "method": METHODS[method].short, "n": signs["seed"].nunique()}  # fmt: skip
+            about = {"run": folders[0].name, "data": DATA[facts["dataset"]], "network": NETWORKS[facts["network"]],
+                     "epochs": facts["epochs"], "method": METHODS[method].short, "n": signs["seed"].nunique()}
             for name, share in signs.groupby("layer", sort=False)["weight_flips"].mean().items():
                 w = layers[name].weight
                 rows.append({**about, "layer": name, "weights": w.numel(), "flips": share,
@@ -118,11 +117,11 @@ def committed() -> pd.DataFrame:
 def by_run(table: pd.DataFrame) -> pd.DataFrame:
     """:func:`committed` with a row per run, the longest trained last: ``fresh`` and ``flips`` over all its weights,
     and the ``lowest`` and ``highest`` of its layers' flips, all in percent."""
-    rows, run = [], ["data", "network", "epochs", "method", "n"]
+    rows, run = [], ["run", "data", "network", "epochs", "method", "n"]
     for about, mine in table.groupby(run, sort=False):
         of_all = {key: (mine[key] * mine["weights"]).sum() / mine["weights"].sum() for key in ("fresh", "flips")}
         shares = {**of_all, "lowest": mine["flips"].min(), "highest": mine["flips"].max()}
-        rows.append(dict(zip(run, about)) | {key: 100 * share for key, share in shares.items()})
+        rows.append(dict(zip(run[1:], about[1:])) | {key: 100 * share for key, share in shares.items()})
     return pd.DataFrame(rows).sort_values("epochs", kind="stable", ignore_index=True)
 
 

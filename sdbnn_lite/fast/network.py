@@ -39,16 +39,8 @@ class FastForward:
         self.images = len(images)
         return self.resnet(images) if isinstance(self.net, CifarResNet) else self.chain(images)
 
-    def layer(
-        self,
-        conv: BinaryConv2d,
-        bn: nn.BatchNorm2d,
-        blocks: tuple[Tensor, Tensor],
-        *,
-        pooled: bool = False,
-        add_input: bool = False,
-        shortcut: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    def layer(self, conv: BinaryConv2d, bn: nn.BatchNorm2d, blocks: tuple[Tensor, Tensor], *, pooled: bool = False,
+              add_input: bool = False, shortcut: Tensor | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
         """(out, its mean over the pixels) of ``blocks``: x and its mean (G, C, 32)."""
         x, mean = blocks
         gradient = GRADIENTS.index(conv.method.activation_gradient)

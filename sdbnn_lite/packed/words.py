@@ -32,12 +32,6 @@ def pack_words(signs: np.ndarray) -> np.ndarray:
     return full.view("<u8").astype(np.uint64)
 
 
-def unpack_words(words: np.ndarray, channels: int) -> np.ndarray:
-    """The inverse of :func:`pack_words`: (..., K) uint64 → (..., channels) of booleans."""
-    bits = np.unpackbits(np.ascontiguousarray(words).astype("<u8").view(np.uint8), axis=-1, bitorder="little")
-    return bits[..., :channels].astype(bool)
-
-
 def pack_weights(w: np.ndarray) -> np.ndarray:
     """ŵ (O, C, kh, kw), every value ±1 → (O, kh, kw, K) uint64. Raises UsageError where it isn't ±1."""
     if w.ndim != 4 or not np.isin(w, (-1, 1)).all():

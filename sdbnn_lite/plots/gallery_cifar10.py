@@ -105,7 +105,7 @@ def _others() -> str:
     network = tables.study_facts(ablation.STUDY)["network"]
     said = (f"{run['epochs']} epochs on {hardware(run)}" for run in tables.published_runs(cifar10.DATASET).values()
             if run["network"] == network)  # fmt: skip
-    return f"others, published runs of the same network: {'; '.join(said)}"
+    return f"others, published runs of the same network: {joined(said)}"
 
 
 def _caption(table: pd.DataFrame, more: str) -> str:

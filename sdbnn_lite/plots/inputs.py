@@ -8,9 +8,8 @@ from matplotlib.figure import Figure
 
 from ..errors import UsageError
 from .parts import INK, SMALL, finish, logarithmic, with_legend
-from .theme import BLACK, BLUE, GREY, ORANGE, PURPLE, SKY, drawing
+from .theme import BLACK, BLUE, GREY, LINES, drawing
 
-LINES = ((BLUE, "o"), (PURPLE, "s"), (ORANGE, "D"), (SKY, "^"))  # of the runs with a shift, in their order
 TITLE = "Share of +1 among the inputs of binary layers, before and after ASD's shift"
 
 

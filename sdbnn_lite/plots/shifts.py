@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.binarize import ede_k, sign
 from ..core.record import LayerSigns
 from ..core.signs import random_signs
-from .theme import BLACK, BLUE, GREEN, GREY, ORANGE, RED, drawing
+from .theme import BLACK, BLUE, GREEN, GREY, LINES, ORANGE, RED, drawing
 
 PER_DIGIT = 5  # images
 EDE_LOOKS = {0.001: (BLACK, "-"), 1.0: (BLUE, "--"), 3.0: (GREEN, "-."), 10.0: (RED, ":")}  # t: colour, line
@@ -87,20 +87,21 @@ def near_zero(kinds: Mapping[str, np.ndarray], reach: float = 0.2) -> Figure:
 
 
 def flips_by_layer(runs: pd.DataFrame) -> Figure:
-    """A panel per data set: share of flipped weight signs in each layer, a line per run, and what a fresh layer has.
+    """A panel per data set and network: share of weight signs flipped in each layer, a line per run; dashed: fresh.
 
     ``runs``: rows of ``analysis.weight_flips.committed``.
     """
-    with drawing(6.8, 2.9 * runs["data"].nunique() + 0.3) as figure:
-        axes = figure.subplots(runs["data"].nunique(), squeeze=False, sharey=True)[:, 0]
-        for ax, (data, those) in zip(axes, runs.groupby("data", sort=False)):
-            for (method, epochs, n), run in those.groupby(["method", "epochs", "n"], sort=False):
-                colour, marker = (GREEN, "s") if method == "WSD" else (BLUE, "o") if n > 1 else (RED, "D")
+    panels = [*runs.groupby(["network", "data"], sort=False)]
+    with drawing(6.8, 2.9 * len(panels) + 0.3) as figure:
+        axes = figure.subplots(len(panels), squeeze=False, sharey=True)[:, 0]
+        for ax, (where, those) in zip(axes, panels):
+            lines = those.groupby(["run", "method", "epochs", "n"], sort=False)
+            for ((_, method, epochs, n), run), (colour, marker) in zip(lines, LINES * len(lines)):
                 places = np.arange(1, len(run) + 1)
                 ax.plot(places, 100 * run["flips"], marker, ls="-", color=colour, mec=BLACK, lw=1.2,
                         label=f"{method}, {epochs} epochs, n = {n}")  # fmt: skip
             ax.plot(places, 100 * run["fresh"], color=BLACK, ls="--", label="expected before training")
-            ax.set(title=f"{run['network'].iloc[0]} on {data}", ylabel="signs flipped [%]", xticks=places[::2])
+            ax.set(title=" on ".join(where), ylabel="signs flipped [%]", xticks=places[::2])
             ax.set_ylim(-0.01)
             ax.legend(fontsize=9.5)
         axes[-1].set_xlabel("binary layer, from the first to the last")

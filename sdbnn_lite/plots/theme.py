@@ -20,6 +20,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#222222",
 )  # fmt: skip
 GREY = "#8A8A8A"
+LINES = ((BLUE, "o"), (PURPLE, "s"), (ORANGE, "D"), (SKY, "^"), (GREEN, "v"), (RED, "P"))  # of runs, in their order
 PLUS, MINUS = ORANGE, BLUE  # the two signs, everywhere; with hatches PLUS_HATCH and MINUS_HATCH
 PLUS_HATCH, MINUS_HATCH = "//", ""
 SIGNS = ListedColormap([MINUS, PLUS])  # of a map of signs

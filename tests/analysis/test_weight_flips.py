@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from standin import write_run
 
 import sdbnn_lite as sd
+from sdbnn_lite.analysis import tables
 from sdbnn_lite.analysis import weight_flips as wf
 from sdbnn_lite.analysis.tables import RESULTS
 from sdbnn_lite.core.record import record_signs
@@ -123,8 +125,8 @@ def test_a_study_is_the_mean_of_its_seeds(table, net):
 
 
 def made(flips, weights, epochs=5, **about):
-    return {"data": "CIFAR-10", "network": "ResNet-20", "epochs": epochs, "method": "WSD", "n": 1, **about,
-            "layer": str(flips), "weights": weights, "flips": flips, "fresh": 0.0001}  # fmt: skip
+    return {"run": f"run{epochs}", "data": "CIFAR-10", "network": "ResNet-20", "epochs": epochs, "method": "WSD",
+            "n": 1, **about, "layer": str(flips), "weights": weights, "flips": flips, "fresh": 0.0001}  # fmt: skip
 
 
 def test_runs_are_weighted_by_their_weights_and_said_in_percent():
@@ -136,6 +138,18 @@ def test_runs_are_weighted_by_their_weights_and_said_in_percent():
         "ResNet-20, 9 epochs of WSD on CIFAR-10 (n = 1): WSD flips 0.2 % of the weight signs, 20.0 times what is "
         "expected before training; from layer to layer 0.1 to 0.5 %."
     )
+
+
+def test_runs_of_two_recipes_stay_two_and_seeds_of_one_are_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    names = ("a", "cifar10-resnet20"), ("b", "cifar10-resnet20-evening"), ("b1", "cifar10-resnet20-evening")
+    for seed, (name, recipe) in enumerate(names):
+        write_run(tmp_path, name, recipe, 5, 0.5, seed)
+    runs = wf.by_run(wf.committed())
+    assert list(runs["n"]) == [1, 2] and set(runs["epochs"]) == {5}
+    signs = pd.concat(tables.read_table(tmp_path / "runs" / name / "signs.csv") for name in ("b", "b1"))
+    last = signs[signs["epoch"] == signs["epoch"].max()].groupby("layer")["weight_flips"].mean()
+    assert dict(wf.committed().query("run == 'b'").set_index("layer")["flips"]) == pytest.approx(dict(last))
 
 
 def test_the_verdict_follows_the_entropy(monkeypatch):

@@ -21,8 +21,8 @@ def test_weights_close_to_zero_are_counted():
 
 
 def test_every_run_is_a_line_over_its_layers_beside_what_is_expected():
-    rows = [{"data": data, "network": "ResNet", "method": method, "epochs": epochs, "n": n, "layer": f"l{i}",
-             "flips": 0.001 * i / epochs, "fresh": 1e-4 / (1 + i)}
+    rows = [{"run": f"{method}{epochs}", "data": data, "network": "ResNet", "method": method, "epochs": epochs,
+             "n": n, "layer": f"l{i}", "flips": 0.001 * i / epochs, "fresh": 1e-4 / (1 + i)}
             for data, method, epochs, n in (("CIFAR-10", "WSD", 15, 2), ("CIFAR-10", "SD-BNN", 15, 2),
                                             ("CIFAR-10", "SD-BNN", 100, 1), ("Imagenette", "SD-BNN", 6, 1))
             for i in range(6)]  # fmt: skip
