@@ -103,9 +103,9 @@ def _gradient_caption(table: pd.DataFrame) -> str:
 def _others() -> str:
     """Where the published runs of the ablation's network were trained."""
     network = tables.study_facts(ablation.STUDY)["network"]
-    said = (f"{run['epochs']} epochs on {hardware(run)}" for run in tables.published_runs(cifar10.DATASET).values()
-            if run["network"] == network)  # fmt: skip
-    return f"others, published runs of the same network: {joined(said)}"
+    said = [f"{runs[0]['epochs']} epochs, n = {len(runs)}, on {joined(map(hardware, runs))}" for same in
+            tables.over_seeds(cifar10.DATASET) if (runs := [*same.values()])[0]["network"] == network]  # fmt: skip
+    return f"others, published runs of the same network: {'; '.join(said)}"
 
 
 def _caption(table: pd.DataFrame, more: str) -> str:
