@@ -92,7 +92,7 @@ def flips_by_layer(runs: pd.DataFrame) -> Figure:
     ``runs``: rows of ``analysis.weight_flips.committed``.
     """
     panels = [*runs.groupby(["network", "data"], sort=False)]
-    with drawing(6.8, 2.9 * len(panels) + 0.3) as figure:
+    with drawing(8.6, 2.9 * len(panels) + 0.3) as figure:
         axes = figure.subplots(len(panels), squeeze=False, sharey=True)[:, 0]
         for ax, (where, those) in zip(axes, panels):
             lines = those.groupby(["run", "method", "epochs", "n"], sort=False)
@@ -103,6 +103,6 @@ def flips_by_layer(runs: pd.DataFrame) -> Figure:
             ax.plot(places, 100 * run["fresh"], color=BLACK, ls="--", label="expected before training")
             ax.set(title=" on ".join(where), ylabel="signs flipped [%]", xticks=places[::2])
             ax.set_ylim(-0.01)
-            ax.legend(fontsize=9.5)
+            ax.legend(fontsize=9.5, loc="center left", bbox_to_anchor=(1.01, 0.5))
         axes[-1].set_xlabel("binary layer, from the first to the last")
     return figure
