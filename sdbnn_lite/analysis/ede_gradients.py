@@ -37,7 +37,7 @@ AT_ONE = 0.75  # of the schedule: there t is 1 on its way from 0.001 to 10
 SUMMARY = ["method", "schedule", "optimizer", "t", "grows", "first", "step", "train", "test"]
 HEADS = ("method", "schedule", "optimizer", "last t", "gradient ×", "first step", "last step", "points, training",
          "points, test")  # of summary
-SCHEDULE = ("epochs", "optimizer", "schedule", "lr", "batch_size", "ede")  # what runs of one Course share
+SCHEDULE = ("epochs", "optimizer", "schedule", "lr", "batch_size", "ede")  # published runs with other ones are shown
 BELOW_ONE = "sdbnn-lite train cifar10-resnet20 --epochs 15 --ede 0.001 1 --data DIR"
 BY_ADAM = "sdbnn-lite train cifar10-resnet20-evening --data DIR"
 
@@ -148,13 +148,14 @@ def courses() -> list[Course]:
         tables = (read_study(ablation.STUDY, name) for name in (FINAL_GRADIENTS, "epochs.csv"))
         found = courses_of(*tables, facts, f"{facts['epochs']} epochs")
     for same in over_seeds(facts["dataset"]):
-        runs = [(results_of(name), run) for name, run in same.items() if run["network"] == facts["network"]]
-        runs = [(folder, run) for folder, run in runs if (folder / FINAL_GRADIENTS).is_file()]
-        for _, run in runs[:1]:
-            if any(run[key] != facts[key] for key in SCHEDULE) or run["method"] not in facts["methods"]:
-                tables = ([read_csv(folder / file).assign(method=r["method"], seed=r["seed"]) for folder, r in runs]
-                          for file in (FINAL_GRADIENTS, LOG))  # fmt: skip
-                found += courses_of(*map(pd.concat, tables), run, schedule_in_words(run, facts))
+        run = next(iter(same.values()))
+        seeds = [(folder, r["seed"]) for folder, r in zip(map(results_of, same), same.values())
+                 if (folder / FINAL_GRADIENTS).is_file()]  # fmt: skip
+        differs = any(run[key] != facts[key] for key in SCHEDULE) or run["method"] not in facts["methods"]
+        if seeds and differs and run["network"] == facts["network"]:
+            tables = ([read_csv(folder / file).assign(method=run["method"], seed=seed) for folder, seed in seeds]
+                      for file in (FINAL_GRADIENTS, LOG))  # fmt: skip
+            found += courses_of(*map(pd.concat, tables), run, schedule_in_words(run, facts))
     return found
 
 

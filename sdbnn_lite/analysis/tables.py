@@ -6,8 +6,8 @@ results/runs/<name>/   a published run: run.json, log.csv, signs.csv, prediction
 results/bench/         measured speed (see ``speed``)
 """
 
-import dataclasses
 import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,13 +18,13 @@ from ..core.methods import METHODS
 from ..errors import UsageError, check_fields
 from ..system.files import read_json
 from ..system.paths import PACKAGE
-from ..training.recipe import Recipe
-from ..training.run_folder import LOG, RUN, checked
+from ..training.run_folder import LOG, RUN, checked, complete
 
 RESULTS = PACKAGE / "results"
 STUDIES = ("digits", "cifar10-resnet20")  # those that are committed
 FINAL_SIGNS, FINAL_GRADIENTS, PREDICTIONS = "final_signs.csv", "final_gradients.csv", "predictions.csv"
 
+_OWN = ("seed", "command", "started", "machine", "earlier", "path", "result")  # of each run that is trained once more
 _TEXT = ["method", "layer", "share_histogram"]  # the columns that aren't numbers
 _FACTS = {"recipe": str, "network": str, "dataset": str, "data": str, "epochs": int, "methods": list, "seeds": list,
           "command": str, "machine": dict}  # fmt: skip
@@ -119,12 +119,11 @@ def published_runs(dataset: str) -> dict[str, dict]:
 
 
 def over_seeds(dataset: str) -> list[dict[str, dict]]:
-    """:func:`published_runs`, those together that differ in nothing but seed and machine."""
-    usual = {f.name: f.default for f in dataclasses.fields(Recipe) if f.name not in ("name", "about")}
+    """:func:`published_runs`, those together that differ in nothing but seed, machine and what came out."""
     same: dict[str, dict[str, dict]] = {}
     for name, run in published_runs(dataset).items():
-        key = [run["method"], run["recipe"], run["data"], *(run.get(field, usual[field]) for field in usual)]
-        same.setdefault(repr(key), {})[name] = run
+        settings = {key: value for key, value in complete(run).items() if key not in _OWN}
+        same.setdefault(json.dumps(settings, sort_keys=True), {})[name] = run
     return list(same.values())
 
 

@@ -101,7 +101,7 @@ def _gradient_caption(table: pd.DataFrame) -> str:
 
 
 def _others() -> str:
-    """Where the published runs of the ablation's network were trained."""
+    """How long, how often and where the published runs of the ablation's network were trained."""
     network = tables.study_facts(ablation.STUDY)["network"]
     said = [f"{runs[0]['epochs']} epochs, n = {len(runs)}, on {joined(map(hardware, runs))}" for same in
             tables.over_seeds(cifar10.DATASET) if (runs := [*same.values()])[0]["network"] == network]  # fmt: skip

@@ -162,10 +162,14 @@ def result_of(out: Path) -> Said | None:
         return None
 
 
+def complete(found: Said) -> Said:
+    """``found`` with what an earlier version's run doesn't name: settings that then had today's default."""
+    return {f.name: f.default for f in dataclasses.fields(Recipe) if f.default is not dataclasses.MISSING} | found
+
+
 def differing(found: Said, wanted: Said) -> list[str]:
     """Every setting of the run ``found`` that isn't as ``wanted``, in words."""
-    defaults = {f.name: f.default for f in dataclasses.fields(Recipe) if f.default is not dataclasses.MISSING}
-    found = {**defaults, **found}  # an earlier version's run doesn't name what then had the value of today's default
+    found = complete(found)
     return [f"{k} is {found.get(k)!r} there, {v!r} here" for k, v in wanted.items() if found.get(k) != v]
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import json
 import math
 
 import numpy as np
@@ -150,6 +151,9 @@ def test_runs_of_two_recipes_stay_two_and_seeds_of_one_are_one(tmp_path, monkeyp
     signs = pd.concat(tables.read_table(tmp_path / "runs" / name / "signs.csv") for name in ("b", "b1"))
     last = signs[signs["epoch"] == signs["epoch"].max()].groupby("layer")["weight_flips"].mean()
     assert dict(wf.committed().query("run == 'b'").set_index("layer")["flips"]) == pytest.approx(dict(last))
+    file = tmp_path / "runs" / "b1" / "run.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "teacher": "another"}))
+    assert list(wf.by_run(wf.committed())["n"]) == [1, 1, 1]
 
 
 def test_the_verdict_follows_the_entropy(monkeypatch):

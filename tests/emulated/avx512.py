@@ -3,7 +3,7 @@
     python tests/emulated/avx512.py avx512-vpopcnt|avx512 [--shapes 500]
 
 LLVM makes two of a vector that is too wide for the processor it writes code for; the two instructions that our code
-names are split here. So all of these kernels runs (tiles, layouts, tails, threads) but LLVM's own choice of AVX-512's
+names are split here. So everything is run (tiles, layouts, tails, threads) but LLVM's own choice of AVX-512's
 instructions, at which ``tests/fast/test_targets.py`` looks. ``check.py`` says what is compared, and prints it.
 """
 
