@@ -27,8 +27,8 @@ def export_onnx(net: BinaryNet, path: str | Path, *, image_size: int | None = No
     dataset      whose normalisation and class names the file tells (default: the set it was trained on, if it says so)
 
     The type is the network's: float32, or float64 for tools that can compute in it (onnxruntime's convolution can't).
-    Another tool adds in another order: where an activation lies within rounding of its threshold (a few images in 1,000
-    for the zoo's ResNet-20 in float32), its sign is the other one, and that image's logits move, by 0.1 to 1.5 there.
+    Another tool rounds otherwise: an activation within rounding of its threshold (a few images in 1,000 for the zoo's
+    ResNet-20; where ASD's σ rounds to 1, every clipped -1) gets the other sign, and that image's logits move.
 
     Returns the metadata that the file carries, see :func:`metadata`. Raises UsageError for another kind of network, a
     type, size or data set that it can't have, and without the package ``onnx``; RunError where it can't be written.

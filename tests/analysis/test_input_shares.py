@@ -15,7 +15,8 @@ from sdbnn_lite.plots import gallery_cifar10
 
 SHOWN = {  # label: (files of its last epoch, its epoch)
     "ResNet-20, 15 epochs": "cifar10-resnet20", "ResNet-20, 100 epochs": "runs/cifar10_resnet20",
-    "ResNet-18, 3 epochs": "runs/cifar10_resnet18", "Imagenette, ResNet-18, 6 epochs": "runs/imagenette_resnet18",
+    "ResNet-18, 20 epochs, Adam, t from 0.852 to 4.61": "runs/cifar10_resnet18",
+    "Imagenette, ResNet-18, 6 epochs": "runs/imagenette_resnet18",
 }  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def test_batch_norm_compensates_the_shift_with_time(ends):
     """The finding: on CIFAR-10 the shares fall with the epochs, in the end below a half; without ASD they don't."""
     published = (ends["dataset"] == "cifar10") & ~ends["label"].str.contains("t from")  # by its schedule
     after = ends[published].groupby("epochs")["after"].mean()
-    assert after.is_monotonic_decreasing and after.iloc[0] > 60 and after.iloc[-1] < 40
+    assert len(after) > 1 and after.is_monotonic_decreasing and after.iloc[-1] < 40
     courses = input_shares.over_epochs()
     without = courses["ResNet-20, 15 epochs, no ASD (`ede`)"]["input_after"]
     assert abs(without.iloc[-1] - 50) < 5 and courses["ResNet-20, 15 epochs"]["input_after"].iloc[-1] < 48

@@ -221,7 +221,7 @@ def test_import_says_what_does_not_fit(run, tmp_path):
         (["train", "digits", "--lr", "0"], "lr=0.0: a finite number above 0"),
         (["train", "digits", "--batch-size", "1"], "batch_size=1: batch norm needs at least 2 images"),
         (["train", "digits", "--teacher", "digits_float"], "recipe digits learns without one"),
-        (["train", "cifar10-resnet20-best"], "--teacher FILE, a run's folder or a zoo name; train one with"),
+        (["train", "imagenette-resnet18-stage2"], "--teacher FILE, a run's folder or a zoo name; train one with"),
         (["train", "digits", "--resume", "--out", "none"], "nothing to resume"),
         (["train", "digits", "--out", "/dev/null/x"], "not a folder that can be written"),
         (["train", "digits", "--device", "tpu"], "unknown device 'tpu'"),

@@ -107,12 +107,12 @@ def test_teachers(digits, tmp_path):
     with pytest.raises(UsageError, match="no such file, run folder or zoo network"):
         load_teacher("y", taught)
     for name, dataset, command in (
-        ("cifar10-resnet20-best", "mine", "cifar10-resnet20 --method float --dataset mine"),
+        ("cifar10-resnet20", "mine", "cifar10-resnet20 --method float --dataset mine"),
         ("imagenet-resnet18-stage1", "mine", "imagenette-teacher --dataset mine"),
         ("imagenette-resnet18-stage2", "imagenette", "imagenette-teacher"),
     ):
         with pytest.raises(UsageError, match=f"`sdbnn-lite train {command}`, or learn without one: --distill 0"):
-            load_teacher(None, RECIPES[name].changed(dataset=dataset))
+            load_teacher(None, RECIPES[name].changed(dataset=dataset, distill=1.0))
     save_weights(tmp_path / "t.safetensors", sd.build("digits_convnet", "float"))
     teacher = load_teacher(tmp_path / "t.safetensors", taught)
     assert not teacher.training and not any(p.requires_grad for p in teacher.parameters())

@@ -68,8 +68,8 @@ def test_a_file_is_a_recipe_and_what_it_changes(own):
 
 def test_published_is_what_the_settings_are_not_what_the_file_says(own):
     assert read_recipe(own('from = "cifar10-resnet20"')).published
-    undone = "distill = 0.0\nwarmup_epochs = 0\ndecay_all = true\nema = 0.0"
-    assert read_recipe(own(f'from = "cifar10-resnet20-best"\n{undone}')).published
+    undone = "label_smoothing = 0.0\ncutout = 0\nreflect = false\nwarmup_epochs = 0\ndecay_all = true\nema = 0.0"
+    assert read_recipe(own(f'from = "cifar10-resnet18-best"\n{undone}')).published
     assert not read_recipe(own('from = "cifar10-resnet20"\nlr = 0.12')).published
     with pytest.raises(UsageError, match="unknown field 'published'"):
         read_recipe(own('from = "digits"\npublished = true'))

@@ -74,6 +74,12 @@ def test_the_name_of_before_finds_the_evening_recipe_and_says_so(network):
         assert get_recipe(f"{network}-short") is RECIPES[f"{network}-evening"]
 
 
+def test_the_best_of_resnet20_is_its_evening_recipe_for_longer():
+    best, evening = RECIPES["cifar10-resnet20-best"], RECIPES["cifar10-resnet20-evening"]
+    assert best.epochs > evening.epochs
+    assert dataclasses.replace(best, name=evening.name, about=evening.about, epochs=evening.epochs) == evening
+
+
 def test_the_evening_recipe_is_the_best_trial_of_the_committed_search():
     trials = read_csv(PACKAGE / "results" / "searches" / "cifar10-resnet20" / "trials.csv")
     best = max((t for t in trials if t["state"] == "complete"), key=lambda t: float(t["validation_accuracy"]))
@@ -129,7 +135,7 @@ def test_every_recipe_but_ours_trains_as_published():
 
 
 def test_the_best_differ_from_the_published_in_what_is_said_alone():
-    for name in PUBLISHED:
+    for name in set(PUBLISHED) - {"cifar10-resnet20"}:
         best, published = RECIPES[f"{name}-best"], RECIPES[name]
         same = dataclasses.replace(best, **NEW, name=name, about=published.about, published=True)
         assert same == published
@@ -143,9 +149,9 @@ def test_warm_up_rises_evenly_then_the_schedule_begins():
 
 
 def test_warm_up_is_compressed_too():
-    r = get_recipe("cifar10-resnet20-best")
-    assert (r.epochs, r.warmup_epochs) == (500, 5)
-    assert [r.with_epochs(n).warmup_epochs for n in (1000, 100, 15, 1)] == [10, 1, 0, 0]
+    r = get_recipe("cifar10-resnet18-best")
+    assert (r.epochs, r.warmup_epochs) == (600, 5)
+    assert [r.with_epochs(n).warmup_epochs for n in (1200, 100, 15, 1)] == [10, 1, 0, 0]
     assert dataclasses.replace(r, epochs=6).with_epochs(1).warmup_epochs == 0
     assert r.changed(epochs=15).warmup_epochs == 0 and r.changed(epochs=15, warmup_epochs=5).warmup_epochs == 5  # said
 

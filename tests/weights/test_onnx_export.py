@@ -4,7 +4,9 @@ In float64 the reference gives the network's logits to 1e-11: the same operation
 onnxruntime's logits differ by about 1e-6 of the largest one, for the same reason, and because it folds batch norm into
 the weights. That is so unless an activation lies within rounding of 0: its sign may then be the other one, which moves
 that image's logits by 0.1 to 1.5. Measured: 7 of 1,500 images for the zoo's ResNet-20 (argmax: 1), none of 1,000 for
-two networks of the digits. So the tests let a few images differ, and of those alone the argmax.
+two networks of the digits. So the tests let a few images differ, and of those alone the argmax. Where ASD's σ rounds to
+exactly 1, a clipped activation, -1, lies on its threshold, and another σ's last bit decides: in the zoo's ResNet-18 that
+moves the logits of most probe images (89 of 100; argmax: 1), and of 15 in 100 test images (argmax: none).
 """
 
 import json
@@ -18,6 +20,7 @@ from torch import nn
 
 import sdbnn_lite as sd
 from sdbnn_lite import cli
+from sdbnn_lite.core.asd import ActivationSelfDistribution
 from sdbnn_lite.core.layers import binary_layers
 from sdbnn_lite.core.methods import METHODS
 from sdbnn_lite.core.models import NETWORKS
@@ -121,8 +124,12 @@ def test_trained_networks(name, tmp_path):
     about = export_onnx(net, tmp_path / "net.onnx")
     assert json.loads(about["mean"]) == probe["mean"] and int(about["image_size"]) == probe["image_size"]
     images = probe_images(probe["image_size"], probe["mean"], probe["std"])[:100]
+    shifts = []
+    for module in net.modules():
+        if isinstance(module, ActivationSelfDistribution):
+            module.register_forward_hook(lambda module, given, shift: shifts.append(shift.max()))
     logits, expected = run(tmp_path / "net.onnx", images), net(images)
-    assert_same(logits, expected, astray=5)
+    assert_same(logits, expected, astray=100 if 1 in shifts else 5)
     assert (logits.argmax(1) == expected.argmax(1)).sum() >= 98
 
 
