@@ -10,7 +10,7 @@ from ..system.llvm import OPTIONS, shared
 from . import tiles
 from .kernels import INSIDE, UNIT, popcounts
 
-# compiled in: kernels.py 594a6588, tiles.py 76fae46b, llvm.py fb625820, target.py d74eba8c
+# compiled in: kernels.py dc4dc905, tiles.py 6131b09b, llvm.py fb625820, target.py d74eba8c
 
 FILTERS = tiles.FILTERS
 NOTHING, SAME, BEFORE, WIDENED, GIVEN = range(5)  # what is added to a layer, see :mod:`.whole`
@@ -85,7 +85,7 @@ def _write_values(layer, words, numbers, indices, bases, weights, table, beside,
     outputs, pixels, around, prelu, pooled = layer[1], layer[7], layer[5], layer[8], layer[9]
     how, (places, starts, counts) = (layer[10], layer[11], layer[12], layer[13]), room
     begin_numbers, begin, begin_bases, begin_weights = layer[14:18]
-    filters, unit, each = FILTERS * max(how[1], 1), 64 if pooled or how[1] == 0 else UNIT, 4 if pooled else 1
+    filters, unit, each = FILTERS * max(how[1], 1), 64 if pooled or how[1] < 0 else UNIT, 4 if pooled else 1
     blocks, units, step = outputs // filters, -(-pixels // unit), 4 * outputs if around != NOTHING else 0
     for part in shared(state.ctypes.data, units * blocks):
         first, block = part // blocks * unit, part % blocks
@@ -141,7 +141,7 @@ def chain(layers, numbers, indices, bases, weights, table, x, given, out, maps, 
 def _real_pixels(values, pixel, first, last, row, weight, offset, out):
     """Pixels ``first`` … ``last`` - 1 of a row of a real convolution: what its first one sees begins at an address."""
     blocks, kernel, across, _ = weight.shape
-    many = 6 if last - first >= 6 else 1
+    many = tiles.MULTIPLIED if last - first >= tiles.MULTIPLIED else 1
     for block in range(blocks):  # its weights stay in the first cache
         w = weight.ctypes.data + block * kernel * across * FILTERS * 4
         bias = offset.ctypes.data + 4 * FILTERS * block
@@ -149,8 +149,8 @@ def _real_pixels(values, pixel, first, last, row, weight, offset, out):
             p = min(p, last - many)  # the last tile takes some of the one before once more
             to = out + 4 * FILTERS * (p * blocks + block)
             args = values + p * pixel, pixel, kernel, row, across, w, bias, to, 4 * FILTERS * blocks
-            if many == 6:
-                tiles.products_6px(*args)
+            if many > 1:
+                tiles.products_more(*args)
             else:
                 tiles.products_1px(*args)
 

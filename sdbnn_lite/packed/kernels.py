@@ -4,8 +4,8 @@ x        (N, H, W, C) float32 or float64    real activations
 shift    (N, C) of the same type            ASD's or RSign's, or zeros
 words    (N, H+2p, W+2p, K) uint64          their signs, with a border of zeros
 weight   uint8 or uint32                    :func:`.words.half_bytes` look up, :func:`.words.side_by_side` count
-how      four numbers                       of the former steps, groups, 0, 0; of the latter k, 0, bytes of a row of
-                                            ``words``, 2·k·K
+how      four numbers                       of the former steps, groups, 0, 0; of the latter k, minus the bytes from
+                                            word to word, bytes of a row of ``words``, 32-bit words of a kernel's row
 indices  int64                              an image's, see :class:`.words.Base`
 state    (2,) int64, zeros                  how many parts are taken and done, see ``llvm.shared``
 
@@ -18,7 +18,7 @@ from numba import njit
 from ..system.llvm import OPTIONS, shared
 from . import tiles
 
-# compiled in: tiles.py 76fae46b, llvm.py fb625820, target.py d74eba8c
+# compiled in: tiles.py 6131b09b, llvm.py fb625820, target.py d74eba8c
 
 INSIDE = {**OPTIONS, "no_cpython_wrapper": True}  # of other kernels
 FILTERS, PIXELS, LOOKED_UP = tiles.FILTERS, tiles.PIXELS, tiles.LOOKED_UP
@@ -69,16 +69,16 @@ def popcounts(words, image, first, last, block, pixels, indices, begin, base, we
             if at == pixels:
                 n, at = n + 1, 0
     to, size = counts.ctypes.data, counts.itemsize * FILTERS
-    if groups == 0:
+    if groups < 0:
         weight += block * steps * across * FILTERS * 4
         p = 0
         while p < many:
             if many >= PIXELS:
                 p = min(p, many - PIXELS)  # the last tile takes some of the one before once more
-                tiles.count_more(places.ctypes.data + 8 * p, steps, row, across, weight, to + size * p, zero)
+                tiles.count_more(places.ctypes.data + 8 * p, steps, row, across, -groups, weight, to + size * p, zero)
                 p += PIXELS
             else:
-                tiles.count_1px(places.ctypes.data + 8 * p, steps, row, across, weight, to + size * p, zero)
+                tiles.count_1px(places.ctypes.data + 8 * p, steps, row, across, -groups, weight, to + size * p, zero)
                 p += 1
         return
     for i in range(turns * LOOKED_UP * FILTERS * groups):
@@ -99,7 +99,7 @@ def convolve(words, pixels, indices, base, weight, how, table, y, state):
     """y (N·H'·W', O') int16 or int32 = conv2d(â, ŵ), exactly."""
     total, outputs = y.shape
     filters, size, image = FILTERS * max(how[1], 1), y.itemsize, words.strides[0]
-    blocks, unit = outputs // filters, UNIT if how[1] else 64
+    blocks, unit = outputs // filters, UNIT if how[1] > 0 else 64
     places, bases, counts = np.empty(UNIT, np.int64), np.empty(UNIT, np.int64), np.empty(UNIT * filters, y.dtype)
     for part in shared(state.ctypes.data, -(-total // unit) * blocks):
         first, block = part // blocks * unit, part % blocks

@@ -18,7 +18,7 @@ from ..system.llvm import F32, F64, I8, I16, I32, I64, Loop, Value, Vector, emit
 from ..system.target import target
 
 FILTERS = 16  # side by side: one vector of 32-bit lanes, or one row of the table
-PIXELS, LOOKED_UP = 8 if target().vector == 64 else 4, 5  # of the larger tile that counts, of the one that looks up
+PIXELS, MULTIPLIED, LOOKED_UP = (8, 12, 5) if target().vector == 64 else (4, 6, 5)  # of the larger tile of each kind
 BYTES = target().vector if target().counts == "vpshufb" else 32  # of the vectors that look up
 STEPS = 63  # that a byte has room for, each adding 4 at most
 _SUMS, _FLOATS = Vector(I32, FILTERS), Vector(F32, FILTERS)
@@ -28,10 +28,10 @@ def _addresses(table: Value, count: int) -> list[Value]:
     return [(table + 8 * i).load(I64, 8) for i in range(count)]
 
 
-def _over_rows(starts, rows, row, across, places, weight, add):
+def _over_rows(starts, rows, row, across, hop, places, weight, add):
     """Sums of 16 filters for each pixel: ``starts`` and, of every number that it sees, add(sum, the number, weights).
 
-    ``places``: where each pixel sees its first number; rows, row, across as below; what is read has 4 bytes.
+    ``places``: where each pixel sees its first number; rows, row, across, hop as below; what is read has 4 bytes.
     """
     kind = starts[0].type
     outer = Loop(rows, [*starts, weight, row.constant(I64, 0)])
@@ -40,21 +40,21 @@ def _over_rows(starts, rows, row, across, places, weight, add):
         with inner as (*sums, w, place):
             filters = w.load(kind, 64)
             seen = [(at + place).load(kind.element, 4).splat(FILTERS) for at in places]
-            inner.again([*map(add, sums, seen, [filters] * len(seen)), w + 4 * FILTERS, place + 4])
+            inner.again([*map(add, sums, seen, [filters] * len(seen)), w + 4 * FILTERS, place + hop])
         outer.again([*inner.results[:-1], start + row])
     return outer.results[: len(starts)]
 
 
 def _count_of(pixels: int):
     @emitted
-    def tile(places, rows, row, words, weight, counts, like):
+    def tile(places, rows, row, words, hop, weight, counts, like):
         """counts (pixels, 16) = popcounts of x XOR w over ``rows`` kernel rows of ``words`` 32-bit words.
 
-        ``places`` (pixels,) int64: where each pixel's words start; ``row``: bytes to the image's next row. ``like``: a
-        number of counts' type, of 16 or 32 bits.
+        ``places`` (pixels,) int64: where each pixel's words start; ``row``, ``hop``: bytes to the image's next row, to
+        the next word. ``like``: a number of counts' type, of 16 or 32 bits.
         """
         zeros = [counts.constant(_SUMS, 0)] * pixels
-        found = _over_rows(zeros, rows, row, words, _addresses(places, pixels), weight,
+        found = _over_rows(zeros, rows, row, words, hop, _addresses(places, pixels), weight,
                            lambda total, x, w: total + (x ^ w).call("ctpop"))  # fmt: skip
         for p, count in enumerate(found):
             (counts + size(like) * FILTERS * p).store(count.to(Vector(like, FILTERS)), size(like))
@@ -70,7 +70,7 @@ def _products_of(pixels: int):
         ``pixel``: bytes from what one pixel sees to what the next one sees; the other distances likewise.
         """
         places, starts = [values + pixel * p for p in range(pixels)], [offset.load(_FLOATS, 4)] * pixels
-        found = _over_rows(starts, rows, row, across, places, weight, lambda total, x, w: x.call("fma", w, total))
+        found = _over_rows(starts, rows, row, across, 4, places, weight, lambda total, x, w: x.call("fma", w, total))
         for p, value in enumerate(found):
             (out + out_pixel * p).store(value, 4)
 
@@ -157,7 +157,7 @@ def _finish_of(*, prelu: bool = False, pooled: bool = False):
 
 
 count_more, count_1px = _count_of(PIXELS), _count_of(1)
-products_6px, products_1px = _products_of(6), _products_of(1)
+products_more, products_1px = _products_of(MULTIPLIED), _products_of(1)
 WIDE = BYTES // 16  # groups of 16 filters in the larger tile that looks up: two vectors
 look_up, look_up_wide = _look_up_of(1), _look_up_of(WIDE)
 finish_hardtanh, finish_prelu, finish_pooled = _finish_of(), _finish_of(prelu=True), _finish_of(pooled=True)

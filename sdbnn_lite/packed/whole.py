@@ -31,7 +31,7 @@ class Chain:
         for layer, what, pooled in layers:
             g = Geometry(layer.channels, layer.outputs, height, width, layer.kernel, layer.stride, layer.padding)
             base, prelu = layer.base(g), layer.slope is not None
-            weight, how = layer.for_tiles(engine.looks_up(layer), width + 2 * layer.padding)
+            weight, how = layer.for_tiles(engine.looks_up(), width + 2 * layer.padding)
             height, width, pixels = g.out_height, g.out_width, g.out_height * g.out_width
             places, offsets = base.indices[: 2 * pixels].reshape(2, pixels), base.indices[2 * pixels :]
             if pooled:

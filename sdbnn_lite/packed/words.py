@@ -116,11 +116,11 @@ class Base:
         return np.concatenate([part.reshape(-1) for part in parts]).astype(np.int64)
 
 
-def side_by_side(words: np.ndarray) -> np.ndarray:
-    """(O, k, k, K) uint64 → (⌈O/16⌉, k, 2·k·K, 16) uint32, zeros behind the last filter; aligned to 64 bytes."""
+def side_by_side(words: np.ndarray, narrow: bool) -> np.ndarray:
+    """(O, k, k, K) uint64 → (⌈O/16⌉, k, 2·k·K, 16) uint32, aligned; k·K where ``narrow``: the lower halves alone."""
     o, k, _, count = words.shape
-    full = np.zeros((-(-o // 16) * 16, k, 2 * k * count), np.uint32)
-    full[:o] = words.astype("<u8").reshape(o, k, k * count).view("<u4")
+    halves = words.astype("<u8").reshape(o, k, k * count).view("<u4")[..., :: 1 + narrow]
+    full = np.pad(halves, ((0, -o % 16), (0, 0), (0, 0)))
     return aligned(full.reshape(-1, 16, *full.shape[1:]).transpose(0, 2, 3, 1))
 
 
