@@ -123,7 +123,7 @@ class Fast(Readable):
             for layer in layers)  # fmt: skip
 
     def multiplies(self, conv: Any, x: torch.Tensor) -> bool:
-        """Whether :meth:`real` takes this convolution and input; AVX-512's torch is faster at every second pixel alone."""
+        """Whether :meth:`real` takes these; where only every second pixel is seen, torch is faster with AVX-512."""
         apart = self.counts == "vpopcnt" and conv.weight.shape[2] < conv.stride
         return self.counts != "cnt" and not apart and x.dtype == torch.float32 and len(conv.weight) % 16 == 0
 

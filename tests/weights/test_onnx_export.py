@@ -4,9 +4,9 @@ In float64 the reference gives the network's logits to 1e-11: the same operation
 onnxruntime's logits differ by about 1e-6 of the largest one, for the same reason, and because it folds batch norm into
 the weights. That is so unless an activation lies within rounding of 0: its sign may then be the other one, which moves
 that image's logits by 0.1 to 1.5. Measured: 7 of 1,500 images for the zoo's ResNet-20 (argmax: 1), none of 1,000 for
-two networks of the digits. So the tests let a few images differ, and of those alone the argmax. Where ASD's σ rounds to
-exactly 1, a clipped activation, -1, lies on its threshold, and another σ's last bit decides: in the zoo's ResNet-18 that
-moves the logits of most probe images (89 of 100; argmax: 1), and of 15 in 100 test images (argmax: none).
+two networks of the digits. So the tests let a few images differ, and of those alone the argmax. Where ASD's σ rounds
+to exactly 1, a clipped activation, -1, lies on its threshold, and another σ's last bit decides: in the zoo's ResNet-18
+that moves the logits of most probe images (89 of 100; argmax: 1), and of 15 in 100 test images (argmax: none).
 """
 
 import json
