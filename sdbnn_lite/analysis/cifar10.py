@@ -20,8 +20,7 @@ TITLES = {"cifar10_resnet18": "ResNet-18", "cifar10_resnet20": "ResNet-20", "cif
 PAPER = {"cifar10_resnet18": 92.5, "cifar10_resnet20": 86.9, "cifar10_vgg_small": 90.8}  # percent, arXiv 2103.02394
 PUBLISHED = {r.network: r for r in RECIPES.values() if r.published and r.network in PAPER}
 THEIR_IMAGES = 9_984  # of the 10,000 test images: the published code drops the last, smaller batch
-_SAME = ["network", "recipe", "epochs", "lr", "batch_size", "ede", "image_size", "distill", "data",
-         "test_images"]  # what runs of one row share  # fmt: skip
+_SAME = list(dict.fromkeys(("network", "recipe", "epochs", *tables.SETTINGS, "data", "test_images")))
 
 
 def finished_runs() -> pd.DataFrame:
@@ -29,21 +28,20 @@ def finished_runs() -> pd.DataFrame:
     rows = []
     for name, run in tables.published_runs(DATASET).items():
         if run["method"] == METHOD:
-            log = tables.run_log(name)
-            rows.append(_row(run, run["seed"], run["result"]["test_accuracy"], log, f"results/runs/{name}"))
+            rows.append(_row(run, run["seed"], run["result"]["test_accuracy"], tables.run_log(name), f"runs/{name}"))
     if tables.has_study(STUDY):
         facts, epochs = tables.study_facts(STUDY), tables.read_study(STUDY, "epochs.csv")
         for run in tables.read_study(STUDY).query("method == @METHOD").itertuples():
             log = epochs[(epochs["method"] == METHOD) & (epochs["seed"] == run.seed)]
             mine = tables.facts_of(facts, run._asdict())
-            rows.append(_row(mine, run.seed, run.test_accuracy, log, f"results/{STUDY}"))
-    columns = [*_SAME, "seed", "last", "best", "hardware", "command", "source"]
-    return pd.DataFrame(rows, columns=columns).drop_duplicates([*_SAME, "seed"])  # a run may be in both
+            rows.append(_row(mine, run.seed, run.test_accuracy, log, STUDY))
+    who = [*_SAME, "seed"]  # a run may be in both
+    return pd.DataFrame(rows, columns=[*who, "last", "best", "hardware", "command", "source"]).drop_duplicates(who)
 
 
 def _row(facts: Mapping, seed: int, last: float, log: pd.DataFrame, source: str) -> dict:
     return {**settings(facts, _SAME), "seed": seed, "last": 100 * last, "best": 100 * log["test_accuracy"].max(),
-            "hardware": hardware(facts), "command": facts["command"], "source": source}  # fmt: skip
+            "hardware": hardware(facts), "command": facts["command"], "source": f"results/{source}"}  # fmt: skip
 
 
 def table() -> pd.DataFrame:

@@ -18,12 +18,14 @@ from ..core.methods import METHODS
 from ..errors import UsageError, check_fields
 from ..system.files import read_json
 from ..system.paths import PACKAGE
+from ..training.recipe import KINDS
 from ..training.run_folder import LOG, RUN, checked, complete
 
 RESULTS = PACKAGE / "results"
 STUDIES = ("digits", "cifar10-resnet20")  # those that are committed
 FINAL_SIGNS, FINAL_GRADIENTS, PREDICTIONS = "final_signs.csv", "final_gradients.csv", "predictions.csv"
 
+SETTINGS = [field for field in KINDS if field not in ("name", "about", "published")]  # that runs of one row share
 _OWN = ("seed", "command", "started", "machine", "earlier", "path", "result")  # of each run that is trained once more
 _TEXT = ["method", "layer", "share_histogram"]  # the columns that aren't numbers
 _FACTS = {"recipe": str, "network": str, "dataset": str, "data": str, "epochs": int, "methods": list, "seeds": list,
@@ -51,7 +53,7 @@ def read_study(name: str, file: str = "runs.csv") -> pd.DataFrame:
 def study_facts(name: str) -> dict:
     """study.json of a committed study: data set, recipe, epochs, seeds, hardware, versions, command."""
     read_study(name)
-    return read_facts(study_folder(name))
+    return complete(read_facts(study_folder(name)))
 
 
 def read_facts(study: Path) -> dict:
@@ -114,7 +116,7 @@ def results_of(name: str) -> Path:
 def published_runs(dataset: str) -> dict[str, dict]:
     """The run.json of every published run on a data set, by its name; those that aren't finished don't count."""
     paths = sorted(runs_folder().glob(f"*/{RUN}"))
-    found = {path.parent.name: checked(read_json(path), path) for path in paths}
+    found = {path.parent.name: complete(checked(read_json(path), path)) for path in paths}
     return {name: run for name, run in found.items() if run["dataset"] == dataset and run["result"]}
 
 
@@ -122,7 +124,7 @@ def over_seeds(dataset: str) -> list[dict[str, dict]]:
     """:func:`published_runs`, those together that differ in nothing but seed, machine and what came out."""
     same: dict[str, dict[str, dict]] = {}
     for name, run in published_runs(dataset).items():
-        settings = {key: value for key, value in complete(run).items() if key not in _OWN}
+        settings = {key: value for key, value in run.items() if key not in _OWN}
         same.setdefault(json.dumps(settings, sort_keys=True), {})[name] = run
     return list(same.values())
 

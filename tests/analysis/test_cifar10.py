@@ -115,6 +115,14 @@ def test_other_methods_and_unfinished_runs_and_other_data_are_no_row(results):
     assert cifar10.table()["n"].sum() == 0
 
 
+def test_runs_that_differ_in_any_setting_are_no_row_together(results):
+    write_run(results, "a", "cifar10-resnet20", 15, 0.5)
+    write_run(results, "b", "cifar10-resnet20", 15, 0.6)
+    path = results / "runs" / "b" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pad": 2}))
+    assert list(cifar10.table().query("network == 'cifar10_resnet20'")["n"]) == [1, 1]
+
+
 def test_our_own_recipe_is_a_row_of_its_own_and_named(results):
     write_run(results, "a", "cifar10-resnet20", 100, 0.85)
     write_run(results, "b", "cifar10-resnet20-best", 100, 0.87)
