@@ -98,15 +98,14 @@ def committed() -> pd.DataFrame:
     """
     rows = []
     for facts, folders, table in final_signs.committed(("cifar10", "imagenette")):
-        if facts.get("stage", 2) != 2:
-            continue
         for method, signs in table.groupby("method", sort=False):
-            if get_method(method).weight_shift != "wsd":
+            if facts["stage"] != 2 or get_method(method).weight_shift != "wsd":
                 continue
             with torch.device("meta"):  # only the shapes
                 layers = binary_layers(build(facts["network"], method))
+            trained = METHODS[method].short + " by Adam" * (facts["optimizer"] == "adam")
             about = {"run": folders[0].name, "data": DATA[facts["dataset"]], "network": NETWORKS[facts["network"]],
-                     "epochs": facts["epochs"], "method": METHODS[method].short, "n": signs["seed"].nunique()}
+                     "epochs": facts["epochs"], "method": trained, "n": signs["seed"].nunique()}
             for name, share in signs.groupby("layer", sort=False)["weight_flips"].mean().items():
                 w = layers[name].weight
                 rows.append({**about, "layer": name, "weights": w.numel(), "flips": share,
