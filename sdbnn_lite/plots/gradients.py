@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ..analysis.ede_gradients import AT_ONE, Course, over_layers
 from ..core.methods import METHODS
 from ..errors import UsageError
-from .parts import INK, RIM, SMALL, finish, logarithmic, spread_out, with_legend, wrapped
+from .parts import INK, RIM, SMALL, finish, logarithmic, spread_out, with_legend
 from .theme import BLACK, COLOURS, MARKERS, drawing
 
 STEPS = (1.0, 2.0, 5.0, 10.0)  # of EDE's t, whose gradients are drawn layer by layer
@@ -48,7 +48,7 @@ def _gradients_by_method(ax: Axes, table: pd.DataFrame, methods: Sequence[str],
             _marked(ax, course.relative, course.method, dash, f"{METHODS[course.method].short}, {course.schedule}")
     for t in ends.values():
         ax.axvline(t, color=INK, lw=1.4, ls=(0, (4, 3)))
-    said = "\n".join(wrapped(f"t = {t:.1f}: end of {schedule}", 28) for schedule, t in ends.items())
+    said = "\n".join(f"t = {t:.1f}: end of {s}" for s, t in ends.items() if "t from" not in s)  # the legend says those
     ax.annotate(said, (0.02, 0.97), xycoords="axes fraction", va="top", size=SMALL, color=INK,
                 bbox={"fc": "white", "ec": "none", "pad": 1})  # fmt: skip
     logarithmic(ax, "xy")

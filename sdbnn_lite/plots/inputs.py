@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import UsageError
-from .parts import INK, SMALL, finish, logarithmic, with_legend
+from .parts import INK, SMALL, finish, logarithmic, with_legend, wrapped
 from .theme import BLACK, BLUE, GREY, LINES, drawing
 
 TITLE = "Share of +1 among the inputs of binary layers, before and after ASD's shift"
@@ -22,8 +22,8 @@ def before_and_after(courses: Mapping[str, pd.DataFrame], ends: pd.DataFrame, ti
     """
     if not courses or ends.empty:
         raise UsageError("courses, ends: empty; at least one of each is needed")
-    with drawing(8.3, 2.6 + 0.42 * max(len(ends), 5) + 0.22 * len(courses)) as figure:
-        ((left, right),), below = with_legend(figure, 1, 2, 0.3 + 0.22 * len(courses))
+    with drawing(8.3, 2.6 + 0.42 * max(len(ends), 5) + 0.36 * len(courses)) as figure:
+        ((left, right),), below = with_legend(figure, 1, 2, 0.3 + 0.36 * len(courses))
         looks = iter(LINES * len(courses))
         for label, shares in courses.items():
             shifted = (shares["input_after"] - shares["input_before"]).abs().max() > 0.5
@@ -41,7 +41,8 @@ def before_and_after(courses: Mapping[str, pd.DataFrame], ends: pd.DataFrame, ti
         right.grid(axis="y", visible=False)
         left.axhline(50, color=INK, lw=1.4, ls=(0, (4, 3)))
         right.axvline(50, color=INK, lw=1.4, ls=(0, (4, 3)))
-        below.legend(*left.get_legend_handles_labels(), loc="center", ncols=2, fontsize=SMALL, frameon=False)
+        lines, labels = left.get_legend_handles_labels()
+        below.legend(lines, [wrapped(x, 42) for x in labels], loc="center", ncols=2, fontsize=SMALL, frameon=False)
         return finish(figure, title, caption)
 
 
