@@ -270,10 +270,9 @@ def test_ctrl_c_in_a_real_process_says_how_to_go_on(tmp_path):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
     )  # fmt: skip
     deadline = time.monotonic() + 600
-    checkpoint = tmp_path / "r" / "checkpoint.safetensors"
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+    log = tmp_path / "r" / "log.csv"
+    while not (log.exists() and log.stat().st_size > 9) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
