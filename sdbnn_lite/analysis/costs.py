@@ -105,5 +105,5 @@ def widths(seconds: Mapping[str, float]) -> list[tuple[str, ...]]:
 def widths_in_words(seconds: Mapping[str, float]) -> str:
     """This process's target, and how many times as long the layer takes for each of the others in ``seconds``."""
     own = target().name
-    others = [f", {time / seconds[own]:.1f} times as long with {name}" for name, time in seconds.items() if name != own]
+    others = [f",\n{s / seconds[own]:.1f} times as long with {name}" for name, s in seconds.items() if name != own]
     return f"With {own} the layer takes {1000 * seconds[own]:.3g} ms{''.join(others)}."

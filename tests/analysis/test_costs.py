@@ -64,6 +64,6 @@ def test_widths_are_said_of_the_targets_that_were_timed(monkeypatch):
     assert rows["avx2"] == ("256", "4", "vpshufb", "0.25", "16.0") and rows["numpy"][-2:] == ("4", "1.0")
     assert rows["neon"] == ("128", "2", "cnt", "-", "-") and rows.keys() == TARGETS.keys()
     said = costs.widths_in_words(seconds)
-    assert said == "With avx512 the layer takes 0.1 ms, 2.5 times as long with avx2, 40.0 times as long with numpy."
+    assert said == "With avx512 the layer takes 0.1 ms,\n2.5 times as long with avx2,\n40.0 times as long with numpy."
     monkeypatch.setattr(costs, "target", lambda: TARGETS["numpy"])
     assert costs.widths_in_words({"numpy": 4e-3}) == "With numpy the layer takes 4 ms."
