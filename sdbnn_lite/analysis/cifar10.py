@@ -35,7 +35,7 @@ def finished_runs() -> pd.DataFrame:
             log = epochs[(epochs["method"] == METHOD) & (epochs["seed"] == run.seed)]
             mine = tables.facts_of(facts, run._asdict())
             rows.append(_row(mine, run.seed, run.test_accuracy, log, STUDY))
-    who = [*_SAME, "seed"]  # a run may be in both
+    who = [*_SAME, "seed"]  # once each, though a run may be in both
     return pd.DataFrame(rows, columns=[*who, "last", "best", "hardware", "command", "source"]).drop_duplicates(who)
 
 

@@ -24,7 +24,6 @@ from ..training.run_folder import LOG, RUN, checked, complete
 RESULTS = PACKAGE / "results"
 STUDIES = ("digits", "cifar10-resnet20")  # those that are committed
 FINAL_SIGNS, FINAL_GRADIENTS, PREDICTIONS = "final_signs.csv", "final_gradients.csv", "predictions.csv"
-
 SETTINGS = [field for field in KINDS if field not in ("name", "about", "published")]  # that runs of one row share
 _OWN = ("seed", "command", "started", "machine", "earlier", "path", "result")  # of each run that is trained once more
 _TEXT = ["method", "layer", "share_histogram"]  # the columns that aren't numbers
@@ -115,8 +114,7 @@ def results_of(name: str) -> Path:
 
 def published_runs(dataset: str) -> dict[str, dict]:
     """The run.json of every published run on a data set, by its name; those that aren't finished don't count."""
-    paths = sorted(runs_folder().glob(f"*/{RUN}"))
-    found = {path.parent.name: complete(checked(read_json(path), path)) for path in paths}
+    found = {p.parent.name: complete(checked(read_json(p), p)) for p in sorted(runs_folder().glob(f"*/{RUN}"))}
     return {name: run for name, run in found.items() if run["dataset"] == dataset and run["result"]}
 
 

@@ -51,9 +51,8 @@ def budgets_in_words(table: pd.DataFrame) -> str:
 
 
 def rounding_in_words() -> list[str]:
-    """Of each file in the zoo that rounds: why the accuracy here isn't the one that its run reached."""
-    said = [cards.stored_in_words(name, card) for name, card in cards.cards_in(ZOO).items()]
-    return [sentence for sentence in said if sentence]
+    """Of each file in the zoo: why the accuracy here isn't the one that its run reached, where it isn't."""
+    return [said for name, card in cards.cards_in(ZOO).items() if (said := cards.stored_in_words(name, card))]
 
 
 def pareto_front(costs: Sequence[float], accuracies: Sequence[float]) -> np.ndarray:

@@ -75,12 +75,13 @@ class BareLayer:
 
         ``width``: pixels in a row of words, border included.
         """
+        narrow = self.channels <= 32
         if looked_up not in self._weights:
             from .tiles import WIDE
             wide = WIDE if -(-self.outputs // FILTERS) % WIDE == 0 else 1
-            self._weights[looked_up] = (half_bytes(self.words, self.channels, wide) if looked_up else
-                                        side_by_side(self.words, self.channels <= 32))  # fmt: skip
-        weight, row, hop = self._weights[looked_up], 8 * width * self.words.shape[3], 8 if self.channels <= 32 else 4
+            made = half_bytes(self.words, self.channels, wide) if looked_up else side_by_side(self.words, narrow)
+            self._weights[looked_up] = made
+        weight, row, hop = self._weights[looked_up], 8 * width * self.words.shape[3], 8 if narrow else 4
         return weight, (*weight.shape[1:3], 0, 0) if looked_up else (self.kernel, -hop, row, weight.shape[2])
 
     def geometry(self, padded: np.ndarray) -> Geometry:

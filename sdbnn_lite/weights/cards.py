@@ -112,9 +112,11 @@ def compare(card: dict, top1: float, images: int, label: str) -> str:
 
 
 def stored_in_words(name: str, card: dict) -> str:
-    """Why the file's accuracy isn't its run's, where it isn't: what was rounded; "" where both are the same."""
+    """Why the file's accuracy isn't its run's: what was rounded, else the two devices; "" where both are the same."""
     stored, before = card["test_accuracy"], card.get("run_accuracy", card["test_accuracy"])
-    why = f"The file rounds what stays real ({card.get('rounded')})."
-    why = "It rounds nothing, but was scored on another device." if card.get("rounded") == "nothing" else why
-    return "" if stored == before else (f"{name}: {100 * stored:.2f} % is the accuracy of the zoo's file, "
-                                        f"{100 * before:.2f} % that of its run.\n{why}")  # fmt: skip
+    if stored == before:
+        return ""
+    said = f"{name}: {100 * stored:.2f} % is the accuracy of the zoo's file, {100 * before:.2f} % that of its run.\n"
+    if card["rounded"] == "nothing":
+        return said + f"It rounds nothing: it was scored {card['scored']}, its run on {card['machine']['device']}."
+    return said + f"The file rounds what stays real ({card['rounded']})."

@@ -40,6 +40,7 @@ def test_batch_norm_compensates_the_shift_with_time(ends):
     after = ends[published].groupby("epochs")["after"].mean()
     assert len(after) > 1 and after.is_monotonic_decreasing and after.iloc[-1] < 40
     courses = input_shares.over_epochs()
+    assert courses["ResNet-20, 15 epochs"]["input_after"].iloc[0] > 55
     without = courses["ResNet-20, 15 epochs, no ASD (`ede`)"]["input_after"]
     assert abs(without.iloc[-1] - 50) < 5 and courses["ResNet-20, 15 epochs"]["input_after"].iloc[-1] < 48
     longest = ends.set_index("label").loc["ResNet-20, 100 epochs"]

@@ -102,6 +102,8 @@ def test_a_file_that_rounds_says_so():
     assert "45.30 %" in said and "45.22 %" in said and "(ASD's matrices)" in said
     assert cards.stored_in_words("net", {**card, "run_accuracy": 0.453}) == ""
     assert cards.stored_in_words("net", {"test_accuracy": 0.9}) == ""  # scored by the run
+    moved = {**card, "rounded": "nothing", "scored": "as stored, on cpu", "machine": {"device": "cuda"}}
+    assert "rounds nothing: it was scored as stored, on cpu, its run on cuda." in cards.stored_in_words("net", moved)
 
 
 CARD_TEXT = (ZOO / "digits_sdbnn.json").read_text()

@@ -6,7 +6,8 @@ the weights. That is so unless an activation lies within rounding of 0: its sign
 that image's logits by 0.1 to 1.5. Measured: 7 of 1,500 images for the zoo's ResNet-20 (argmax: 1), none of 1,000 for
 two networks of the digits. So the tests let a few images differ, and of those alone the argmax. Where ASD's σ rounds
 to exactly 1, a clipped activation, -1, lies on its threshold, and another σ's last bit decides: in the zoo's ResNet-18
-that moves the logits of most probe images, which are noise (argmax: 3 of 100), and of 15 in 100 test images (none).
+that moves the logits of most probe images, which are noise (argmax: 3 of 100), and of 15 in 100 test images (none). So
+those networks are compared with W2 halved until σ stays below 1.
 """
 
 import json
@@ -117,6 +118,16 @@ def test_exact_in_float64(name, stage, tmp_path):
     assert (exact - expected).abs().max() <= EXACT * expected.abs().max()
 
 
+def largest_shift(net, shifting, images):
+    """What the modules ``shifting`` add to an activation at most."""
+    shifts = [torch.tensor(0.0)]
+    hooks = [m.register_forward_hook(lambda m, given, shift: shifts.append(shift.max())) for m in shifting]
+    net(images)
+    for hook in hooks:
+        hook.remove()
+    return max(shifts)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("name", zoo_names())
 def test_trained_networks(name, tmp_path):
@@ -124,14 +135,13 @@ def test_trained_networks(name, tmp_path):
     about = export_onnx(net, tmp_path / "net.onnx")
     assert json.loads(about["mean"]) == probe["mean"] and int(about["image_size"]) == probe["image_size"]
     images = probe_images(probe["image_size"], probe["mean"], probe["std"])[:100]
-    shifts = []
-    for module in net.modules():
-        if isinstance(module, ActivationSelfDistribution):
-            module.register_forward_hook(lambda module, given, shift: shifts.append(shift.max()))
-    logits, expected = run(tmp_path / "net.onnx", images), net(images)
-    tied = 1 in shifts
-    assert_same(logits, expected, astray=100 if tied else 5)
-    assert (logits.argmax(1) == expected.argmax(1)).sum() >= (90 if tied else 98)
+    shifting = [module for module in net.modules() if isinstance(module, ActivationSelfDistribution)]
+    while largest_shift(net, shifting, images) == 1:
+        for module in shifting:
+            module.expand.weight /= 2
+    logits, expected = run(written(net, images, tmp_path / "net.onnx"), images), net(images)
+    assert_same(logits, expected, astray=5)
+    assert (logits.argmax(1) == expected.argmax(1)).sum() >= 98
 
 
 @torch.no_grad()
