@@ -60,6 +60,8 @@ def initial_network(recipe: Recipe, method: str, seed: int, images: Images) -> B
     with torch.no_grad():
         for layer in binary_layers(net).values():
             layer.weight *= recipe.initial_scale
+        for norm in [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)][1:]:  # the first is the stem's
+            norm.weight.fill_(recipe.initial_gamma)
     check_fits(net, images, recipe.network)
     images.check(augmentation_of(recipe, 0))
     return net

@@ -47,6 +47,7 @@ class Recipe:
     distill: float = 0.0  # share m of the teacher in the loss, 0 <= m <= 1: (1-m)·CE + m·KL(teacher‖student)
     decay_all: bool = True  # False: only weights of convolutions and linear layers decay; see ``optimizers``
     ema: float = 0.0  # decay d of the weights' average, 0 <= d < 1; above 0 it is scored and saved; see ``averaging``
+    initial_gamma: float = 1.0  # γ of 2-d batch norms but the stem's before the first step; below 1 less is clipped
     initial_scale: float = 1.0  # factor on binary layers' latent weights before the first step; above 1 they flip later
     ede_k: str = "published"  # k = max(1/t, 1); "peak": k = 1/t, so that the surrogate gradient's peak stays 1
     reflect: bool = False  # pad with the mirrored image instead of zeros
@@ -72,7 +73,7 @@ class Recipe:
         last = self.epochs - 1
         yield "warmup_epochs", 0 <= self.warmup_epochs <= last, f"a whole number from 0 to {last} is needed"
         yield "batch_size", self.batch_size >= 2, "batch norm needs at least 2 images"
-        for field in ("lr", "initial_scale"):
+        for field in ("lr", "initial_gamma", "initial_scale"):
             yield field, 0 < getattr(self, field) < math.inf, "a finite number above 0 is needed"
         for field in ("label_smoothing", "ema", "momentum"):
             yield field, 0 <= getattr(self, field) < 1, "a number from 0 below 1 is needed"

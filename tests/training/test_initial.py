@@ -91,6 +91,15 @@ def test_the_initial_scale_multiplies_the_latent_weights_alone(digits, tmp_path)
     assert torch.equal(again.conv2.weight, plain.conv2.weight)  # what was trained already isn't scaled
 
 
+def test_the_initial_gamma_is_that_of_every_batch_norm_but_the_stems(digits):
+    plain, small = (
+        initial_network(dataclasses.replace(TINY, initial_gamma=gamma), "sdbnn", 0, digits) for gamma in (1.0, 0.25)
+    )
+    norms = {"bn2.weight", "bn3.weight"}
+    for name, value in plain.state_dict().items():
+        assert torch.equal(small.state_dict()[name], value * 0.25 if name in norms else value)
+
+
 def test_an_augmentation_that_the_images_cannot_have(tmp_path):
     with pytest.raises(UsageError, match="pad=8: images of 8 pixels can only be mirrored by less than that"):
         train(dataclasses.replace(TINY, pad=8, reflect=True), tmp_path / "run", options=QUIET)

@@ -21,9 +21,10 @@ ANY = st.builds(
     weight_decay=st.floats(0, 1e300), schedule=st.sampled_from(["cosine", "linear"]),
     ede=st.tuples(st.floats(1e-37, 1), st.floats(1, 1e37)), pad=st.integers(0, 99), flip=st.booleans(),
     image_size=st.none() | st.integers(1, 999), stage=st.sampled_from([1, 2]), warmup_epochs=st.integers(0, 4),
-    label_smoothing=share, distill=share, decay_all=st.booleans(), ema=share, initial_scale=st.floats(1e-9, 1e9),
-    ede_k=st.sampled_from(["published", "peak"]), reflect=st.booleans(), cutout=st.integers(0, 99),
-    alternate_flip=st.booleans(), resized=st.booleans(), jitter=share, lighting=st.floats(0, 9),
+    label_smoothing=share, distill=share, decay_all=st.booleans(), ema=share, initial_gamma=st.floats(1e-9, 1e9),
+    initial_scale=st.floats(1e-9, 1e9), ede_k=st.sampled_from(["published", "peak"]), reflect=st.booleans(),
+    cutout=st.integers(0, 99), alternate_flip=st.booleans(), resized=st.booleans(), jitter=share,
+    lighting=st.floats(0, 9),
 )  # fmt: skip
 
 

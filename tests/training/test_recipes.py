@@ -80,14 +80,14 @@ def test_the_best_of_resnet20_is_its_evening_recipe_for_longer():
     assert dataclasses.replace(best, name=evening.name, about=evening.about, epochs=evening.epochs) == evening
 
 
-def test_the_evening_recipe_is_the_best_trial_of_the_committed_search():
+def test_the_evening_recipe_is_the_best_trial_of_the_committed_search_but_for_gamma_and_ede():
     trials = read_csv(PACKAGE / "results" / "searches" / "cifar10-resnet20" / "trials.csv")
     best = max((t for t in trials if t["state"] == "complete"), key=lambda t: float(t["validation_accuracy"]))
     r = RECIPES["cifar10-resnet20-evening"]
     words = ("optimizer", "schedule", "ede_k")
     assert [getattr(r, name) for name in words] == [best[name] for name in words]
-    mine = [r.lr, *r.ede, r.initial_scale, r.warmup_epochs, r.weight_decay]
-    found = [best[n] for n in ("lr", "ede_t_min", "ede_t_max", "initial_scale", "warmup_epochs", "weight_decay")]
+    mine = [r.lr, r.initial_scale, r.warmup_epochs, r.weight_decay]
+    found = [best[n] for n in ("lr", "initial_scale", "warmup_epochs", "weight_decay")]
     assert mine == pytest.approx(list(map(float, found)), rel=5e-3)
 
 
@@ -118,6 +118,7 @@ NEW = {  # field: what it is where the training is the published one
     "distill": 0.0,
     "decay_all": True,
     "ema": 0.0,
+    "initial_gamma": 1.0,
     "initial_scale": 1.0,
     "ede_k": "published",
     "reflect": False,
@@ -191,6 +192,7 @@ def test_changed():
         ({"optimizer": "rmsprop"}, "unknown optimizer 'rmsprop': choose one of sgd, adam, normsgd"),
         ({"ede_k": "one"}, "unknown ede_k 'one': choose one of published, peak"),
         ({"initial_scale": 0.0}, "initial_scale=0.0: a finite number above 0"),
+        ({"initial_gamma": -0.1}, "initial_gamma=-0.1: a finite number above 0"),
         ({"weight_decay": -1e-4}, "weight_decay=-0.0001: a finite number from 0 up"),
         ({"momentum": 1.0}, "momentum=1.0: a number from 0 below 1"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
