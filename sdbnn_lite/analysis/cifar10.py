@@ -20,7 +20,6 @@ TITLES = {"cifar10_resnet18": "ResNet-18", "cifar10_resnet20": "ResNet-20", "cif
 PAPER = {"cifar10_resnet18": 92.5, "cifar10_resnet20": 86.9, "cifar10_vgg_small": 90.8}  # percent, arXiv 2103.02394
 PUBLISHED = {r.network: r for r in RECIPES.values() if r.published and r.network in PAPER}
 THEIR_IMAGES = 9_984  # of the 10,000 test images: the published code drops the last, smaller batch
-_SAME = list(dict.fromkeys(("network", "recipe", "epochs", *tables.SETTINGS, "data", "test_images")))
 
 
 def finished_runs() -> pd.DataFrame:
@@ -35,12 +34,12 @@ def finished_runs() -> pd.DataFrame:
             log = epochs[(epochs["method"] == METHOD) & (epochs["seed"] == run.seed)]
             mine = tables.facts_of(facts, run._asdict())
             rows.append(_row(mine, run.seed, run.test_accuracy, log, STUDY))
-    who = [*_SAME, "seed"]  # once each, though a run may be in both
+    who = [*tables.SAME, "seed"]  # once each, though a run may be in both
     return pd.DataFrame(rows, columns=[*who, "last", "best", "hardware", "command", "source"]).drop_duplicates(who)
 
 
 def _row(facts: Mapping, seed: int, last: float, log: pd.DataFrame, source: str) -> dict:
-    return {**settings(facts, _SAME), "seed": seed, "last": 100 * last, "best": 100 * log["test_accuracy"].max(),
+    return {**settings(facts, tables.SAME), "seed": seed, "last": 100 * last, "best": 100 * log["test_accuracy"].max(),
             "hardware": hardware(facts), "command": facts["command"], "source": f"results/{source}"}  # fmt: skip
 
 
@@ -53,7 +52,7 @@ def table() -> pd.DataFrame:
     for network, title in TITLES.items():
         paper = {"network": network, "title": title, "paper": PAPER[network], "paper_epochs": PUBLISHED[network].epochs}
         mine = runs[runs["network"] == network]
-        found = groups(mine, _SAME, ("hardware", "command", "source"), sort=True)
+        found = groups(mine, tables.SAME, ("hardware", "command", "source"), sort=True)
         for row, same in sorted(found, key=lambda group: -group[0]["epochs"]):
             rows.append({**row, **paper, **mean_std(same["last"]), **mean_std(same["best"], "best_")})
         if mine.empty:

@@ -19,7 +19,7 @@ TITLES = {"teacher": "Teacher: real-valued ResNet-34", "stage1": "Stage 1: real 
 PAPER = {"stage2": (66.5, 86.7), "stage1": (67.6, 87.4)}  # ImageNet, top-1 and top-5 in percent; arXiv 2103.02394
 SIGN_COLUMNS = ["part", "layer", "input_before", "input_after", "entropy", "sign_difference"]
 USUAL = {"teacher": "float", "stage1": "sdbnn", "stage2": "sdbnn"}  # the methods that the recipes are meant for
-_SAME = list(dict.fromkeys(("part", "method", "epochs", "image_size", *tables.SETTINGS, "data", "test_images")))
+_SAME = ["part", "method", *tables.SAME]
 
 
 def parts_of(dataset: str) -> dict[str, str]:

@@ -24,8 +24,8 @@ from ..training.run_folder import LOG, RUN, checked, complete
 RESULTS = PACKAGE / "results"
 STUDIES = ("digits", "cifar10-resnet20")  # those that are committed
 FINAL_SIGNS, FINAL_GRADIENTS, PREDICTIONS = "final_signs.csv", "final_gradients.csv", "predictions.csv"
-SETTINGS = [field for field in KINDS if field not in ("name", "about", "published")]  # that runs of one row share
-_OWN = ("seed", "command", "started", "machine", "earlier", "path", "result")  # of each run that is trained once more
+_RECIPE = [field for field in KINDS if field not in ("name", "about", "published")]
+SAME = [*dict.fromkeys(("network", "recipe", "epochs", *_RECIPE, "teacher", "data", "test_images"))]  # in a row
 _TEXT = ["method", "layer", "share_histogram"]  # the columns that aren't numbers
 _FACTS = {"recipe": str, "network": str, "dataset": str, "data": str, "epochs": int, "methods": list, "seeds": list,
           "command": str, "machine": dict}  # fmt: skip
@@ -119,11 +119,10 @@ def published_runs(dataset: str) -> dict[str, dict]:
 
 
 def over_seeds(dataset: str) -> list[dict[str, dict]]:
-    """:func:`published_runs`, those together that differ in nothing but seed, machine and what came out."""
+    """:func:`published_runs`, those together that are equal in method and ``SAME``."""
     same: dict[str, dict[str, dict]] = {}
     for name, run in published_runs(dataset).items():
-        settings = {key: value for key, value in run.items() if key not in _OWN}
-        same.setdefault(json.dumps(settings, sort_keys=True), {})[name] = run
+        same.setdefault(json.dumps([run["method"], *(run[key] for key in SAME)]), {})[name] = run
     return list(same.values())
 
 

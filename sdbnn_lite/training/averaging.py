@@ -9,8 +9,7 @@ estimated anew, from training images (as in Izmailov et al. 2018, whose mean run
 
 A run with an average scores, records and saves *it*; training continues on the raw weights. The checkpoint holds both.
 
-torch's own ``AveragedModel`` copies every buffer after every step (a checkpoint within an epoch would hold other
-numbers) and keeps the number of steps in a tensor, which a GPU would have to be asked for.
+Not torch's ``AveragedModel``: after every step it copies every buffer, and it asks the GPU how many steps were made.
 """
 
 import copy
