@@ -60,11 +60,16 @@ def initial_network(recipe: Recipe, method: str, seed: int, images: Images) -> B
     with torch.no_grad():
         for layer in binary_layers(net).values():
             layer.weight *= recipe.initial_scale
-        for norm in [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)][1:]:  # the first is the stem's
-            norm.weight.fill_(recipe.initial_gamma)
+    set_gamma(net, recipe.initial_gamma)
     check_fits(net, images, recipe.network)
     images.check(augmentation_of(recipe, 0))
     return net
+
+
+def set_gamma(net: nn.Module, gamma: float) -> None:
+    """γ = ``gamma`` in every channel of all 2-d batch norms but the first, which is the stem's."""
+    for norm in [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)][1:]:
+        nn.init.constant_(norm.weight, gamma)
 
 
 def check_fits(net: BinaryNet | Teacher, images: Images, name: object) -> None:

@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from standin import gradient_rows, write_run, write_study
 
 import sdbnn_lite as sd
-from sdbnn_lite import cli, data
+from sdbnn_lite import data
 from sdbnn_lite.analysis import ede_gradients, study, tables
-from sdbnn_lite.core.layers import binary_layers
+from sdbnn_lite.core.layers import binary_layers, set_ede
+from sdbnn_lite.core.models import build
 from sdbnn_lite.errors import UsageError
 from sdbnn_lite.plots import gallery_cifar10
 from sdbnn_lite.system.files import read_csv
@@ -216,27 +217,48 @@ def control(results, name, seed=0, **settings):
     gradient_rows(900, 0.9, last=log["ede_t"].iloc[-1]).to_csv(path / "final_gradients.csv", index=False)
 
 
-def test_runs_that_would_test_it_are_named_until_they_are_published_whatever_their_names(results):
-    said = gallery_cifar10.one("cifar10_steps")[1]
-    for command in (ede_gradients.BELOW_ONE, ede_gradients.BY_ADAM):
-        assert command in said
-        cli.make_parser().parse_args(command.split()[1:])
+def test_runs_of_other_settings_stand_beside_the_ablation_whatever_their_names(results):
     control(results, "some_name", ede=[0.001, 1.0])
     control(results, "another", seed=1, ede=[0.001, 1.0])
     courses = {course.schedule: course for course in ede_gradients.courses()}
     assert "15 epochs, t from 0.001 to 1" in courses  # two seeds are one
     said = gallery_cifar10.one("cifar10_steps")[1]
-    assert ede_gradients.BELOW_ONE not in said and ede_gradients.BY_ADAM in said
-    assert "sdbnn (15 epochs, t from 0.001 to 1)" in said
+    assert "sdbnn (15 epochs, t from 0.001 to 1)" in said and "Adam divides" not in said
     control(results, "evening", optimizer="adam", ede=[0.852, 4.61])
     figure, said = gallery_cifar10.one("cifar10_steps")
-    assert "Runs that would test" not in said and "15 epochs, Adam, t from 0.852 to 4.61" in said
+    assert "Adam divides" in said and "15 epochs, Adam, t from 0.852 to 4.61" in said
     labels = [text.get_text() for ax in figure.axes if ax.get_legend() for text in ax.get_legend().get_texts()]
     assert "SD-BNN, 15 epochs, t from 0.001 to 1" in labels
     figure, said = gallery_cifar10.one("cifar10_schedules")
     assert "15 epochs, Adam, t from 0.852 to 4.61: " in said and "under 3 schedules" in figure.get_suptitle()
     tests = {label: line.get_ydata()[-1] for label, line in zip(courses | {"evening": 0}, figure.axes[0].lines[::2])}
     assert len(tests) == 3 and all(f": {end:.1f} %" in said for end in tests.values())  # what is drawn is said
+
+
+def test_at_the_start_it_is_the_growth_block_by_block():
+    """Against the same network block by block: values that Hardtanh clips, and vector-Jacobian products."""
+    found = ede_gradients.at_start((1.0, 0.15), 2.5, images=8)
+    for gamma, clipped, grows in found:
+        torch.manual_seed(0)
+        net, x = build("cifar10_resnet20"), torch.randn(8, 3, 32, 32)
+        for name, module in net.named_modules():
+            if "bn" in name and "layers" in name:
+                module.weight.data.fill_(gamma)
+        set_ede(net, 2.5)
+        inputs, out = [], F.hardtanh(net.bn1(net.conv1(x)))
+        for block in (block for stage in net.layers for block in stage):
+            inputs.append(out.detach().requires_grad_())
+            out = block(inputs[-1])
+        last = out.detach().requires_grad_()
+        F.cross_entropy(net.linear(net.bn2(last.mean((2, 3)))), torch.arange(8) % 10).backward()
+        gradient, blocks = last.grad, [block for stage in net.layers for block in stage]
+        for block, before in list(zip(blocks, inputs))[:0:-1]:
+            (gradient,) = torch.autograd.grad(block(before), before, gradient)
+        maps = [*inputs[1:], last]
+        share = np.mean([100 * (y.abs() == 1).double().mean().item() for y in maps])
+        assert clipped == f"{share:.0f} %"
+        assert float(grows) == pytest.approx((gradient.norm() / last.grad.norm()).item(), abs=0.051)
+    assert float(found[0][2]) > 1 > float(found[1][2])
 
 
 def test_a_seed_of_the_ablation_that_is_published_too_is_no_second_schedule(results):
