@@ -127,7 +127,7 @@ class Course:
 
         Between two measured t the gradient is interpolated, both scales logarithmic. Only SGD's step grows with the
         gradient; Adam divides by its size, so that lr alone stands for it. Where t stays below 1, the value after
-        ``AT_ONE`` of the schedule is taken.
+        ``AT_ONE`` of the schedule is taken, where it starts above 1 the first one.
         """
         share, t, lr = (self.log["epoch"] - 1) / len(self.log), self.log["ede_t"], self.log["lr"]
         known = np.log(self.relative.index), np.log(self.relative)
@@ -213,7 +213,7 @@ def in_words(found: pd.DataFrame) -> str:
             changed = " to ".join(dict.fromkeys(f"{end:+.2f}" for end in (part["train"].min(), part["train"].max())))
             said.append(f"{_named(part)}: from t = 1 to the last epoch gradients grow {span(part['grows'])} times, "
                         f"their product with the learning rate ends at {span(part['step'], 2)} times what it was, and "
-                        f"training accuracy changed by {changed} points.")  # fmt: skip
+                        f"above t = 1 training accuracy changed by {changed} points.")  # fmt: skip
     if (found["optimizer"] == "adam").any():
         said.append("Adam divides by the gradient's size: its step is the learning rate alone.")
     said.append(f"Training accuracy fell where that product, the step, grew, and didn't where it shrank, in "

@@ -238,7 +238,7 @@ def _said_of_gradients() -> str:
 def _said_of_steps() -> str:
     found = ede_gradients.in_words(ede_gradients.summary(ede_gradients.courses())).replace("`", "")
     return ("Left: learning rate times relative gradient against the share of the schedule, a line per method and "
-            f"schedule. Right: a marker each, training accuracy since t = 1 against the last step. {found}")
+            f"schedule. Right: a marker each, training accuracy above t = 1 against the last step. {found}")
 
 
 def _said_of_schedules() -> str:

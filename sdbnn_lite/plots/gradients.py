@@ -90,7 +90,7 @@ def effective_steps(courses: Sequence[Course], ends: pd.DataFrame, title: str, c
     """Left: every epoch's step over that at t = 1, against the share of the schedule. Right: what followed from it.
 
     ``courses`` and ``ends`` are what ``ede_gradients.courses`` and ``summary`` gave. Right: the last epoch's step, and
-    the points of training accuracy since t = 1.
+    the points that training accuracy gained above t = 1.
     """
     if not courses:
         raise UsageError("courses: empty; at least one is needed")
@@ -115,6 +115,6 @@ def effective_steps(courses: Sequence[Course], ends: pd.DataFrame, title: str, c
         right.axhline(0, color=BLACK, lw=1.2)
         right.margins(0.15)
         left.set(xlabel="share of the schedule (%)", ylabel="step: lr · gradient,\nrelative to that at t = 1")
-        right.set(xlabel="the last epoch's step", ylabel="training accuracy\nsince t = 1 (points)")
+        right.set(xlabel="the last epoch's step", ylabel="training accuracy\nabove t = 1 (points)")
         below.legend(*left.get_legend_handles_labels(), loc="center", ncols=3, fontsize=SMALL, frameon=False)
         return finish(figure, title, caption)

@@ -1,5 +1,6 @@
 """The command line as a newcomer meets it: what it prints, its exit codes, and never a traceback."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -19,6 +20,8 @@ from reference import published_shapes
 
 import sdbnn_lite as sd
 from sdbnn_lite import cli
+from sdbnn_lite.analysis import tables
+from sdbnn_lite.commands.training import chosen
 from sdbnn_lite.core.layers import binary_layers
 from sdbnn_lite.training.recipes import RECIPES
 from sdbnn_lite.weights.zoo import load, zoo_names
@@ -54,6 +57,21 @@ def test_help_names_every_command_and_recipe(run):
         assert name in out
     code, out, _ = run("train", "--help")
     assert code == 0 and all(name in out for name in RECIPES)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in tables.runs_folder().iterdir()))
+def test_the_command_beside_a_published_run_trains_what_was_run(name):
+    """A recipe that is changed has to be run again, or its old runs leave the tables."""
+    said = json.loads((tables.results_of(name) / "run.json").read_text())
+    args = cli.make_parser().parse_args(said["command"].split()[1:])
+    recipe = next(recipe for recipe in chosen(args) if recipe.name == said["recipe"])
+    settings = json.loads(json.dumps(dataclasses.asdict(recipe)))  # tuples become lists
+    missing = {field.name: field.default for field in dataclasses.fields(recipe)}  # in the files of older runs
+    left_out = {"name", "about", "published"}
+    assert {k: v for k, v in settings.items() if k not in left_out} == {
+        k: said.get(k, missing[k]) for k in settings if k not in left_out
+    }
+    assert args.seed == said["seed"]
 
 
 def test_train_evaluate_resume(run, tmp_path):
