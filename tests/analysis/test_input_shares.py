@@ -83,7 +83,7 @@ def test_without_results_nothing_is_said_and_with_some_it_is_drawn(tmp_path, mon
     assert gallery_cifar10.one("cifar10_inputs")[0] is None
     write_study(tmp_path)
     write_run(tmp_path, "any", "cifar10-resnet20-evening", 30, 0.8)
-    assert "ResNet-20, 30 epochs, Adam, t from 0.852 to 4.61" in set(input_shares.ends()["label"])
+    assert "ResNet-20, 30 epochs, Adam, t from 2.5 to 8" in set(input_shares.ends()["label"])
     assert "ResNet-20, 15 epochs, no ASD (`ede`)" in input_shares.over_epochs()  # the control, where it was run
     figure, said = gallery_cifar10.one("cifar10_inputs")
     left, right = figure.axes[:2]
