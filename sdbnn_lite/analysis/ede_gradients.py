@@ -62,7 +62,7 @@ def at_start(gammas: Sequence[float] = (1.0, OURS.initial_gamma), t: float = OUR
             block.register_forward_hook(lambda *seen, maps=maps: maps.append(seen[-1]))
         first, *_, last = torch.autograd.grad(F.cross_entropy(net(x), torch.arange(images) % 10), maps)
         clipped = np.mean([100 * (out.abs() == 1).double().mean().item() for out in maps])
-        rows.append((gamma, f"{clipped:.0f} %", f"{(first.norm() / last.norm()).item():.1f}"))
+        rows.append((gamma, f"{clipped:.0f} %", f"{(first.norm() / last.norm()).item():.2g}"))
     return rows
 
 

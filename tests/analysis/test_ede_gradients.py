@@ -258,7 +258,7 @@ def test_at_the_start_it_is_the_growth_block_by_block():
         maps = [*inputs[1:], last]
         share = np.mean([100 * (y.abs() == 1).double().mean().item() for y in maps])
         assert clipped == f"{share:.0f} %"
-        assert float(grows) == pytest.approx((gradient.norm() / last.grad.norm()).item(), abs=0.051)
+        assert float(grows) == pytest.approx((gradient.norm() / last.grad.norm()).item(), rel=0.06)
     assert float(found[0][2]) > 1 > float(found[1][2])
 
 
