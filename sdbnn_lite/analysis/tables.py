@@ -25,7 +25,7 @@ RESULTS = PACKAGE / "results"
 STUDIES = ("digits", "cifar10-resnet20")  # those that are committed
 FINAL_SIGNS, FINAL_GRADIENTS, PREDICTIONS = "final_signs.csv", "final_gradients.csv", "predictions.csv"
 _RECIPE = [field for field in KINDS if field not in ("name", "about", "published")]
-SAME = [*dict.fromkeys(("network", "recipe", "epochs", *_RECIPE, "teacher", "data", "test_images"))]  # in a row
+SAME = ["recipe", *_RECIPE, "teacher", "data", "test_images"]  # in all runs of one row
 _TEXT = ["method", "layer", "share_histogram"]  # the columns that aren't numbers
 _FACTS = {"recipe": str, "network": str, "dataset": str, "data": str, "epochs": int, "methods": list, "seeds": list,
           "command": str, "machine": dict}  # fmt: skip

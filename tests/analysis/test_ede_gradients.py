@@ -246,19 +246,19 @@ def test_at_the_start_it_is_the_growth_block_by_block():
             if "bn" in name and "layers" in name:
                 module.weight.data.fill_(gamma)
         set_ede(net, 2.5)
-        inputs, out = [], F.hardtanh(net.bn1(net.conv1(x)))
-        for block in (block for stage in net.layers for block in stage):
+        blocks, inputs, out = [block for stage in net.layers for block in stage], [], F.hardtanh(net.bn1(net.conv1(x)))
+        for block in blocks:
             inputs.append(out.detach().requires_grad_())
             out = block(inputs[-1])
         last = out.detach().requires_grad_()
         F.cross_entropy(net.linear(net.bn2(last.mean((2, 3)))), torch.arange(8) % 10).backward()
-        gradient, blocks = last.grad, [block for stage in net.layers for block in stage]
+        gradient = last.grad
         for block, before in list(zip(blocks, inputs))[:0:-1]:
             (gradient,) = torch.autograd.grad(block(before), before, gradient)
         maps = [*inputs[1:], last]
         share = np.mean([100 * (y.abs() == 1).double().mean().item() for y in maps])
         assert clipped == f"{share:.0f} %"
-        assert float(grows) == pytest.approx((gradient.norm() / last.grad.norm()).item(), rel=0.06)
+        assert grows == f"{(gradient.norm() / last.grad.norm()).item():.2g}"
     assert float(found[0][2]) > 1 > float(found[1][2])
 
 
