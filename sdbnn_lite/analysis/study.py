@@ -2,10 +2,12 @@
 
 OUT/<method>-seed<k>/    a run's folder each (see ``run_folder``); a study that was stopped resumes
 results/<recipe>/        runs.csv, epochs.csv, signs.csv (a row per run / epoch / epoch and layer), study.json;
+                         trials.csv where each method was tuned (see ``tuned``);
                          given the images, also what ``final_signs`` and ``ede_gradients`` measure
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.methods import get_method
@@ -20,6 +22,18 @@ from ..training.train import train
 from ..weights.files import CHECKPOINT, WEIGHTS
 from ..weights.zoo import load
 from .tables import FINAL_GRADIENTS, FINAL_SIGNS, read_facts, run_name
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Recipes of the methods that have their own; what study.json says of it, and the trials that found them."""
+
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    facts: Mapping = field(default_factory=dict)
+    trials: Sequence[dict] = ()
+
+
+NOT_TUNED = Tuned()
 
 
 def default_folder(recipe: Recipe) -> Path:
@@ -39,26 +53,28 @@ def plan(methods: Sequence[str], seeds: int) -> list[tuple[str, int]]:
     return [(method, seed) for method in dict.fromkeys(methods) for seed in range(seeds)]
 
 
-def run_study(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int,
-              options: RunOptions = DEFAULTS) -> list[dict]:  # fmt: skip
+def run_study(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int, options: RunOptions = DEFAULTS,
+              tuned: Tuned = NOT_TUNED) -> list[dict]:  # fmt: skip
     """Train every method with seeds 0 … seeds-1 into ``out``; finished runs are kept, started ones resumed.
 
-    ``options`` go to :func:`train`. Returns the rows of runs.csv. Raises UsageError for no seed or an unknown method,
-    and what :func:`train` raises; Ctrl-C raises KeyboardInterrupt after the state is saved.
+    ``options`` go to :func:`train`; ``tuned``: the methods' own recipes. Returns the rows of runs.csv. Raises
+    UsageError for no seed or an unknown method, and what :func:`train` raises; Ctrl-C raises KeyboardInterrupt after
+    the state is saved.
     """
     planned, rows = plan(methods, seeds), []
     out = writable_folder(out)
     for method, seed in planned:
-        who = {"method": method, "seed": seed}
+        who, mine = {"method": method, "seed": seed}, tuned.recipes.get(method, recipe)
         folder = out / run_name(who)
-        if train(recipe, folder, **who, resume=(folder / CHECKPOINT).exists(), options=options).stopped:
+        if train(mine, folder, **who, resume=(folder / CHECKPOINT).exists(), options=options).stopped:
             raise KeyboardInterrupt
         rows.append({**who, **final_row(folder)})
         print(f"{method:8} seed {seed}: {100 * rows[-1]['test_accuracy']:.2f} %", flush=True)
     return rows
 
 
-def finished(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int) -> tuple[list[dict], list[dict]]:
+def finished(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int,
+             tuned: Tuned = NOT_TUNED) -> tuple[list[dict], list[dict]]:  # fmt: skip
     """What a study that was stopped has so far: the rows of runs.csv, and who is left out and why. Nothing is trained.
 
     A run counts where its last epoch is done and its settings are the recipe's, so that all have the same length; the
@@ -68,7 +84,7 @@ def finished(recipe: Recipe, out: str | Path, methods: Sequence[str], seeds: int
     for method, seed in plan(methods, seeds):
         who = {"method": method, "seed": seed}
         folder = Path(out) / run_name(who)
-        if why := why_not(folder, run_folder.identity(recipe, method, seed)):
+        if why := why_not(folder, run_folder.identity(tuned.recipes.get(method, recipe), method, seed)):
             left_out.append({**who, "why": why})
         else:
             rows.append({**who, **final_row(folder)})
@@ -115,7 +131,10 @@ def check_adds(to: Path, recipe: Recipe) -> None:
         raise UsageError(f"{to}: no study to add runs to; leave --add out")
     wanted = run_folder.identity(recipe, "", 0)
     wanted = {key: value for key, value in wanted.items() if key not in ("method", "seed", "teacher")}
-    if differences := run_folder.differing(read_facts(to), wanted):
+    facts = read_facts(to)
+    if "tuned" in facts:
+        raise UsageError(f"{to}: its methods were tuned; gather all of them anew, with --searches and without --add")
+    if differences := run_folder.differing(facts, wanted):
         raise UsageError(f"{to}: runs with other settings can't be added; {'; '.join(differences)}")
 
 
@@ -151,7 +170,8 @@ def beside_who(out: Path, rows: list[dict], lines: Callable[[Path], list[dict]])
     return [who | line for who, folder in whose for line in lines(folder)]
 
 
-def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequence[dict] = ()) -> None:
+def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequence[dict] = (),
+           tuned: Tuned = NOT_TUNED) -> None:  # fmt: skip
     """Write the study's four files into the folder ``to``, from the runs that ``rows`` names.
 
     study.json names the first run's machine; "elsewhere", for each run that isn't all from there, its own.
@@ -159,8 +179,8 @@ def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequen
     """
     to = writable_folder(to)
     write_csv(to / "runs.csv", rows)
-    for measured in (FINAL_SIGNS, FINAL_GRADIENTS):
-        (to / measured).unlink(missing_ok=True)  # of the runs that were there before
+    for other in (FINAL_SIGNS, FINAL_GRADIENTS, "trials.csv"):
+        (to / other).unlink(missing_ok=True)  # of the runs that were there before
     runs = {name: run_folder.read_run(out / name) for name in map(run_name, rows)}
     write_csv(to / "epochs.csv", beside_who(out, rows, lambda folder: runs[folder.name][1]))
     write_csv(to / "signs.csv", beside_who(out, rows, lambda folder: run_folder.read_table(folder, run_folder.SIGNS)))
@@ -172,6 +192,9 @@ def gather(out: Path, rows: list[dict], to: Path, command: str, left_out: Sequen
                  for name, (run, _) in runs.items() if "earlier" in run or run["machine"] != first["machine"]}
     facts |= {"elsewhere": elsewhere} if elsewhere else {}
     facts |= {"left_out": list(left_out)} if left_out else {}
+    facts |= tuned.facts
+    if tuned.trials:
+        write_csv(to / "trials.csv", [*tuned.trials])
     write_json(to / "study.json", facts)
 
 

@@ -82,8 +82,9 @@ def run_name(row: Mapping) -> str:
 
 
 def facts_of(facts: Mapping, row: Mapping) -> dict:
-    """study.json as it holds for one run: with its own machine where that isn't the one that stands for all."""
-    return {**facts, **facts.get("elsewhere", {}).get(run_name(row), {})}
+    """study.json as it holds for one run: with its method's settings, and its machine, where they are its own."""
+    own = facts.get("tuned", {}).get(row["method"], {})
+    return {**facts, **own, **facts.get("elsewhere", {}).get(run_name(row), {})}
 
 
 def facts_for(facts: Mapping, methods: Sequence[str]) -> dict:

@@ -93,6 +93,7 @@ def describe_run(result, seed: int) -> str:
     option("--methods", metavar="A,B", help="comma-separated (default: all)"),
     option("--seeds", type=int, default=3, metavar="N", help="seeds 0 … N-1 (default: 3)"),
     option("--out", metavar="DIR", help="the runs' folder (default: runs/RECIPE-study); resumes if stopped"),
+    option("--searches", metavar="DIR", help="each method by the best settings of its `search --out DIR/METHOD`"),
     option("--partial", action="store_true", help="train nothing: gather the runs that are finished so far"),
     option("--publish", action="store_true", help="put the tables into the package (digits: the weights too)"),
     option("--add", action="store_true", help="with --publish: leave the package's other runs as they are"),
@@ -111,6 +112,7 @@ def run_study(args: argparse.Namespace) -> None:
     from ..analysis.final_signs import write_study_signs
     from ..analysis.publish import card_study
     from ..analysis.tables import study_facts, study_folder, summary
+    from ..analysis.tuned import read_tuned
     from ..data.sets import given_folder
     from ..training.initial import fitting
     from ..weights.zoo import ZOO
@@ -118,9 +120,9 @@ def run_study(args: argparse.Namespace) -> None:
     out = Path(args.out or studies.default_folder(recipe))
     published = study_folder(recipe.name)
     tables = published if args.publish and not args.add else out
-    planned, left_out = studies.plan(methods, args.seeds), []
+    planned, left_out, tuned = studies.plan(methods, args.seeds), [], read_tuned(args.searches, recipe, methods)
     if args.partial:
-        rows, left_out = studies.finished(recipe, out, methods, args.seeds)
+        rows, left_out = studies.finished(recipe, out, methods, args.seeds, tuned)
         planned = [(row["method"], row["seed"]) for row in rows]
     if args.add:
         studies.check_adds(published, recipe)
@@ -128,11 +130,11 @@ def run_study(args: argparse.Namespace) -> None:
         studies.check_replaces(tables, recipe.epochs, planned)  # before anything is trained
     if not args.partial:
         try:
-            rows = studies.run_study(recipe, out, methods, args.seeds, run_options(args))
+            rows = studies.run_study(recipe, out, methods, args.seeds, run_options(args), tuned)
         except KeyboardInterrupt:
             print("stopped; the same command with --partial gathers what is finished", file=sys.stderr)
             raise
-    studies.gather(out, rows, tables, again_command(args), left_out)
+    studies.gather(out, rows, tables, again_command(args), left_out, tuned)
     if recipe.dataset == "cifar10" and given_folder(args.data):
         images = data.load(recipe.dataset, args.data)
         write_study_signs(out, rows, tables, images, recipe.epochs)
@@ -144,9 +146,8 @@ def run_study(args: argparse.Namespace) -> None:
         card_study(ZOO, recipe.name, {**study_facts(recipe.name), "methods": list({row["method"]: 0 for row in rows})})
     table = summary(pd.DataFrame(rows)) * [1, 100, 100]
     print(table.rename(columns={"mean": "mean %", "std": "std %"}).round(2).to_string())
-    for run in left_out:
-        print(f"left out: {run['method']} seed {run['seed']} ({run['why']})")
-    print(f"tables: {published if args.publish else tables}")
+    lacking = [f"left out: {run['method']} seed {run['seed']} ({run['why']})" for run in left_out]
+    print(*lacking, f"tables: {published if args.publish else tables}", sep="\n")
 
 
 def check_publish(args: argparse.Namespace, recipe) -> None:
@@ -155,12 +156,15 @@ def check_publish(args: argparse.Namespace, recipe) -> None:
         raise UsageError(f"--publish --dataset {recipe.dataset}: the package's tables are of the recipe's own images")
     if args.add and not args.publish:
         raise UsageError("--add: adds to the package's runs; it needs --publish")
+    if args.add and args.searches:
+        raise UsageError("--add with --searches: methods that were tuned are gathered all together; leave --add out")
 
 
 def again_command(args: argparse.Namespace) -> str:
     """What makes a study's tables again anywhere: as typed, without the folders of this machine."""
     kept = ["sdbnn-lite", "study", args.recipe, "--seeds", str(args.seeds)]
-    where = {"data": args.data and "DIR", "teacher": args.teacher and Path(args.teacher).name}
+    where = {"data": args.data and "DIR", "teacher": args.teacher and Path(args.teacher).name,
+             "searches": args.searches and "SEARCHES"}  # fmt: skip
     for name in ("methods", "dataset", "epochs", "batch_size", "lr", "image_size", "distill", "ede", *where, "threads"):
         value = where.get(name, getattr(args, name))
         if value not in (None, ""):
