@@ -11,7 +11,7 @@ from ..fast import tiles
 from ..system.llvm import F32, I8, I32, I64, Loop, Value, Vector, emitted
 from ..system.target import keeps_code, target
 
-# compiled in: tiles.py 657f7b44, llvm.py fb625820, target.py d74eba8c
+# compiled in: tiles.py 41768598, llvm.py fb625820, target.py d74eba8c
 
 SUMS, CHAINS = 8, 12  # vectors of sums that don't wait for each other: of integers, of floats
 WORDS = Vector(I64, 8)

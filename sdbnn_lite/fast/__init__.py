@@ -9,8 +9,10 @@ from torch import nn
 from ..system.target import target
 
 
-def fast_forward(net: nn.Module):
+def fast_forward(net: nn.Module, bits: int = 16):
     """A callable that computes ``net``'s logits by fused layers, or None where there is no such path.
+
+    ``bits``, 8 or 16: of the integers that gradients are rounded to.
 
     It needs a float32 network on the CPU with binary weights and activations (``cifar10_*``, ``digits_convnet``),
     and kernels for the processor: see :mod:`..system.target`.
@@ -18,4 +20,4 @@ def fast_forward(net: nn.Module):
     if not target().compiled:
         return None
     from .network import FastForward, supports
-    return FastForward(net) if supports(net) else None
+    return FastForward(net, bits) if supports(net) else None

@@ -4,14 +4,14 @@ Arrays as in :mod:`.kernels`. What wants a convolution's result is done row by r
 for batch norm forward, the way through the sign backward.
 """
 
-# compiled in: kernels.py 1da5b592, rows.py 40c67804, tiles.py 657f7b44, llvm.py fb625820, target.py d74eba8c
+# compiled in: kernels.py c4f83d6e, rows.py 3b9d74be, tiles.py 41768598, llvm.py fb625820, target.py d74eba8c
 
 import numpy as np
 from numba import njit
 
 from ..system.llvm import shared
 from . import rows, tiles
-from .kernels import EDE, POLYNOMIAL, add_moments
+from .kernels import BLOCK, EDE, POLYNOMIAL, add_moments, total_of
 from .launch import Kernel
 from .tiles import options
 
@@ -56,7 +56,9 @@ def convolve(words, weight, base, taps, stride, valid, y, totals, state):
 
 
 @njit(**options)
-def _row_of_tiles(x, plane, columns, taps, count, half, w, w_block, blocks, to, channel, pixel, scale):
+def _row_of_tiles(
+    x, plane, columns, taps, count, words, w, w_block, start, s_block, blocks, to, channel, pixel, scale, kind
+):
     """Σ_taps g·ŵ for a row of one phase's pixels and ``blocks`` × 4 channels; addresses and distances in bytes."""
     many = tiles.PIXELS if columns >= tiles.PIXELS else 1
     for i in range(0, columns, many):
@@ -65,105 +67,124 @@ def _row_of_tiles(x, plane, columns, taps, count, half, w, w_block, blocks, to, 
             at, there = x + i * 128 + part, to + i * pixel + part
             for k in range(blocks):
                 args = (
-                    at, plane, 128, taps, count, half, w + k * w_block, there + k * 4 * channel, channel, scale, pixel
+                    at, plane, 128, taps, count, words, w + k * w_block, start + k * s_block, there + k * 4 * channel,
+                    channel, scale, pixel, kind,
                 )  # fmt: skip
                 if many == tiles.PIXELS:
-                    tiles.conv_tile_real(*args)
+                    tiles.conv_tile(*args)
                 else:
-                    tiles.conv_tile_real_1px(*args)
+                    tiles.conv_tile_1px(*args)
 
 
-STRIP, INPUTS = 8, 4 * BLOCKS  # rows and inputs of a part: what the rows need of pairs fits into the second cache
+STRIP, INPUTS = 8, 4 * BLOCKS  # rows and inputs of a part: what the rows need of gradients fits into the second cache
 
 
 @Kernel
 def convolve_back(
-    pairs, weight, taps, starts, scale, stride, x, shift, valid, gradient, k, t, add, ds, dx, lanes, sums, state
+    stacked, weight, start, taps, starts, scale, stride, x, shift, gradient, k, t, add, extra, dx, lanes, sums, state
 ):
-    """dx = dsign/dx(x + shift) · scale · Σ_taps g·ŵ [+ ds, the shortcut's share], and lanes = sign(x + shift).
+    """dx = dsign/dx(x + shift) · scale · Σ_taps g·ŵ [+ extra, the shortcut's share], and lanes = sign(x + shift).
 
-    ``pairs`` holds the gradient g as 16-bit integers (G, O/2, H'+2, W'+2, 32), ``weight`` (C/4, 9, O/2, 4) int32. For
-    stride 2 there are four phases of pixels, each with its own taps, starts[phase] … starts[phase + 1].
-    sums (G, H, C, 32) = Σ_columns of dx without the shortcut's share, the gradient to the shift.
+    ``stacked`` holds the gradient g, ``weight`` (C/4, 9, words, 4) int32 the same filters side by side. For stride 2
+    there are four phases of pixels, each with its own taps, starts[phase] … starts[phase + 1], and with what its sums
+    start from, ``start`` (C/4, phases, 4) int32. sums (G, H, C, 32) = Σ_columns of dx without the shortcut's share, the
+    gradient to the shift.
     """
-    _, half, high, wide, _ = pairs.shape
+    _, words, high, wide, _ = stacked.shape
     _, channels, height, width, _ = dx.shape
-    x0, w0, d0, t0 = pairs.ctypes.data, weight.ctypes.data, dx.ctypes.data, taps.ctypes.data
-    x1, h0, v0, l0, s0 = x.ctypes.data, shift.ctypes.data, valid.ctypes.data, lanes.ctypes.data, sums.ctypes.data
-    plane, channel, pixel = high * wide * 128, height * width * 128, stride * 128
-    before, e0 = (ds.shape[1] - channels) // 2, ds.ctypes.data
-    strips, shares = -(-height // STRIP), -(-channels // INPUTS)
+    x0, w0, d0, t0, b0 = stacked.ctypes.data, weight.ctypes.data, dx.ctypes.data, taps.ctypes.data, start.ctypes.data
+    x1, h0, l0, s0 = x.ctypes.data, shift.ctypes.data, lanes.ctypes.data, sums.ctypes.data
+    plane, channel, pixel, beside = high * wide * 128, height * width * 128, stride * 128, lanes.shape[4] // BLOCK
+    before, e0 = (extra.shape[1] - channels) // 2, extra.ctypes.data
+    strips, shares, phases, kind = -(-height // STRIP), -(-channels // INPUTS), stride * stride, lanes[0, 0, 0, 0, 0]
     for i in shared(state.ctypes.data, len(x) * strips * shares):
         block, g, strip = i % shares * BLOCKS, i // shares // strips, i // shares % strips * STRIP
         blocks = min(BLOCKS, channels // 4 - block)
         for row in range(strip, min(strip + STRIP, height)):
-            line = x0 + (g * half * high + row // stride) * wide * 128
+            line = x0 + (g * words * high + row // stride) * wide * 128
             for left in range(min(stride, width)):
                 phase, columns = row % stride * stride + left, (width - left + stride - 1) // stride
                 first, count = t0 + starts[phase] * 8, starts[phase + 1] - starts[phase]
-                w = w0 + (block * 9 + starts[phase]) * half * 16
+                w, b = w0 + (block * 9 + starts[phase]) * words * 16, b0 + (block * phases + phase) * 16
                 to = d0 + (((g * channels + block * 4) * height + row) * width + left) * 128
                 _row_of_tiles(
-                    line, plane, columns, first, count, half, w, 9 * half * 16, blocks, to, channel, pixel, scale
-                )
+                    line, plane, columns, first, count, words, w, 9 * words * 16, b, phases * 16, blocks, to, channel,
+                    pixel, scale, kind,
+                )  # fmt: skip
             for c in range(block * 4, (block + blocks) * 4):
                 sums[g, row, c] = 0
                 at = ((g * channels + c) * height + row) * width * 128
-                to_lanes = l0 + (((g * channels + c) * (height + 2) + row + 1) * (width + 2) + 1) * 64
-                shift_, sums_ = h0 + (g * channels + c) * 128, s0 + ((g * height + row) * channels + c) * 128
+                to_lanes = ((g // beside * channels + c) * (height + 2) + row + 1) * (width + 2) + 1
+                args = (
+                    d0 + at, x1 + at, h0 + (g * channels + c) * 128, l0 + to_lanes * 64 + g % beside * 32,
+                    s0 + ((g * height + row) * channels + c) * 128, width, k, t, kind,
+                )  # fmt: skip
                 if gradient == EDE:
-                    rows.row_through_ede(d0 + at, x1 + at, shift_, v0 + g * 64, to_lanes, sums_, width, k, t)
+                    rows.row_through_ede(*args)
                 elif gradient == POLYNOMIAL:
-                    rows.row_through_polynomial(d0 + at, x1 + at, shift_, v0 + g * 64, to_lanes, sums_, width, k, t)
+                    rows.row_through_polynomial(*args)
                 else:
-                    rows.row_through_ste(d0 + at, x1 + at, shift_, v0 + g * 64, to_lanes, sums_, width, k, t)
+                    rows.row_through_ste(*args)
                 if add and row % stride == 0:
-                    extra = e0 + ((g * ds.shape[1] + c + before) * ds.shape[2] + row // stride) * ds.shape[3] * 128
-                    rows.row_add(d0 + at, stride * 128, extra, ds.shape[3])
+                    share = (g * extra.shape[1] + c + before) * extra.shape[2] + row // stride
+                    rows.row_add(d0 + at, stride * 128, e0 + share * extra.shape[3] * 128, extra.shape[3])
+
+
+@njit(**options)
+def _total(numbers):
+    """Σ of an array of integers (H, W, images)."""
+    total = np.int64(0)
+    for row in range(len(numbers)):
+        for column in range(numbers.shape[1]):
+            here = np.int32(0)
+            for n in range(numbers.shape[2]):
+                here += np.int32(numbers[row, column, n])
+            total += here
+    return total
 
 
 @Kernel
-def weight_gradient(gradient, lanes, stride, filters, sums, out, state):
-    """out (O, C, 9) = Σ_{n, pixels} g·â, exactly. ``sums`` (O/4, C/4, 9, 16, LANES) int32 is scratch, all zeros.
+def weight_gradient(gradient, lanes, stride, filters, scale, totals, out, state):
+    """out (O, C, 9) float32 = scale · Σ_{n, pixels} g·â, the sum exactly. Scratch: ``totals`` (O/4, C/4, 9, 16) int64.
 
     One part of the work has ``filters`` filters and 64 inputs: a strip of rows, once in the cache, serves all of them.
     """
     groups, height, width = len(gradient), gradient.shape[2], gradient.shape[3]
     channels, high, wide = lanes.shape[1:4]
-    g0, a0, s0 = gradient.ctypes.data, lanes.ctypes.data, sums.ctypes.data
+    g0, a0, s0 = gradient.ctypes.data, lanes.ctypes.data, totals.ctypes.data
     strip = max(1, min(height, 64 // width))  # what 64 pixels need of 4 + 4 channels nearly fits into the first cache
-    last = max(1, 2**11 * tiles.LANES // (height * width))  # so many groups' sums stay below 2^31
-    some = min(last, max(1, 64 // (height * width)))
-    last -= last % some
-    strips = -(-channels // 64)
+    some = max(1, 64 // (height * width))
+    strips, kind = -(-channels // 64), gradient[0, 0, 0, 0, 0]
+    g_plane, a_plane = height * width * 64, high * wide * 64
+    g_steps = np.array([len(out) * g_plane, width * 64, 64])
+    a_steps = np.array([channels * a_plane, stride * wide * 64, stride * 64])
+    counts = np.array([some, strip, width])
     for i in shared(state.ctypes.data, len(out) // filters * strips):
         first, left = i // strips * filters, i % strips * 64
         right = min(left + 64, channels)
-        out[first : first + filters, left:right] = 0
-        for since in range(0, groups, some):
-            until = min(since + some, groups)
+        for o in range(first, first + filters):
+            more = np.int64(0)  # that bytes of â, each 1 more than it is, will have added
+            if lanes.itemsize == 1:
+                for g in range(groups):
+                    more += _total(gradient[g, o])
+            for c in range(left, right):
+                for tap in range(9):
+                    totals[o // 4, c // 4, tap, total_of(o, c)] = -more
+        for g in range(0, groups, some):
+            counts[0] = min(some, groups - g)
             for row in range(0, height, strip):
-                now = min(strip, height - row)
+                counts[1] = min(strip, height - row)
                 for o in range(first, first + filters, 4):
+                    at = g0 + (g * len(out) + o) * g_plane + row * width * 64
                     for c in range(left, right, 4):
-                        to = s0 + (o // 4 * (channels // 4) + c // 4) * 9 * 16 * tiles.VECTOR
-                        for turn in range(9 * (until - since)):
-                            tap, g = turn // (until - since), since + turn % (until - since)
-                            ga = g0 + ((g * out.shape[0] + o) * height + row) * width * 64
-                            aa = row * stride + tap // 3
-                            aa = a0 + (((g * channels + c) * high + aa) * wide + tap % 3) * 64
-                            tiles.weight_tile(
-                                ga, height * width * 64, width * 64,
-                                aa, high * wide * 64, stride * wide * 64, stride * 64,
-                                now, width, to + tap * 16 * tiles.VECTOR,
-                            )  # fmt: skip
-            if until % last == 0 or until == groups:
-                for o in range(first, first + filters):
-                    for c in range(left, right):
+                        to = s0 + (o // 4 * (channels // 4) + c // 4) * 9 * 128
                         for tap in range(9):
-                            lane = sums[o // 4, c // 4, tap, o % 4 * 4 + c % 4]
-                            total = np.int64(0)
-                            for n in range(tiles.LANES):
-                                total += lane[n]
-                                lane[n] = 0
-                            out[o, c, tap] += total
+                            a_row = ((g * channels + c) * high + row * stride + tap // 3) * wide + tap % 3
+                            tiles.weight_tile(
+                                at, g_steps.ctypes.data, a0 + a_row * 64, a_steps.ctypes.data, counts.ctypes.data,
+                                g_plane, a_plane, to + tap * 128, kind,
+                            )  # fmt: skip
+        for o in range(first, first + filters):
+            for c in range(left, right):
+                for tap in range(9):
+                    out[o, c, tap] = totals[o // 4, c // 4, tap, total_of(o, c)] * scale

@@ -4,10 +4,15 @@ x, out   (G, C, H, W, 32) float32     activations; G = ⌈N/32⌉ groups of imag
 y        (G, O, H, W, 32) int16       what a ±1 convolution gives, exactly
 words    (G, K, H+2, W+2, 32) int16   the signs of 16 channels, with a border of zeros, K = ⌈C/16⌉: bit c % 16 of
                                       word c // 16 is 1 for +1; input of the forward convolution
-pairs    (G, O/2, H+2, W+2, 32) int32 two channels as 16-bit halves, with a border of zeros: input of the backward one
-lanes    (G, C, H+2, W+2, 32) int16   one channel, with a border of zeros: input of the weight gradient
+stacked  (G, O/2, H+2, W+2, 32) int32 gradients of two channels as 16-bit halves, with a border of zeros: input of the
+                                      backward convolution
+lanes    (G, C, H+2, W+2, 32) int16   one channel's signs, with a border of zeros: input of the weight gradient
 shift    (G, C, 32) float32           ASD's, RSign's, or zeros
 valid    (G, 32) int16                -1 (all bits set) for an image, 0 behind the last one
+
+Where gradients have 8 bits, stacked (G, O/4, H+2, W+2, 32) holds four channels, each 128 more than it is, the border
+too, and lanes (⌈G/2⌉, C, H+2, W+2, 64) uint8 two groups side by side, each number 1 more than it is, the border too: of
+two bytes that an instruction multiplies, one has no sign.
 
 With the image innermost, every vector instruction sees 16 or 32 images at the same place: no tails, no gathers, no
 sums across a vector, for any height, width and stride. Images behind the last one are 0 in every convolution.
@@ -19,10 +24,10 @@ from numba import njit
 from ..system.llvm import shared
 from . import rows
 from .launch import Kernel
-from .rows import BLOCK
-from .tiles import options
+from .rows import BLOCK, OFFSET
+from .tiles import AT_ONCE, options
 
-# compiled in: rows.py 40c67804, tiles.py 657f7b44, llvm.py fb625820, target.py d74eba8c
+# compiled in: rows.py 3b9d74be, tiles.py 41768598, llvm.py fb625820, target.py d74eba8c
 
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order
 _MAGIC = np.float32(rows.MAGIC)
@@ -52,6 +57,12 @@ def add_moments(y, totals):
     for start in range(0, len(y), 32):  # short of the columns whose squares would overflow 32 bits
         part = y[start : start + 32]
         rows.row_moments(part.ctypes.data, len(part), totals.ctypes.data)
+
+
+@njit(inline="always", **options)
+def total_of(o, c):
+    """Which of a weight tile's 16 totals is filter o's and input c's, or those' that lie a multiple of 4 further."""
+    return c % 4 // AT_ONCE * AT_ONCE * 4 + o % 4 * AT_ONCE + c % AT_ONCE
 
 
 @Kernel
@@ -139,56 +150,60 @@ def _round_on(d, v, a, b, constant, left, rounded):
 
 
 @njit(inline="always", **options)
-def _constants(c, valid):
-    """(2, 32): two channels' constants, 0 behind the last image; and (2, 32) zeros."""
-    constants = np.zeros((2, BLOCK), np.float32)
-    for k in range(2):
+def _constants(channels, c, valid):
+    """(channels, 32): their constants, 0 behind the last image; and as many zeros."""
+    constants = np.zeros((channels, BLOCK), np.float32)
+    for k in range(channels):
         for n in range(BLOCK):
             constants[k, n] = c[k] if valid[n] else np.float32(0)
-    return constants, np.zeros((2, BLOCK), np.float32)
+    return constants, np.zeros((channels, BLOCK), np.float32)
 
 
 @Kernel
-def quantise(ds, y, a, b, c, valid, lanes, pairs, state):
-    """g = a·ds + b·y + c as 16-bit integers, in both layouts. a, b, c (O,) float32, already divided by the step.
+def quantise(ds, y, a, b, c, valid, lanes, stacked, state):
+    """g = a·ds + b·y + c as integers, in both layouts. a, b, c (O,) float32, already divided by the step.
 
-    What rounding leaves over is carried to the image's next pixel, so that the sum over the pixels, which batch norm
-    keeps near 0 and ASD's gradient lives on, is off by half a step at most.
+    ``lanes``: one channel each, int16 (G, O, H, W, 32) or int8 (⌈G/2⌉, O, H, W, 64). What rounding leaves over is
+    carried to the image's next pixel, so that the sum over the pixels, which batch norm keeps near 0 and ASD's gradient
+    lives on, is off by half a step at most.
     """
     _, channels, height, width, _ = ds.shape
+    many = 4 // lanes.itemsize
     d0, y0, a0, b0 = ds.ctypes.data, y.ctypes.data, a.ctypes.data, b.ctypes.data
-    l0, p0 = lanes.ctypes.data, pairs.ctypes.data
-    plane = height * width * 64
-    for i in shared(state.ctypes.data, len(ds) * (channels // 2)):
-        g, o = i // (channels // 2), i % (channels // 2) * 2
-        constants, left = _constants(c[o:], valid[g])
+    l0, p0, kind = lanes.ctypes.data, stacked.ctypes.data, lanes[0, 0, 0, 0, 0]
+    plane, beside = height * width * 64, lanes.shape[4] // BLOCK
+    for i in shared(state.ctypes.data, len(ds) * (channels // many)):
+        g, o = i // (channels // many), i % (channels // many) * many
+        constants, left = _constants(many, c[o:], valid[g])
         for row in range(height):
             at = (g * channels + o) * plane + row * width * 64
+            to = (g // beside * channels + o) * plane + row * width * 64 + g % beside * 32
             rows.row_quantise(
                 d0 + 2 * at, 2 * plane, y0 + at, plane, a0 + 4 * o, b0 + 4 * o, constants.ctypes.data, left.ctypes.data,
-                l0 + at, plane, p0 + ((i * (height + 2) + row + 1) * (width + 2) + 1) * 128, width,
+                l0 + to, plane, p0 + ((i * (height + 2) + row + 1) * (width + 2) + 1) * 128, width, kind,
             )  # fmt: skip
 
 
 @Kernel
-def quantise_pooled(ds, y, place, a, b, c, valid, lanes, pairs, state):
+def quantise_pooled(ds, y, place, a, b, c, valid, lanes, stacked, state):
     """The same behind a 2×2 maximum: g stands where the maximum was, 0 in the other three places."""
     _, channels, height, width, _ = ds.shape
-    for i in shared(state.ctypes.data, len(ds) * (channels // 2)):
-        g, o = i // (channels // 2), i % (channels // 2) * 2
-        (constants, left), rounded = _constants(c[o:], valid[g]), np.empty((2, BLOCK), np.int32)
+    many, bits, beside = 4 // lanes.itemsize, 8 * lanes.itemsize, lanes.shape[4] // BLOCK
+    mask, empty = np.int32(2**bits - 1), np.int32(OFFSET if lanes.itemsize == 1 else 0)
+    for i in shared(state.ctypes.data, len(ds) * (channels // many)):
+        g, o = i // (channels // many), i % (channels // many) * many
+        (constants, left), rounded = _constants(many, c[o:], valid[g]), np.empty(BLOCK, np.int32)
+        first = g % beside * BLOCK
+        stacked[g, o // many, 1:-1, 1:-1] = empty
         for row in range(height):
             for column in range(width):
-                for k in range(2):
-                    d, v = ds[g, o + k, row, column], y[g, o + k, row, column]
-                    _round_on(d, v, a[o + k], b[o + k], constants[k], left[k], rounded[k])
-                low, high = place[g, o, row, column], place[g, o + 1, row, column]
-                for k in range(4):
-                    at, there = 2 * row + k // 2, 2 * column + k % 2
-                    to_low, to_high = lanes[g, o, at, there], lanes[g, o + 1, at, there]
-                    both = pairs[g, o // 2, at + 1, there + 1]
-                    for n in range(BLOCK):
-                        first = rounded[0, n] if low[n] == k else np.int32(0)
-                        second = rounded[1, n] if high[n] == k else np.int32(0)
-                        to_low[n], to_high[n] = np.int16(first), np.int16(second)
-                        both[n] = (first & np.int32(0xFFFF)) | (second << np.int32(16))
+                for k in range(many):
+                    d, v, where = ds[g, o + k, row, column], y[g, o + k, row, column], place[g, o + k, row, column]
+                    _round_on(d, v, a[o + k], b[o + k], constants[k], left[k], rounded)
+                    for turn in range(4):
+                        at, there = 2 * row + turn // 2, 2 * column + turn % 2
+                        lane, word = lanes[g // beside, o + k, at, there], stacked[g, o // many, at + 1, there + 1]
+                        for n in range(BLOCK):
+                            value = rounded[n] if where[n] == turn else np.int32(0)
+                            lane[first + n] = value
+                            word[n] ^= (value & mask) << np.int32(bits * k)

@@ -3,9 +3,9 @@
     ŷ = s·conv2d(sign(x + shift), ŵ)        out = hardtanh(γ·(ŷ - μ)/√(σ² + ε) + β + shortcut)
 
 All tensors as in :mod:`.kernels`. Exact: the convolution and its sums for μ and σ². In float32: the rest, except that
-the gradient at the convolution's output is rounded to 16-bit integers before the two convolutions of the backward pass,
-in steps of its largest possible value / 32,767; these sums are exact again. Saved for the backward pass: x and out (the
-neighbours' anyway), and the convolution's output in 16 bits.
+the gradient at the convolution's output is rounded to integers before the two convolutions of the backward pass, in
+steps of its largest possible value / 32,766, with 8 bits / 126; these sums are exact again. Saved for the backward
+pass: x and out (the neighbours' anyway), and the convolution's output in 16 bits.
 """
 
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from . import convolutions, kernels, tiles
-from .rows import BLOCK
+from . import convolutions, kernels
+from .rows import BLOCK, OFFSET
 
 
 class Workspace:
-    """Buffers that every layer and every step uses again; their borders were zero once and are never written."""
+    """Buffers that every layer and every step uses again; their borders are never written."""
 
     def __init__(self) -> None:
         self.buffers: dict[tuple, np.ndarray] = {}
 
-    def get(self, kind: str, shape: tuple, dtype: torch.dtype) -> np.ndarray:
+    def get(self, kind: str, shape: tuple, dtype: torch.dtype, border: int = 0) -> np.ndarray:
         key = kind, shape, dtype
         if key not in self.buffers:
-            self.buffers[key] = torch.zeros(shape, dtype=dtype).numpy()  # torch aligns to 64 bytes, NumPy doesn't
+            self.buffers[key] = torch.full(shape, border, dtype=dtype).numpy()  # aligned to 64 bytes, unlike NumPy's
         return self.buffers[key]
 
 
@@ -40,10 +40,12 @@ class Plan:
 
     stride: int
     gradient: int  # kernels.STE, POLYNOMIAL or EDE
-    pooled: bool
-    add_input: bool  # the shortcut is x itself, for stride 2 as ``kernels.normalise`` has it
     images: int
+    bits: int  # of the gradients: 8 or 16
     workspace: Workspace
+    pooled: bool = False
+    add_input: bool = False  # the shortcut is x itself, for stride 2 as ``kernels.normalise`` has it
+    give_few: bool = False  # also return few: every stride-th pixel of x, all that a real 1×1 shortcut looks at
 
 
 def to_blocks(x: Tensor) -> Tensor:
@@ -117,11 +119,19 @@ def pack_words(w: Tensor, stride: int, width: int) -> tuple[np.ndarray, np.ndarr
     return packed, base.astype(np.int16)
 
 
-def pack_weights(w: Tensor, order: np.ndarray) -> np.ndarray:
-    """w (O, C, 3, 3) of ±1, its taps in this order → (C/4, 9, O/2, 4) int32: two filters as 16-bit halves."""
-    o, c = w.shape[:2]
-    taps = w.to(torch.int16).view(o // 2, 2, c // 4, 4, 9)[..., order]
-    return taps.permute(2, 4, 0, 3, 1).contiguous().view(torch.int32).squeeze(-1).numpy()
+def pack_weights(w: Tensor, bits: int, order: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """w (O, C, 3, 3) of ±1, its taps in this order → (C/4, 9, O·bits/32, 4) int32, filters side by side;
+    and (C/4, phases, 4) int32, what sums start from: -128·Σ w where 8 bits hold gradients that are 128 more.
+    """
+    c = w.shape[1]
+    filters = w.to(torch.int8 if bits == 8 else torch.int16).flatten(1).T.contiguous().view(c // 4, 4, 9, -1)
+    packed = filters.view(torch.int32)[:, :, order].permute(0, 2, 3, 1).contiguous().numpy()
+    begin = np.zeros((c // 4, len(starts) - 1, 4), np.int32)
+    if bits == 8:
+        total = filters.sum(-1, dtype=torch.int32).numpy()[..., order]  # (C/4, 4, 9)
+        for phase, (first, last) in enumerate(zip(starts, starts[1:])):
+            begin[:, phase] = -128 * total[..., first:last].sum(-1)
+    return packed, begin
 
 
 def _filters_at_once(filters: int, channels: int) -> int:
@@ -176,7 +186,7 @@ class Normaliser:
 
 
 class FusedLayer(Function):
-    """See the module. ``apply(x, shift, w, scale, gamma, beta, shortcut, bn, k, t, plan) → out, mean``."""
+    """See the module. ``apply(x, shift, w, scale, gamma, beta, shortcut, bn, k, t, plan) → out, mean, few``."""
 
     @staticmethod
     def forward(ctx, x, shift, w, scale, gamma, beta, shortcut, bn, k, t, plan):
@@ -207,11 +217,12 @@ class FusedLayer(Function):
         ctx.plan, ctx.k, ctx.t, ctx.norm = plan, np.float32(k), np.float32(t), norm
         ctx.save_for_backward(x, shift, w, out, y, place)
         ctx.set_materialize_grads(False)
-        return out, mean
+        few = x[:, :, :: plan.stride, :: plan.stride].contiguous() if plan.give_few else None
+        return out, mean, few
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient, mean_gradient):
+    def backward(ctx, gradient, mean_gradient, few_gradient):
         x, shift, w, out, y, place = ctx.saved_tensors
         plan, norm, space = ctx.plan, ctx.norm, ctx.plan.workspace
         groups, c, h, wd, _ = x.shape
@@ -221,31 +232,33 @@ class FusedLayer(Function):
 
         a, b, constant = norm.backward(sum_ds, sum_dsy)
         bound = np.abs(a) * most + np.abs(b) * 9 * c + np.abs(constant)  # of |dL/dy|, since |y| <= 9·C
-        step = float(bound.max()) / 32766 or 1.0  # NaN stays NaN, and shows in the loss
+        step = float(bound.max()) / (2 ** (plan.bits - 1) - 2) or 1.0  # NaN stays NaN, and shows in the loss
         scaled = [(v / step).astype(np.float32) for v in (a, b, constant)]
         high, wide = (h - 1) // plan.stride + 1, (wd - 1) // plan.stride + 1
-        dy = space.get("gradient", (groups, o, high, wide, BLOCK), torch.int16)
-        pairs = space.get("gradient pairs", (groups, o // 2, high + 2, wide + 2, BLOCK), torch.int32)
+        number, sign, one, eight = torch.int16, torch.int16, 0, 0
+        sides = groups, BLOCK
+        if plan.bits == 8:
+            number, sign, one, eight, sides = torch.int8, torch.uint8, 1, OFFSET, (-(-groups // 2), 2 * BLOCK)
+        dy = space.get("gradient", (sides[0], o, high, wide, sides[1]), number)
+        stacked = space.get("stacked", (groups, o * plan.bits // 32, high + 2, wide + 2, BLOCK), torch.int32, eight)
         if plan.pooled:
-            kernels.quantise_pooled(ds, y, place, *scaled, valid, dy, pairs)
+            kernels.quantise_pooled(ds, y, place, *scaled, valid, dy, stacked)
         else:
-            kernels.quantise(ds, y, *scaled, valid, dy, pairs)
+            kernels.quantise(ds, y, *scaled, valid, dy, stacked)
 
         dx, d_shift = torch.empty_like(x), torch.empty(groups, h, c, BLOCK)
-        lanes = space.get("lanes", (groups, c, h + 2, wd + 2, BLOCK), torch.int16)
+        lanes = space.get("lanes", (sides[0], c, h + 2, wd + 2, sides[1]), sign, one)
         order, taps, starts = _taps_back(plan.stride, wide + 2)
-        packed = pack_weights(w, order)
+        extra = ds if few_gradient is None else few_gradient.contiguous()
         convolutions.convolve_back(
-            pairs, packed, taps, starts, np.float32(step), plan.stride, x, shift, valid, plan.gradient,
-            ctx.k, ctx.t, plan.add_input, ds, dx, lanes, d_shift,
+            stacked, *pack_weights(w, plan.bits, order, starts), taps, starts, np.float32(step), plan.stride, x, shift,
+            plan.gradient, ctx.k, ctx.t, plan.add_input or few_gradient is not None, extra, dx, lanes, d_shift,
         )  # fmt: skip
-        sums = space.get("sums", (o // 4, c // 4, 9, 16, tiles.LANES), torch.int32)
-        dw = np.empty((o, c, 9), np.int64)
-        convolutions.weight_gradient(dy, lanes, plan.stride, _filters_at_once(o, c), sums, dw)
-        dw = torch.from_numpy((dw * step).astype(np.float32)).view(w.shape)
+        totals, dw = space.get("totals", (o // 4, c // 4, 9, 16), torch.int64), torch.empty(o, c, 9)
+        convolutions.weight_gradient(dy, lanes, plan.stride, _filters_at_once(o, c), step, totals, dw)
         needed = ctx.needs_input_grad
         return (
-            dx, d_shift.sum(1) if needed[1] else None, dw, norm.d_scale if needed[3] else None,
+            dx, d_shift.sum(1) if needed[1] else None, dw.view(w.shape), norm.d_scale if needed[3] else None,
             norm.d_gamma, norm.d_beta, ds if needed[6] else None, None, None, None, None,
         )  # fmt: skip
 

@@ -13,6 +13,7 @@ from ..core.models import BinaryNet, CifarResNet, DigitsConvNet, ResNet18Block, 
 from .layer import FusedLayer, Plan, Workspace, from_blocks, to_blocks
 from .stem import Stem
 
+Tensors = tuple[Tensor, ...]
 _NETWORKS = (CifarResNet, VGGSmall, DigitsConvNet)
 
 
@@ -28,23 +29,23 @@ def supports(net: nn.Module) -> bool:
 class FastForward:
     """Call it like the network; the network's mode, parameters and statistics are used and updated."""
 
-    path = "fused layers: bits forward, 16-bit integers backward"
-
-    def __init__(self, net: BinaryNet):
-        self.net = net
+    def __init__(self, net: BinaryNet, bits: int = 16):
+        self.net, self.bits = net, bits
         self.workspace = Workspace()
+        self.path = f"fused layers: bits forward, {bits}-bit integers backward"
 
     def __call__(self, images: Tensor) -> Tensor:
         self.net.check(images)
         self.images = len(images)
         return self.resnet(images) if isinstance(self.net, CifarResNet) else self.chain(images)
 
-    def layer(self, conv: BinaryConv2d, bn: nn.BatchNorm2d, blocks: tuple[Tensor, Tensor], *, pooled: bool = False,
-              add_input: bool = False, shortcut: Tensor | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """(out, its mean over the pixels) of ``blocks``: x and its mean (G, C, 32)."""
+    def layer(self, conv: BinaryConv2d, bn: nn.BatchNorm2d, blocks: Tensors, shortcut: Tensor | None = None,
+              **how: bool) -> Tensors:  # fmt: skip
+        """(out, its mean over the pixels) of ``blocks``: x and its mean (G, C, 32). ``how``: what ``Plan`` has besides;
+        with give_few, few follows."""
         x, mean = blocks
         gradient = GRADIENTS.index(conv.method.activation_gradient)
-        plan = Plan(conv.stride[0], gradient, pooled, add_input, self.images, self.workspace)
+        plan = Plan(conv.stride[0], gradient, self.images, self.bits, self.workspace, **how)
         shift = None
         if conv.asd is not None:
             flat = conv.asd.shift_of(mean.transpose(1, 2).flatten(0, 1))  # (32·G, C)
@@ -52,7 +53,7 @@ class FastForward:
         elif conv.rsign is not None:
             shift = conv.rsign.beta[None, :, None].expand_as(mean).contiguous()
         args = (x, shift, conv.binary_weight(), conv.scale(), bn.weight, bn.bias, shortcut)
-        return FusedLayer.apply(*args, bn, conv.ede_k, conv.ede_t, plan)
+        return FusedLayer.apply(*args, bn, conv.ede_k, conv.ede_t, plan)[: 2 + plan.give_few]
 
     def stem(self, images: Tensor) -> tuple[Tensor, Tensor]:
         net = self.net
@@ -73,12 +74,13 @@ class FastForward:
         return self.layer(block.conv2, block.bn2, (x, mean), add_input=True)
 
     def block18(self, block: ResNet18Block, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-        around = x
-        if not isinstance(block.shortcut, nn.Identity):
+        if isinstance(block.shortcut, nn.Identity):
+            around = x
+            y, mean = self.layer(block.conv1, block.bn1, (x, mean))
+        else:
+            y, mean, few = self.layer(block.conv1, block.bn1, (x, mean), give_few=True)
             conv, bn = block.shortcut
-            few = x[:, :, :: conv.stride[0], :: conv.stride[1]]  # all that a 1×1 convolution looks at
             around = to_blocks(bn(F.conv2d(from_blocks(few, self.images), conv.weight)))
-        y, mean = self.layer(block.conv1, block.bn1, (x, mean))
         return self.layer(block.conv2, block.bn2, (y, mean), shortcut=around)
 
     def chain(self, images: Tensor) -> Tensor:

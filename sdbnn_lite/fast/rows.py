@@ -13,6 +13,7 @@ from .tiles import FLOATS, LANES, PAIRS, SUMS, VECTOR, dot
 
 _SHORTS = Vector(I16, LANES)
 BLOCK = 32  # images side by side
+OFFSET = 0x80808080 - 2**32  # 128 in each of four bytes
 MAGIC = 1.5 * 2**23  # v + MAGIC - MAGIC is v rounded to the nearest integer, for |v| < 2^22
 _FLOATS = range(0, 128, VECTOR)  # where a pixel's vectors of floats begin; of 16 bits: half as far
 
@@ -51,13 +52,13 @@ def _ste(d: Value, z: Value, k: Value, t: Value) -> Value:
 
 def _through_sign(derivative):
     @emitted
-    def row(d, x, shift, valid, lanes, sums, columns, k: types.float32, t: types.float32):
-        """A row: d ← d·dsign/dx(x + shift); sums (32,) += Σ_columns d; lanes = sign(x + shift)."""
+    def row(d, x, shift, lanes, sums, columns, k: types.float32, t: types.float32, like):
+        """A row: d ← d·dsign/dx(x + shift); sums (32,) += Σ_columns d; lanes = sign(x + shift), in bytes 1 + sign."""
         k, t = k.splat(LANES), t.splat(LANES)
-        plus, minus = (k.constant(_SHORTS, number) for number in (1, -1))
+        bytes_ = size(like)
+        plus, minus = (k.constant(Vector(like, LANES), number + (bytes_ == 1)) for number in (1, -1))
         places = _FLOATS[::-1]
         shifts, totals = ([_floats(address + h) for h in places] for address in (shift, sums))
-        images = [(valid + h // 2).load(_SHORTS, VECTOR // 2) for h in places]
         loop = Loop(columns, [*totals, d, x, lanes])
         with loop as (*totals, d, x, lanes):
             for i, h in enumerate(places):
@@ -65,7 +66,7 @@ def _through_sign(derivative):
                 value = derivative(_floats(d + h), z, k, t)
                 (d + h).store(value, VECTOR)
                 totals[i] = value + totals[i]
-                (lanes + h // 2).store(plus.where(z >= 0.0, minus) & images[i], VECTOR // 2)
+                (lanes + h * bytes_ // 4).store(plus.where(z >= 0.0, minus), VECTOR * bytes_ // 4)
             loop.again([*totals, d + 128, x + 128, lanes + 64])
         for total, h in zip(loop.results, places):
             (sums + h).store(total, VECTOR)
@@ -161,27 +162,31 @@ def row_moments(y, columns, totals):
 
 
 @emitted
-def row_quantise(d, d_channel, y, y_channel, a, b, constants, left, lanes, lanes_channel, pairs, columns):
-    """A row of two channels: g = a·d + b·y + constant + left to the nearest integer, as lanes and as pairs.
+def row_quantise(d, d_channel, y, y_channel, a, b, constants, left, lanes, lanes_channel, words, columns, like):
+    """A row of the channels of a word: g = a·d + b·y + constant + left to the nearest integer, as lanes and as words.
 
-    a, b (2,) and constants, left (2, 32) float32; left is what rounding left over, from pixel to pixel.
+    ``like``, one of the lanes' numbers: two channels of 16 bits in a word, or four of 8, 128 more than they are.
+    a, b (channels,) and constants, left (channels, 32) float32; left is what rounding left over, from pixel to pixel.
     """
-    places = [(k, h) for h in _FLOATS for k in (0, 1)]  # two channels of 32 images
-    slopes, tilts = ([(address + 4 * k).load(F32, 4).splat(LANES) for k in (0, 1)] for address in (a, b))
+    bytes_ = size(like)
+    channels = range(4 // bytes_)
+    places = [(k, h) for h in _FLOATS for k in channels]
+    slopes, tilts = ([(address + 4 * k).load(F32, 4).splat(LANES) for k in channels] for address in (a, b))
     starts, remainders = ([_floats(address + (128 * k + h), 4) for k, h in places] for address in (constants, left))
-    loop = Loop(columns, [*remainders, d, y, lanes, pairs])
-    with loop as (*over, d, y, lanes, pairs):
-        whole = []
+    loop = Loop(columns, [*remainders, d, y, lanes, words])
+    with loop as (*over, d, y, lanes, words):
+        packed = {h: y.constant(SUMS, OFFSET if bytes_ == 1 else 0) for h in _FLOATS}
         for i, (k, h) in enumerate(places):
             integers = (y + y_channel * k + h // 2).load(_SHORTS, VECTOR // 2)
             value = integers.to(FLOATS) * tilts[k] + (starts[i] + over[i])
             value = _floats(d + d_channel * k + h) * slopes[k] + value
             rounded = value + MAGIC - MAGIC
             over[i] = value - rounded
-            whole.append(rounded.to(SUMS))
-            (lanes + lanes_channel * k + h // 2).store(whole[i].to(_SHORTS), VECTOR // 2)
-        for h, low, high in zip(_FLOATS, whole[::2], whole[1::2]):
-            (pairs + h).store((low & 0xFFFF) | (high << 16), VECTOR)
-        loop.again([*over, d + 128, y + 64, lanes + 64, pairs + 128])
+            whole = rounded.to(SUMS)
+            (lanes + lanes_channel * k + h * bytes_ // 4).store(whole.to(Vector(like, LANES)), VECTOR * bytes_ // 4)
+            packed[h] = packed[h] ^ ((whole & (2 ** (8 * bytes_) - 1)) << (8 * bytes_ * k))
+        for h, word in packed.items():
+            (words + h).store(word, VECTOR)
+        loop.again([*over, d + 128, y + 64, lanes + 64, words + 128])
     for (k, h), remainder in zip(places, loop.results):
         (left + (128 * k + h)).store(remainder, 4)

@@ -18,7 +18,7 @@ from .launch import Kernel
 from .layer import Normaliser, taps_of, through_hardtanh, to_blocks
 from .rows import BLOCK
 
-# compiled in: kernels.py 1da5b592, rows.py 40c67804, tiles.py 657f7b44, llvm.py fb625820, target.py d74eba8c
+# compiled in: kernels.py c4f83d6e, rows.py 3b9d74be, tiles.py 41768598, llvm.py fb625820, target.py d74eba8c
 
 
 @Kernel
@@ -27,7 +27,8 @@ def convolve_images(blocks, weight, taps, y, totals, state):
     _, channels, high, wide, _ = blocks.shape
     _, filters, height, width, _ = y.shape
     x0, w0, y0, t0 = blocks.ctypes.data, weight.ctypes.data, y.ctypes.data, taps.ctypes.data
-    one, sums = np.float32(1), np.empty((2, BLOCK))
+    one, nothing, sums = np.float32(1), np.zeros(4, np.float32), np.empty((2, BLOCK))
+    z0 = nothing.ctypes.data
     for i in shared(state.ctypes.data, len(y) * height):
         g, row = i // height, i % height
         x = x0 + (g * channels * high + row) * wide * 128
@@ -36,8 +37,8 @@ def convolve_images(blocks, weight, taps, y, totals, state):
             to = y0 + ((g * filters + block * 4) * height + row) * width * 128
             for part in range(width * tiles.PARTS):
                 at, there = x + part * (128 // tiles.PARTS), to + part * (128 // tiles.PARTS)
-                tiles.conv_tile_float(
-                    at, high * wide * 128, 128, t0, 9, channels, w, there, height * width * 128, one, 128
+                tiles.conv_tile_1px(
+                    at, high * wide * 128, 128, t0, 9, channels, w, z0, there, height * width * 128, one, 128, one
                 )
             for o in range(block * 4, block * 4 + 4):
                 sums[:] = 0
@@ -53,18 +54,20 @@ def convolve_images(blocks, weight, taps, y, totals, state):
 
 
 @Kernel
-def image_weight_gradient(blocks, ds, y, a, b, c, rows, sums, out, state):
+def image_weight_gradient(blocks, ds, y, a, b, c, rows, totals, out, state):
     """out (O, C', 9) float64 = Σ_{n, pixels} (a·ds + b·y + c)·images.
 
-    Scratch, float32: ``rows`` (O/4, 4, W, 32) and ``sums`` (O/4, 9, 16, LANES), which is all zeros.
+    Scratch: ``rows`` (O/4, 4, W, 32) float32, ``totals`` (O/4, 9, 16) float64.
     """
     groups, channels, high, wide, _ = blocks.shape
     _, _, height, width, _ = ds.shape
-    a0, r0, s0 = blocks.ctypes.data, rows.ctypes.data, sums.ctypes.data
+    a0, r0, t0 = blocks.ctypes.data, rows.ctypes.data, totals.ctypes.data
+    steps, counts = np.array([0, 0, 64]), np.array([1, 1, 2 * width])
     for block in shared(state.ctypes.data, len(out) // 4):
         out[block * 4 : block * 4 + 4] = 0
         for g in range(groups):
             for first in range(0, channels, 4):
+                totals[block] = 0
                 for row in range(height):
                     for k in range(4):
                         o = block * 4 + k
@@ -75,17 +78,14 @@ def image_weight_gradient(blocks, ds, y, a, b, c, rows, sums, out, state):
                                 to[n] = slope * d[n] + tilt * v[n] + constant
                     for tap in range(9):
                         at = a0 + (((g * channels + first) * high + row + tap // 3) * wide + tap % 3) * 128
-                        tiles.weight_tile_float(
-                            r0 + block * width * 512, width * 128, 0, at, high * wide * 128, 0, 64, 1, 2 * width,
-                            s0 + (block * 9 + tap) * 16 * tiles.VECTOR,
+                        tiles.weight_tile(
+                            r0 + block * width * 512, steps.ctypes.data, at, steps.ctypes.data, counts.ctypes.data,
+                            width * 128, high * wide * 128, t0 + (block * 9 + tap) * 128, slope,
                         )  # fmt: skip
                 for tap in range(9):
-                    for pair in range(16):
-                        total = np.float64(0)
-                        for n in range(tiles.LANES):
-                            total += np.float64(sums[block, tap, pair, n])
-                            sums[block, tap, pair, n] = 0
-                        out[block * 4 + pair // 4, first + pair % 4, tap] += total
+                    for k in range(4):
+                        for j in range(4):
+                            out[block * 4 + k, first + j, tap] += totals[block, tap, kernels.total_of(k, j)]
 
 
 class Stem(Function):
@@ -116,8 +116,8 @@ class Stem(Function):
         ds, sum_ds, sum_dsy, _ = through_hardtanh(gradient, mean_gradient, out, y)
         vectors = [v.astype(np.float32) for v in norm.backward(sum_ds, sum_dsy)]
         rows = ctx.workspace.get("stem rows", (o // 4, 4, wd, BLOCK), torch.float32)
-        sums = ctx.workspace.get("stem sums", (o // 4, 9, 16, tiles.LANES), torch.float32)
+        totals = ctx.workspace.get("stem totals", (o // 4, 9, 16), torch.float64)
         dw = np.empty((o, blocks.shape[1], 9))
-        image_weight_gradient(blocks, ds, y, *vectors, rows, sums, dw)
+        image_weight_gradient(blocks, ds, y, *vectors, rows, totals, dw)
         dw = torch.from_numpy(dw[:, :c].astype(np.float32)).view(w.shape)
         return None, dw, norm.d_gamma, norm.d_beta, None, None

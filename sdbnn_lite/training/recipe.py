@@ -49,6 +49,7 @@ class Recipe:
     ema: float = 0.0  # decay d of the weights' average, 0 <= d < 1; above 0 it is scored and saved; see ``averaging``
     initial_gamma: float = 1.0  # γ of 2-d batch norms but the stem's before the first step; below 1 less is clipped
     initial_scale: float = 1.0  # factor on binary layers' latent weights before the first step; above 1 they flip later
+    gradient_bits: int = 16  # or 8: of the integers to which the fast training step rounds gradients; see ``fast``
     ede_k: str = "published"  # k = max(1/t, 1); "peak": k = 1/t, so that the surrogate gradient's peak stays 1
     reflect: bool = False  # pad with the mirrored image instead of zeros
     cutout: int = 0  # side in pixels of a square that is erased at a random place of every training image
@@ -86,6 +87,7 @@ class Recipe:
         for field in ("pad", "cutout"):
             yield field, getattr(self, field) >= 0, "a whole number of pixels, 0 or more, is needed"
         yield "image_size", self.image_size is None or self.image_size >= 1, "1 pixel or more is needed"
+        yield "gradient_bits", self.gradient_bits in (8, 16), "8 or 16 is needed"
         yield "stage", self.stage in (1, 2), "1 (real weights, binary activations) or 2 (both binary) is needed"
 
     def with_epochs(self, epochs: int | None) -> "Recipe":

@@ -105,7 +105,7 @@ class Trainer:
         self.images = self.whole if processes.single else replace(self.whole, shard=(processes.rank, processes.count))
         self.steps = self.images.num_batches(recipe.batch_size)  # in an epoch
         self.scored = self.net if self.average is None else self.average.net
-        forward = pick_forward(self.net, device)
+        forward = pick_forward(self.net, device, recipe.gradient_bits)
         self.forward_scored = forward if self.scored is self.net else pick_forward(self.scored, device)
         self.optimizer = make_optimizer(self.net, recipe)
         loss = TrainingLoss(recipe.label_smoothing, recipe.distill, teach)

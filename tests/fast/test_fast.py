@@ -58,10 +58,11 @@ CASES = [  # images, C, O, height, width, stride, pooled, shortcut
 ]
 
 
+@pytest.mark.parametrize("bits", [16, 8])
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_one_layer(case, training):
-    """Values to 1e-5, running statistics too, and the gradient of all seven inputs to 1e-2."""
+def test_one_layer(case, training, bits):
+    """Values to 1e-5, running statistics too, and the gradient of all seven inputs to 1e-2, with 8 bits to 1e-1."""
     images, c, o, h, w, stride, pooled, kind = case
     gradient = GRADIENTS[CASES.index(case) % 3]
     ho, wo = ((h - 1) // stride + 1) // (1 + pooled), ((w - 1) // stride + 1) // (1 + pooled)
@@ -89,12 +90,13 @@ def test_one_layer(case, training):
     args = [theirs[key] for key in ("x", "shift", "w", "scale", "gamma", "beta")]
     expected = readable_layer(*args, shortcut, bn64, k, t, stride=stride, gradient=gradient, pooled=pooled)
 
-    plan = Plan(stride, GRADIENTS.index(gradient), pooled, kind in ("input", "padded"), images, Workspace())
+    add = kind in ("input", "padded")
+    plan = Plan(stride, GRADIENTS.index(gradient), images, bits, Workspace(), pooled, add)
     blocked = {key: to_blocks(ours[key]) for key in ("x",)}
     shift = to_blocks(ours["shift"].flatten(1))
     around = to_blocks(ours["shortcut"]) if kind == "other" else None
     args = [ours[key] for key in ("w", "scale", "gamma", "beta")]
-    out, mean = FusedLayer.apply(blocked["x"], shift, *args, around, bn, k, t, plan)
+    out, mean, _ = FusedLayer.apply(blocked["x"], shift, *args, around, bn, k, t, plan)
     got = from_blocks(out, images), from_blocks(mean, images)
 
     for value, wanted in zip(got, expected, strict=True):
@@ -106,7 +108,7 @@ def test_one_layer(case, training):
     sum((value * u.double()).sum() for value, u in zip(expected, upstream, strict=True)).backward()
     for key, wanted in theirs.items():
         if wanted is not None and float(wanted.grad.norm()) > 1e-9:
-            assert error(ours[key].grad.double(), wanted.grad) < 1e-2, key
+            assert error(ours[key].grad.double(), wanted.grad) < (1e-2 if bits == 16 else 1e-1), key
 
 
 @pytest.mark.parametrize("method", BINARY)
@@ -134,22 +136,23 @@ def test_whole_networks(network, pixels, images, method):
         assert torch.allclose(p, q, rtol=1e-4, atol=1e-4), name
 
 
+@pytest.mark.parametrize("bits", [16, 8])
 @pytest.mark.parametrize("network", ["cifar10_resnet18", "cifar10_vgg_small"])
-def test_the_wide_networks(network):
-    """One batch of each, with its real shortcuts or pooling."""
+def test_the_wide_networks(network, bits):
+    """One batch of each, with its real shortcuts or pooling; 8 bits are off by up to a fifth where it adds up most."""
     torch.manual_seed(0)
     net = build(network).train()
     set_ede(net, 0.2)
     twin = copy.deepcopy(net)
     images, pixels = (8, 32) if network.endswith("small") else (40, 16)
     x, labels = normal(images, 3, pixels, pixels), torch.arange(images) % 10
-    logits, expected = fast_forward(net)(x), twin(x)
+    logits, expected = fast_forward(net, bits)(x), twin(x)
     assert torch.allclose(logits, expected, atol=1e-3)
     F.cross_entropy(logits, labels).backward()
     F.cross_entropy(expected, labels).backward()
     for (name, p), q in zip(net.named_parameters(), twin.named_parameters(), strict=True):
         if name.endswith("weight") and p.ndim == 4:
-            assert error(p.grad, q[1].grad) < 2e-2, name
+            assert error(p.grad, q[1].grad) < (2e-2 if bits == 16 else 0.2), name
 
 
 def test_evaluation_uses_the_running_statistics():
@@ -187,7 +190,7 @@ def test_bad_images_are_refused_as_by_the_network():
 @pytest.fixture
 def fast_digits(monkeypatch):
     """Train the digits through fused layers too, which recipes don't."""
-    monkeypatch.setattr("sdbnn_lite.training.trainer.pick_forward", lambda net, device: fast_forward(net))
+    monkeypatch.setattr("sdbnn_lite.training.trainer.pick_forward", lambda net, device, bits: fast_forward(net, bits))
 
 
 def test_a_run_through_it_gives_the_same_bits_twice(tmp_path, fast_digits):

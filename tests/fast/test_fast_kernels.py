@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numba import njit
 from torch import nn
 
-from sdbnn_lite.fast import convolutions, kernels, rows, tiles
+from sdbnn_lite.fast import convolutions, kernels, rows
 from sdbnn_lite.fast.kernels import BLOCK, STE
 from sdbnn_lite.fast.layer import (
     Workspace,
@@ -23,6 +23,7 @@ from sdbnn_lite.fast.layer import (
     to_blocks,
     valid_images,
 )
+from sdbnn_lite.fast.rows import OFFSET
 from sdbnn_lite.fast.stem import Stem
 from sdbnn_lite.system.target import target
 
@@ -47,16 +48,27 @@ def zeros(*shape, dtype):
     return torch.zeros(*shape, dtype=dtype).numpy()
 
 
-def bordered(images, c, h, w):
-    """Empty buffers of both layouts of signs for that many images."""
-    groups = -(-images // BLOCK)
-    words = zeros(groups, -(-c // 16), h + 2, w + 2, BLOCK, dtype=torch.int16)
-    return words, zeros(groups, c, h + 2, w + 2, BLOCK, dtype=torch.int16)
+def side_by_side(blocks, bits):
+    """(G, C, H, W, 32) → what the weight gradient reads: 16 bits as they are, of 8 bits two groups in a row."""
+    if bits == 16:
+        return blocks.to(torch.int16)
+    both = F.pad(blocks, (0, 0) * 4 + (0, len(blocks) % 2)).unflatten(0, (-1, 2))
+    return torch.cat(both.unbind(1), -1).to(torch.int8)
+
+
+def stack(blocks, bits):
+    """(G, O, H, W, 32) → 32 // bits channels in each int32, with a border; of bytes each is 128 more than it is."""
+    many, (g, o, h, w, _) = 32 // bits, blocks.shape
+    offset = 128 if bits == 8 else 0
+    wide = F.pad(blocks.long() + offset, (0, 0, 1, 1, 1, 1), value=offset) & (2**bits - 1)
+    wide = wide.view(g, o // many, many, h + 2, w + 2, BLOCK)
+    wide = sum(wide[:, :, k] << bits * k for k in range(many))
+    return (wide - (wide >= 2**31) * 2**32).int()
 
 
 @settings(max_examples=60)
-@given(**SHAPES)
-def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, seed):
+@given(**SHAPES, bits=st.sampled_from([8, 16]))
+def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, seed, bits):
     """Signs, ±1 convolution, gradient to the input and to the weights: integers, equal to float64 convolutions."""
     a, shift = draw(images, c, h, w, seed=seed), draw(images, c, seed=seed + 1)
     weight = draw(o, c, 3, 3, seed=seed + 2).sign()
@@ -65,9 +77,9 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
     expected = F.conv2d(binary, real, stride=stride, padding=1)
     height, width = expected.shape[2:]
 
-    words, lanes = bordered(images, c, h, w)
+    groups = -(-images // BLOCK)
+    words = zeros(groups, -(-c // 16), h + 2, w + 2, BLOCK, dtype=torch.int16)
     blocks, shifts, valid = to_blocks(a).numpy(), to_blocks(shift).numpy(), valid_images(images)
-    groups = len(words)
     for _ in range(2):  # the buffer is used again: nothing of its last signs may stay
         kernels.sign_words(blocks, shifts, words)
     y = torch.zeros(groups, o, height, width, BLOCK, dtype=torch.int16)
@@ -79,28 +91,32 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
     for k in range(2):
         assert np.array_equal(totals[..., k].sum((0, 1)), (expected.detach() ** (k + 1)).sum((0, 2, 3)).numpy())
 
-    g = (1000 * draw(images, o, height, width, seed=seed + 3)).round()
+    most = 2 ** (bits - 1) - 1
+    g = (most / 3 * draw(images, o, height, width, seed=seed + 3)).round().clamp(-most, most)
     expected.backward(g.double())
-    gradient = to_blocks(g).to(torch.int16)
-    halves = torch.zeros(groups, o // 2, height + 2, width + 2, BLOCK, dtype=torch.int32)
-    low, high = gradient[:, ::2].int(), gradient[:, 1::2].int()
-    halves[:, :, 1:-1, 1:-1] = (low & 0xFFFF) | (high << 16)
+    gradient = to_blocks(g)
     dx, sums = (torch.full(shape, float("nan")) for shape in ((groups, c, h, w, BLOCK), (groups, h, c, BLOCK)))
     order, taps, starts = _taps_back(stride, width + 2)
-    packed = pack_weights(weight, order)
+    border = torch.full((groups, c, h + 2, w + 2, BLOCK), int(bits == 8))  # of bytes each is 1 more than it is
+    lanes = side_by_side(border, bits).view(torch.uint8 if bits == 8 else torch.int16).numpy()
     convolutions.convolve_back(
-        halves.numpy(), packed, taps, starts, np.float32(0.5), stride, blocks, shifts, valid, STE, np.float32(1),
-        np.float32(1), False, dx.numpy(), dx.numpy(), lanes, sums.numpy(),
+        stack(gradient, bits).numpy(), *pack_weights(weight, bits, order, starts), taps, starts, np.float32(0.5),
+        stride, blocks, shifts, STE, np.float32(1), np.float32(1), False, dx.numpy(), dx.numpy(), lanes, sums.numpy(),
     )  # fmt: skip
-    assert torch.equal(from_blocks(torch.from_numpy(lanes[:, :, 1:-1, 1:-1].copy()), images).double(), binary)
+    signs = to_blocks(binary.detach().float() + (bits == 8))
+    border[:, :, 1:-1, 1:-1] = signs.int()
+    wanted, there = side_by_side(border, bits).numpy(), lanes.view(np.int8 if bits == 8 else np.int16)
+    for image in range(images):
+        group, place = image // lanes.shape[4], image % lanes.shape[4]
+        assert np.array_equal(there[group, ..., place], wanted[group, ..., place])
     passed = binary.grad * ((a + shift[:, :, None, None]).abs() <= 1)
     assert torch.equal(2 * from_blocks(dx, images).double(), passed)
     assert torch.allclose(2 * from_blocks(sums.sum(1), images).double(), passed.sum((2, 3)))
 
-    dw, sums = np.zeros((o, c, 9), np.int64), Workspace().get("sums", (o // 4, c // 4, 9, 16, tiles.LANES), torch.int32)
-    convolutions.weight_gradient(gradient.numpy(), lanes, stride, 4 + 4 * (seed % 2), sums, dw)
-    assert np.array_equal(dw.reshape(o, c, 3, 3), real.grad.numpy())
-    assert not sums.any()
+    dw, totals = np.full((o, c, 9), np.nan, np.float32), np.ones((o // 4, c // 4, 9, 16), np.int64)
+    beside = side_by_side(gradient, bits).numpy()
+    convolutions.weight_gradient(beside, lanes, stride, 4 + 4 * (seed % 2), 1.0, totals, dw)
+    assert np.array_equal(dw.reshape(o, c, 3, 3), real.grad.float().numpy())
 
 
 @settings(max_examples=20)
@@ -131,23 +147,21 @@ def one_row(row_through):
     """The intrinsic as something that Python can call."""
 
     @njit
-    def call(d, x, shift, valid, lanes, sums, k, t):
-        row_through(
-            d.ctypes.data, x.ctypes.data, shift.ctypes.data, valid.ctypes.data, lanes.ctypes.data, sums.ctypes.data,
-            len(x), k, t,
-        )  # fmt: skip
+    def call(d, x, shift, lanes, sums, k, t):
+        d0, x0, shift0, lanes0, sums0 = (d.ctypes.data, x.ctypes.data, shift.ctypes.data, lanes.ctypes.data,
+                                         sums.ctypes.data)  # fmt: skip
+        row_through(d0, x0, shift0, lanes0, sums0, len(x), k, t, lanes[0, 0])
 
     return call
 
 
 def through(row_through, x, shift, k, t):
     """What one of the rows makes of a gradient of ones at x (W, 32); also checks its sums and signs."""
-    d, valid, lanes = torch.ones_like(x), valid_images(BLOCK - 1), torch.zeros(x.shape, dtype=torch.int16)
-    sums = torch.full((BLOCK,), 2.0)
-    arrays = d.numpy(), x.numpy(), shift.numpy(), valid, lanes.numpy(), sums.numpy()
+    d, lanes, sums = torch.ones_like(x), torch.zeros(x.shape, dtype=torch.int16), torch.full((BLOCK,), 2.0)
+    arrays = d.numpy(), x.numpy(), shift.numpy(), lanes.numpy(), sums.numpy()
     one_row(row_through)(*arrays, np.float32(k), np.float32(t))
     assert torch.allclose(sums, 2 + d.sum(0), atol=1e-4)
-    assert torch.equal(lanes[:, :-1], torch.where(x + shift >= 0, 1, -1).short()[:, :-1]) and not lanes[:, -1].any()
+    assert torch.equal(lanes, torch.where(x + shift >= 0, 1, -1).short())
     return d
 
 
@@ -196,15 +210,18 @@ def test_derivatives_of_the_sign():
     assert torch.equal(through(rows.row_through_ste, x, shift, 1, 1), (z.abs() <= 1).float())
 
 
-def test_rounding_carries_what_it_leaves_over():
+@pytest.mark.parametrize("bits", [8, 16])
+def test_rounding_carries_what_it_leaves_over(bits):
     """Each gradient within one step of the exact one, and each image's sum over the pixels within half a step."""
-    ds, y = draw(2, 8, 6, 5, BLOCK, seed=0), torch.zeros(2, 8, 6, 5, BLOCK, dtype=torch.int16)
+    ds, y = to_blocks(draw(90, 8, 6, 5, seed=0)), torch.zeros(3, 8, 6, 5, BLOCK, dtype=torch.int16)
     a, b, c = (np.full(8, value, np.float32) for value in (3.3, 0, 0.25))
-    lanes, pairs = zeros(2, 8, 6, 5, BLOCK, dtype=torch.int16), zeros(2, 4, 8, 7, BLOCK, dtype=torch.int32)
-    kernels.quantise(ds, y, a, b, c, valid_images(64), lanes, pairs)
-    exact = 3.3 * ds.double() + 0.25
-    got = torch.from_numpy(lanes).double()
-    assert float((got - exact).abs().max()) <= 1.001
-    assert float((got - exact).sum((2, 3)).abs().max()) <= 0.501
-    low, high = pairs[:, :, 1:-1, 1:-1].astype(np.int16), (pairs[:, :, 1:-1, 1:-1] >> 16).astype(np.int16)
-    assert np.array_equal(low, lanes[:, ::2]) and np.array_equal(high, lanes[:, 1::2])
+    lanes = side_by_side(torch.zeros(ds.shape), bits).numpy()
+    stacked = torch.full((3, 8 * bits // 32, 8, 7, BLOCK), OFFSET if bits == 8 else 0, dtype=torch.int32)
+    kernels.quantise(ds, y, a, b, c, valid_images(90), lanes, stacked)
+    got = torch.from_numpy(lanes)
+    got = torch.stack(got.split(BLOCK, -1), 1).flatten(0, 1)[:3].double()
+    assert torch.equal(side_by_side(got, bits), torch.from_numpy(lanes))  # nothing behind the last group
+    error = got - to_blocks(3.3 * from_blocks(ds, 90).double() + 0.25)
+    assert float(error.abs().max()) <= 1.001
+    assert float(error.sum((2, 3)).abs().max()) <= 0.501
+    assert torch.equal(stacked, stack(got, bits))

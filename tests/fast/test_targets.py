@@ -25,16 +25,22 @@ from sdbnn_lite.fast import rows, tiles
 
 class Context:
     get_dummy_value = staticmethod(lambda: None)
+    get_value_type = staticmethod(lambda kind: kinds[kind])
+
+LIKES = types.int8, types.int16, types.float32
 
 kinds = {types.intp: ir.IntType(64), types.float32: ir.FloatType()}
+kinds |= {types.int8: ir.IntType(8), types.int16: ir.IntType(16)}
 binding.initialize_all_targets(), binding.initialize_all_asmprinters()
 machine = binding.Target.from_triple(triple).create_target_machine(cpu=cpu, opt=3)
 module = ir.Module()
 module.triple = triple
-for name in ("popcount_tile", "conv_tile_real", "conv_tile_float", "weight_tile", "row_moments", "row_through_ede"):
+several = [(name, like) for name in ("conv_tile", "weight_tile") for like in LIKES]
+for name, *like in (("popcount_tile",), ("row_moments",), *several, ("row_through_ede", types.int8)):
     define = getattr(tiles, name, None) or getattr(rows, name)
-    signature, emit = define._defn(None, *[types.intp] * (len(inspect.signature(define._defn).parameters) - 1))
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [kinds[a] for a in signature.args]), name)
+    others = len(inspect.signature(define._defn).parameters) - 1 - len(like)
+    signature, emit = define._defn(None, *[types.intp] * others, *like)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [kinds[a] for a in signature.args]), f"{name}{like}")
     builder = ir.IRBuilder(function.append_basic_block())
     emit(Context, builder, signature, list(function.args))
     builder.ret_void()
@@ -46,9 +52,9 @@ print(machine.emit_assembly(parsed))
 """
 X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
 HAS = {  # target, triple, processor: instructions that the tiles are made for
-    ("avx512-vpopcnt", X86, "znver4"): (r"vpopcntw.*zmm", r"vpdpwssd.*zmm", r"vfmadd.*zmm"),
-    ("avx512", X86, "skylake-avx512"): (r"vpshufb.*zmm", r"vpmaddwd.*zmm", r"vfmadd.*zmm"),
-    ("avx2", X86, "haswell"): (r"vpshufb.*ymm", r"vpmaddwd.*ymm", r"vfmadd.*ymm"),
+    ("avx512-vpopcnt", X86, "znver4"): (r"vpopcntw.*zmm", r"vpdpwssd.*zmm", r"vpdpbusd.*zmm", r"vfmadd.*zmm"),
+    ("avx512", X86, "skylake-avx512"): (r"vpshufb.*zmm", r"vpmaddwd.*zmm", r"vpmaddubsw.*zmm", r"vfmadd.*zmm"),
+    ("avx2", X86, "haswell"): (r"vpshufb.*ymm", r"vpmaddwd.*ymm", r"vpmaddubsw.*ymm", r"vfmadd.*ymm"),
     ("neon", ARM, "generic"): (r"\scnt\s.*16b", r"\ssmlal\s.*4s", r"\sfmla\s.*4s"),
 }
 

@@ -46,7 +46,7 @@ def test_the_loop_is_plain_pytorch(tmp_path, monkeypatch):
     import sdbnn_lite as sd
 
     recipe = dataclasses.replace(TINY, epochs=1)
-    monkeypatch.setattr("sdbnn_lite.training.trainer.pick_forward", lambda net, device: net)
+    monkeypatch.setattr("sdbnn_lite.training.trainer.pick_forward", lambda net, device, bits: net)
     result = train(recipe, tmp_path / "run", seed=5, options=QUIET)
     assert json.loads((tmp_path / "run" / run_folder.RUN).read_text())["path"] == "readable"
 
@@ -140,7 +140,7 @@ def test_the_path_that_trains_never_gives_the_result(tmp_path, monkeypatch):
     """``pick_forward``'s computes every step and the epochs' scores; the last score comes from the network itself."""
     used = []
 
-    def pick(net, device):
+    def pick(net, device, bits):
         def forward(x):
             used.append((len(x), net.training))
             return net(x)

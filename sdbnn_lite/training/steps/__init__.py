@@ -14,14 +14,15 @@ from .processes import Processes
 from .readable import Step
 
 
-def pick_forward(net: BinaryNet, device: torch.device) -> Forward:
+def pick_forward(net: BinaryNet, device: torch.device, bits: int = 16) -> Forward:
     """What computes the logits while ``net`` trains on ``device``, and scores it after every epoch but the last.
 
-    The digits train in seconds either way: there the readable path keeps the committed tables what the command makes.
+    ``bits``: see ``fast_forward``. The digits train in seconds either way: there the readable path keeps the committed
+    tables what the command makes.
     """
     if device.type == "cuda":
         return gpu_forward(net, device)
-    return net if net.name == "digits_convnet" else fast_forward(net) or net
+    return net if net.name == "digits_convnet" else fast_forward(net, bits) or net
 
 
 def choose(net: BinaryNet, parts: tuple[Any, Any, Any, Any], processes: Processes, *, batch_size: int,
