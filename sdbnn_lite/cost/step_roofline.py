@@ -30,7 +30,7 @@ NETWORK, ROUNDS = "cifar10_resnet20", 5
 PASSES = {"convolve": "forward", "convolve_back": "input gradient", "weight_gradient": "weight gradient"}
 PARTS = {
     "sign_words": "signs", "pool": "pooling", "normalise": "batch norm, shortcut, Hardtanh",
-    "unclip": "their gradients", **dict.fromkeys(("quantise", "quantise_pooled"), "gradients in 16 bits"),
+    "unclip": "their gradients", **dict.fromkeys(("quantise", "quantise_pooled"), "gradients rounded"),
     **dict.fromkeys(("convolve_images", "image_weight_gradient"), "stem"), "optimizer": "optimizer",
 }  # fmt: skip
 REST = "the rest: ASD, weights, classifier, real shortcuts"  # torch's own operations

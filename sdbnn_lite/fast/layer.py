@@ -61,6 +61,7 @@ def from_blocks(x: Tensor, images: int) -> Tensor:
     return x.movedim(-1, 1).flatten(0, 1)[:images]
 
 
+@cache
 def valid_images(images: int) -> np.ndarray:
     """(G, 32) int16: -1 for an image, 0 behind the last one."""
     groups = -(-images // BLOCK)
@@ -125,10 +126,12 @@ def pack_weights(w: Tensor, bits: int, order: np.ndarray, starts: np.ndarray) ->
     """
     c = w.shape[1]
     filters = w.to(torch.int8 if bits == 8 else torch.int16).flatten(1).T.contiguous().view(c // 4, 4, 9, -1)
-    packed = filters.view(torch.int32)[:, :, order].permute(0, 2, 3, 1).contiguous().numpy()
+    if len(starts) > 2:  # stride 1 has its one phase's taps as they are
+        filters = filters[:, :, order]
+    packed = filters.view(torch.int32).permute(0, 2, 3, 1).contiguous().numpy()
     begin = np.zeros((c // 4, len(starts) - 1, 4), np.int32)
     if bits == 8:
-        total = filters.sum(-1, dtype=torch.int32).numpy()[..., order]  # (C/4, 4, 9)
+        total = filters.sum(-1, dtype=torch.int32).numpy()  # (C/4, 4, 9)
         for phase, (first, last) in enumerate(zip(starts, starts[1:])):
             begin[:, phase] = -128 * total[..., first:last].sum(-1)
     return packed, begin

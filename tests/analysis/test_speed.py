@@ -10,7 +10,8 @@ from sdbnn_lite.errors import UsageError
 
 MACHINE = {"cpu": "Some CPU", "gpu": None, "cores": 4, "threads": 1, "versions": {"torch": "2.15.0"}}
 TRAIN = {"network": "cifar10_resnet20", "batch": 128, "rounds": 7, "published_ms": 493.04, "readable_ms": 552.7,
-         "fast_ms": 187.0, "float_ms": 34.83, "published/fast": "2.61 (2.26-3.05)", "readable_saved_mb": 368.3,
+         "fast_ms": 187.0, "fast8_ms": 123.4, "float_ms": 34.83, "published/fast": "2.61 (2.26-3.05)",
+         "published/fast8": "4.02 (3.88-4.11)", "goal": 4.0, "readable_saved_mb": 368.3,
          "fast_saved_mb": 147.3}  # fmt: skip
 PACKED = {"what": "64@56", "batch": 32, "float32_ms": 1030.38, "packed_ms": 4.789, "float32/packed": "6.6 (3.6-7.7)",
           "goal": 9.0}  # fmt: skip
@@ -35,7 +36,8 @@ def test_tables(tmp_path, monkeypatch):
     text = speed.markdown()
     assert text.count("photographs") == 1  # two workers, and what needs none
     for line in (
-        "| `cifar10_resnet20` | 493 ms | 553 ms | 34.8 ms | 187 ms | **2.61 (2.26-3.05)** | 368.3 → 147.3 MB |",
+        "| `cifar10_resnet20` | 493 ms | 553 ms | 34.8 ms | 187 ms | 123 ms | 2.61 (2.26-3.05) "
+        "| **4.02 (3.88-4.11)** | 4.0 | 368.3, 147.3 MB |",
         "| 3×3, 64 → 64 channels, 56×56 | 32 | 1,030 ms | 4.79 ms | **6.6 (3.6-7.7)** | 9 |",
         "| 3×3, 64 → 64 channels, 56×56 | 32 | 1,030 ms | 4.79 ms | **6.6 (3.6-7.7)** | – |",
         "| photographs 500x375 | 224 | packed | **1,234** | – |",
