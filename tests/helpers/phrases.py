@@ -183,7 +183,7 @@ SAID = {  # on any page
     "between 86.3 and 86.7 %": "", "90.4 % | 87.8 % after 300 epochs": "", "91.5 % | 86 %": "",
     "1e-05": "ReActNet's run.sh, which the row links",
     "to 1e-9 and 1e-7 relative": "tests/core/test_golden.py", "to 1e-9 in float64, every gradient to 1e-7": "the same",
-    "to 1e-2 in a layer and 3e-2": "tests/fast/test_fast.py",
+    "to 1e-2 in a layer and 3e-2": "tests/fast/test_fast.py", "1e-1 in a layer": "the same",
     "64 channels and then 80": "something to try",
     "up to 100 %": "probabilities",
 }  # fmt: skip
