@@ -1,7 +1,7 @@
 """A fast training step for the CPU: the same network and algorithm, selected automatically where available.
 
 The readable path is its oracle: every ±1 convolution gives the same integers, gradients agree to 1e-2 in a layer, to
-3e-2 in a whole network (see :mod:`.layer` for what is rounded).
+3e-2 in a whole network, rounded to 8 bits to 1e-1 in a layer (see :mod:`.layer` for what is rounded).
 """
 
 from torch import nn

@@ -27,10 +27,10 @@ class Workspace:
     def __init__(self) -> None:
         self.buffers: dict[tuple, np.ndarray] = {}
 
-    def get(self, kind: str, shape: tuple, dtype: torch.dtype, border: int = 0) -> np.ndarray:
+    def get(self, kind: str, shape: tuple, dtype: torch.dtype, start: int = 0) -> np.ndarray:
         key = kind, shape, dtype
         if key not in self.buffers:
-            self.buffers[key] = torch.full(shape, border, dtype=dtype).numpy()  # aligned to 64 bytes, unlike NumPy's
+            self.buffers[key] = torch.full(shape, start, dtype=dtype).numpy()  # aligned to 64 bytes, unlike NumPy's
         return self.buffers[key]
 
 
@@ -238,19 +238,18 @@ class FusedLayer(Function):
         step = float(bound.max()) / (2 ** (plan.bits - 1) - 2) or 1.0  # NaN stays NaN, and shows in the loss
         scaled = [(v / step).astype(np.float32) for v in (a, b, constant)]
         high, wide = (h - 1) // plan.stride + 1, (wd - 1) // plan.stride + 1
-        number, sign, one, eight = torch.int16, torch.int16, 0, 0
-        sides = groups, BLOCK
-        if plan.bits == 8:
-            number, sign, one, eight, sides = torch.int8, torch.uint8, 1, OFFSET, (-(-groups // 2), 2 * BLOCK)
-        dy = space.get("gradient", (sides[0], o, high, wide, sides[1]), number)
-        stacked = space.get("stacked", (groups, o * plan.bits // 32, high + 2, wide + 2, BLOCK), torch.int32, eight)
+        parts, beside, kinds, zeros = groups, BLOCK, (torch.int16, torch.int16), (0, 0)
+        if plan.bits == 8:  # as ``kernels`` has it
+            parts, beside, kinds, zeros = -(-groups // 2), 2 * BLOCK, (torch.int8, torch.uint8), (1, OFFSET)
+        dy = space.get("gradient", (parts, o, high, wide, beside), kinds[0])
+        stacked = space.get("stacked", (groups, o * plan.bits // 32, high + 2, wide + 2, BLOCK), torch.int32, zeros[1])
         if plan.pooled:
             kernels.quantise_pooled(ds, y, place, *scaled, valid, dy, stacked)
         else:
             kernels.quantise(ds, y, *scaled, valid, dy, stacked)
 
         dx, d_shift = torch.empty_like(x), torch.empty(groups, h, c, BLOCK)
-        lanes = space.get("lanes", (sides[0], c, h + 2, wd + 2, sides[1]), sign, one)
+        lanes = space.get("lanes", (parts, c, h + 2, wd + 2, beside), kinds[1], zeros[0])
         order, taps, starts = _taps_back(plan.stride, wide + 2)
         extra = ds if few_gradient is None else few_gradient.contiguous()
         convolutions.convolve_back(
