@@ -98,7 +98,8 @@ class Search:
         while True:
             with self.locked():
                 running = self.running()
-                found = self.next_trial() if len(self.finished()) + len(running) < trials else None
+                asked = len(self.finished()) + len(running)
+                found = self.next_trial(asked) if asked < trials else None
             if found:
                 trial, held = found
                 with held:
@@ -126,10 +127,12 @@ class Search:
                 pass
         return alive
 
-    def next_trial(self) -> tuple[optuna.Trial, ExitStack]:
-        """A trial whose settings follow from the seed and from what was tried, and the lock that says it's made."""
-        number = len(self.study.get_trials(deepcopy=False))
-        seed = (self.seed + number) % 2**32  # not the same first proposals in every process
+    def next_trial(self, asked: int) -> tuple[optuna.Trial, ExitStack]:
+        """A trial whose settings follow from the seed and the ``asked`` before it, and the lock that says it's made.
+
+        Those that were stopped don't count, so that a search that resumes tries what it would have tried.
+        """
+        seed = (self.seed + asked) % 2**32  # not the same first proposals in every process
         self.study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
         trial = self.study.ask({**self.space})
         return trial, hold(self.lock_of(trial.number), "")

@@ -92,7 +92,8 @@ def test_what_falls_behind_is_pruned(tmp_path):
     assert (last["state"], last["epochs"]) == ("pruned", 2) and last["validation_accuracy"] < 1
 
 
-def test_what_ctrl_c_stopped_is_tried_again(tmp_path, interrupt_after):
+def test_what_ctrl_c_stopped_is_tried_again(out, tmp_path, interrupt_after):
+    """And then what an undisturbed search tries."""
     interrupt_after(4)
     with pytest.raises(KeyboardInterrupt):
         search_tiny(tmp_path / "out", SPACE, 3)
@@ -101,6 +102,8 @@ def test_what_ctrl_c_stopped_is_tried_again(tmp_path, interrupt_after):
     (row,) = search.rows()
     assert (row["trial"], row["lr"]) == (1, stopped.params["lr"]) and row["state"] == "complete"
     assert [t.state for t in search.study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
+    search.run(3)
+    assert [row["lr"] for row in search.rows()] == [float(row["lr"]) for row in read_csv(out / TRIALS)]
 
 
 def test_processes_share_the_trials(tmp_path):
