@@ -28,7 +28,6 @@ def convolve_images(blocks, weight, taps, y, totals, state):
     _, filters, height, width, _ = y.shape
     x0, w0, y0, t0 = blocks.ctypes.data, weight.ctypes.data, y.ctypes.data, taps.ctypes.data
     one, nothing, sums = np.float32(1), np.zeros(4, np.float32), np.empty((2, BLOCK))
-    z0 = nothing.ctypes.data
     for i in shared(state.ctypes.data, len(y) * height):
         g, row = i // height, i % height
         x = x0 + (g * channels * high + row) * wide * 128
@@ -37,9 +36,10 @@ def convolve_images(blocks, weight, taps, y, totals, state):
             to = y0 + ((g * filters + block * 4) * height + row) * width * 128
             for part in range(width * tiles.PARTS):
                 at, there = x + part * (128 // tiles.PARTS), to + part * (128 // tiles.PARTS)
-                tiles.conv_tile_1px(
-                    at, high * wide * 128, 128, t0, 9, channels, w, z0, there, height * width * 128, one, 128, one
-                )
+                tiles.conv_tile_1px(  # numba frees an array after its last use: ``nothing`` is asked for its place here
+                    at, high * wide * 128, 128, t0, 9, channels, w, nothing.ctypes.data, there, height * width * 128,
+                    one, 128, one,
+                )  # fmt: skip
             for o in range(block * 4, block * 4 + 4):
                 sums[:] = 0
                 for column in range(width):

@@ -81,3 +81,40 @@ def test_no_call_of_a_kernel_keeps_memory():
 
     assert kept_by(lambda: packed(images)) < 20
     assert kept_by(lambda: forward(images).sum().backward()) < 2000  # autograd's own, to begin with; it was 5,200
+
+
+def kernels():
+    """The Python functions behind everything that numba compiles for the training step and for packed layers."""
+    from sdbnn_lite.fast import convolutions, launch, stem
+    from sdbnn_lite.fast import kernels as elementwise
+    from sdbnn_lite.packed import chains
+    from sdbnn_lite.packed import kernels as packed
+
+    for module in (stem, convolutions, elementwise, packed, chains):
+        for value in vars(module).values():
+            found = getattr(value.run if isinstance(value, launch.Kernel) else value, "py_func", None)
+            if found is not None:
+                yield found
+
+
+def freed_arrays(function):
+    """Its own arrays that numba frees right after their address got a name."""
+    from numba.core import compiler, ir
+
+    given = function.__code__.co_varnames[: function.__code__.co_argcount]
+    for block in compiler.run_frontend(function, emit_dels=True).blocks.values():
+        for asked, freed, named in zip(block.body, block.body[1:], block.body[2:]):
+            if isinstance(freed, ir.Del) and isinstance(asked, ir.Assign) and isinstance(named, ir.Assign):
+                said = f"getattr(value={freed.value}, attr=ctypes)"
+                if str(asked.value) == said and freed.value not in given and not named.target.name.startswith("$"):
+                    yield freed.value
+
+
+def test_no_kernel_keeps_the_address_of_an_array_that_numba_has_freed():
+    def dangling(to):
+        own = np.zeros(4)
+        address = own.ctypes.data
+        to[0] = address
+
+    assert [*freed_arrays(dangling)] == ["own"]
+    assert {function.__name__: [*freed_arrays(function)] for function in kernels() if any(freed_arrays(function))} == {}
