@@ -59,7 +59,7 @@ def bench_roofline(network: str = NETWORK, batch: int = BATCH, rounds: int = ROU
     keep_freed_memory()
     size, channels = IMAGE_SIZES.get(network, 32), net.options.get("in_channels", 3)
     images, labels = torch.randn(batch, channels, size, size), torch.randint(10, (batch,))
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4, fused=True)
     seen: list[list[tuple[str, float, int, int]]] = []
     Kernel.watch = lambda kernel, seconds, arrays: seen[-1].append((kernel, seconds, *_sizes(kernel, arrays)))
     try:

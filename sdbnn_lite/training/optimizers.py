@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import SGD, Adam
 
 from ..core.asd import ActivationSelfDistribution
 from ..core.layers import binary_layers
@@ -35,13 +36,13 @@ def parameter_groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with momentum or Adam, weight decay as the recipe says; on a GPU those that a CUDA graph can hold."""
+    """SGD with momentum or Adam, weight decay as the recipe says; fused, on a GPU those that a CUDA graph can hold."""
     groups, device = parameter_groups(net, recipe), next(net.parameters()).device
     graph = device.type == "cuda"
     lr = torch.tensor(recipe.lr, device=device) if graph else recipe.lr
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=lr, capturable=graph)
-    optimizer = (TensorSGD if graph else torch.optim.SGD)(groups, lr, recipe.momentum)
+        return Adam(groups, lr=lr, capturable=graph, fused=not graph)
+    optimizer = TensorSGD(groups, lr, recipe.momentum) if graph else SGD(groups, lr, recipe.momentum, fused=True)
     if recipe.optimizer == "normsgd":
         latent = [layer.weight for layer in binary_layers(net).values()]
         optimizer.register_step_pre_hook(lambda *_: normalise_channels(latent))
@@ -65,7 +66,7 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
             group["lr"] = lr
 
 
-class TensorSGD(torch.optim.SGD):
+class TensorSGD(SGD):
     """torch's SGD with momentum, its learning rate a tensor on the parameters' device: a CUDA graph can capture it.
 
     (torch's own asks the tensor for its value, which a capture forbids.) The state has the same names, so that a

@@ -53,7 +53,7 @@ def test_the_loop_is_plain_pytorch(tmp_path, monkeypatch):
     torch.manual_seed(5)
     net = sd.build("digits_convnet")
     sd.set_ede(net, recipe.ede[0])
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4, fused=True)
     for x, y in load("digits").epoch(256, torch.Generator().manual_seed(5), Augmentation(1, False)):
         optimizer.zero_grad()
         F.cross_entropy(net(x), y).backward()
