@@ -4,7 +4,7 @@ Arrays as in :mod:`.kernels`. What wants a convolution's result is done row by r
 for batch norm forward, the way through the sign backward.
 """
 
-# compiled in: kernels.py c4f83d6e, rows.py 3b9d74be, tiles.py 41768598, llvm.py fb625820, target.py d74eba8c
+# compiled in: kernels.py c4f83d6e, rows.py d73fbbcb, tiles.py 41768598, llvm.py fb625820, target.py d74eba8c
 
 import numpy as np
 from numba import njit
@@ -144,14 +144,16 @@ def _total(numbers):
 
 
 @Kernel
-def weight_gradient(gradient, lanes, stride, filters, scale, totals, out, state):
-    """out (O, C, 9) float32 = scale · Σ_{n, pixels} g·â, the sum exactly. Scratch: ``totals`` (O/4, C/4, 9, 16) int64.
+def weight_gradient(gradient, lanes, stride, filters, scale, weight, through, k, t, totals, out, state):
+    """out (O, C, 9) float32 = dsign/dw · scale · Σ_{n, pixels} g·â, the sum exactly; w: ``weight``, like ``out``.
 
-    One part of the work has ``filters`` filters and 64 inputs: a strip of rows, once in the cache, serves all of them.
+    ``through``: STE, POLYNOMIAL or EDE. Scratch: ``totals`` (O/4, C/4, 9, 16) int64. One part of the work has
+    ``filters`` filters and 64 inputs: a strip of rows, once in the cache, serves all of them.
     """
     groups, height, width = len(gradient), gradient.shape[2], gradient.shape[3]
     channels, high, wide = lanes.shape[1:4]
     g0, a0, s0 = gradient.ctypes.data, lanes.ctypes.data, totals.ctypes.data
+    w0, o0, line = weight.ctypes.data, out.ctypes.data, np.empty(64 * 9, np.float32)
     strip = max(1, min(height, 64 // width))  # what 64 pixels need of 4 + 4 channels nearly fits into the first cache
     some = max(1, 64 // (height * width))
     strips, kind = -(-channels // 64), gradient[0, 0, 0, 0, 0]
@@ -187,4 +189,12 @@ def weight_gradient(gradient, lanes, stride, filters, scale, totals, out, state)
         for o in range(first, first + filters):
             for c in range(left, right):
                 for tap in range(9):
-                    out[o, c, tap] = totals[o // 4, c // 4, tap, total_of(o, c)] * scale
+                    line[(c - left) * 9 + tap] = totals[o // 4, c // 4, tap, total_of(o, c)] * scale
+            here = (o * channels + left) * 36
+            args = line.ctypes.data, w0 + here, o0 + here, (right - left) * 9, k, t
+            if through == EDE:
+                rows.weights_through_ede(*args)
+            elif through == POLYNOMIAL:
+                rows.weights_through_polynomial(*args)
+            else:
+                rows.weights_through_ste(*args)

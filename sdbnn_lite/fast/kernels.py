@@ -27,7 +27,7 @@ from .launch import Kernel
 from .rows import BLOCK, OFFSET
 from .tiles import AT_ONCE, options
 
-# compiled in: rows.py 3b9d74be, tiles.py 41768598, llvm.py fb625820, target.py d74eba8c
+# compiled in: rows.py d73fbbcb, tiles.py 41768598, llvm.py fb625820, target.py d74eba8c
 
 STE, POLYNOMIAL, EDE = range(3)  # binarize.GRADIENTS, in its order
 _MAGIC = np.float32(rows.MAGIC)

@@ -1,6 +1,6 @@
 """One fused layer: sign - binary convolution - [2×2 maximum] - batch norm - [+ shortcut] - Hardtanh, as one Function.
 
-    ŷ = s·conv2d(sign(x + shift), ŵ)        out = hardtanh(γ·(ŷ - μ)/√(σ² + ε) + β + shortcut)
+    ŷ = s·conv2d(sign(x + shift), sign(w))        out = hardtanh(γ·(ŷ - μ)/√(σ² + ε) + β + shortcut)
 
 All tensors as in :mod:`.kernels`. Exact: the convolution and its sums for μ and σ². In float32: the rest, except that
 the gradient at the convolution's output is rounded to integers before the two convolutions of the backward pass, in
@@ -39,13 +39,14 @@ class Plan:
     """A layer's shape and options, besides its tensors."""
 
     stride: int
-    gradient: int  # kernels.STE, POLYNOMIAL or EDE
+    gradient: int  # kernels.STE, POLYNOMIAL or EDE, of the activations
+    weight_gradient: int
     images: int
     bits: int  # of the gradients: 8 or 16
     workspace: Workspace
     pooled: bool = False
     add_input: bool = False  # the shortcut is x itself, for stride 2 as ``kernels.normalise`` has it
-    give_few: bool = False  # also return few: every stride-th pixel of x, all that a real 1×1 shortcut looks at
+    give_few: bool = False  # also return few: every stride-th pixel of x, for the shortcut: gradients are added here
 
 
 def to_blocks(x: Tensor) -> Tensor:
@@ -105,27 +106,28 @@ def _outside(stride: int, width: int) -> np.ndarray:
     return outside.astype(np.float32)
 
 
-def pack_words(w: Tensor, stride: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of w (O, C, 3, 3) of ±1: (O/4, 9, K, 4) int32, 16 inputs' bits twice; and where the popcounts start from.
+def pack_words(plus: Tensor, stride: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of ŵ (O, C, 3, 3), which is +1 where ``plus``: (O/4, 9, K, 4) int32, 16 inputs' bits twice; and where the
+    popcounts start from.
 
     That is base (4, W', O) int16 = C·(taps inside) + 2·Σ_{taps outside} popcount(w_tap), in the kinds of rows of
     :func:`_outside`, since a border of zero bits counts as -1 in every channel but has to add 0.
     """
-    o, c = w.shape[:2]
-    plus = np.zeros((o, 9, -(-c // 16) * 16), bool)
-    plus[..., :c] = w.flatten(2).numpy().transpose(0, 2, 1) > 0
-    words = np.packbits(plus, axis=-1, bitorder="little").view("<u2") * np.uint32(0x10001)
+    o, c = plus.shape[:2]
+    bits = np.zeros((o, 9, -(-c // 16) * 16), bool)
+    bits[..., :c] = plus.flatten(2).numpy().transpose(0, 2, 1)
+    words = np.packbits(bits, axis=-1, bitorder="little").view("<u2") * np.uint32(0x10001)
     packed = np.ascontiguousarray(words.reshape(o // 4, 4, 9, -1).transpose(0, 2, 3, 1)).view(np.int32)
-    base = 9 * c + _outside(stride, width) @ (2 * plus.sum(-1, dtype=np.float32) - c).T
+    base = 9 * c + _outside(stride, width) @ (2 * bits.sum(-1, dtype=np.float32) - c).T
     return packed, base.astype(np.int16)
 
 
-def pack_weights(w: Tensor, bits: int, order: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """w (O, C, 3, 3) of ±1, its taps in this order → (C/4, 9, O·bits/32, 4) int32, filters side by side;
-    and (C/4, phases, 4) int32, what sums start from: -128·Σ w where 8 bits hold gradients that are 128 more.
+def pack_weights(plus: Tensor, bits: int, order: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """ŵ, as above, its taps in this order → (C/4, 9, O·bits/32, 4) int32, filters side by side;
+    and (C/4, phases, 4) int32, what sums start from: -128·Σ ŵ where 8 bits hold gradients that are 128 more.
     """
-    c = w.shape[1]
-    filters = w.to(torch.int8 if bits == 8 else torch.int16).flatten(1).T.contiguous().view(c // 4, 4, 9, -1)
+    c, kind = plus.shape[1], torch.int8 if bits == 8 else torch.int16
+    filters = plus.flatten(1).T.contiguous().to(kind).mul_(2).sub_(1).view(c // 4, 4, 9, -1)
     if len(starts) > 2:  # stride 1 has its one phase's taps as they are
         filters = filters[:, :, order]
     packed = filters.view(torch.int32).permute(0, 2, 3, 1).contiguous().numpy()
@@ -203,8 +205,8 @@ class FusedLayer(Function):
         kernels.sign_words(x, shift, words)
         y = torch.empty(groups, o, ho, wo, BLOCK, dtype=torch.int16)
         totals = np.empty((groups, ho, o, 2) if bn.training and not plan.pooled else (0, 0, 0, 0))
-        packed = pack_words(w, plan.stride, wd)
-        valid = valid_images(plan.images)
+        plus, valid = w >= 0, valid_images(plan.images)
+        packed = pack_words(plus, plan.stride, wd)
         convolutions.convolve(words, *packed, taps_of(wd + 2, 64), plan.stride, valid, y, totals)
         place = None
         if plan.pooled:
@@ -218,7 +220,7 @@ class FusedLayer(Function):
         around, stride = (x, plan.stride) if plan.add_input else (out if shortcut is None else shortcut, 1)
         kernels.normalise(y, norm.factor, norm.offset, around, around is not out, stride, out, mean)
         ctx.plan, ctx.k, ctx.t, ctx.norm = plan, np.float32(k), np.float32(t), norm
-        ctx.save_for_backward(x, shift, w, out, y, place)
+        ctx.save_for_backward(x, shift, w, plus, out, y, place)
         ctx.set_materialize_grads(False)
         few = x[:, :, :: plan.stride, :: plan.stride].contiguous() if plan.give_few else None
         return out, mean, few
@@ -226,7 +228,7 @@ class FusedLayer(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient, mean_gradient, few_gradient):
-        x, shift, w, out, y, place = ctx.saved_tensors
+        x, shift, w, plus, out, y, place = ctx.saved_tensors
         plan, norm, space = ctx.plan, ctx.norm, ctx.plan.workspace
         groups, c, h, wd, _ = x.shape
         o = out.shape[1]
@@ -253,11 +255,14 @@ class FusedLayer(Function):
         order, taps, starts = _taps_back(plan.stride, wide + 2)
         extra = ds if few_gradient is None else few_gradient.contiguous()
         convolutions.convolve_back(
-            stacked, *pack_weights(w, plan.bits, order, starts), taps, starts, np.float32(step), plan.stride, x, shift,
-            plan.gradient, ctx.k, ctx.t, plan.add_input or few_gradient is not None, extra, dx, lanes, d_shift,
+            stacked, *pack_weights(plus, plan.bits, order, starts), taps, starts, np.float32(step), plan.stride, x,
+            shift, plan.gradient, ctx.k, ctx.t, plan.add_input or few_gradient is not None, extra, dx, lanes, d_shift,
         )  # fmt: skip
         totals, dw = space.get("totals", (o // 4, c // 4, 9, 16), torch.int64), torch.empty(o, c, 9)
-        convolutions.weight_gradient(dy, lanes, plan.stride, _filters_at_once(o, c), step, totals, dw)
+        convolutions.weight_gradient(
+            dy, lanes, plan.stride, _filters_at_once(o, c), step, w.detach().contiguous(), plan.weight_gradient, ctx.k,
+            ctx.t, totals, dw,
+        )  # fmt: skip
         needed = ctx.needs_input_grad
         return (
             dx, d_shift.sum(1) if needed[1] else None, dw.view(w.shape), norm.d_scale if needed[3] else None,

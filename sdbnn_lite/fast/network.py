@@ -44,15 +44,15 @@ class FastForward:
         """(out, its mean over the pixels) of ``blocks``: x and its mean (G, C, 32). ``how``: what ``Plan`` has besides;
         with give_few, few follows."""
         x, mean = blocks
-        gradient = GRADIENTS.index(conv.method.activation_gradient)
-        plan = Plan(conv.stride[0], gradient, self.images, self.bits, self.workspace, **how)
+        gradients = map(GRADIENTS.index, (conv.method.activation_gradient, conv.method.weight_gradient))
+        plan = Plan(conv.stride[0], *gradients, self.images, self.bits, self.workspace, **how)
         shift = None
         if conv.asd is not None:
             flat = conv.asd.shift_of(mean.transpose(1, 2).flatten(0, 1))  # (32·G, C)
             shift = flat.unflatten(0, (-1, mean.shape[2])).transpose(1, 2).contiguous()
         elif conv.rsign is not None:
             shift = conv.rsign.beta[None, :, None].expand_as(mean).contiguous()
-        args = (x, shift, conv.binary_weight(), conv.scale(), bn.weight, bn.bias, shortcut)
+        args = (x, shift, conv.shifted_weight(), conv.scale(), bn.weight, bn.bias, shortcut)
         return FusedLayer.apply(*args, bn, conv.ede_k, conv.ede_t, plan)[: 2 + plan.give_few]
 
     def stem(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,13 +74,10 @@ class FastForward:
         return self.layer(block.conv2, block.bn2, (x, mean), add_input=True)
 
     def block18(self, block: ResNet18Block, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-        if isinstance(block.shortcut, nn.Identity):
-            around = x
-            y, mean = self.layer(block.conv1, block.bn1, (x, mean))
-        else:
-            y, mean, few = self.layer(block.conv1, block.bn1, (x, mean), give_few=True)
+        y, mean, around = self.layer(block.conv1, block.bn1, (x, mean), give_few=True)
+        if not isinstance(block.shortcut, nn.Identity):
             conv, bn = block.shortcut
-            around = to_blocks(bn(F.conv2d(from_blocks(few, self.images), conv.weight)))
+            around = to_blocks(bn(F.conv2d(from_blocks(around, self.images), conv.weight)))
         return self.layer(block.conv2, block.bn2, (y, mean), shortcut=around)
 
     def chain(self, images: Tensor) -> Tensor:

@@ -74,7 +74,23 @@ def _through_sign(derivative):
     return row
 
 
-row_through_ede, row_through_polynomial, row_through_ste = map(_through_sign, (_ede, _polynomial, _ste))
+def _through_weights(derivative):
+    @emitted
+    def weights(d, w, out, count, k: types.float32, t: types.float32):
+        """out = d·dsign/dw of ``count`` weights, a vector or more; the last vector takes some before it once more."""
+        k, t, last = k.splat(LANES), t.splat(LANES), count * 4 - VECTOR
+        loop = Loop((count + LANES - 1) >> (LANES.bit_length() - 1), [d.constant(I64, 0)])
+        with loop as (at,):
+            at = at.where(at < last, last)
+            (out + at).store(derivative(_floats(d + at, 4), _floats(w + at, 4), k, t), 4)
+            loop.again([at + VECTOR])
+
+    return weights
+
+
+_DERIVATIVES = _ste, _polynomial, _ede
+row_through_ste, row_through_polynomial, row_through_ede = map(_through_sign, _DERIVATIVES)
+weights_through_ste, weights_through_polynomial, weights_through_ede = map(_through_weights, _DERIVATIVES)
 
 
 @emitted

@@ -18,7 +18,7 @@ from .launch import Kernel
 from .layer import Normaliser, taps_of, through_hardtanh, to_blocks
 from .rows import BLOCK
 
-# compiled in: kernels.py c4f83d6e, rows.py 3b9d74be, tiles.py 41768598, llvm.py fb625820, target.py d74eba8c
+# compiled in: kernels.py c4f83d6e, rows.py d73fbbcb, tiles.py 41768598, llvm.py fb625820, target.py d74eba8c
 
 
 @Kernel

@@ -36,12 +36,12 @@ def test_multiply_adds_are_the_entries_of_the_unfolded_images(rows):
 
 
 def test_bytes_of_a_weight_gradient(rows):
-    """Two blocks of 32 images: 16-bit gradients, 16-bit signs with a border, scratch and result."""
+    """Two blocks of 32 images: 16-bit gradients, 16-bit signs with a border, scratch, weights and result."""
     (row,) = (row for row in rows if (row["part"], row["pass"]) == ("conv2", "weight gradient"))
     o, c = step_roofline.plain("digits_convnet").conv2.weight.shape[:2]
     gradient, signs = 2 * 2 * 32 * o * 8 * 8, 2 * 2 * 32 * c * 10 * 10
     scratch, result = 8 * 9 * o * c, 4 * 9 * o * c
-    assert row["bytes"] == gradient + signs + scratch + result
+    assert row["bytes"] == gradient + signs + scratch + 2 * result
 
 
 def test_the_parts_make_the_step(rows):

@@ -36,9 +36,9 @@ def error(ours, theirs):
     return float((ours - theirs).norm() / theirs.norm())
 
 
-def readable_layer(x, shift, w, scale, gamma, beta, shortcut, bn, k, t, *, stride, gradient, pooled):
+def readable_layer(x, shift, w, scale, gamma, beta, shortcut, bn, k, t, *, stride, gradient, weights, pooled):
     """The same layer from torch's own float64 operations and the tested sign."""
-    y = F.conv2d(binarize(x + shift, gradient, k, t), w, stride=stride, padding=1)
+    y = F.conv2d(binarize(x + shift, gradient, k, t), binarize(w, weights, k, t), stride=stride, padding=1)
     y = F.max_pool2d(y, 2) if pooled else y
     y = y * scale[None, :, None, None]
     normed = F.batch_norm(y, bn.running_mean, bn.running_var, gamma, beta, bn.training, bn.momentum, bn.eps)
@@ -64,13 +64,13 @@ CASES = [  # images, C, O, height, width, stride, pooled, shortcut
 def test_one_layer(case, training, bits):
     """Values to 1e-5, running statistics too, and the gradient of all seven inputs to 1e-2, with 8 bits to 1e-1."""
     images, c, o, h, w, stride, pooled, kind = case
-    gradient = GRADIENTS[CASES.index(case) % 3]
+    gradient, weights = GRADIENTS[CASES.index(case) % 3], GRADIENTS[CASES.index(case) // 2 % 3]
     ho, wo = ((h - 1) // stride + 1) // (1 + pooled), ((w - 1) // stride + 1) // (1 + pooled)
     k, t = torch.tensor(2.5), torch.tensor(0.4)
     theirs = {
         "x": normal(images, c, h, w, seed=1).double(),
         "shift": 0.5 * normal(images, c, 1, 1, seed=2).double(),
-        "w": normal(o, c, 3, 3, seed=3).sign().double(),
+        "w": normal(o, c, 3, 3, seed=3).double(),
         "scale": (0.5 + normal(o, seed=4).abs()).double(),
         "gamma": normal(o, seed=5).double(),
         "beta": normal(o, seed=6).double(),
@@ -88,10 +88,11 @@ def test_one_layer(case, training, bits):
     if kind == "padded":
         shortcut = PadShortcut(c, o)(theirs["x"])
     args = [theirs[key] for key in ("x", "shift", "w", "scale", "gamma", "beta")]
-    expected = readable_layer(*args, shortcut, bn64, k, t, stride=stride, gradient=gradient, pooled=pooled)
+    expected = readable_layer(*args, shortcut, bn64, k, t, stride=stride, gradient=gradient, weights=weights,
+                              pooled=pooled)  # fmt: skip
 
     add = kind in ("input", "padded")
-    plan = Plan(stride, GRADIENTS.index(gradient), images, bits, Workspace(), pooled, add)
+    plan = Plan(stride, *map(GRADIENTS.index, (gradient, weights)), images, bits, Workspace(), pooled, add)
     blocked = {key: to_blocks(ours[key]) for key in ("x",)}
     shift = to_blocks(ours["shift"].flatten(1))
     around = to_blocks(ours["shortcut"]) if kind == "other" else None
@@ -210,11 +211,14 @@ def test_recipes_choose_it_for_cifar_and_leave_the_digits():
 
 
 def test_losses_are_statistically_the_same(fast_digits):
-    """100 steps from the same start on the digits, 3 seeds: mean losses of the last 50 steps within 3 %."""
+    """100 steps from the same start on the digits, 3 seeds: mean losses of the last 50 steps within 3 %.
+
+    By a tenth of the recipe's rate. With all of it, two equal runs that differ in a rounding end 10 % apart.
+    """
     images, means = data.load("digits"), {"readable": [], "16-bit": [], "8-bit": []}
     for seed in range(3):
         for path, losses in means.items():
-            recipe = get_recipe("digits").changed(gradient_bits=8 if path == "8-bit" else 16)
+            recipe = get_recipe("digits").changed(lr=0.01, gradient_bits=8 if path == "8-bit" else 16)
             trainer = Trainer(recipe, initial_network(recipe, "sdbnn", seed, images), images, seed)
             if path == "readable":
                 trainer.step.forward = trainer.net

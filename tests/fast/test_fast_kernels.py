@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numba import njit
 from torch import nn
 
+from sdbnn_lite.core.binarize import GRADIENTS, binarize
 from sdbnn_lite.fast import convolutions, kernels, rows
 from sdbnn_lite.fast.kernels import BLOCK, STE
 from sdbnn_lite.fast.layer import (
@@ -84,7 +85,7 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
         kernels.sign_words(blocks, shifts, words)
     y = torch.zeros(groups, o, height, width, BLOCK, dtype=torch.int16)
     totals = np.full((groups, height, o, 2), np.nan)
-    packed, base = pack_words(weight, stride, w)
+    packed, base = pack_words(weight > 0, stride, w)
     convolutions.convolve(words, packed, base, taps_of(w + 2, 64), stride, valid, y.numpy(), totals)
     assert torch.equal(from_blocks(y, images).double(), expected.detach())
     assert images % BLOCK == 0 or not y[-1, ..., images % BLOCK :].any()
@@ -100,7 +101,7 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
     border = torch.full((groups, c, h + 2, w + 2, BLOCK), int(bits == 8))  # of bytes each is 1 more than it is
     lanes = side_by_side(border, bits).view(torch.uint8 if bits == 8 else torch.int16).numpy()
     convolutions.convolve_back(
-        stack(gradient, bits).numpy(), *pack_weights(weight, bits, order, starts), taps, starts, np.float32(0.5),
+        stack(gradient, bits).numpy(), *pack_weights(weight > 0, bits, order, starts), taps, starts, np.float32(0.5),
         stride, blocks, shifts, STE, np.float32(1), np.float32(1), False, dx.numpy(), dx.numpy(), lanes, sums.numpy(),
     )  # fmt: skip
     signs = to_blocks(binary.detach().float() + (bits == 8))
@@ -115,8 +116,13 @@ def test_convolution_and_its_gradients_are_exact(images, c, o, h, w, stride, see
 
     dw, totals = np.full((o, c, 9), np.nan, np.float32), np.ones((o // 4, c // 4, 9, 16), np.int64)
     beside = side_by_side(gradient, bits).numpy()
-    convolutions.weight_gradient(beside, lanes, stride, 4 + 4 * (seed % 2), 1.0, totals, dw)
-    assert np.array_equal(dw.reshape(o, c, 3, 3), real.grad.float().numpy())
+    latent, through, k, t = draw(o, c, 3, 3, seed=seed + 4), seed // 2 % 3, np.float32(2.5), np.float32(0.4)
+    convolutions.weight_gradient(
+        beside, lanes, stride, 4 + 4 * (seed % 2), 1.0, latent.numpy(), through, k, t, totals, dw,
+    )  # fmt: skip
+    wide = latent.double().requires_grad_()
+    binarize(wide, GRADIENTS[through], float(k), float(t)).backward(real.grad)
+    assert np.allclose(dw.reshape(o, c, 3, 3), wide.grad.numpy(), rtol=2e-6, atol=1e-6 * float(real.grad.abs().max()))
 
 
 @settings(max_examples=20)
