@@ -41,7 +41,7 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     graph = device.type == "cuda"
     lr = torch.tensor(recipe.lr, device=device) if graph else recipe.lr
     if recipe.optimizer == "adam":
-        return Adam(groups, lr=lr, capturable=graph, fused=not graph)
+        return Adam(groups, lr=lr, capturable=graph, fused=None if graph else True)
     optimizer = TensorSGD(groups, lr, recipe.momentum) if graph else SGD(groups, lr, recipe.momentum, fused=True)
     if recipe.optimizer == "normsgd":
         latent = [layer.weight for layer in binary_layers(net).values()]
