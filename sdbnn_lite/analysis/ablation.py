@@ -12,14 +12,15 @@ import pandas as pd
 
 from ..core.methods import METHODS
 from .captions import span
-from .cifar10 import STUDY, TITLES
+from .cifar10 import COMPRESSED, STUDY, TITLES
 from .final_signs import last_signs
 from .rank_test import FEWEST, RankTest, rank_test
 from .tables import has_study, read_study, study_facts, summary
 
 PLANNED = ("float", "bnn", "xnor", "irnet", "ede", "rsign", "asd", "wsd", "sdbnn")
-SEEDS = 2  # planned
-COMMAND = f"sdbnn-lite study {STUDY} --epochs 15 --methods {','.join(PLANNED)} --seeds {SEEDS} --data DIR --publish"
+SEEDS = 3  # planned
+COMMAND = (f"sdbnn-lite study {STUDY} --epochs 15 --methods {','.join(PLANNED)} --seeds {SEEDS} --searches SEARCHES "
+           "--data DIR --publish")  # fmt: skip
 MEASURES = ["entropy", "sign_difference", "test_accuracy"]
 HEADS = ("what it adds", "methods", "seeds", "points", "verdict")  # of contrast_rows
 CONTROL = "ede"  # ASD's, WSD's and SD-BNN's: the same gradient without a shift
@@ -45,12 +46,6 @@ def not_ready() -> str:
     return f"The tables of the CIFAR-10 ablation aren't in this package yet. They are made by:\n  {COMMAND}"
 
 
-def missing(runs: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """The planned methods that ``runs`` lacks, and those with fewer than ``SEEDS`` seeds."""
-    seeds = runs.groupby("method")["seed"].nunique().reindex(PLANNED, fill_value=0)
-    return [m for m, n in seeds.items() if not n], [m for m, n in seeds.items() if 0 < n < SEEDS]
-
-
 def means_in_words() -> str:
     """All methods' accuracies at one length, the highest first; empty where there is no ablation yet."""
     if not ready():
@@ -59,20 +54,16 @@ def means_in_words() -> str:
     ordered = means.sort_values("mean", ascending=False).itertuples()
     said = ", ".join(f"{METHODS[row.Index].short} {100 * row.mean:.1f}" for row in ordered)
     length = f"{TITLES[facts['network']]}, {facts['epochs']} epochs, n = {span(means['n'])} each"
-    return f"At equal length ({length}) the methods reach {said} %."
+    own = ", by its own learning rate" if "tuned" in facts else ""
+    return f"At equal length ({length}{own}) the methods reach {said} %."
 
 
 def missing_in_words(runs: pd.DataFrame) -> str:
     """One sentence on what the ablation still lacks; empty where it is complete."""
-    methods, seeds = missing(runs)
-    wanted = ([", ".join(methods)] if methods else []) + ([f"a second seed of {', '.join(seeds)}"] if seeds else [])
-    return f"Still to come: {'; '.join(wanted)}." if wanted else ""
-
-
-def still_to_run(runs: pd.DataFrame) -> str:
-    """:func:`missing_in_words`, and the command that does it."""
-    missing = missing_in_words(runs)
-    return f"{missing}\n  {COMMAND}" if missing else ""
+    n = runs.groupby("method")["seed"].nunique().reindex(PLANNED, fill_value=0)
+    methods, more = ", ".join(n.index[n == 0]), ", ".join(n.index[(n > 0) & (n < SEEDS)])
+    wanted = "; ".join(filter(None, (methods, more and f"more seeds of {more}")))
+    return f"Still to come: {wanted}." if wanted else ""
 
 
 @dataclass(frozen=True)
@@ -152,6 +143,21 @@ def contrasts_in_words(found: Sequence[Contrast]) -> str:
     return "None of these differences is clear of the seeds' spread and of the test images' noise."
 
 
+def schedules_in_words() -> str:
+    """How methods and differences change from the compressed schedule, one for all, to rates of their own."""
+    own, same = ({c.part: c for c in contrasts(read_study(name), study_facts(name)["test_images"])}
+                 for name in (STUDY, COMPRESSED))  # fmt: skip
+    means = pd.DataFrame({name: 100 * summary(read_study(name))["mean"] for name in (STUDY, COMPRESSED)}).dropna()
+    more, ranks = means[STUDY] - means[COMPRESSED], means.rank(ascending=False, method="min").astype(int)
+    places = ", ".join(f"{METHODS[m].short} {row[COMPRESSED]} → {row[STUDY]}" for m, row in ranks.iterrows())
+    turned = [f"{part} ({same[part].points:+.1f} → {own[part].points:+.1f})" for part in own
+              if part in same and same[part].points * own[part].points < 0]  # fmt: skip
+    least, most = METHODS[more.idxmin()].short, METHODS[more.idxmax()].short
+    return ("From the compressed schedule to the evening recipe and rates of their own the methods gain "
+            f"{span(more, 1)} points (least {least}, most {most}). Places: {places}. "
+            f"Differences with another sign: {', '.join(turned) or 'none'}.")  # fmt: skip
+
+
 def signs_and_accuracy(name: str = STUDY) -> tuple[pd.DataFrame, str]:
     """Final signs beside accuracy, a row per run and layer, and on which images the signs were measured."""
     signs, about = last_signs(name)
@@ -170,23 +176,14 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     return means.reindex([m for m in METHODS if m in means.index])
 
 
-def layer_control(table: pd.DataFrame) -> str:
-    """The method that the others' layers are compared with: the control, else the plain BNN, else the first."""
-    there = [m for m in METHODS if m in set(table["method"])]
-    return next((m for m in (CONTROL, "bnn") if m in there), there[0])
-
-
 def layers_title(table: pd.DataFrame, measure: str = "sign_difference") -> str:
-    """In how many layers which methods' mean is below the :func:`layer_control`'s: the most and the fewest."""
-    control = layer_control(table)
+    """In how many layers which methods' mean is below the ``CONTROL``'s: the most and the fewest."""
     means = table.groupby(["method", "layer"], sort=False)[measure].mean().unstack(0)
-    lower = means.drop(columns=control).lt(means[control], axis=0).sum()
-    what, name = measure.replace("_", " ").capitalize(), METHODS[control].short.replace("plain", "the plain")
-    if lower.empty:
-        return f"{what} of the output signs, layer by layer"
-    most, fewest = lower.idxmax(), lower.idxmin()
+    lower = means.drop(columns=CONTROL).lt(means[CONTROL], axis=0).sum()
+    (most, fewest), what = (lower.idxmax(), lower.idxmin()), measure.replace("_", " ").capitalize()
     others = f", {METHODS[fewest].short} in {lower[fewest]}" if len(lower) > 1 else ""
-    return f"{what} below {name}'s: {METHODS[most].short} in {lower[most]} of {len(means)} layers{others}"
+    return (f"{what} below {METHODS[CONTROL].short}'s: {METHODS[most].short} in {lower[most]} of {len(means)} "
+            f"layers{others}")  # fmt: skip
 
 
 def extremes_in_words(methods: pd.DataFrame, measure: str = "sign_difference") -> str:
@@ -194,7 +191,8 @@ def extremes_in_words(methods: pd.DataFrame, measure: str = "sign_difference") -
     if len(methods) < 2:
         return f"One method alone has no {measure.replace('_', ' ')} to be compared with"
     best, place = methods["test_accuracy"].idxmax(), methods[measure].rank(method="min").astype(int)
-    stands = {1: "lowest", len(methods): "highest"}.get(place[best], f"{place[best]}. lowest")
+    ordinal = {2: "second", 3: "third"}.get(place[best], f"{place[best]}th")
+    stands = {1: "lowest", len(methods): "highest"}.get(place[best], f"{ordinal} lowest")
     return f"The highest accuracy goes with the {stands} {measure.replace('_', ' ')}: {METHODS[best].short}"
 
 

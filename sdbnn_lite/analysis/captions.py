@@ -29,6 +29,18 @@ def study_line(facts: Mapping, n: Sequence[int]) -> str:
             f"{facts['test_images']:,} test images")  # fmt: skip
 
 
+def tuned_in_words(facts: Mapping) -> str:
+    """How the methods of a study that was tuned got their settings, and which; "" where it wasn't."""
+    if "tuned" not in facts:
+        return ""
+    budget, rates = facts["searches"], {}
+    for method, own in facts["tuned"].items():
+        rates.setdefault(", ".join(f"{name}={value:.3g}" for name, value in own.items()), []).append(method)
+    said = "; ".join(f"{settings} ({', '.join(methods)})" for settings, methods in rates.items())
+    return (f"each method by the best of its {budget['trials']} trials ({budget['epochs']} epochs; {budget['data']}): "
+            f"{said}")  # fmt: skip
+
+
 def settings(facts: Mapping, keys: Sequence[str]) -> dict:
     """What ``facts`` say of ``keys``, ready for grouping: lists as tuples."""
     return {key: tuple(facts[key]) if isinstance(facts[key], list) else facts[key] for key in keys}

@@ -14,7 +14,8 @@ from . import tables
 from .captions import groups, hardware, image_counts, in_percent, mean_std, measured_on, settings, temperatures
 
 DATASET = "cifar10"
-STUDY = "cifar10-resnet20"  # the ablation; its sdbnn runs are in the table too
+STUDY = "cifar10-resnet20-evening"  # the ablation, each method by its own learning rate
+COMPRESSED = "cifar10-resnet20"  # all by the published schedule, compressed; both studies' sdbnn runs are in the table
 METHOD = "sdbnn"
 TITLES = {"cifar10_resnet18": "ResNet-18", "cifar10_resnet20": "ResNet-20", "cifar10_vgg_small": "VGG-Small"}
 PAPER = {"cifar10_resnet18": 92.5, "cifar10_resnet20": 86.9, "cifar10_vgg_small": 90.8}  # percent, arXiv 2103.02394
@@ -23,17 +24,17 @@ THEIR_IMAGES = 9_984  # of the 10,000 test images: the published code drops the 
 
 
 def finished_runs() -> pd.DataFrame:
-    """A row per finished SD-BNN run, published ones and the ablation's: settings, ``last`` and ``best`` in percent."""
+    """A row per finished SD-BNN run, published ones and the studies': settings, ``last`` and ``best`` in percent."""
     rows = []
     for name, run in tables.published_runs(DATASET).items():
         if run["method"] == METHOD:
             rows.append(_row(run, run["seed"], run["result"]["test_accuracy"], tables.run_log(name), f"runs/{name}"))
-    if tables.has_study(STUDY):
-        facts, epochs = tables.study_facts(STUDY), tables.read_study(STUDY, "epochs.csv")
-        for run in tables.read_study(STUDY).query("method == @METHOD").itertuples():
+    for study in filter(tables.has_study, (STUDY, COMPRESSED)):
+        facts, epochs = tables.study_facts(study), tables.read_study(study, "epochs.csv")
+        for run in tables.read_study(study).query("method == @METHOD").itertuples():
             log = epochs[(epochs["method"] == METHOD) & (epochs["seed"] == run.seed)]
             mine = tables.facts_of(facts, run._asdict())
-            rows.append(_row(mine, run.seed, run.test_accuracy, log, STUDY))
+            rows.append(_row(mine, run.seed, run.test_accuracy, log, study))
     who = [*tables.SAME, "seed"]  # once each, though a run may be in both
     return pd.DataFrame(rows, columns=[*who, "last", "best", "hardware", "command", "source"]).drop_duplicates(who)
 

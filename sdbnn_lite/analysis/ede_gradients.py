@@ -29,8 +29,9 @@ from ..system.devices import convolutions
 from ..training.initial import set_gamma
 from ..training.recipes import RECIPES
 from ..training.run_folder import LOG
-from . import ablation, study
+from . import study
 from .captions import schedule_in_words, span
+from .cifar10 import COMPRESSED
 from .tables import FINAL_GRADIENTS, has_study, over_seeds, read_study, results_of, study_facts
 
 TEMPERATURES = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -111,7 +112,7 @@ def over_layers(table: pd.DataFrame) -> pd.DataFrame:
 class Course:
     """What EDE's gradients did to one method's steps under one schedule; all are means over its seeds.
 
-    schedule   in words: the epochs, and what else differs from the ablation
+    schedule   in words: the epochs, and what else differs from ``COMPRESSED``
     relative   |dL/dW| / |W| of the trained networks, by t
     log        a row per epoch, the columns of log.csv
     """
@@ -165,11 +166,11 @@ def courses_of(table: pd.DataFrame, epochs: pd.DataFrame, facts: Mapping, schedu
 
 
 def courses() -> list[Course]:
-    """Those of the ablation, then those of the published runs of its network whose settings are others."""
-    facts = study_facts(ablation.STUDY)
+    """Those of the compressed schedule, then the published runs' of its network whose settings are others."""
+    facts = study_facts(COMPRESSED)
     found = []
-    if has_study(ablation.STUDY, FINAL_GRADIENTS):
-        tables = (read_study(ablation.STUDY, name) for name in (FINAL_GRADIENTS, "epochs.csv"))
+    if has_study(COMPRESSED, FINAL_GRADIENTS):
+        tables = (read_study(COMPRESSED, name) for name in (FINAL_GRADIENTS, "epochs.csv"))
         found = courses_of(*tables, facts, f"{facts['epochs']} epochs")
     for same in over_seeds(facts["dataset"]):
         run = next(iter(same.values()))

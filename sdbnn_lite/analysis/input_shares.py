@@ -14,7 +14,7 @@ from torch import nn
 from ..training.run_folder import SIGNS
 from ..weights import zoo
 from .captions import schedule_in_words
-from .cifar10 import PUBLISHED, TITLES
+from .cifar10 import COMPRESSED, PUBLISHED, TITLES
 from .final_signs import committed
 from .tables import read_table
 
@@ -66,14 +66,15 @@ def betas(name: str) -> dict[str, float]:
 
 
 def over_epochs() -> dict[str, pd.DataFrame]:
-    """Label -> ``SHARES`` in percent by epoch: the CIFAR-10 ResNet-20's study, its first method of ``CONTROLS``, which
-    has the same gradient and no shift of activations, and the network's published runs."""
-    found = {}
-    for facts, folders, _ in runs():
-        if facts["network"] == "cifar10_resnet20":
+    """Label -> ``SHARES`` in percent by epoch: of the CIFAR-10 ResNet-20's studies (the published schedule's beside a
+    control, the same gradient without a shift) and of its longest published run by each recipe."""
+    found, mine = {}, [run for run in runs() if run[0]["network"] == "cifar10_resnet20"]
+    longest = {facts["recipe"]: facts["epochs"] for facts, *_ in sorted(mine, key=lambda run: run[0]["epochs"])}
+    for facts, folders, _ in mine:
+        if "methods" in facts or facts["epochs"] == longest[facts["recipe"]]:
             table = pd.concat([read_table(folder / SIGNS) for folder in folders])
             found[_label(facts)] = _of(table, METHOD)
-            for control in [m for m in CONTROLS if m in facts.get("methods", ())][:1]:
+            for control in [m for m in CONTROLS if facts["recipe"] == COMPRESSED and m in facts.get("methods", ())][:1]:
                 found[f"{_label(facts)}, no ASD (`{control}`)"] = _of(table, control)
     return {label: 100 * table.groupby("epoch")[SHARES].mean() for label, table in found.items()}
 

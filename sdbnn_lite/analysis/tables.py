@@ -22,7 +22,7 @@ from ..training.recipe import KINDS
 from ..training.run_folder import LOG, RUN, checked, complete
 
 RESULTS = PACKAGE / "results"
-STUDIES = ("digits", "cifar10-resnet20")  # those that are committed
+STUDIES = ("digits", "cifar10-resnet20-evening", "cifar10-resnet20")  # those that are committed
 FINAL_SIGNS, FINAL_GRADIENTS, PREDICTIONS = "final_signs.csv", "final_gradients.csv", "predictions.csv"
 _RECIPE = [field for field in KINDS if field not in ("name", "about", "published")]
 SAME = ["recipe", *_RECIPE, "teacher", "data", "test_images"]  # in all runs of one row

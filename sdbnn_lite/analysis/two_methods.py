@@ -11,8 +11,8 @@ def side_by_side(study: str, methods: tuple[str, str]) -> str:
     points = abs(rows["mean"].iloc[0] - rows["mean"].iloc[1])
     said = ", ".join(f"{METHODS[m].short} {in_percent(row['mean'], row['std'], 1)} (n = {row['n']:.0f})"
                      for m, row in rows.iterrows())  # fmt: skip
-    return (f"On {facts['data'].split(' (')[0]}, {facts['epochs']} epochs: {said}; their means differ by "
-            f"{points:.1f} points, the seeds of one of them by ± {rows['std'].max():.1f}.")  # fmt: skip
+    return (f"On {facts['data'].split(' (')[0]}, {facts['epochs']} epochs by the recipe `{study}`: {said}; their means "
+            f"differ by {points:.1f} points, the seeds of one of them by ± {rows['std'].max():.1f}.")  # fmt: skip
 
 
 def scale_in_training() -> str:

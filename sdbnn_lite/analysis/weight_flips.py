@@ -143,7 +143,8 @@ def verdict_in_words() -> list[str]:
             f"{spread(ede)} bit with its control; {so} the seeds' spread."]  # fmt: skip
     for study in STUDIES:
         facts = study_facts(study)
-        said += [f"Accuracy on {DATA[facts['dataset']]}, {c.part} ({c.one} less {c.other}): {c.points:+.1f} points; "
-                 f"{c.verdict}." for c in ablation.contrasts(read_study(study), facts["test_images"])
+        said += [f"Accuracy on {DATA[facts['dataset']]} (recipe {study}), {c.part} ({c.one} less {c.other}): "
+                 f"{c.points:+.1f} points; {c.verdict}."
+                 for c in ablation.contrasts(read_study(study), facts["test_images"])
                  if c.part.startswith("WSD")]  # fmt: skip
     return [f"**Claim 4 holds {'in part' if same else 'here'}.**", *said]

@@ -4,14 +4,15 @@
 who don't see it, or says what is missing for it.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ..analysis import ablation, cifar10, ede_gradients, input_shares, predictions, tables
-from ..analysis.captions import hardware, span, study_line
+from ..analysis.captions import hardware, span, study_line, tuned_in_words
 from ..core.methods import METHODS
 from ..data.in_memory import ImageSet
 from ..errors import UsageError, unknown
@@ -21,9 +22,6 @@ from . import methods as method_plots
 from . import runs as run_plots
 from . import signs as sign_plots
 from .parts import joined, wrapped
-
-CURVES = ("float", "bnn", "irnet", "ede", "asd", "wsd", "sdbnn")  # more would cover each other
-SHORTEST = 10  # epochs, of a run that is drawn as a curve
 
 
 @dataclass(frozen=True)
@@ -50,23 +48,18 @@ def drawable(figures: Mapping[str, GalleryEntry] | None = None) -> dict[str, Fig
     return {name: entry.draw() for name, entry in figures.items() if not entry.missing()}
 
 
-def ablation_table() -> Figure:
-    """Every method's accuracy, and which methods are still missing."""
-    runs, facts = tables.read_study(ablation.STUDY), tables.study_facts(ablation.STUDY)
-    title = f"ResNet-20 on CIFAR-10, {facts['epochs']} epochs: each dot is one trained network"
-    return method_plots.method_table(runs, facts, title, wrapped(ablation.missing_in_words(runs)))
-
-
-def ablation_curves() -> Figure:
-    """Test accuracy over the epochs, of ``CURVES`` as far as they are there."""
-    epochs, facts = tables.read_study(ablation.STUDY, "epochs.csv"), tables.study_facts(ablation.STUDY)
-    chosen = epochs[epochs["method"].isin(CURVES)]
-    return method_plots.learning_curves(epochs if chosen.empty else chosen, facts)
+def method_table(study: str) -> Figure:
+    """Every method's accuracy in one of the two studies, how they were tuned, and which runs are still missing."""
+    runs, facts = tables.read_study(study), tables.study_facts(study)
+    how = "each method by its own learning rate" if "tuned" in facts else "all by SD-BNN's schedule, compressed"
+    more = filter(None, (tuned_in_words(facts), study == ablation.STUDY and ablation.missing_in_words(runs)))
+    return method_plots.method_table(runs, facts, f"ResNet-20, {facts['epochs']} epochs, {how}",
+                                     "\n".join(map(wrapped, more)))  # fmt: skip
 
 
 def gradients() -> Figure:
     """How the weights' gradients grow with EDE's temperature, by method, and layer by layer in SD-BNN."""
-    table = tables.read_study(ablation.STUDY, tables.FINAL_GRADIENTS)
+    table = tables.read_study(cifar10.COMPRESSED, tables.FINAL_GRADIENTS)
     one = cifar10.METHOD if cifar10.METHOD in set(table["method"]) else table["method"].iloc[0]
     return gradient_plots.gradients_over_t(table, one, ede_gradients.courses(), _gradient_caption(table))
 
@@ -78,7 +71,7 @@ def steps() -> Figure:
     title = "EDE's late steps, and the training accuracy after them"
     if len(ends) and ede_gradients.agreeing(ends) == len(ends):
         title = "Training accuracy fell where the last steps were larger than at t = 1"
-    table = tables.read_study(ablation.STUDY, tables.FINAL_GRADIENTS)
+    table = tables.read_study(cifar10.COMPRESSED, tables.FINAL_GRADIENTS)
     return gradient_plots.effective_steps(courses, ends, title, _gradient_caption(table))
 
 
@@ -86,8 +79,8 @@ def schedules() -> Figure:
     """What SD-BNN's ResNet-20 learnt under each schedule, and what the schedule was."""
     logs = {course.schedule: course.log for course in _under_schedules()}
     title = f"SD-BNN's ResNet-20 under {len(logs)} schedules"
-    table = tables.read_study(ablation.STUDY).query("method == @cifar10.METHOD")
-    return run_plots.compared(logs, title, _caption(table, _others()))
+    table = tables.read_study(cifar10.COMPRESSED).query("method == @cifar10.METHOD")
+    return run_plots.compared(logs, title, _caption(cifar10.COMPRESSED, table, _others()))
 
 
 def _under_schedules() -> list[ede_gradients.Course]:
@@ -97,20 +90,20 @@ def _under_schedules() -> list[ede_gradients.Course]:
 
 def _gradient_caption(table: pd.DataFrame) -> str:
     images = f"{table['images'].iloc[0]} test images, evenly from the whole set"
-    return _caption(table, f"{_others()}; weights after the last epoch; gradients: {images}")
+    return _caption(cifar10.COMPRESSED, table, f"{_others()}; weights after the last epoch; gradients: {images}")
 
 
 def _others() -> str:
-    """How long, how often and where the published runs of the ablation's network were trained."""
-    network = tables.study_facts(ablation.STUDY)["network"]
+    """How long, how often and where the published runs of the studies' network were trained."""
+    network = tables.study_facts(cifar10.COMPRESSED)["network"]
     said = [f"{runs[0]['epochs']} epochs, n = {len(runs)}, on {joined(map(hardware, runs))}" for same in
             tables.over_seeds(cifar10.DATASET) if (runs := [*same.values()])[0]["network"] == network]  # fmt: skip
     return f"others, published runs of the same network: {'; '.join(said)}"
 
 
-def _caption(table: pd.DataFrame, more: str) -> str:
-    """What the ablation's networks in ``table`` were trained on, and ``more``."""
-    facts, seeds = tables.study_facts(ablation.STUDY), table.groupby("method")["seed"].nunique()
+def _caption(study: str, table: pd.DataFrame, more: str) -> str:
+    """What the networks of a ``study`` in ``table`` were trained on, and ``more``."""
+    facts, seeds = tables.study_facts(study), table.groupby("method")["seed"].nunique()
     return f"{study_line(facts, seeds)}\n{wrapped(f'{hardware(facts)}; {more}')}"
 
 
@@ -120,18 +113,18 @@ def inputs() -> Figure:
     low, title = int((ends["after"] < 50).sum()), input_plots.TITLE
     if low:
         title = f"With ASD fewer than half of the inputs are +1 in {low} of {len(ends)} cases"
-    facts = tables.study_facts(ablation.STUDY)
-    about = (f"{facts['data']} where nothing else is said; SD-BNN, means over the binary layers and {span(ends['n'])} "
-             f"seeds\n256 of the {facts['test_images']:,} test images in every epoch, up to 500 after the last\n"
-             f"{wrapped(f'{hardware(facts)}; {_others()}')}")  # fmt: skip
+    facts = [tables.study_facts(study) for study in (ablation.STUDY, cifar10.COMPRESSED) if tables.has_study(study)]
+    about = (f"{facts[0]['data']} where nothing else is said; SD-BNN, means over the binary layers and "
+             f"{span(ends['n'])} seeds\n256 of the {facts[0]['test_images']:,} test images in every epoch, "
+             f"up to 500 after the last\n{wrapped(f'{joined(map(hardware, facts))}; {_others()}')}")  # fmt: skip
     return input_plots.before_and_after(courses, ends, title, about)
 
 
 def layers() -> Figure:
     """The sign difference of every layer's outputs, each method's beside the control's."""
     table, about = ablation.signs_and_accuracy()
-    control, title = ablation.layer_control(table), ablation.layers_title(table)
-    return sign_plots.against_control(table, control, title, caption=_caption(table, f"signs: {about}"))
+    caption = _caption(ablation.STUDY, table, f"signs: {about}")
+    return sign_plots.against_control(table, ablation.CONTROL, ablation.layers_title(table), caption=caption)
 
 
 def signs_and_accuracy(measure: str = "sign_difference") -> Figure:
@@ -140,7 +133,7 @@ def signs_and_accuracy(measure: str = "sign_difference") -> Figure:
     methods = ablation.over_seeds(table)
     runs, by_layer = ablation.over_layers(table), ablation.by_layer(table, measure)
     return sign_plots.signs_against_accuracy(runs, by_layer, ablation.correlation(methods, measure), measure,
-                                             _caption(table, f"signs: {about}"),
+                                             _caption(ablation.STUDY, table, f"signs: {about}"),
                                              ablation.extremes_in_words(methods, measure))
 
 
@@ -155,30 +148,16 @@ def longest_runs() -> dict[str, tuple[str, Mapping]]:
     return found
 
 
-def drawn_runs() -> dict[str, tuple[str, Mapping]]:
-    """Those of :func:`longest_runs` that are long enough for a curve."""
-    return {network: found for network, found in longest_runs().items() if found[1]["epochs"] >= SHORTEST}
-
-
-def short_in_words() -> str:
-    """What the longest run of each network reached that is too short for a curve; "" where there is none."""
-    said = [f"{cifar10.TITLES[network]} {100 * run['result']['test_accuracy']:.1f} % after {run['epochs']}"
-            for network, (_, run) in longest_runs().items() if run["epochs"] < SHORTEST]  # fmt: skip
-    return f"Too short for a curve (below {SHORTEST} epochs): {', '.join(said)}." if said else ""
-
-
 def run_curves() -> Figure:
-    """Accuracy over the epochs of each network's longest run, if it is long enough."""
-    chosen = drawn_runs()
-    if not chosen:
-        raise UsageError(NO_RUN)
+    """Accuracy over the epochs of each network's longest run."""
+    chosen = longest_runs()
     panels = {f"{cifar10.TITLES[network]}, {run['epochs']} epochs": (tables.run_log(name), cifar10.PAPER[network])
               for network, (name, run) in chosen.items()}  # fmt: skip
     runs = [run for _, run in chosen.values()]
     epochs = ", ".join(f"{cifar10.TITLES[n]} {cifar10.PUBLISHED[n].epochs}" for n in chosen)
     data = joined(run["data"] for run in runs)
     caption = f"{data}; method sdbnn, n = 1 run each, all {runs[0]['test_images']:,} test images"
-    more = f"{joined(map(hardware, runs))}; epochs behind the paper's numbers: {epochs}. {short_in_words()}"
+    more = f"{joined(map(hardware, runs))}; epochs behind the paper's numbers: {epochs}"
     return run_plots.run_curves(panels, f"{caption}\n{wrapped(more)}")
 
 
@@ -220,14 +199,10 @@ def _answers(name: str, table: pd.DataFrame) -> str:
             f"{right:,} of all {len(table):,} test images right; {hardware(run)}")  # fmt: skip
 
 
-def _said_of_ablation(methods: Collection[str] = tuple(METHODS)) -> str:
-    means = tables.summary(tables.read_study(ablation.STUDY)) * [1, 100, 100]
-    said = ", ".join(f"{METHODS[m].short} {row['mean']:.1f} %" for m, row in means.iterrows() if m in methods)
+def _said_of_methods(study: str) -> str:
+    means = tables.summary(tables.read_study(study)) * [1, 100, 100]
+    said = ", ".join(f"{METHODS[m].short} {row['mean']:.1f} %" for m, row in means.iterrows())
     return f"Test accuracy on CIFAR-10, a row per method, a dot per seed. Means: {said}."
-
-
-def _said_of_curves() -> str:
-    return f"Test accuracy after every epoch, a line per method. {_said_of_ablation(CURVES).partition('Means: ')[2]}"
 
 
 def _said_of_gradients() -> str:
@@ -271,9 +246,8 @@ def _said_of_signs() -> str:
 
 def _said_of_runs() -> str:
     said = [f"{cifar10.TITLES[network]}: {100 * run['result']['test_accuracy']:.1f} % after {run['epochs']} epochs"
-            for network, (_, run) in drawn_runs().items()]  # fmt: skip
-    return (f"Accuracy on test and training images after every epoch, a panel per network. {'; '.join(said)}. "
-            f"{short_in_words()}").strip()  # fmt: skip
+            for network, (_, run) in longest_runs().items()]  # fmt: skip
+    return f"Accuracy on test and training images after every epoch, a panel per network. {'; '.join(said)}."
 
 
 def _said_of_confusion() -> str:
@@ -287,27 +261,32 @@ def _no_ablation() -> str:
     return "" if ablation.ready() else ablation.not_ready()
 
 
+def _no_compressed() -> str:
+    there = tables.has_study(cifar10.COMPRESSED)
+    return "" if there else "The methods under the compressed schedule aren't in this package yet."
+
+
 def _no_signs() -> str:
     there = ablation.ready() and len(ablation.signs_and_accuracy()[0])
     return _no_ablation() or ("" if there else "The ablation holds no binary network yet.")
 
 
 def _no_layers() -> str:
-    return _no_signs() or ("" if len(ablation.over_seeds(ablation.signs_and_accuracy()[0])) > 1 else
-                           "The ablation holds a single binary network, and nothing to compare it with.")  # fmt: skip
+    methods = () if _no_signs() else set(ablation.signs_and_accuracy()[0]["method"])
+    return _no_signs() or ("" if {ablation.CONTROL} < methods else "The ablation lacks what it compares layers with.")
 
 
 def _no_gradients() -> str:
-    there = tables.has_study(ablation.STUDY, tables.FINAL_GRADIENTS)
-    return _no_ablation() or ("" if there else "The gradients of the ablation's networks aren't in this package yet.")
+    there = tables.has_study(cifar10.COMPRESSED, tables.FINAL_GRADIENTS)
+    return _no_compressed() or ("" if there else "The gradients of that study's networks aren't in this package yet.")
 
 
 def _no_steps() -> str:
-    return _no_gradients() or ("" if ede_gradients.courses() else "No network of the ablation learnt with EDE.")
+    return _no_gradients() or ("" if ede_gradients.courses() else "No network of that study learnt with EDE.")
 
 
 def _no_schedules() -> str:
-    return _no_gradients() or ("" if _under_schedules() else "No SD-BNN is in the ablation yet.")
+    return _no_gradients() or ("" if _under_schedules() else "No SD-BNN is in that study yet.")
 
 
 def _no_shift() -> str:
@@ -315,18 +294,19 @@ def _no_shift() -> str:
     return _no_ablation() or ("" if there else "No network with ASD is in the results yet.")
 
 
-NO_RUN = (f"No run of SD-BNN on CIFAR-10 of {SHORTEST} epochs or more is published in this package yet: `sdbnn-lite "
-          "publish RUN --data DIR` does it.")  # fmt: skip
+NO_RUN = "No run of SD-BNN on CIFAR-10 is published in this package yet: `sdbnn-lite publish RUN --data DIR` does it."
 NO_ANSWERS = "No published run holds predictions yet: `sdbnn-lite publish RUN --data DIR` writes them."
 FIGURES = {
-    "cifar10_ablation": GalleryEntry(ablation_table, _said_of_ablation, _no_ablation),
-    "cifar10_ablation_curves": GalleryEntry(ablation_curves, _said_of_curves, _no_ablation),
+    "cifar10_ablation": GalleryEntry(partial(method_table, ablation.STUDY), partial(_said_of_methods, ablation.STUDY),
+                                     _no_ablation),
+    "cifar10_compressed": GalleryEntry(partial(method_table, cifar10.COMPRESSED),
+                                       partial(_said_of_methods, cifar10.COMPRESSED), _no_compressed),
     "cifar10_gradients": GalleryEntry(gradients, _said_of_gradients, _no_gradients),
     "cifar10_steps": GalleryEntry(steps, _said_of_steps, _no_steps),
     "cifar10_schedules": GalleryEntry(schedules, _said_of_schedules, _no_schedules),
     "cifar10_inputs": GalleryEntry(inputs, _said_of_inputs, _no_shift),
     "cifar10_layers": GalleryEntry(layers, _said_of_layers, _no_layers),
     "cifar10_signs": GalleryEntry(signs_and_accuracy, _said_of_signs, _no_signs),
-    "cifar10_runs": GalleryEntry(run_curves, _said_of_runs, lambda: "" if drawn_runs() else NO_RUN),
+    "cifar10_runs": GalleryEntry(run_curves, _said_of_runs, lambda: "" if longest_runs() else NO_RUN),
     "cifar10_confusion": GalleryEntry(confusion, _said_of_confusion, lambda: "" if shown_run() else NO_ANSWERS),
-}
+}  # fmt: skip

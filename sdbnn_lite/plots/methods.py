@@ -34,7 +34,7 @@ def method_table(runs: pd.DataFrame, facts: Mapping, title: str = "", more: str 
     """
     methods = chosen_methods(runs["method"])
     table = summary(runs) * [1, 100, 100]
-    with drawing(8.3, 1.7 + 0.38 * len(methods)) as figure:
+    with drawing(8.3, 1.7 + 0.38 * len(methods) + 0.2 * len(more.splitlines())) as figure:
         ax = figure.subplots()
         for row, method in enumerate(methods):
             percent = 100 * runs.loc[runs["method"] == method, "test_accuracy"].to_numpy()

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from standin import write_run, write_study
+from standin import write_ablation, write_run
 
 import sdbnn_lite as sd
 from sdbnn_lite.analysis import claims, input_shares, tables
@@ -81,11 +81,11 @@ def test_without_results_nothing_is_said_and_with_some_it_is_drawn(tmp_path, mon
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
     assert input_shares.ends().empty and input_shares.over_epochs() == {} and claims._compensated() == ""
     assert gallery_cifar10.one("cifar10_inputs")[0] is None
-    write_study(tmp_path)
+    write_ablation(tmp_path)
     write_run(tmp_path, "any", "cifar10-resnet20-evening", 30, 0.8)
     assert "ResNet-20, 30 epochs, Adam, t from 2.5 to 8" in set(input_shares.ends()["label"])
     assert "ResNet-20, 15 epochs, no ASD (`ede`)" in input_shares.over_epochs()  # the control, where it was run
     figure, said = gallery_cifar10.one("cifar10_inputs")
     left, right = figure.axes[:2]
-    assert len(left.lines) == 6 and len(right.lines) == 3  # before, after; the control's one; the half, twice
+    assert len(left.lines) == 8 and len(right.lines) == 4  # before, after; the control's one; the half, twice
     assert said.startswith("Left: share of +1 over the epochs")

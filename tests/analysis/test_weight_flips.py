@@ -99,7 +99,7 @@ def test_photographs_are_in_it_and_every_number_is_the_files(table):
 
 
 def test_stage_one_and_methods_without_wsd_are_not(table):
-    assert set(table["method"]) == {"WSD", "SD-BNN", "SD-BNN by Adam"}
+    assert set(table["method"]) == {"WSD", "WSD by Adam", "SD-BNN", "SD-BNN by Adam"}
     assert (table.groupby(["data", "run", "method"]).size() <= 20).all()
     assert table[table["data"] == "Imagenette"]["flips"].gt(0).all()  # stage 1's are all 0
 

@@ -66,10 +66,10 @@ def gradient_rows(grows, inside, layers=LAYERS, last=5.4):
     ])  # fmt: skip
 
 
-def write_study(results, methods=PLANNED, seeds=2, epochs=15, final=True):
-    """The tables of the ablation, in ``results``/cifar10-resnet20/."""
+def write_study(results, methods=PLANNED, seeds=2, epochs=15, final=True, recipe="cifar10-resnet20"):
+    """The tables of a study, in ``results``/``recipe``/."""
     random = np.random.default_rng(7)
-    folder = results / "cifar10-resnet20"
+    folder = results / recipe
     folder.mkdir(parents=True, exist_ok=True)
     runs, logs, signs = [], [], []
     for method in methods:
@@ -94,16 +94,27 @@ def write_study(results, methods=PLANNED, seeds=2, epochs=15, final=True):
             gradients = [gradient_rows(900, 0.9, last=last).assign(method=m, seed=k) for m in methods if m != "float"
                          for k in range(seeds)]  # fmt: skip
             pd.concat(gradients).to_csv(folder / "final_gradients.csv", index=False)
-    about = facts("cifar10-resnet20", epochs=epochs)
+    about = facts(recipe, epochs=epochs)
     for key in ("method", "seed", "started"):
         about.pop(key)
     about |= {
         "methods": list(methods),
         "seeds": list(range(seeds)),
         "protocol": "last epoch, all test images",
-        "command": f"sdbnn-lite study cifar10-resnet20 --seeds {seeds} --epochs {epochs} --data DIR --publish",
+        "command": f"sdbnn-lite study {recipe} --seeds {seeds} --epochs {epochs} --data DIR --publish",
     }
     (folder / "study.json").write_text(json.dumps(about))
+
+
+def write_ablation(results, methods=PLANNED, seeds=2, final=True):
+    """Both studies: each method by its own learning rate, and all by the compressed schedule."""
+    write_study(results, methods, seeds, final=final)
+    write_study(results, methods, seeds, final=final, recipe="cifar10-resnet20-evening")
+    about = results / "cifar10-resnet20-evening" / "study.json"
+    budget = {"trials": 2, "epochs": 1, "seed": 0, "data": f"{DATA}, 50 training images held out",
+              "space": {"lr": {"low": 0.01, "high": 0.02}}, "teacher": None}  # fmt: skip
+    tuned = {method: {"lr": 0.01 if method in ("bnn", "ede") else 0.02} for method in methods}
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"searches": budget, "tuned": tuned}))
 
 
 def write_run(results, name, recipe, epochs, end, seed=0, method="sdbnn", predictions=True, network_layers=LAYERS):
@@ -132,8 +143,8 @@ def write_run(results, name, recipe, epochs, end, seed=0, method="sdbnn", predic
 
 
 def write_all(results):
-    """The ablation, a longer ResNet-20 with two seeds, and a short VGG-Small; no ResNet-18."""
-    write_study(results)
+    """Both studies, a longer ResNet-20 with two seeds, and a short VGG-Small; no ResNet-18."""
+    write_ablation(results)
     write_run(results, "cifar10_resnet20", "cifar10-resnet20", 100, 0.85)
     write_run(results, "cifar10_resnet20_1", "cifar10-resnet20", 100, 0.848, seed=1, predictions=False)
     write_run(results, "cifar10_vgg_small", "cifar10-vgg-small", 10, 0.83)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from places import NOTEBOOKS
-from standin import write_study
+from standin import write_ablation
 
 from sdbnn_lite.analysis import tables
 from sdbnn_lite.errors import UsageError
@@ -136,7 +136,7 @@ def test_a_result_is_shown_or_what_is_missing_is_said(shown, tmp_path, monkeypat
                          ("cifar10_signs", "sdbnn-lite study"), ("cifar10_confusion", "--data DIR")):  # fmt: skip
         notebook.show_result(name)
         assert not shown and remedy in capsys.readouterr().out
-    write_study(tmp_path, ("bnn", "sdbnn"), seeds=1)
+    write_ablation(tmp_path, ("ede", "sdbnn"), seeds=1)
     notebook.show_result("cifar10_layers")
     ((content, _),) = shown
     assert "Sign difference of the outputs" in content["text/plain"] and "SD-BNN 0.4" in content["text/plain"]
