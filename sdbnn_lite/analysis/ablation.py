@@ -145,9 +145,9 @@ def contrasts_in_words(found: Sequence[Contrast]) -> str:
 
 def schedules_in_words() -> str:
     """How methods and differences change from the compressed schedule, one for all, to rates of their own."""
-    own, same = ({c.part: c for c in contrasts(read_study(name), study_facts(name)["test_images"])}
-                 for name in (STUDY, COMPRESSED))  # fmt: skip
-    means = pd.DataFrame({name: 100 * summary(read_study(name))["mean"] for name in (STUDY, COMPRESSED)}).dropna()
+    studies = {name: read_study(name) for name in (STUDY, COMPRESSED)}
+    own, same = ({c.part: c for c in contrasts(t, study_facts(s)["test_images"])} for s, t in studies.items())
+    means = pd.DataFrame({name: 100 * summary(runs)["mean"] for name, runs in studies.items()}).dropna()
     more, ranks = means[STUDY] - means[COMPRESSED], means.rank(ascending=False, method="min").astype(int)
     places = ", ".join(f"{METHODS[m].short} {row[COMPRESSED]} → {row[STUDY]}" for m, row in ranks.iterrows())
     turned = [f"{part} ({same[part].points:+.1f} → {own[part].points:+.1f})" for part in own

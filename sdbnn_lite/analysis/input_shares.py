@@ -88,7 +88,7 @@ def in_words(found: pd.DataFrame) -> str:
     fewer = found[found["after"] < 50]
     then = (f"In {len(fewer)} of these {len(found)} fewer than half are +1 even after it: the shift is more than "
             "compensated.") if len(fewer) else "The shift makes most of them +1 in all of these."  # fmt: skip
-    return f"Share of +1 among a binary layer's inputs before → after ASD's shift: {said}. {then}"
+    return f"Share of +1 among binary inputs before → after ASD's shift: {said}. {then}"
 
 
 def betas_in_words(found: pd.DataFrame) -> str:

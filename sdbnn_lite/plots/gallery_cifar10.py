@@ -272,8 +272,8 @@ def _no_signs() -> str:
 
 
 def _no_layers() -> str:
-    methods = () if _no_signs() else set(ablation.signs_and_accuracy()[0]["method"])
-    return _no_signs() or ("" if {ablation.CONTROL} < methods else "The ablation lacks what it compares layers with.")
+    return _no_signs() or ("" if {ablation.CONTROL} < {*ablation.signs_and_accuracy()[0]["method"]} else
+                           "The ablation lacks what it compares layers with.")  # fmt: skip
 
 
 def _no_gradients() -> str:

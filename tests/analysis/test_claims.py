@@ -109,7 +109,7 @@ def test_every_claim_is_a_section_with_its_verdict_and_no_table(measured):
     for claim in measured:
         assert claim.measured in text and f"**{claim.headline}**" in text and f"(notebooks/{claim.where})" in text
     assert not re.search(r"^\|", text, re.MULTILINE)
-    assert max(len(line.split()) for line in text.splitlines()) < 140
+    assert max(len(line.split()) for line in text.splitlines()) < 130
 
 
 def test_links_follow_the_folder(measured):

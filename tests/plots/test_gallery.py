@@ -185,7 +185,7 @@ def test_with_all_of_them_every_figure_is_there_and_readable(empty):
 
 @pytest.mark.parametrize(
     ("methods", "seeds", "final"),
-    [(("sdbnn",), 1, False), (("float",), 1, True), (("float", "bnn", "sdbnn"), 2, True), (PLANNED, 1, False)],
+    [(("sdbnn",), 1, False), (("float",), 1, True), (("float", "bnn", "sdbnn"), 2, True), (PLANNED, 3, False)],
 )
 def test_whatever_part_of_the_ablation_is_there_can_be_drawn(empty, methods, seeds, final):
     write_ablation(empty, methods, seeds, final=final)
@@ -194,7 +194,8 @@ def test_whatever_part_of_the_ablation_is_there_can_be_drawn(empty, methods, see
     for figure in found.values():
         assert_readable(figure)
     caption = found["cifar10_ablation"]._supxlabel.get_text().replace("\n", " ")
-    assert f"n = {seeds};" in caption and "Still to come: " in caption and "lr=0.02 (" in caption
+    assert f"n = {seeds};" in caption and ("Still to come" in caption) == (len(methods) < 9 or seeds < 3)
+    assert "lr=0.02 (" in caption
     if "cifar10_signs" in found:
         said = found["cifar10_signs"]._supxlabel.get_text()
         assert ("evenly from the whole set" if final else "signs: 256 test images") in said
@@ -231,7 +232,7 @@ def test_mistakes_are_drawn_from_the_images_and_only_from_the_right_ones(drawn, 
     names = [path.name for path in paths]
     assert "cifar10_mistakes.png" in names and "cifar10_confusion.svg" in names and "cifar10_table.csv" in names
     same = [path for path in paths if path.name.startswith(("digits", "output", "cifar10_ablation", "imagenet"))]
-    assert len(same) > 8
+    assert len(same) > 10
     for path in same:
         assert path.read_bytes() == (drawn[0] / path.name).read_bytes(), path.name
     for other in (images_of(torch.arange(10).repeat(1000)), images_of(right.test_labels, "CIFAR-10"),
