@@ -11,6 +11,7 @@ from ..core.binarize import GRADIENTS
 from ..core.layers import BinaryConv2d, binary_layers
 from ..core.models import BinaryNet, CifarResNet, DigitsConvNet, ResNet18Block, ResNet20Block, VGGSmall
 from .layer import FusedLayer, Plan, Workspace, from_blocks, to_blocks
+from .rows import BLOCK
 from .stem import Stem
 
 Tensors = tuple[Tensor, ...]
@@ -48,8 +49,7 @@ class FastForward:
         plan = Plan(conv.stride[0], *gradients, self.images, self.bits, self.workspace, **how)
         shift = None
         if conv.asd is not None:
-            flat = conv.asd.shift_of(mean.transpose(1, 2).flatten(0, 1))  # (32·G, C)
-            shift = flat.unflatten(0, (-1, mean.shape[2])).transpose(1, 2).contiguous()
+            shift = conv.asd.shift_of(mean.transpose(1, 2)).transpose(1, 2).contiguous()
         elif conv.rsign is not None:
             shift = conv.rsign.beta[None, :, None].expand_as(mean).contiguous()
         args = (x, shift, conv.shifted_weight(), conv.scale(), bn.weight, bn.bias, shortcut)
@@ -76,9 +76,16 @@ class FastForward:
     def block18(self, block: ResNet18Block, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
         y, mean, around = self.layer(block.conv1, block.bn1, (x, mean), give_few=True)
         if not isinstance(block.shortcut, nn.Identity):
-            conv, bn = block.shortcut
-            around = to_blocks(bn(F.conv2d(from_blocks(around, self.images), conv.weight)))
+            around = self.real_shortcut(*block.shortcut, around)
         return self.layer(block.conv2, block.bn2, (y, mean), shortcut=around)
+
+    def real_shortcut(self, conv: nn.Conv2d, bn: nn.BatchNorm2d, few: Tensor) -> Tensor:
+        """A real 1×1 convolution and batch norm. It mixes no pixels, so blocks serve as images of H × 32·W, but where
+        images are missing behind the last one: batch norm would count them."""
+        if self.images % BLOCK:
+            return to_blocks(bn(F.conv2d(from_blocks(few, self.images), conv.weight)))
+        # dilation means nothing to 1×1, but for few "images" it makes torch choose oneDNN's kernel, twice as fast
+        return bn(F.conv2d(few.flatten(3), conv.weight, dilation=2)).unflatten(3, few.shape[3:])
 
     def chain(self, images: Tensor) -> Tensor:
         """VGG-Small and the digits' network: consecutive convolutions, some with a 2×2 maximum behind them."""
