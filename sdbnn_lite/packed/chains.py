@@ -10,7 +10,7 @@ from ..system.llvm import OPTIONS, shared
 from . import tiles
 from .kernels import INSIDE, UNIT, popcounts
 
-# compiled in: kernels.py dc4dc905, tiles.py 6131b09b, llvm.py fb625820, target.py d74eba8c
+# compiled in: kernels.py dc4dc905, tiles.py 12b38b48, llvm.py fb625820, target.py d74eba8c
 
 FILTERS = tiles.FILTERS
 NOTHING, SAME, BEFORE, WIDENED, GIVEN = range(5)  # what is added to a layer, see :mod:`.whole`
@@ -142,17 +142,20 @@ def _real_pixels(values, pixel, first, last, row, weight, offset, out):
     """Pixels ``first`` … ``last`` - 1 of a row of a real convolution: what its first one sees begins at an address."""
     blocks, kernel, across, _ = weight.shape
     many = tiles.MULTIPLIED if last - first >= tiles.MULTIPLIED else 1
-    for block in range(blocks):  # its weights stay in the first cache
+    groups = tiles.GROUPS if many > 1 and blocks % tiles.GROUPS == 0 else 1
+    for block in range(0, blocks, groups):  # its weights stay in the first cache
         w = weight.ctypes.data + block * kernel * across * FILTERS * 4
         bias = offset.ctypes.data + 4 * FILTERS * block
         for p in range(first, last, many):
             p = min(p, last - many)  # the last tile takes some of the one before once more
             to = out + 4 * FILTERS * (p * blocks + block)
             args = values + p * pixel, pixel, kernel, row, across, w, bias, to, 4 * FILTERS * blocks
-            if many > 1:
+            if many == 1:
+                tiles.products_1px(*args)
+            elif groups == 1:
                 tiles.products_more(*args)
             else:
-                tiles.products_1px(*args)
+                tiles.products_wide(*args)
 
 
 @njit(**OPTIONS)

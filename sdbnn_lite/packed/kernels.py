@@ -18,7 +18,7 @@ from numba import njit
 from ..system.llvm import OPTIONS, shared
 from . import tiles
 
-# compiled in: tiles.py 6131b09b, llvm.py fb625820, target.py d74eba8c
+# compiled in: tiles.py 12b38b48, llvm.py fb625820, target.py d74eba8c
 
 INSIDE = {**OPTIONS, "no_cpython_wrapper": True}  # of other kernels
 FILTERS, PIXELS, LOOKED_UP = tiles.FILTERS, tiles.PIXELS, tiles.LOOKED_UP

@@ -18,7 +18,8 @@ from ..system.llvm import F32, F64, I8, I16, I32, I64, Loop, Value, Vector, emit
 from ..system.target import target
 
 FILTERS = 16  # side by side: one vector of 32-bit lanes, or one row of the table
-PIXELS, MULTIPLIED, LOOKED_UP = (8, 12, 5) if target().vector == 64 else (4, 6, 5)  # of the larger tile of each kind
+PIXELS, MULTIPLIED, LOOKED_UP = (8, 8, 5) if target().vector == 64 else (4, 6, 5)  # of the larger tile of each kind
+GROUPS = 2 if target().vector == 64 else 1  # of 16 filters, in the largest tile that multiplies
 BYTES = target().vector if target().counts == "vpshufb" else 32  # of the vectors that look up
 STEPS = 63  # that a byte has room for, each adding 4 at most
 _SUMS, _FLOATS = Vector(I32, FILTERS), Vector(F32, FILTERS)
@@ -31,16 +32,18 @@ def _addresses(table: Value, count: int) -> list[Value]:
 def _over_rows(starts, rows, row, across, hop, places, weight, add):
     """Sums of 16 filters for each pixel: ``starts`` and, of every number that it sees, add(sum, the number, weights).
 
-    ``places``: where each pixel sees its first number; rows, row, across, hop as below; what is read has 4 bytes.
+    ``places``: where each pixel sees its first number; rows, row, across, hop as below; what is read has 4 bytes. More
+    starts than places: each pixel has those of several times 16 filters.
     """
-    kind = starts[0].type
+    kind, groups, block = starts[0].type, len(starts) // len(places), rows * across * (4 * FILTERS)
     outer = Loop(rows, [*starts, weight, row.constant(I64, 0)])
     with outer as (*sums, w, start):
         inner = Loop(across, [*sums, w, start])
         with inner as (*sums, w, place):
-            filters = w.load(kind, 64)
+            filters = [(w + block * group).load(kind, 64) for group in range(groups)]
             seen = [(at + place).load(kind.element, 4).splat(FILTERS) for at in places]
-            inner.again([*map(add, sums, seen, [filters] * len(seen)), w + 4 * FILTERS, place + hop])
+            more = [add(s, seen[i // groups], filters[i % groups]) for i, s in enumerate(sums)]
+            inner.again([*more, w + 4 * FILTERS, place + hop])
         outer.again([*inner.results[:-1], start + row])
     return outer.results[: len(starts)]
 
@@ -62,17 +65,18 @@ def _count_of(pixels: int):
     return tile
 
 
-def _products_of(pixels: int):
+def _products_of(pixels: int, groups: int = 1):
     @emitted
     def tile(values, pixel, rows, row, across, weight, offset, out, out_pixel):
-        """out (pixels, 16) float32 = offset + Σ x·w over ``rows`` kernel rows of ``across`` numbers.
+        """out (pixels, 16·groups) float32 = offset + Σ x·w over ``rows`` kernel rows of ``across`` numbers.
 
         ``pixel``: bytes from what one pixel sees to what the next one sees; the other distances likewise.
         """
-        places, starts = [values + pixel * p for p in range(pixels)], [offset.load(_FLOATS, 4)] * pixels
+        places = [values + pixel * p for p in range(pixels)]
+        starts = [(offset + 4 * FILTERS * group).load(_FLOATS, 4) for _ in places for group in range(groups)]
         found = _over_rows(starts, rows, row, across, 4, places, weight, lambda total, x, w: x.call("fma", w, total))
-        for p, value in enumerate(found):
-            (out + out_pixel * p).store(value, 4)
+        for i, value in enumerate(found):
+            (out + out_pixel * (i // groups) + 4 * FILTERS * (i % groups)).store(value, 4)
 
     return tile
 
@@ -157,7 +161,7 @@ def _finish_of(*, prelu: bool = False, pooled: bool = False):
 
 
 count_more, count_1px = _count_of(PIXELS), _count_of(1)
-products_more, products_1px = _products_of(MULTIPLIED), _products_of(1)
+products_wide, products_more, products_1px = _products_of(MULTIPLIED, GROUPS), _products_of(MULTIPLIED), _products_of(1)
 WIDE = BYTES // 16  # groups of 16 filters in the larger tile that looks up: two vectors
 look_up, look_up_wide = _look_up_of(1), _look_up_of(WIDE)
 finish_hardtanh, finish_prelu, finish_pooled = _finish_of(), _finish_of(prelu=True), _finish_of(pooled=True)
