@@ -19,8 +19,6 @@ from .tables import has_study, read_study, study_facts, summary
 
 PLANNED = ("float", "bnn", "xnor", "irnet", "ede", "rsign", "asd", "wsd", "sdbnn")
 SEEDS = 3  # planned
-COMMAND = (f"sdbnn-lite study {STUDY} --epochs 15 --methods {','.join(PLANNED)} --seeds {SEEDS} --searches SEARCHES "
-           "--data DIR --publish")  # fmt: skip
 MEASURES = ["entropy", "sign_difference", "test_accuracy"]
 HEADS = ("what it adds", "methods", "seeds", "points", "verdict")  # of contrast_rows
 CONTROL = "ede"  # ASD's, WSD's and SD-BNN's: the same gradient without a shift
@@ -36,19 +34,9 @@ PARTS = (  # what two methods differ in: (the part, with it, without it)
 )
 
 
-def ready() -> bool:
-    """Whether the study's tables are in the package."""
-    return has_study(STUDY)
-
-
-def not_ready() -> str:
-    """What to say where they aren't."""
-    return f"The tables of the CIFAR-10 ablation aren't in this package yet. They are made by:\n  {COMMAND}"
-
-
 def means_in_words() -> str:
     """All methods' accuracies at one length, the highest first; empty where there is no ablation yet."""
-    if not ready():
+    if not has_study(STUDY):
         return ""
     means, facts = summary(read_study(STUDY)), study_facts(STUDY)
     ordered = means.sort_values("mean", ascending=False).itertuples()

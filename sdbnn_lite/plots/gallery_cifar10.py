@@ -257,56 +257,42 @@ def _said_of_confusion() -> str:
     return f"Confusion matrix of ten classes. Most often taken for each other: {said}."
 
 
-def _no_ablation() -> str:
-    return "" if ablation.ready() else ablation.not_ready()
+def _needs(study: str, there: Callable[[], object] = lambda: True, what: str = "") -> Callable[[], str]:
+    """What is said where a ``study`` isn't in the package, or ``what`` isn't ``there`` in it."""
+    def missing() -> str:
+        has_it = tables.has_study(study) and there()
+        return "" if has_it else f"The study {study}{what} isn't in this package yet; see `sdbnn-lite study --help`."
+    return missing
 
 
-def _no_compressed() -> str:
-    there = tables.has_study(cifar10.COMPRESSED)
-    return "" if there else "The methods under the compressed schedule aren't in this package yet."
+def _methods() -> set[str]:
+    """The methods of the ablation whose signs were measured."""
+    return {*ablation.signs_and_accuracy()[0]["method"]}
 
 
-def _no_signs() -> str:
-    there = ablation.ready() and len(ablation.signs_and_accuracy()[0])
-    return _no_ablation() or ("" if there else "The ablation holds no binary network yet.")
+def _has_gradients() -> bool:
+    return tables.has_study(cifar10.COMPRESSED, tables.FINAL_GRADIENTS)
 
 
-def _no_layers() -> str:
-    return _no_signs() or ("" if {ablation.CONTROL} < {*ablation.signs_and_accuracy()[0]["method"]} else
-                           "The ablation lacks what it compares layers with.")  # fmt: skip
-
-
-def _no_gradients() -> str:
-    there = tables.has_study(cifar10.COMPRESSED, tables.FINAL_GRADIENTS)
-    return _no_compressed() or ("" if there else "The gradients of that study's networks aren't in this package yet.")
-
-
-def _no_steps() -> str:
-    return _no_gradients() or ("" if ede_gradients.courses() else "No network of that study learnt with EDE.")
-
-
-def _no_schedules() -> str:
-    return _no_gradients() or ("" if _under_schedules() else "No SD-BNN is in that study yet.")
-
-
-def _no_shift() -> str:
-    there = not input_shares.ends().empty and input_shares.over_epochs()
-    return _no_ablation() or ("" if there else "No network with ASD is in the results yet.")
-
-
+_ABLATION, _COMPRESSED = ablation.STUDY, cifar10.COMPRESSED
 NO_RUN = "No run of SD-BNN on CIFAR-10 is published in this package yet: `sdbnn-lite publish RUN --data DIR` does it."
 NO_ANSWERS = "No published run holds predictions yet: `sdbnn-lite publish RUN --data DIR` writes them."
 FIGURES = {
-    "cifar10_ablation": GalleryEntry(partial(method_table, ablation.STUDY), partial(_said_of_methods, ablation.STUDY),
-                                     _no_ablation),
-    "cifar10_compressed": GalleryEntry(partial(method_table, cifar10.COMPRESSED),
-                                       partial(_said_of_methods, cifar10.COMPRESSED), _no_compressed),
-    "cifar10_gradients": GalleryEntry(gradients, _said_of_gradients, _no_gradients),
-    "cifar10_steps": GalleryEntry(steps, _said_of_steps, _no_steps),
-    "cifar10_schedules": GalleryEntry(schedules, _said_of_schedules, _no_schedules),
-    "cifar10_inputs": GalleryEntry(inputs, _said_of_inputs, _no_shift),
-    "cifar10_layers": GalleryEntry(layers, _said_of_layers, _no_layers),
-    "cifar10_signs": GalleryEntry(signs_and_accuracy, _said_of_signs, _no_signs),
+    "cifar10_ablation": GalleryEntry(partial(method_table, _ABLATION), partial(_said_of_methods, _ABLATION),
+                                     _needs(_ABLATION)),
+    "cifar10_compressed": GalleryEntry(partial(method_table, _COMPRESSED), partial(_said_of_methods, _COMPRESSED),
+                                       _needs(_COMPRESSED)),
+    "cifar10_gradients": GalleryEntry(gradients, _said_of_gradients, _needs(
+        _COMPRESSED, _has_gradients, "'s gradients")),
+    "cifar10_steps": GalleryEntry(steps, _said_of_steps, _needs(
+        _COMPRESSED, lambda: _has_gradients() and ede_gradients.courses(), " with EDE")),
+    "cifar10_schedules": GalleryEntry(schedules, _said_of_schedules, _needs(
+        _COMPRESSED, lambda: _has_gradients() and _under_schedules(), " with SD-BNN")),
+    "cifar10_inputs": GalleryEntry(inputs, _said_of_inputs, _needs(
+        _ABLATION, lambda: not input_shares.ends().empty and input_shares.over_epochs(), " with ASD")),
+    "cifar10_layers": GalleryEntry(layers, _said_of_layers, _needs(
+        _ABLATION, lambda: {ablation.CONTROL} < _methods(), " with its control")),
+    "cifar10_signs": GalleryEntry(signs_and_accuracy, _said_of_signs, _needs(_ABLATION, _methods, " with signs")),
     "cifar10_runs": GalleryEntry(run_curves, _said_of_runs, lambda: "" if longest_runs() else NO_RUN),
     "cifar10_confusion": GalleryEntry(confusion, _said_of_confusion, lambda: "" if shown_run() else NO_ANSWERS),
 }  # fmt: skip

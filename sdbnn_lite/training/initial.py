@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..core.layers import binary_layers
-from ..core.models import SIZED, BinaryNet, build
+from ..core.models import SIZED, BinaryNet, BiRealBlock, ResNet18Block, ResNet20Block, build
 from ..data.augment import Augmentation
 from ..data.in_memory import ImageSet
 from ..data.sets import SETS
@@ -21,6 +21,7 @@ from .recipe import Recipe
 from .recipes import RECIPES
 
 MULTIPLES = {**SIZED, "imagenet_resnet18": 32, "imagenet_resnet34": 32}  # of a side
+ADDED = {ResNet20Block: ("bn1", "bn2"), ResNet18Block: ("bn2",), BiRealBlock: ("bn",)}  # to a shortcut
 
 
 def augmentation_of(recipe: Recipe, epoch: int) -> Augmentation:
@@ -67,9 +68,10 @@ def initial_network(recipe: Recipe, method: str, seed: int, images: Images) -> B
 
 
 def set_gamma(net: nn.Module, gamma: float) -> None:
-    """γ = ``gamma`` in every channel of all 2-d batch norms but the first, which is the stem's."""
-    for norm in [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)][1:]:
-        nn.init.constant_(norm.weight, gamma)
+    """γ = ``gamma`` in every channel of the batch norms to which a shortcut is added."""
+    for block in net.modules():
+        for name in ADDED.get(type(block), ()):
+            nn.init.constant_(getattr(block, name).weight, gamma)
 
 
 def check_fits(net: BinaryNet | Teacher, images: Images, name: object) -> None:

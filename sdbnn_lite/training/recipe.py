@@ -47,7 +47,7 @@ class Recipe:
     distill: float = 0.0  # share m of the teacher in the loss, 0 <= m <= 1: (1-m)·CE + m·KL(teacher‖student)
     decay_all: bool = True  # False: only weights of convolutions and linear layers decay; see ``optimizers``
     ema: float = 0.0  # decay d of the weights' average, 0 <= d < 1; above 0 it is scored and saved; see ``averaging``
-    initial_gamma: float = 1.0  # γ of 2-d batch norms but the stem's before the first step; below 1 less is clipped
+    initial_gamma: float = 1.0  # γ of batch norms that a shortcut is added to, before the first step; see set_gamma
     initial_scale: float = 1.0  # factor on binary layers' latent weights before the first step; above 1 they flip later
     gradient_bits: int = 16  # or 8: of the integers to which the fast training step rounds gradients; see ``fast``
     ede_k: str = "published"  # k = max(1/t, 1); "peak": k = 1/t, so that the surrogate gradient's peak stays 1

@@ -21,6 +21,7 @@ from sdbnn_lite.training.initial import (
     initial_network,
     load_teacher,
     next_size,
+    set_gamma,
 )  # fmt: skip
 from sdbnn_lite.training.recipes import RECIPES
 from sdbnn_lite.training.train import train
@@ -91,13 +92,22 @@ def test_the_initial_scale_multiplies_the_latent_weights_alone(digits, tmp_path)
     assert torch.equal(again.conv2.weight, plain.conv2.weight)  # what was trained already isn't scaled
 
 
-def test_the_initial_gamma_is_that_of_every_batch_norm_but_the_stems(digits):
-    plain, small = (
-        initial_network(dataclasses.replace(TINY, initial_gamma=gamma), "sdbnn", 0, digits) for gamma in (1.0, 0.25)
-    )
-    norms = {"bn2.weight", "bn3.weight"}
-    for name, value in plain.state_dict().items():
-        assert torch.equal(small.state_dict()[name], value * 0.25 if name in norms else value)
+@pytest.mark.parametrize("network, norms", [
+    ("cifar10_resnet20", ("bn1", "bn2")), ("cifar10_resnet18", ("bn2",)), ("imagenet_resnet18", ("bn",)),
+    ("cifar10_vgg_small", ()),
+])  # fmt: skip
+def test_the_initial_gamma_is_that_of_what_a_shortcut_is_added_to(network, norms):
+    """And of nothing else: with γ = 0 a block gives what Hardtanh, or PReLU, makes of its shortcut."""
+    net = sd.build(network)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    set_gamma(net, 0.25)
+    changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {f"{name}.{norm}.weight" for name, _ in net.named_modules() if name.count(".") == 2
+                       for norm in norms if f"{name}.{norm}.weight" in before}  # fmt: skip
+    set_gamma(net, 0.0)
+    if norms:
+        block, x = net.layers[0][0].eval(), torch.randn(2, net.conv1.out_channels, 6, 6)
+        assert torch.equal(block(x), torch.where(x < 0, x / 4, x) if norms == ("bn",) else x.clamp(-1, 1))
 
 
 def test_an_augmentation_that_the_images_cannot_have(tmp_path):
