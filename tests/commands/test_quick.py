@@ -136,7 +136,7 @@ def completed(line, tmp_path):
     ("line", "offered"),
     [
         ("sdbnn-lite pl", ["plot"]),
-        ("sdbnn-lite train cifar10-vgg", ["cifar10-vgg-small", "cifar10-vgg-small-evening", "cifar10-vgg-small-best"]),
+        ("sdbnn-lite train cifar10-vgg", ["cifar10-vgg-small", "cifar10-vgg-small-evening"]),
         ("sdbnn-lite train imagenet-resnet18", [f"imagenet-resnet18{part}" for part in ("", "-stage1", "-stage2")]),
         ("sdbnn-lite train digits --method xn", ["xnor", "xnor_pp"]),
         ("sdbnn-lite train digits --tensor", ["--tensorboard"]),
