@@ -10,7 +10,6 @@ Every round runs one step of each, interleaved; ratios are those of a round: the
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
@@ -27,6 +26,7 @@ from ..core.models import BinaryNet, build
 from ..fast import fast_forward
 from ..system.devices import keep_freed_memory
 from ..system.target import target
+from ..system.threads import one_torch_thread
 from ..system.timing import interleaved, ratio
 
 NETWORKS = ("cifar10_resnet20", "cifar10_resnet18", "cifar10_vgg_small")
@@ -97,12 +97,15 @@ def _ways(name: str, images: Tensor, labels: Tensor) -> dict[str, Callable[[], N
 
 
 def _step(forward, images: Tensor, labels: Tensor, *, net=None, around=None) -> Callable[[], None]:
-    """SGD with momentum on cross-entropy, fused as our recipes train; ``around``, the published code's, isn't."""
+    """SGD with momentum on cross-entropy, fused as our recipes train; ``around``, the published code's, isn't.
+
+    ``net``, a fast forward's network: torch has one thread then, as in training.
+    """
     parameters, fused = (net or forward).parameters(), around is None
     optimizer = torch.optim.SGD(parameters, lr=0.01, momentum=0.9, weight_decay=1e-4, fused=fused)
 
     def step() -> None:
-        with around or nullcontext():
+        with around or one_torch_thread(net is not None):
             optimizer.zero_grad(set_to_none=True)
             F.cross_entropy(forward(images), labels).backward()
             optimizer.step()

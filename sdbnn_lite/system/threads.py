@@ -25,15 +25,16 @@ def threads() -> int:
 @contextmanager
 def one_torch_thread(quiet: bool = True) -> Iterator[None]:
     """Inside, where ``quiet`` or in a forked process, in which torch would wait for ever for its other threads, torch
-    computes with one. They also cost a busy machine whole slices of its time."""
-    before = torch.get_num_threads()
+    computes with one. The others spin for some milliseconds after each of torch's own operations, on cores that
+    kernels need, or other programs."""
+    before, were = torch.get_num_threads(), getattr(_THIS, "threads", 0)
     if before > 1 and (quiet or os.getpid() != _PROCESS):
         _THIS.threads = before
         torch.set_num_threads(1)
     try:
         yield
     finally:
-        _THIS.threads = 0
+        _THIS.threads = were
         torch.set_num_threads(before)
 
 

@@ -20,6 +20,7 @@ from ..system.devices import convolutions, keep_freed_memory
 from ..system.files import csv_text, write_atomic
 from ..system.interrupt import first_interrupt_waits
 from ..system.terminal import Bar
+from ..system.threads import one_torch_thread
 from ..weights.files import CHECKPOINT
 from ..weights.preprocessing import Preprocessing
 from ..weights.torchvision_nets import Teacher
@@ -106,6 +107,7 @@ class Trainer:
         self.steps = self.images.num_batches(recipe.batch_size)  # in an epoch
         self.scored = self.net if self.average is None else self.average.net
         forward = pick_forward(self.net, device, recipe.gradient_bits)
+        self.own_threads = processes.single and device.type == "cpu" and forward is not self.net  # for kernels
         self.forward_scored = forward if self.scored is self.net else pick_forward(self.scored, device)
         self.optimizer = make_optimizer(self.net, recipe)
         loss = TrainingLoss(recipe.label_smoothing, recipe.distill, teach)
@@ -163,20 +165,21 @@ class Trainer:
         step.begin(*((now.loss_sum, now.correct) if processes.is_main else (0.0, 0)))
         seen = now.seen if processes.is_main else 0
         clock = time.perf_counter()
-        for x, y in self.batches(self.images, self.generator, now.step):
-            step(x, y)
-            now.step += 1
-            seen += len(y)
-            stopped: int = processes.single and self.stop()
-            if stopped or now.step == self.steps or now.step % step.look_every == 0:
-                now.loss_sum, *counts = processes.total(*step.sums(), seen, stopped or self.stop())
-                now.correct, now.seen, stopped = map(int, counts)
-                check_loss(now.loss_sum, self.where(), recipe.lr_at(now.epoch), self.kept)
-                elapsed = time.perf_counter() - clock
-                now.seconds, clock = now.seconds + elapsed, clock + elapsed
-            bar.update()
-            if stopped:
-                return False
+        with one_torch_thread(self.own_threads):
+            for x, y in self.batches(self.images, self.generator, now.step):
+                step(x, y)
+                now.step += 1
+                seen += len(y)
+                stopped: int = processes.single and self.stop()
+                if stopped or now.step == self.steps or now.step % step.look_every == 0:
+                    now.loss_sum, *counts = processes.total(*step.sums(), seen, stopped or self.stop())
+                    now.correct, now.seen, stopped = map(int, counts)
+                    check_loss(now.loss_sum, self.where(), recipe.lr_at(now.epoch), self.kept)
+                    elapsed = time.perf_counter() - clock
+                    now.seconds, clock = now.seconds + elapsed, clock + elapsed
+                bar.update()
+                if stopped:
+                    return False
         return True
 
     def where(self) -> str:
@@ -186,7 +189,8 @@ class Trainer:
 
     def score(self, forward: Forward | None = None) -> Score:
         """The score of all test images, each seen by one process; ``forward``: by default the readable path."""
-        return self.processes.combine(evaluate(self.scored, self.images, forward=forward))
+        with one_torch_thread(self.own_threads and forward is not None):
+            return self.processes.combine(evaluate(self.scored, self.images, forward=forward))
 
     def end_epoch(self) -> Score:
         """Score the test images, record signs, add the epoch's rows, move on to the next epoch.
