@@ -8,14 +8,17 @@ from ..system.machine import processor
 
 
 def hardware(facts: Mapping) -> str:
-    """What a study or a run computed on; where a run was moved to another machine, all of them."""
-    names = [processor(part["machine"]) for part in (*facts.get("earlier", ()), facts)]
-    ends = [f" up to epoch {part['epochs']}" for part in facts.get("earlier", ())] + [""]
-    names = [a + end for a, end, b in zip(names, ends, [*names[1:], None]) if a != b]
+    """What a study or a run computed on; where a run was moved to another machine, all of them, once each."""
+    runs = (*facts.get("earlier", ()), facts)
+    names = [processor(part["machine"]) for part in runs]
+    turns = [(a, f" up to epoch {p['epochs']}" if b else "") for p, a, b in zip(runs, names, names[1:] + [""]) if a != b]
+    back = len({*names}) < len(turns)  # to one that it had left
+    names = [*dict.fromkeys(names)] if back else [name + end for name, end in turns]
     same = f"{facts['machine']['cpu']}, "  # said once
     names = [name.removeprefix(same) if i and names[i - 1].startswith(same) else name for i, name in enumerate(names)]
     others = f"; elsewhere: {len(facts['elsewhere'])} of the runs" if "elsewhere" in facts else ""
-    return ", then ".join(names).replace("(R)", "").replace("(TM)", "") + others
+    said = f"{' and '.join(names)} by turns" if back else ", then ".join(names)
+    return said.replace("(R)", "").replace("(TM)", "") + others
 
 
 def span(values: Sequence[float], digits: int = 0) -> str:

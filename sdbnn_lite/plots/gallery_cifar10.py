@@ -270,11 +270,8 @@ def _methods() -> set[str]:
     return {*ablation.signs_and_accuracy()[0]["method"]}
 
 
-def _has_gradients() -> bool:
-    return tables.has_study(cifar10.COMPRESSED, tables.FINAL_GRADIENTS)
-
-
 _ABLATION, _COMPRESSED = ablation.STUDY, cifar10.COMPRESSED
+_has_gradients = partial(tables.has_study, _COMPRESSED, tables.FINAL_GRADIENTS)
 NO_RUN = "No run of SD-BNN on CIFAR-10 is published in this package yet: `sdbnn-lite publish RUN --data DIR` does it."
 NO_ANSWERS = "No published run holds predictions yet: `sdbnn-lite publish RUN --data DIR` writes them."
 FIGURES = {

@@ -18,3 +18,6 @@ def test_a_caption_names_every_machine_of_a_run_and_the_same_processor_once():
     again = {"earlier": [{"epochs": 3, "machine": one}, {"epochs": 5, "machine": {**one, "kernels": "avx2"}}]}
     assert hardware({**again, "machine": two}) == "A, 1 thread up to epoch 5, then 2 threads"
     assert hardware({**again, "machine": one}) == "A, 1 thread"  # resumed, but nowhere else
+    assert hardware({**run, "machine": other}) == "B, 2 threads and A, 1 thread by turns"
+    there_and_back = [{"epochs": 3, "machine": one}, {"epochs": 5, "machine": two}]
+    assert hardware({"earlier": there_and_back, "machine": one}) == "A, 1 thread and 2 threads by turns"
