@@ -11,7 +11,7 @@ def hardware(facts: Mapping) -> str:
     """What a study or a run computed on; where a run was moved to another machine, all of them, once each."""
     runs = (*facts.get("earlier", ()), facts)
     names = [processor(part["machine"]) for part in runs]
-    turns = [(a, f" up to epoch {p['epochs']}" if b else "") for p, a, b in zip(runs, names, names[1:] + [""]) if a != b]
+    turns = [(a, f" up to epoch {p['epochs']}" if b else "") for p, a, b in zip(runs, names, names[1:] + [0]) if a != b]
     back = len({*names}) < len(turns)  # to one that it had left
     names = [*dict.fromkeys(names)] if back else [name + end for name, end in turns]
     same = f"{facts['machine']['cpu']}, "  # said once

@@ -143,7 +143,7 @@ PHRASES = {
         f"meets {DEPTH} binary layers", f"ResNet-20's {DEPTH} binary layers", f"{DEPTH} layers are {DEPTH} chances",
         f"all {CIFAR['test_images']:,} answers", f"schedule to {CIFAR['epochs']} epochs",
         f"is made for {R20.epochs} epochs", f"= {EVENING.initial_gamma:g} (`",
-        "= {:g} to {:g}. The table".format(*EVENING.ede),
+        "= {:g} to {:g}. Elsewhere".format(*EVENING.ede),
         f"{ALL} leave {part_of_a_point(0.87)} to chance at 87 %, {part_of_a_point(0.5)} near 50 %"],
     "06": [f"{MILLION} photographs", f"{TOP1} % of the {VALIDATION}",
         f"{sum(r.epochs for r in STAGES)} passes over {MILLION} images",
