@@ -60,5 +60,5 @@ def test_what_a_file_rounds_is_said():
     said = pareto.rounding_in_words()
     reasons = ["its run on cuda" if name == "cifar10_vgg_small" else "16-bit steps" for name in
                (sentence.partition(":")[0] for sentence in said)]  # fmt: skip
-    assert len(said) == 2 and all(why in sentence for why, sentence in zip(reasons, said))
+    assert len(said) == 3 and all(why in sentence for why, sentence in zip(reasons, said))
     assert any("45.30 %" in sentence and "45.22 %" in sentence for sentence in said)
