@@ -98,7 +98,7 @@ class Search:
         while True:
             with self.locked():
                 running = self.running()
-                asked = len(self.finished()) + len(running)
+                asked = len({t.number for t in [*running, *self.finished()]})  # one may have ended in between
                 found = self.next_trial(asked) if asked < trials else None
             if found:
                 trial, held = found

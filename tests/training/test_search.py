@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 import children
 import optuna
@@ -113,6 +114,25 @@ def test_processes_share_the_trials(tmp_path):
     assert [process.exitcode for process in processes] == [0, 0]
     rows = read_csv(tmp_path / "out" / TRIALS)
     assert [row["trial"] for row in rows] == ["0", "1", "2"] and len({row["lr"] for row in rows}) == 3
+
+
+def test_a_trial_that_ends_while_another_process_counts_is_counted_once(tmp_path, monkeypatch):
+    """Else the next two trials would have the same seed, and settings."""
+    search = search_tiny(tmp_path / "out", SPACE, 0)
+    trial, held = search.next_trial(0)
+    running, asked = search.running, []
+
+    def ends_then():
+        found = running()
+        search.study.tell(trial, 0.5)
+        held.close()
+        return found
+
+    monkeypatch.setattr(search, "running", ends_then)
+    monkeypatch.setattr(search, "next_trial", lambda count: asked.append(count) or sys.exit())
+    with pytest.raises(SystemExit):
+        search.run(3)
+    assert asked == [1]
 
 
 def test_a_trial_that_ends_while_another_process_looks_is_not_tried_again(tmp_path, monkeypatch):
