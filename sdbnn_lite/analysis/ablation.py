@@ -1,6 +1,6 @@
 """The ablation on CIFAR-10 in numbers and in words: which part earns what, and whether accuracy follows the signs.
 
-From the study's committed tables, whatever they hold so far; a sentence never says more than so few runs can carry.
+From the study's committed tables; a sentence never says more than so few runs can carry.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,6 @@ from .final_signs import last_signs
 from .rank_test import FEWEST, RankTest, rank_test
 from .tables import has_study, read_study, study_facts, summary
 
-PLANNED = ("float", "bnn", "xnor", "irnet", "ede", "rsign", "asd", "wsd", "sdbnn")
-SEEDS = 3  # planned
 MEASURES = ["entropy", "sign_difference", "test_accuracy"]
 HEADS = ("what it adds", "methods", "seeds", "points", "verdict")  # of contrast_rows
 CONTROL = "ede"  # ASD's, WSD's and SD-BNN's: the same gradient without a shift
@@ -44,14 +42,6 @@ def means_in_words() -> str:
     length = f"{TITLES[facts['network']]}, {facts['epochs']} epochs, n = {span(means['n'])} each"
     own = ", by its own learning rate" if "tuned" in facts else ""
     return f"At equal length ({length}{own}) the methods reach {said} %."
-
-
-def missing_in_words(runs: pd.DataFrame) -> str:
-    """One sentence on what the ablation still lacks; empty where it is complete."""
-    n = runs.groupby("method")["seed"].nunique().reindex(PLANNED, fill_value=0)
-    methods, more = ", ".join(n.index[n == 0]), ", ".join(n.index[(n > 0) & (n < SEEDS)])
-    wanted = "; ".join(filter(None, (methods, more and f"more seeds of {more}")))
-    return f"Still to come: {wanted}." if wanted else ""
 
 
 @dataclass(frozen=True)
@@ -104,13 +94,9 @@ def contrast(runs: pd.DataFrame, part: str, one: str, other: str, test_images: i
 
 
 def contrast_rows(runs: pd.DataFrame, test_images: int) -> list[tuple[str, ...]]:
-    """A row per comparison of ``PARTS``: part, methods, seeds, points, verdict; "not yet run" where a method lacks."""
-    found, rows = {(c.one, c.other): c for c in contrasts(runs, test_images)}, []
-    for part, one, other in PARTS:
-        c = found.get((one, other))
-        said = ("{} and {}".format(*c.n), f"{c.points:+.2f}", c.verdict) if c else ("-", "-", "not yet run")
-        rows.append((part, f"{one} − {other}", *said))
-    return rows
+    """A row for each of :func:`contrasts`: part, methods, seeds, points, verdict."""
+    return [(c.part, f"{c.one} − {c.other}", "{} and {}".format(*c.n), f"{c.points:+.2f}", c.verdict)
+            for c in contrasts(runs, test_images)]  # fmt: skip
 
 
 def contrasts_in_words(found: Sequence[Contrast]) -> str:

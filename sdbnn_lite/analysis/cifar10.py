@@ -54,7 +54,7 @@ def table() -> pd.DataFrame:
         paper = {"network": network, "title": title, "paper": PAPER[network], "paper_epochs": PUBLISHED[network].epochs}
         mine = runs[runs["network"] == network]
         found = groups(mine, tables.SAME, ("hardware", "command", "source"), sort=True)
-        for row, same in sorted(found, key=lambda group: -group[0]["epochs"]):
+        for row, same in sorted(found, key=lambda group: (-group[0]["epochs"], -group[1]["last"].mean())):
             rows.append({**row, **paper, **mean_std(same["last"]), **mean_std(same["best"], "best_")})
         if mine.empty:
             command = f"sdbnn-lite train {PUBLISHED[network].name} --data DIR"

@@ -88,6 +88,23 @@ def publish_run(folder: str | Path, name: str | None = None, *, images: Images |
     return file.stem, card
 
 
+def publish_log(folder: str | Path, name: str | None, to: Target) -> Path:
+    """The log of a run that isn't finished, with its run.json, among the results as ``name``: a curve, in no table.
+
+    Returns its folder. UsageError for a run that is finished or has no epoch yet, and for a finished one's ``name``.
+    """
+    run, log = run_folder.read_run(Path(folder))
+    if run["result"] or not log:
+        raise UsageError(f"{folder}: --so-far is for a run under way; it has {len(log)} of its {run['epochs']} epochs")
+    results = to.results / entry_file(name or run["network"], to.zoo).stem
+    if (results / run_folder.RUN).is_file() and run_folder.read_run(results)[0]["result"]:
+        raise UsageError(f"name {results.name!r}: {results} holds a finished run; choose another name")
+    run |= {"command": portable_command(run["command"], run["dataset"])}
+    write_json(writable_folder(results) / run_folder.RUN, {key: run[key] for key in run if key != "launch"})
+    write_csv(results / run_folder.LOG, log)
+    return results
+
+
 def entry_file(name: str, zoo: Path) -> Path:
     """The file of the entry ``name`` in ``zoo``; UsageError unless it may be written."""
     file = Path(zoo) / f"{name}.safetensors"

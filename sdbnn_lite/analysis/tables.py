@@ -113,10 +113,10 @@ def results_of(name: str) -> Path:
     return runs_folder() / name
 
 
-def published_runs(dataset: str) -> dict[str, dict]:
-    """The run.json of every published run on a data set, by its name; those that aren't finished don't count."""
+def published_runs(dataset: str, finished: bool = True) -> dict[str, dict]:
+    """The run.json of every published run on a data set, by its name; those that aren't finished count in no table."""
     found = {p.parent.name: complete(checked(read_json(p), p)) for p in sorted(runs_folder().glob(f"*/{RUN}"))}
-    return {name: run for name, run in found.items() if run["dataset"] == dataset and run["result"]}
+    return {name: run for name, run in found.items() if run["dataset"] == dataset and bool(run["result"]) == finished}
 
 
 def over_seeds(dataset: str) -> list[dict[str, dict]]:

@@ -19,6 +19,7 @@ Afterwards `sdbnn-lite evaluate NAME` compares with the card, and sd.load("NAME"
     option("name", metavar="NAME", nargs="?", help="default: NETWORK, or NETWORK_METHOD unless that is sdbnn"),
     option("--round", action="store_true", help="ASD's matrices and 1x1 shortcuts in 16-bit steps: smaller"),
     option("--tables-only", action="store_true", help="no network in the zoo: for one too large (a teacher)"),
+    option("--so-far", action="store_true", help="of a run that isn't finished the log alone: a curve in the figures"),
     option("--out", metavar="DIR", help="write into DIR/zoo and DIR/results instead of the package"),
     *READING,
     epilog=ABOUT,
@@ -26,9 +27,11 @@ Afterwards `sdbnn-lite evaluate NAME` compares with the card, and sd.load("NAME"
 def run_publish(args: argparse.Namespace) -> None:
     """Put a finished run's network and tables into the package."""
     from .. import data
-    from ..analysis.publish import Target, publish_run, read_run
+    from ..analysis.publish import Target, publish_log, publish_run, read_run
     from ..data.sets import given_folder
     from ..system.devices import pick_device
+    if args.so_far:
+        return print(publish_log(args.folder, args.name, Target.at(args.out)))
     device = pick_device(args.device)
     run = read_run(Path(args.folder))
     images = None

@@ -29,8 +29,6 @@ from .guesses import read_guesses
 from .hygiene import EXPLORER, behind_guesses, tags
 
 TITLE = "Self-Distribution Binary Neural Networks"
-ABOUT = ("In a binary neural network every weight and every activation is +1 or −1. These notebooks show, step by "
-         "step, what decides those signs and how a network learns to set them better.")  # fmt: skip
 LIVE = ("Sliders stand here when the notebook runs. The still picture above shows the same for a few of their values. "
         "To move them yourself: <code>make lab</code>.")  # fmt: skip
 LIGHT = {"text": "#1f2328", "muted": "#57606a", "link": "#0b57a4", "page": "#ffffff", "code": "#f6f8fa",
@@ -39,7 +37,7 @@ DARK = {"text": "#e6edf3", "muted": "#9ea7b3", "link": "#79b8ff", "page": "#0d11
         "line": "#3d444d", "good": "#7ee787", "bad": "#ffa198"}  # fmt: skip
 CODE_STYLES = ("xcode", "one-dark")  # of pygments' light and dark styles two whose colours all stand out enough
 FILES = Path(__file__).parent
-TEMPLATE = Template((FILES / "page.html").read_text(encoding="utf-8"))
+TEMPLATE, FIRST = (Template((FILES / f"{name}.html").read_text(encoding="utf-8")) for name in ("page", "first_page"))
 SCRIPTS = ("explorer-data.js", "explorers.js", "network.js")  # of the explorers that need no kernel
 ONE_CLICK = {"Colab": "https://colab.research.google.com/github/{}/blob/HEAD/notebooks/{}",
              "Binder": "https://mybinder.org/v2/gh/{}/HEAD?labpath=notebooks%2F{}"}  # fmt: skip
@@ -208,16 +206,8 @@ def index(pages: list[Page]) -> str:
         f'<td>{inline(page.learn)}</td><td class="minutes">{page.minutes or ""}</td></tr>'
         for page in pages
     )
-    body = f"""<h1>{TITLE}</h1>
-<p>{ABOUT} Read them from top to bottom: {sum(page.minutes for page in pages)} minutes in all.</p>
-<div class="scroll"><table>
-<thead><tr><th>Notebook</th><th>You will learn</th><th class="minutes">Minutes</th></tr></thead>
-<tbody>
-{rows}
-</tbody></table></div>
-<p>These pages hold the notebooks as they were last run: the text, the code, its results and the pictures. To change the
-code and to move all sliders, open the notebooks from a clone of the repository with <code>make lab</code>.</p>"""
-    return _document(None, body, pages, "")
+    minutes = sum(page.minutes for page in pages)
+    return _document(None, FIRST.substitute(title=TITLE, minutes=minutes, rows=rows), pages, "")
 
 
 def _document(page: Page | None, body: str, pages: list[Page], links: str) -> str:

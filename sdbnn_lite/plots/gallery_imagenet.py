@@ -9,7 +9,6 @@ from ..analysis.captions import hardware
 from ..analysis.imagenet import PAPER, TITLES
 from ..analysis.silent_channels import layer_table, predicted_in_words
 from ..analysis.tables import published_runs, run_log
-from ..errors import UsageError
 from ..training.recipes import get_recipe
 from . import gallery_cifar10
 from . import imagenet as imagenet_plots
@@ -40,10 +39,8 @@ def _teacher_s_epochs() -> str:
 
 def runs() -> Figure:
     """A panel per part: top-1 over the epochs of its longest run."""
-    logs = {part: run_log(name) for part, name in imagenet_results.longest().items()}
-    if not logs:
-        raise UsageError(" ".join(missing().splitlines()))
-    panels = {f"{TITLES[part].partition(':')[0]}, {len(log)} epochs": (log, None) for part, log in logs.items()}
+    logs = {TITLES[part].partition(":")[0]: run_log(name) for part, name in imagenet_results.longest().items()}
+    panels = {f"{part}, {len(log)} epochs": (log, None, len(log)) for part, log in logs.items()}
     title = "Imagenette, accuracy while learning: our last epoch, and the best one"
     return run_plots.run_curves(panels, _caption(), title)
 

@@ -24,29 +24,31 @@ _HEAT = LinearSegmentedColormap.from_list("mistakes", ["#FFFFFF", "#F6C58F"])  #
 
 
 def run_curves(
-    runs: Mapping[str, tuple[pd.DataFrame, float | None]],
+    runs: Mapping[str, tuple[pd.DataFrame, float | None, int]],
     caption: str = "",
     title: str = "Accuracy while learning: our last epoch, the best one, and the paper's number",
 ) -> Figure:
     """A panel per run: test accuracy (solid) and training accuracy (dashed) after each epoch.
 
-    ``runs``: heading -> (log.csv's rows, the paper's number in percent or None). A ring stands at the last epoch, which
-    is our number, a star at the best one on the test set; the paper's, where there is one, is a dotted line.
+    ``runs``: heading -> (log.csv's rows, the paper's number in percent or None, the run's epochs). A ring stands at the
+    last epoch, which is our number, a star at the best one on the test set, neither in a run that isn't finished; the
+    paper's number, where there is one, is a dotted line.
     """
     if not runs:
         raise UsageError("runs: empty; at least one is needed")
-    columns = min(3, len(runs))
+    columns = 2 if len(runs) == 4 else min(3, len(runs))
     bands = -(-len(runs) // columns)
-    logs, papers = zip(*runs.values())
+    logs, papers, _ = zip(*runs.values())
     low = 100 * min(log["test_accuracy"].quantile(0.1) for log in logs)
     reached = (100 * log[["test_accuracy", "train_accuracy"]].max().max() for log in logs)
     high = max([*reached, *filter(None, papers)])
     with drawing(8.3, 1.6 + 2.9 * bands) as figure:
         grid, below = with_legend(figure, bands, columns, sharey=True)
-        for ax, (heading, (log, paper)) in fill(grid, runs.items()):
-            _run_panel(ax, log, paper)
+        for ax, (heading, (log, paper, epochs)) in fill(grid, runs.items()):
+            _run_panel(ax, log, paper, epochs)
             percent = 100 * log["test_accuracy"]
-            ends = f"last {percent.iloc[-1]:.2f} %, best {percent.max():.2f} %"
+            last = f"last {percent.iloc[-1]:.2f} %"
+            ends = f"{last}, best {percent.max():.2f} %" if len(log) == epochs else f"not finished; {last}"
             ax.set_title(f"{heading}\n{ends}", size=SMALL + 0.5)
             ax.set(xlabel="epoch", ylim=(10 * np.floor(low / 10), min(high + 2, 101)))
         for row in grid:
@@ -55,17 +57,18 @@ def run_curves(
         return finish(figure, title, caption)
 
 
-def _run_panel(ax: Axes, log: pd.DataFrame, paper: float | None) -> None:
+def _run_panel(ax: Axes, log: pd.DataFrame, paper: float | None, planned: int) -> None:
     epochs, test = log["epoch"].to_numpy(), 100 * log["test_accuracy"].to_numpy()
     ax.plot(epochs, 100 * log["train_accuracy"], "--", color=ORANGE, lw=1.8, label="training images, augmented")
     ax.plot(epochs, test, "-", color=BLUE, lw=1.8, label="test images")
-    ax.plot(epochs[test.argmax()], test.max(), "*", color=ORANGE, mec=BLACK, ms=13, ls="", clip_on=False,
-            label="best epoch on the test images")  # fmt: skip
-    ax.plot(epochs[-1], test[-1], "o", mfc="none", mec=BLACK, mew=1.8, ms=15, ls="", clip_on=False,
-            label="last epoch: our number")  # fmt: skip
+    if len(log) == planned:
+        ax.plot(epochs[test.argmax()], test.max(), "*", color=ORANGE, mec=BLACK, ms=13, ls="", clip_on=False,
+                label="best epoch on the test images")  # fmt: skip
+        ax.plot(epochs[-1], test[-1], "o", mfc="none", mec=BLACK, mew=1.8, ms=15, ls="", clip_on=False,
+                label="last epoch: our number")  # fmt: skip
     if paper:
         ax.axhline(paper, color=BLACK, lw=1.4, ls=(0, (1, 2)), label="the paper's number")
-    ax.set_xlim(0, max(epochs[-1], 2))
+    ax.set_xlim(0, max(planned, 2))
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 

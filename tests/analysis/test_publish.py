@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from sdbnn_lite import cli, data
-from sdbnn_lite.analysis.publish import Target, card_study, portable_command, publish_run
+from sdbnn_lite.analysis.publish import Target, card_study, portable_command, publish_log, publish_run
 from sdbnn_lite.errors import RunError, UsageError
 from sdbnn_lite.training.evaluate import evaluate
 from sdbnn_lite.training.options import RunOptions
 from sdbnn_lite.training.recipes import RECIPES
+from sdbnn_lite.training.run_folder import CHECKPOINT, read_run
 from sdbnn_lite.training.train import train
 from sdbnn_lite.weights import bits
 from sdbnn_lite.weights.files import in_bits, read_tensors
@@ -95,6 +96,23 @@ def test_tables_alone_leave_the_zoo_as_it_is(runs, places):
     assert json.loads((places.zoo / "large.json").read_text()) == card  # what would have stood beside it
     with pytest.raises(UsageError, match="name 'large': the zoo holds large.safetensors"):
         publish_run(runs / "sdbnn", "large", tables_only=True, to=places)
+
+
+def test_of_a_run_under_way_the_log_alone(runs, places, tmp_path):
+    begun = edited(runs / "sdbnn", tmp_path / "begun", result=None, epochs=3)
+    folder = publish_log(begun, "slow", places)
+    run, log = read_run(folder)
+    assert sorted(p.name for p in folder.iterdir()) == ["log.csv", "run.json"] and not places.zoo.exists()
+    assert run["result"] is None and run["epochs"] == 3 and log == read_run(begun)[1] and len(log) == 1
+    assert run["command"] == "sdbnn-lite train digits --epochs 1 --data DIR"
+    with pytest.raises(UsageError, match="sdbnn: --so-far is for a run under way; it has 1 of its 1 epochs"):
+        publish_log(runs / "sdbnn", "slow", places)
+    publish_run(runs / "sdbnn", "slow", to=places)
+    with pytest.raises(UsageError, match="name 'slow': .* holds a finished run; choose another name"):
+        publish_log(begun, "slow", places)
+    (begun / CHECKPOINT).unlink(missing_ok=True)
+    (begun / "log.csv").write_text((begun / "log.csv").read_text().splitlines()[0] + "\n")
+    assert cli.main(["publish", str(begun), "slow", "--so-far", "--out", str(tmp_path)]) == 2
 
 
 def test_the_float_twin_is_published_as_it_is(runs, places):

@@ -35,7 +35,7 @@ def made_signs(methods=BINARY, seeds=2, layers=LAYERS):
 def made_curves(*epochs):
     random = np.random.default_rng(4)
     titles = ("ResNet-18", "ResNet-20", "VGG-Small", "another")
-    return {f"{title}, {n} epochs": (log_rows(n, 0.8, random), 90.8) for title, n in zip(titles, epochs)}
+    return {f"{title}, {n} epochs": (log_rows(n, 0.8, random), 90.8, n) for title, n in zip(titles, epochs)}
 
 
 def made_runs(*epochs, name="run {}"):
@@ -146,7 +146,7 @@ def line(ax, label):
 
 
 def test_curves_show_every_epoch_and_both_protocols(drawn):
-    for ax, (log, paper) in zip(drawn["run_curves"].axes, made_curves(10, 100, 10).values()):
+    for ax, (log, paper, _) in zip(drawn["run_curves"].axes, made_curves(10, 100, 10).values()):
         percent = 100 * log["test_accuracy"].to_numpy()
         assert line(ax, "test images")[1] == pytest.approx(percent)
         assert line(ax, "training images, augmented")[1] == pytest.approx(100 * log["train_accuracy"])
@@ -156,6 +156,15 @@ def test_curves_show_every_epoch_and_both_protocols(drawn):
         assert (x[0], y[0]) == (len(log), percent[-1])
         assert set(line(ax, "the paper's number")[1]) == {paper}
         assert f"last {percent[-1]:.2f} %, best {percent.max():.2f} %" in ax.get_title(loc="left")
+
+
+def test_a_run_under_way_has_its_whole_axis_and_no_number_of_ours():
+    (log, paper, _), finished = made_curves(60, 10).values()
+    ax, other = run_plots.run_curves({"epoch 60 of 500": (log, paper, 500), "10 epochs": finished}).axes[:2]
+    labels = ["training images, augmented", "test images", "the paper's number"]
+    assert ax.get_xlim() == (0, 500) and [each.get_label() for each in ax.lines] == labels
+    assert line(ax, "test images")[0][-1] == 60 and len(other.lines) == 5
+    assert f"not finished; last {100 * log['test_accuracy'].iloc[-1]:.2f} %" in ax.get_title(loc="left")
 
 
 def test_compared_runs_are_drawn_as_far_as_they_go_and_look_different(drawn):
