@@ -98,7 +98,7 @@ def test_means_and_spreads_are_those_of_the_runs(results):
     assert imagenet_results.longest() == {
         "teacher": "imagenette_teacher", "stage1": "imagenette_stage1", "stage2": "imagenette_stage2"}  # fmt: skip
     said = imagenet_results.in_words()
-    assert f"stage 2 {np.mean(ends):.2f}" in said and "20 epochs at 128 px (n = 2)" in said and DATA in said
+    assert f"stage 2 {np.mean(ends):.2f}" in said and "20 epochs at 64 px (n = 2)" in said and DATA in said
     points = [rows.iloc[place]["mean"] - rows.iloc[0]["mean"] for place in (1, 3)]
     assert imagenet_results.ends(rows) == pytest.approx(points)
     said = f"Stage 1 ends {points[0]:+.2f} and stage 2 {points[1]:+.2f} points of top-1 from their teacher."
@@ -146,11 +146,11 @@ def test_the_finished_networks_signs_go_before_those_of_its_last_epoch(results):
 
 def test_the_recipe_s_caption_has_the_run_s_epochs_and_pixels(results):
     """It once had the recipe's 60 epochs under a run of 10."""
-    planned = get_recipe("imagenette-teacher").epochs
-    assert f"ResNet-34, {planned} epochs, cross" in gallery_imagenet.recipe()._supxlabel.get_text()
+    recipe = get_recipe("imagenette-teacher")
+    assert f"ResNet-34, {recipe.epochs} epochs, cross" in gallery_imagenet.recipe()._supxlabel.get_text()
     write_part(results, "teacher", epochs=7)
     said = gallery_imagenet.recipe()._supxlabel.get_text()
-    assert f"7 epochs at 128 px here (its recipe: {planned} at 128)" in said
+    assert f"7 epochs at 64 px here (its recipe: {recipe.epochs} at {recipe.image_size})" in said
 
 
 def test_other_recipes_and_unfinished_runs_are_no_row(results):
