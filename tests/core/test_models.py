@@ -255,8 +255,8 @@ def test_imagenet_latent_weights_start_uniform():
 def test_a_float_twins_weights_start_with_both_signs():
     """By He et al.'s √(2/fan-in): from U(0, 0.001), where all filters agree, a ResNet-34 learns slowly."""
     torch.manual_seed(0)
-    for conv in [m for m in sd.build("imagenet_resnet18", method="float").layers.modules() if isinstance(m, BinaryConv2d)]:
-        w = conv.weight.detach()
+    net = sd.build("imagenet_resnet18", method="float")
+    for w in (m.weight.detach() for m in net.modules() if isinstance(m, BinaryConv2d)):
         assert spread(w) == pytest.approx((2 / w[0].numel()) ** 0.5, rel=0.02) and abs(float(w.mean())) < 1e-3
 
 

@@ -207,6 +207,9 @@ def test_three_networks_and_a_later_seed(empty):
         "cifar10_resnet18": "cifar10_resnet18", "cifar10_resnet20": "cifar10_resnet20",
         "cifar10_vgg_small": "cifar10_vgg_small"}  # fmt: skip
     assert_readable(gallery_cifar10.run_curves())
+    for seed, end in enumerate((0.7, 0.9)):  # as long: our recipe's first, and not the better seed
+        write_run(empty, f"ours_{seed}", "cifar10-resnet20-evening", 100, end, seed)
+    assert gallery_cifar10.longest_runs()["cifar10_resnet20"][0] == "ours_0"
 
 
 def test_of_a_run_under_way_the_curve_and_nothing_else(empty):
