@@ -63,7 +63,7 @@ def publish_run(folder: str | Path, name: str | None = None, *, images: Images |
     run, net = read_run(folder), load(folder / WEIGHTS)
     if any(net.about.get("identity", {}).get(key) != run[key] for key in ("recipe", "method", "seed", "epochs")):
         raise UsageError(f"{folder}: {WEIGHTS} is of another run than {run_folder.RUN}")
-    file = entry_file(name or (net.name if run["method"] == "sdbnn" else f"{net.name}_{run['method']}"), to.zoo)
+    file = entry_file(name, run, to.zoo)
     if tables_only and file.is_file():
         raise UsageError(f"name {file.stem!r}: the zoo holds {file.name}, and these tables are of another network; "
                          f"choose another name")  # fmt: skip
@@ -96,7 +96,7 @@ def publish_log(folder: str | Path, name: str | None, to: Target) -> Path:
     run, log = run_folder.read_run(Path(folder))
     if run["result"] or not log:
         raise UsageError(f"{folder}: --so-far is for a run under way; it has {len(log)} of its {run['epochs']} epochs")
-    results = to.results / entry_file(name or run["network"], to.zoo).stem
+    results = to.results / entry_file(name, run, to.zoo).stem
     if (results / run_folder.RUN).is_file() and run_folder.read_run(results)[0]["result"]:
         raise UsageError(f"name {results.name!r}: {results} holds a finished run; choose another name")
     run |= {"command": portable_command(run["command"], run["dataset"])}
@@ -105,8 +105,9 @@ def publish_log(folder: str | Path, name: str | None, to: Target) -> Path:
     return results
 
 
-def entry_file(name: str, zoo: Path) -> Path:
-    """The file of the entry ``name`` in ``zoo``; UsageError unless it may be written."""
+def entry_file(name: str | None, run: dict, zoo: Path) -> Path:
+    """The file of the entry ``name`` (see :func:`publish_run`) in ``zoo``; UsageError unless it may be written."""
+    name = name or (run["network"] if run["method"] == "sdbnn" else f"{run['network']}_{run['method']}")
     file = Path(zoo) / f"{name}.safetensors"
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UsageError(f"name {name!r}: small letters, digits and _ are allowed, a letter first")

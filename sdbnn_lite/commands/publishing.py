@@ -42,8 +42,7 @@ def run_publish(args: argparse.Namespace) -> None:
                              tables_only=args.tables_only)  # fmt: skip
     print(f"{name}: {card['bytes']:,} bytes, {100 * card['test_accuracy']:.2f} % on all {card['test_images']:,} test "
           f"images of {card['data']} (scored {card['scored']}), rounded: {card['rounded']}")  # fmt: skip
-    place = "none (--tables-only)" if args.tables_only else to.zoo
-    print(f"network and card: {place}    tables: {to.results / name}")
+    print(f"network and card: {'none (--tables-only)' if args.tables_only else to.zoo}    tables: {to.results / name}")
 
 
 @command(

@@ -110,6 +110,8 @@ def test_of_a_run_under_way_the_log_alone(runs, places, tmp_path):
     publish_run(runs / "sdbnn", "slow", to=places)
     with pytest.raises(UsageError, match="name 'slow': .* holds a finished run; choose another name"):
         publish_log(begun, "slow", places)
+    twin = publish_log(edited(runs / "float", tmp_path / "twin", result=None, epochs=3), None, places)
+    assert twin.name == "digits_convnet_float"  # the same default as a finished run's
     (begun / CHECKPOINT).unlink(missing_ok=True)
     (begun / "log.csv").write_text((begun / "log.csv").read_text().splitlines()[0] + "\n")
     assert cli.main(["publish", str(begun), "slow", "--so-far", "--out", str(tmp_path)]) == 2
