@@ -237,7 +237,7 @@ class ImageNetResNet(BinaryNet):
         self.layers = nn.Sequential(*_stages(BiRealBlock, conv, self.widths, blocks))
         self.linear = nn.Linear(512, num_classes)
         for m in self.modules():
-            if isinstance(m, BinaryConv2d) and m.method.binary:  # latent weights; a float twin keeps Kaiming's
+            if isinstance(m, BinaryConv2d) and m.method.binary and m.binary_weights:  # latent; real ones keep Kaiming's
                 nn.init.uniform_(m.weight, 0, 0.001)  # as published; Bi-Real Net's code does the same
 
     def classify(self, x: Tensor) -> Tensor:

@@ -252,10 +252,11 @@ def test_imagenet_latent_weights_start_uniform():
     assert float(net.conv1.weight.detach().min()) < 0
 
 
-def test_a_float_twins_weights_start_with_both_signs():
+@pytest.mark.parametrize("real", [{"method": "float"}, {"stage": 1}], ids=["float twin", "stage 1"])
+def test_real_weights_start_with_both_signs(real):
     """By He et al.'s √(2/fan-in): from U(0, 0.001), where all filters agree, a ResNet-34 learns slowly."""
     torch.manual_seed(0)
-    net = sd.build("imagenet_resnet18", method="float")
+    net = sd.build("imagenet_resnet18", **real)
     for w in (m.weight.detach() for m in net.modules() if isinstance(m, BinaryConv2d)):
         assert spread(w) == pytest.approx((2 / w[0].numel()) ** 0.5, rel=0.02) and abs(float(w.mean())) < 1e-3
 
