@@ -48,7 +48,7 @@ def runs() -> Figure:
 def signs() -> Figure:
     """Both stages' signs, from the first binary layer to the last."""
     table, where = imagenet_results.stage_signs()
-    return imagenet_plots.stage_profile(table, f"{_caption()}\nsigns: {where}")
+    return imagenet_plots.stage_profile(table, f"{_caption(('stage1', 'stage2'))}\nsigns: {where}")
 
 
 def silent() -> Figure:
