@@ -16,7 +16,7 @@ from sdbnn_lite.plots import gallery_cifar10
 SHOWN = {  # label: (files of its last epoch, its epoch)
     "ResNet-20, 15 epochs": "cifar10-resnet20", "ResNet-20, 100 epochs": "runs/cifar10_resnet20",
     "ResNet-18, 20 epochs, Adam, t from 2.5 to 8": "runs/cifar10_resnet18",
-    "Imagenette, ResNet-18, 6 epochs": "runs/imagenette_resnet18",
+    "Imagenette, ResNet-18, 30 epochs": "runs/imagenette_resnet18",
 }  # fmt: skip
 
 
