@@ -53,6 +53,8 @@ def test_the_formula_of_01_says_so_beforehand(found):
     n, bias = 1152, (2 * row.p - 1) * (2 * row.q - 1)
     assert norm.cdf((n * bias + 1) / (n * (1 - bias**2)) ** 0.5) > 0.98
     assert "P = 0.99; 81 of 128 channels" in formula_in_words(found, 8)
+    errors = found.layers["predicted"] - found.layers["entropy"]
+    assert errors.min() < -0.5 and errors.max() > 0.5, "01 says that it errs both ways"
 
 
 def test_the_sentences_hold_the_numbers(found):
