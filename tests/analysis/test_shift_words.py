@@ -84,7 +84,7 @@ def test_before_and_after_come_from_the_tables():
         mean = sum(float(row[f"input_{column}"]) for row in end) / len(end)
         assert rows.loc["cifar10_resnet20, 100 epochs", column] == pytest.approx(mean, abs=0.002)  # the whole set's
     assert rows.loc["cifar10_resnet20, 100 epochs", "after"] < 0.5 < rows.loc["digits, 40 epochs", "after"]
-    assert rows.filter(like="imagenette", axis=0)["after"].min() > rows.loc["digits, 40 epochs", "after"]
+    assert rows.filter(like="imagenette", axis=0)["after"].min() > 0.88
     said = shift_words.before_and_after_in_words()
     assert "digits, 40 epochs: 47 → 64 %" in said and "cifar10_resnet20, 100 epochs: 18 → 37 %" in said
     all_plus = pd.DataFrame({"run": ["a, 1 epochs", "b, 2 epochs"], "before": [0.4, 0.5], "after": [0.6, 0.7]})

@@ -43,7 +43,9 @@ def test_counts_are_those_of_the_table(found, rows):
 
 def test_the_problem_is_real_there(found):
     """What the paper starts from: were this to change, 01's text would have to."""
-    row, layers = found.layers.loc[8], found.layers
+    counts, layers, row = found.counts, found.layers, found.layers.loc[8]
+    assert counts["dead"] > 0.045 * counts["channels"] and counts["one_sided"] > 0.15 * counts["channels"]
+    assert layers["entropy"].loc[3:4].max() < 0.25
     assert row.dead > 0.4 * row.channels and row.one_sided > 0.6 * row.channels and row.entropy < 0.3
     assert layers["entropy"].min() < 0.1 and (layers["one_sided"] > 0.25 * layers["channels"]).sum() > 5
 
@@ -51,7 +53,7 @@ def test_the_problem_is_real_there(found):
 def test_the_formula_of_01_says_so_beforehand(found):
     row = found.layers.loc[8]
     n, bias = 1152, (2 * row.p - 1) * (2 * row.q - 1)
-    assert norm.cdf((n * bias + 1) / (n * (1 - bias**2)) ** 0.5) > 0.98
+    assert norm.cdf((n * bias + 1) / (n * (1 - bias**2)) ** 0.5) > 0.99
     assert "P = 0.99; 81 of 128 channels" in formula_in_words(found, 8)
     errors = found.layers["predicted"] - found.layers["entropy"]
     assert errors.min() < -0.5 and errors.max() > 0.5, "01 says that it errs both ways"

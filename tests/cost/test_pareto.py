@@ -1,14 +1,12 @@
 """Accuracy against cost: the front by hand and against its definition; the zoo's table against cards and ledger."""
 
-import json
-
 import numpy as np
 import pytest
 
 from sdbnn_lite.cost import pareto
 from sdbnn_lite.cost.count import cost
 from sdbnn_lite.errors import UsageError
-from sdbnn_lite.weights.zoo import ZOO, zoo_names
+from sdbnn_lite.weights.zoo import zoo_names
 
 
 def test_a_front_by_hand():
@@ -63,6 +61,4 @@ def test_what_a_file_rounds_is_said():
     reasons = ["its run on cuda" if name == "cifar10_vgg_small" else "16-bit steps" for name in
                (sentence.partition(":")[0] for sentence in said)]  # fmt: skip
     assert len(said) == 3 and all(why in sentence for why, sentence in zip(reasons, said))
-    card = json.loads((ZOO / "imagenette_resnet18.json").read_text(encoding="utf-8"))
-    both = [f"{100 * card[key]:.2f} %" for key in ("test_accuracy", "run_accuracy")]
-    assert both[0] != both[1] and any(all(number in sentence for number in both) for sentence in said)
+    assert any("78.24 %" in sentence and "78.19 %" in sentence for sentence in said)
