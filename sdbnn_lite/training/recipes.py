@@ -34,6 +34,7 @@ CHAINS = {  # consecutive runs that `sdbnn-lite train` does under one name
     "imagenette-resnet18": ("imagenette-teacher", "imagenette-resnet18-stage1", "imagenette-resnet18-stage2"),
 }
 RENAMED = {f"{name}-short": f"{name}-evening" for name in ("cifar10-resnet20", "cifar10-resnet18", "cifar10-vgg-small")}
+RENAMED["cifar10-resnet20-best"] = "cifar10-resnet20-evening"
 OWN = [field for field in KINDS if field != "published"]  # what a file of one's own may say
 
 

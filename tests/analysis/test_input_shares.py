@@ -14,7 +14,7 @@ from sdbnn_lite.analysis import claims, input_shares, tables
 from sdbnn_lite.plots import gallery_cifar10
 
 SHOWN = {  # label: (files of its last epoch, its epoch)
-    "ResNet-20, 15 epochs": "cifar10-resnet20", "ResNet-20, 100 epochs": "runs/cifar10_resnet20",
+    "ResNet-20, 15 epochs": "cifar10-resnet20", "ResNet-20, 100 epochs": "runs/cifar10_resnet20_compressed",
     "ResNet-18, 20 epochs, Adam, t from 2.5 to 8": "runs/cifar10_resnet18",
     "Imagenette, ResNet-18, 30 epochs": "runs/imagenette_resnet18",
 }  # fmt: skip
@@ -48,7 +48,7 @@ def test_batch_norm_compensates_the_shift_with_time(ends):
 
 
 def test_beta_is_the_mean_over_all_channels(ends):
-    state = sd.load("cifar10_resnet20").state_dict()
+    state = sd.load("cifar10_resnet20_compressed").state_dict()
     wanted = torch.cat([value for key, value in state.items() if ".bn" in f".{key}" and key.endswith("bias")
                         and key != "bn2.bias"])  # the classifier's own norm is no convolution's  # fmt: skip
     row = ends.set_index("label").loc["ResNet-20, 100 epochs"]
