@@ -168,7 +168,7 @@ def test_what_the_committed_runs_say():
         if "," in schedule:
             continue
         study = tables.RESULTS / "cifar10-resnet20"
-        folder = study if epochs == 15 else tables.RESULTS / "runs" / "cifar10_resnet20"
+        folder = study if epochs == 15 else tables.RESULTS / "runs" / "cifar10_resnet20_compressed"
         rows = [r for r in read_csv(folder / "final_gradients.csv") if r.get("method", method) == method]
         last, size = max(float(r["t"]) for r in rows if float(r["t"]) < 10), {}
         for t in (1.0, last):

@@ -78,15 +78,15 @@ def test_what_is_said_of_the_outputs_follows_the_numbers(last):
 def test_before_and_after_come_from_the_tables():
     """Not everywhere are most inputs +1 behind ASD: CIFAR-10's longest run ends far from it, Imagenette's don't."""
     rows = shift_words.before_and_after().set_index("run")
-    with open(RESULTS / "runs" / "cifar10_resnet20" / "signs.csv", newline="", encoding="utf-8") as file:
+    with open(RESULTS / "runs" / "cifar10_resnet20_compressed" / "signs.csv", newline="", encoding="utf-8") as file:
         end = [row for row in csv.DictReader(file) if row["epoch"] == "100"]
     for column in ("before", "after"):
         mean = sum(float(row[f"input_{column}"]) for row in end) / len(end)
-        assert rows.loc["cifar10_resnet20, 100 epochs", column] == pytest.approx(mean, abs=0.002)  # the whole set's
-    assert rows.loc["cifar10_resnet20, 100 epochs", "after"] < 0.5 < rows.loc["digits, 40 epochs", "after"]
+        assert rows.loc["cifar10_resnet20_compressed, 100 epochs", column] == pytest.approx(mean, abs=0.002)
+    assert rows.loc["cifar10_resnet20_compressed, 100 epochs", "after"] < 0.5 < rows.loc["digits, 40 epochs", "after"]
     assert rows.filter(like="imagenette", axis=0)["after"].min() > 0.88
     said = shift_words.before_and_after_in_words()
-    assert "digits, 40 epochs: 47 → 64 %" in said and "cifar10_resnet20, 100 epochs: 18 → 37 %" in said
+    assert "digits, 40 epochs: 47 → 64 %" in said and "cifar10_resnet20_compressed, 100 epochs: 18 → 37 %" in said
     all_plus = pd.DataFrame({"run": ["a, 1 epochs", "b, 2 epochs"], "before": [0.4, 0.5], "after": [0.6, 0.7]})
     assert shift_words.before_and_after_in_words(all_plus).endswith("most inputs are +1 behind ASD in all of them.")
 
