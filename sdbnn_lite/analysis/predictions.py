@@ -4,7 +4,6 @@ predictions.csv   a row per test image, in the set's order: class numbers, true 
                   the network gives to each, p_true and p_predicted
 """
 
-
 import numpy as np
 import pandas as pd
 import torch

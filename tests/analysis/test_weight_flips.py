@@ -90,7 +90,8 @@ def test_changed_networks_are_copies(net):
 
 def test_photographs_are_in_it_and_every_number_is_the_files(table):
     assert {"digits", "CIFAR-10", "Imagenette"} == set(table["data"])
-    for name, data, layers in (("cifar10_resnet20", "CIFAR-10", 18), ("imagenette_resnet18", "Imagenette", 16)):
+    runs = ("cifar10_resnet20_compressed", "CIFAR-10", 18), ("imagenette_resnet18", "Imagenette", 16)
+    for name, data, layers in runs:
         with (RESULTS / "runs" / name / "final_signs.csv").open() as file:
             lines = list(csv.DictReader(file))
         mine = table[(table["data"] == data) & (table["run"] == name)]
