@@ -141,6 +141,7 @@ PHRASES = {
         "({} %), a ResNet-20 ({} %), and a VGG-Small ({} %)".format(*PAPER), WHOLE,
         f"on all {CIFAR['test_images']:,};", f"the {ALL}. So", f"towards {R20.ede[1]:g}",
         f"meets {DEPTH} binary layers", f"ResNet-20's {DEPTH} binary layers", f"{DEPTH} layers are {DEPTH} chances",
+        "{} bits here, {} in".format(*(r["gradient_bits"] for r in (tables.study_facts(cifar10.STUDY), vars(EVENING)))),
         f"all {CIFAR['test_images']:,} answers", f"schedule to {RUNS['cifar10_resnet20_compressed']['epochs']} epochs",
         f"is made for {R20.epochs} epochs", f"= {EVENING.initial_gamma:g} (`",
         "= {:g} to {:g}. Elsewhere".format(*EVENING.ede),
