@@ -91,6 +91,7 @@ def test_the_evening_recipe_is_the_best_trial_of_the_committed_search_but_for_ra
     mine = [r.initial_scale, r.weight_decay]
     found = [best[n] for n in ("initial_scale", "weight_decay")]
     assert mine == pytest.approx(list(map(float, found)), rel=5e-3)
+    assert r.lr < float(best["lr"]) and r.warmup_epochs > float(best["warmup_epochs"])  # a run 12 times as long
 
 
 @pytest.mark.parametrize("name", ["cifar10-resnet20", "imagenet-resnet18-stage2"])
