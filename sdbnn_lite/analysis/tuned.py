@@ -31,7 +31,7 @@ def read_tuned(folder: str | Path | None, recipe: Recipe, methods: Sequence[str]
         about, rows = read_search(Path(folder) / method, recipe, method)
         recipes[method] = with_settings(recipe, best_settings(rows, about["space"], Path(folder) / method / TRIALS))
         trials += [{"method": method, **row} for row in rows]
-        budgets[method] = {"trials": len(rows), **{key: about[key] for key in BUDGET}}
+        budgets[method] = {"trials": len(rows), **{key: about.get(key) for key in BUDGET}}
     first, budget = next(iter(budgets.items()))
     for method, other in budgets.items():
         if different := [f"{key} {budget[key]} and {other[key]}" for key in budget if budget[key] != other[key]]:

@@ -58,6 +58,7 @@ def test_each_method_trains_with_its_own_best_settings(searches, tmp_path, capsy
         (lambda about: about | {"method": "bnn"}, "method is 'bnn' there, 'float' here"),
         (lambda about: about | {"space": 3}, "search.json: space=3: a table is needed"),
         (lambda about: about | {"space": {"pad": 1}}, "trials.csv: damaged"),
+        (lambda about: {k: v for k, v in about.items() if k != "teacher"} | {"epochs": 3}, "the same: epochs 1 and 3$"),
     ],
 )
 def test_searches_that_can_t_be_compared(searches, tmp_path, change, said):

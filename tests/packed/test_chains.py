@@ -135,7 +135,8 @@ def test_numpy_takes_over_where_numba_does_not_compile():
     code = ("import sdbnn_lite as sd, sys, torch; net = sd.pack(sd.build('digits_convnet'))\n"
             "print(net.engine.name, net(torch.zeros(1, 1, 8, 8)).shape, *{'sklearn', 'torchvision'} & {*sys.modules})\n"
             "sd.pack(net.net, 'numba')")  # fmt: skip
-    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-                         capture_output=True, text=True, check=False)  # fmt: skip
+    env = {**os.environ, "NUMBA_DISABLE_JIT": "1", "SDBNN_TARGET": ""}
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert ran.stdout == "numpy torch.Size([1, 10])\n"
     assert "UsageError: engine 'numba': numba isn't installed or doesn't compile here" in ran.stderr
